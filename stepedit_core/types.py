@@ -1,0 +1,155 @@
+"""The objects that travel between stages: a clip, its codes, a voice, an edit, a result.
+
+All are frozen; tensors inside are never changed in place. Letters used everywhere in the project:
+B batch, N samples, G groups of 120 ms, F mel frames at 50 Hz (F = 6G), D width, H heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+SAMPLE_RATE = 24_000
+"""Rate in Hz of every wave the project returns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One mono recording: wave (N,) float32 on the CPU, nominally -1..1, at sample_rate Hz."""
+
+    wave: Tensor
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.wave.shape[-1] / self.sample_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class DualCodes:
+    """The two token streams of G groups of 120 ms, int64 on the CPU.
+
+    linguistic (2G,) in 0..1023 at 16.67 Hz, semantic (3G,) in 0..4095 at 25 Hz (spec 5).
+    codebook names the tokenizer pair that made them; other bundles refuse them.
+    """
+
+    linguistic: Tensor
+    semantic: Tensor
+    codebook: str
+
+    def __post_init__(self) -> None:
+        """Check that both streams describe the same number of groups."""
+        if self.linguistic.shape[0] * 3 != self.semantic.shape[0] * 2:
+            raise ValueError(
+                f"codes hold {self.linguistic.shape[0]} linguistic and {self.semantic.shape[0]} "
+                "semantic ids; a group is 2 linguistic and 3 semantic. Tokenize the clip again."
+            )
+
+    @property
+    def groups(self) -> int:
+        """Number of 120 ms groups G."""
+        return self.linguistic.shape[0] // 2
+
+    @property
+    def seconds(self) -> float:
+        """Length of the speech the codes stand for, in seconds."""
+        return self.groups * 0.12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """What the decoder is prompted with: who speaks and how the recording sounds.
+
+    speaker (192,) float32, mel (80, F) float32 natural log at 50 Hz, codes of the same clip.
+    """
+
+    speaker: Tensor
+    mel: Tensor
+    codes: DualCodes
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRequest:
+    """One wanted edit. Which kinds, options and tags exist is the table in text/edits.py."""
+
+    kind: str
+    """emotion, style, speed, sounds, denoise, trim_silence or clone."""
+    option: str = ""
+    """Option of the kind, for example happy, whisper, faster, remove; empty where none applies."""
+    text: str = ""
+    """Words of the clip that is edited."""
+    new_text: str = ""
+    """Words after the edit, for sounds (with [Tags] inside) and clone; else empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the language model draws ids; the defaults are the release's (spec 6.8)."""
+
+    temperature: float = 0.7
+    """Softmax temperature; 0 takes the most likely id."""
+    top_k: int = 0
+    """Keep only the k most likely ids; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the smallest set of ids whose probability reaches p."""
+    forbid_repeats: bool = False
+    """The 2025 rule: forbid an id that occurred twice within the last ten ids (spec 6.8)."""
+    max_ids: int = 0
+    """Most ids drawn; 0 takes the limit that fits the edit (spec 6.8, community limits)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One finished round: its wave, the codes it was decoded from and what was measured."""
+
+    clip: Clip
+    codes: DualCodes
+    request: EditRequest | None
+    """The edit applied in this round; None for round 0, the input."""
+    score: float | None
+    """Margin score 1-10 against the source of the edit; None where the bundle has no scorer."""
+    seconds_elapsed: float
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditResult:
+    """All rounds in order, round 0 (the input at 24 kHz) first."""
+
+    rounds: tuple[Round, ...]
+
+    @property
+    def final(self) -> Round:
+        """The last round."""
+        return self.rounds[-1]
+
+
+class Hooks(Protocol):
+    """How a caller watches and stops a run; called at every LM id and every ODE step."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Report that `done` of about `total` units of `stage` are finished."""
+
+    def check(self) -> None:
+        """Raise the caller's own exception when the run has been cancelled."""
+
+
+class SilentHooks:
+    """Hooks that do nothing."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Ignore the report."""
+
+    def check(self) -> None:
+        """Never cancel."""
+
+
+def stage_generator(seed: int, stage: str, round_: int = 0) -> torch.Generator:
+    """CPU generator for one stage of one round; a draw in one stage never shifts another."""
+    digest = blake2b(f"{seed}/{stage}/{round_}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)

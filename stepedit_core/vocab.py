@@ -1,0 +1,126 @@
+"""Dual-codebook ids: how two token streams become one id sequence and back.
+
+The only file that knows 2:3, 1024, 4096 and PAD. Source: spec 5 (interleave, ids, padding).
+A group of 120 ms is 2 linguistic ids (16.67 Hz) and 3 semantic ids (25 Hz), in the order
+a0 a1 s0 s1 s2. N is the linguistic code, or 1024 + the semantic code; the LM id is offset + N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .types import DualCodes
+
+LINGUISTIC_CODES = 1024
+SEMANTIC_CODES = 4096
+AUDIO_CODES = LINGUISTIC_CODES + SEMANTIC_CODES
+LINGUISTIC_PER_GROUP = 2
+SEMANTIC_PER_GROUP = 3
+GROUP = LINGUISTIC_PER_GROUP + SEMANTIC_PER_GROUP
+GROUP_SECONDS = 0.12
+MEL_FRAMES_PER_GROUP = 6
+PAD = LINGUISTIC_CODES
+"""Row of the decoder's shared table that fills the third linguistic place of a group."""
+DECODER_CODES = AUDIO_CODES + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """Where the audio ids sit in a bundle's LM vocabulary; the defaults are the release's."""
+
+    audio_offset: int = 65536
+    """LM id of `<audio_0>`."""
+    end_id: int = 3
+    """LM id that ends a turn, `<|EOT|>`."""
+    codebook: str = "step-audio"
+    """Name of the tokenizer pair whose codes these are."""
+
+    def interleave(self, codes: DualCodes) -> list[int]:
+        """LM ids (5G) of the codes. Raises ValueError when another tokenizer made them."""
+        self.check_codebook(codes)
+        rows = torch.cat(
+            [
+                codes.linguistic.view(-1, LINGUISTIC_PER_GROUP),
+                codes.semantic.view(-1, SEMANTIC_PER_GROUP) + LINGUISTIC_CODES,
+            ],
+            dim=1,
+        )
+        ids: list[int] = (rows.reshape(-1) + self.audio_offset).tolist()
+        return ids
+
+    def split(self, ids: Sequence[int]) -> DualCodes:
+        """Codes of LM audio ids; a trailing partial group is dropped.
+
+        Raises ValueError when an id does not fit its place in the group.
+        """
+        whole = len(ids) - len(ids) % GROUP
+        rows = torch.tensor(list(ids[:whole]), dtype=torch.int64).view(-1, GROUP)
+        rows = rows - self.audio_offset
+        linguistic = rows[:, :LINGUISTIC_PER_GROUP]
+        semantic = rows[:, LINGUISTIC_PER_GROUP:] - LINGUISTIC_CODES
+        for name, part, size in (
+            ("linguistic", linguistic, LINGUISTIC_CODES),
+            ("semantic", semantic, SEMANTIC_CODES),
+        ):
+            bad = part[(part < 0) | (part >= size)]
+            if len(bad):
+                raise ValueError(
+                    f"{len(bad)} ids are no {name} codes at their place in the group (first: "
+                    f"{int(bad[0])}); allowed are 0 to {size - 1}. Generate with legal slots only."
+                )
+        return DualCodes(
+            linguistic=linguistic.reshape(-1),
+            semantic=semantic.reshape(-1),
+            codebook=self.codebook,
+        )
+
+    def legal_range(self, position: int) -> tuple[int, int]:
+        """First and one-past-last LM id allowed at this position of the generated sequence."""
+        if position % GROUP < LINGUISTIC_PER_GROUP:
+            return self.audio_offset, self.audio_offset + LINGUISTIC_CODES
+        return self.audio_offset + LINGUISTIC_CODES, self.audio_offset + AUDIO_CODES
+
+    def check_codebook(self, codes: DualCodes) -> None:
+        """Raise ValueError when the codes were made by another tokenizer pair."""
+        if codes.codebook != self.codebook:
+            raise ValueError(
+                f"these tokens were made with codebook '{codes.codebook}'; this bundle reads "
+                f"'{self.codebook}'. Tokenize the audio again with this bundle."
+            )
+
+
+def align(linguistic: Tensor, semantic: Tensor, codebook: str) -> DualCodes:
+    """Cut two raw token streams to whole groups; left-over codes are dropped (spec 5).
+
+    linguistic (n,) and semantic (m,) int64; G = min(n // 2, m // 3).
+    """
+    groups = min(
+        linguistic.shape[0] // LINGUISTIC_PER_GROUP, semantic.shape[0] // SEMANTIC_PER_GROUP
+    )
+    return DualCodes(
+        linguistic=linguistic[: groups * LINGUISTIC_PER_GROUP].to("cpu", torch.int64),
+        semantic=semantic[: groups * SEMANTIC_PER_GROUP].to("cpu", torch.int64),
+        codebook=codebook,
+    )
+
+
+def pairs(linguistic: Tensor, semantic: Tensor) -> Tensor:
+    """Time-aligned decoder rows (..., 3G, 2) int64 from (..., 2G) and (..., 3G) codes (spec 5).
+
+    Row A is [a0, a1, PAD] of each group, row B the semantic codes + 1025: one shared table of
+    5121 rows.
+    """
+    lead = linguistic.shape[:-1]
+    a = linguistic.reshape(*lead, -1, LINGUISTIC_PER_GROUP)
+    a = torch.nn.functional.pad(a, (0, 1), value=PAD)
+    b = semantic.reshape(*lead, -1, SEMANTIC_PER_GROUP) + PAD + 1
+    return torch.stack([a, b], dim=-1).reshape(*lead, -1, 2)
+
+
+def audio_strings(ids: Sequence[int], audio_offset: int) -> str:
+    """The text form `<audio_N>...` of LM audio ids, concatenated without separators."""
+    return "".join(f"<audio_{i - audio_offset}>" for i in ids)
