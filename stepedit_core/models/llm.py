@@ -1,0 +1,429 @@
+"""Step-1, the decoder language model that writes audio ids. Source: spec 6.1, 6.2 and 11.1.
+
+Grouped-query attention with a bias of -slope * sqrt(distance) instead of positions, RMSNorm,
+SwiGLU, no biases, untied head. One audio id stands for 24 ms (41.67 ids a second, spec 5).
+Parameters carry the released names: 9 tensors a layer and 3 more, 291 at the default config.
+Letters: B rows, L ids, K cached ids, D width, H query heads, G key groups, R = H / G, V ids.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PREFILL_BLOCK = 1024
+"""Queries attended at a time during prefill; bounds the bias to (H, 1024, K)."""
+FUSE_LIMIT = 200_000_000
+"""Models up to this many parameters get fused weight copies for decoding: there Python and
+kernel launches cost more than the arithmetic, and the copy is small."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LMConfig:
+    """Sizes of the language model; the defaults are the release's config.json (spec 6.1)."""
+
+    vocab_size: int = 74752
+    """Rows V of the embedding and of the head."""
+    hidden_size: int = 3072
+    """Width D."""
+    intermediate_size: int = 8192
+    """Width of the gated feed-forward part."""
+    num_hidden_layers: int = 32
+    """Decoder layers."""
+    num_attention_heads: int = 48
+    """Query heads H; D / H is the head width."""
+    num_attention_groups: int = 4
+    """Key and value heads G; query head h reads group h // (H / G)."""
+    rms_norm_eps: float = 1e-5
+    """Added to the mean square in every RMSNorm."""
+    max_seq_len: int = 32768
+    """Most ids of prompt and answer together."""
+
+    def __post_init__(self) -> None:
+        """Check that the heads divide the width and the groups divide the heads."""
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of num_attention_heads "
+                f"{self.num_attention_heads}. Change one of them in the config."
+            )
+        if self.num_attention_heads % self.num_attention_groups:
+            raise ValueError(
+                f"num_attention_heads {self.num_attention_heads} is no multiple of "
+                f"num_attention_groups {self.num_attention_groups}. Change one of them."
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+def sqrt_alibi_slopes(heads: int, device: torch.device | None = None) -> Tensor:
+    """Slopes (H,) float32 of the square-root ALiBi bias, in head order (spec 6.2).
+
+    With n the largest power of two <= H: 2^(-8 m / n) for m = 1..n, then the odd powers of
+    2^(-4 / n) for the heads above n. Powers are taken in float32, as the reference takes them.
+    """
+    n = 1 << (heads.bit_length() - 1)
+    slopes = (2.0 ** (-8.0 / n)) ** torch.arange(1, n + 1, device=device)
+    extra = (2.0 ** (-4.0 / n)) ** torch.arange(1, 1 + 2 * (heads - n), 2, device=device)
+    return torch.cat([slopes, extra])
+
+
+def sqrt_alibi_bias(
+    q_len: int, k_len: int, slopes: Tensor, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Additive attention bias (H, q_len, k_len): -slope * sqrt(i - j), -inf where j > i.
+
+    The queries are the last q_len of the k_len positions. Built in float32, then cast to dtype.
+    """
+    keys = torch.arange(k_len, device=slopes.device)
+    queries = keys[k_len - q_len :]
+    distance = queries[:, None] - keys[None, :]
+    bias = slopes[:, None, None] * -distance.clamp(min=0).float().sqrt()
+    return bias.masked_fill_(distance < 0, -math.inf).to(dtype)
+
+
+class KVCache:
+    """Keys and values of B rows, allocated once and owned by the caller.
+
+    kv (layers, B, 2, G, length, head_dim); slots 0..used-1 are filled, rows right-aligned, so
+    every row writes the same next slot. `start` (B,) int64 is the first slot of each row; slots
+    before it are masked. Distances, the only positions the model knows, are not affected.
+    """
+
+    def __init__(
+        self,
+        layers: int,
+        batch: int,
+        length: int,
+        groups: int,
+        head_dim: int,
+        dtype: torch.dtype,
+        device: torch.device | str,
+    ) -> None:
+        self.kv = torch.zeros(
+            layers, batch, 2, groups, length, head_dim, dtype=dtype, device=device
+        )
+        self.start = torch.zeros(batch, dtype=torch.int64, device=device)
+        self.used = 0
+        self.bias: Tensor | None = None
+        """(H, length): the bias of the newest query to slot distances length-1 .. 0."""
+        self.pad: Tensor | None = None
+        """(B, 1, 1, length): 0, or -inf before a row's start; None when all rows start at 0."""
+        self.fused: list[_FusedLayer] | None = None
+
+    @property
+    def batch(self) -> int:
+        """Rows B."""
+        return self.kv.shape[1]
+
+    @property
+    def length(self) -> int:
+        """Ids a row can hold."""
+        return self.kv.shape[4]
+
+    def select(self, rows: Tensor) -> None:
+        """Keep only these rows (n,) int64, in this order; used when other rows have ended."""
+        self.kv = self.kv[:, rows]
+        self.start = self.start[rows]
+        if self.pad is not None:
+            self.pad = self.pad[rows]
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm; the float32 factor is cast to the input's dtype before it is used.
+
+    Fused kernels round once at the end instead, which differs in half precision (spec 6.2).
+    """
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D), same dtype."""
+        factor = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps)
+        return x * factor.to(x.dtype) * self.weight
+
+
+class Attention(nn.Module):
+    """Grouped-query attention. Heads of one group are stacked along the query axis, so keys and
+    values are never repeated."""
+
+    def __init__(self, config: LMConfig) -> None:
+        super().__init__()
+        width, groups = config.hidden_size, config.num_attention_groups
+        self.groups = groups
+        self.head_dim = config.head_dim
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, groups * config.head_dim, bias=False)
+        self.v_proj = nn.Linear(width, groups * config.head_dim, bias=False)
+        self.o_proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None, past: int = 0) -> Tensor:
+        """(B, L, D) -> (B, L, D).
+
+        Args:
+            x: input of L new positions.
+            bias: (1 or B, H, L, K) additive, K = past + L.
+            kv: one layer's cache (B, 2, G, >= K, head_dim); slots past..K-1 are written.
+            past: filled slots before this call.
+        """
+        batch, length, width = x.shape
+        heads = width // self.head_dim
+        q = self.q_proj(x).view(batch, length, heads, self.head_dim).transpose(1, 2)
+        k = self.k_proj(x).view(batch, length, self.groups, self.head_dim).transpose(1, 2)
+        v = self.v_proj(x).view(batch, length, self.groups, self.head_dim).transpose(1, 2)
+        if kv is not None:
+            total = past + length
+            kv[:, 0, :, past:total] = k
+            kv[:, 1, :, past:total] = v
+            k, v = kv[:, 0, :, :total], kv[:, 1, :, :total]
+        stacked = (batch, self.groups, heads // self.groups * length, self.head_dim)
+        mask = bias.reshape(bias.shape[0], self.groups, stacked[2], bias.shape[-1])
+        out = F.scaled_dot_product_attention(q.reshape(stacked), k, v, mask.to(q.dtype))
+        out = out.reshape(batch, heads, length, self.head_dim).transpose(1, 2)
+        return self.o_proj(out.reshape(batch, length, width))  # type: ignore[no-any-return]
+
+
+class MLP(nn.Module):
+    """Gated feed-forward part: down(silu(gate(x)) * up(x))."""
+
+    def __init__(self, config: LMConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+
+
+class Layer(nn.Module):
+    """Pre-norm decoder layer."""
+
+    def __init__(self, config: LMConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None, past: int = 0) -> Tensor:
+        """(B, L, D) -> (B, L, D); arguments as in Attention."""
+        x = x + self.self_attn(self.input_layernorm(x), bias, kv, past)
+        return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """Embedding, layers and final norm: the tensors named model.* in the release."""
+
+    def __init__(self, config: LMConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+@dataclass(frozen=True)
+class _FusedLayer:
+    """One layer's weights, joined so that a decode step needs four products instead of seven."""
+
+    attention_norm: Tensor
+    qkv: Tensor
+    out: Tensor
+    mlp_norm: Tensor
+    gate_up: Tensor
+    down: Tensor
+
+
+class Step1LM(nn.Module):
+    """The language model. `forward` trains; `prefill` and `step` generate with a cache."""
+
+    def __init__(self, config: LMConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator, std: float = 0.02) -> None:
+        """Draw fresh weights for training: normal with std, residual outputs / sqrt(2 layers)."""
+        residual = std / math.sqrt(2 * self.config.num_hidden_layers)
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2:
+                last = name.endswith(("o_proj.weight", "down_proj.weight"))
+                weight.normal_(0.0, residual if last else std, generator=generator)
+            else:
+                weight.fill_(1.0)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Final hidden states (B, L, D) of ids (B, L) int64, causal; right padding is harmless."""
+        x = self.model.embed_tokens(ids)
+        slopes = sqrt_alibi_slopes(self.config.num_attention_heads, ids.device)
+        bias = sqrt_alibi_bias(ids.shape[1], ids.shape[1], slopes, x.dtype)[None]
+        for layer in self.model.layers:
+            x = layer(x, bias)
+        return self.model.norm(x)  # type: ignore[no-any-return]
+
+    def logits(self, hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+        """Logits (..., last - first) of the ids first..last-1 for hidden (..., D).
+
+        Only these head rows are read: at a known slot that is 1 to 6 % of the released head.
+        """
+        return F.linear(hidden, self.lm_head.weight[first:last])
+
+    def new_cache(self, batch: int, length: int) -> KVCache:
+        """An empty cache for `batch` rows of at most `length` ids, in the weights' dtype."""
+        config, weight = self.config, self.lm_head.weight
+        if length > config.max_seq_len:
+            raise ValueError(
+                f"{length} ids are wanted in one sequence; the model takes up to "
+                f"{config.max_seq_len}. Shorten the audio or the text."
+            )
+        return KVCache(
+            config.num_hidden_layers,
+            batch,
+            length,
+            config.num_attention_groups,
+            config.head_dim,
+            weight.dtype,
+            weight.device,
+        )
+
+    def prefill(self, prompts: Sequence[Sequence[int]], cache: KVCache) -> Tensor:
+        """Logits (B, V) after each prompt; see prefill_hidden."""
+        return self.logits(self.prefill_hidden(prompts, cache))
+
+    def step(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """Logits (B, V) after one more id (B,) per row; see step_hidden."""
+        return self.logits(self.step_hidden(ids, cache))
+
+    @torch.no_grad()
+    def prefill_hidden(self, prompts: Sequence[Sequence[int]], cache: KVCache) -> Tensor:
+        """Fill an empty cache with B prompts of any lengths; last hidden states (B, D).
+
+        Each row runs alone and un-padded, hence equals batch 1 exactly, and ends at the same
+        slot as the others; equal prompts run once. Raises ValueError when the cache is too small.
+        """
+        longest = max(len(prompt) for prompt in prompts)
+        if len(prompts) != cache.batch or longest > cache.length or not all(map(len, prompts)):
+            raise ValueError(
+                f"{len(prompts)} prompts of {min(map(len, prompts))} to {longest} ids do not fit a "
+                f"cache of {cache.batch} rows and {cache.length} ids; prompts must hold 1 id or "
+                "more. Make the cache with new_cache(rows, longest prompt + new ids)."
+            )
+        self._prepare(prompts, longest, cache)
+        done: dict[tuple[int, ...], int] = {}
+        hidden: list[Tensor] = []
+        for row, prompt in enumerate(prompts):
+            start = longest - len(prompt)
+            twin = done.setdefault(tuple(prompt), row)
+            if twin != row:
+                cache.kv[:, row, ..., start:longest, :] = cache.kv[:, twin, ..., start:longest, :]
+                hidden.append(hidden[twin])
+            else:
+                hidden.append(self._prefill_row(prompt, cache.kv[:, row : row + 1, ..., start:, :]))
+        cache.used = longest
+        return torch.cat(hidden)
+
+    def _prepare(self, prompts: Sequence[Sequence[int]], longest: int, cache: KVCache) -> None:
+        """Set what every decode step reuses: row starts, pad mask, bias line, fused weights."""
+        starts = [longest - len(prompt) for prompt in prompts]
+        device, dtype = cache.kv.device, cache.kv.dtype
+        cache.start = torch.tensor(starts, device=device)
+        cache.pad = None
+        if any(starts):
+            slots = torch.arange(cache.length, device=device)
+            before = (slots[None] < cache.start[:, None])[:, None, None]
+            cache.pad = torch.zeros_like(before, dtype=dtype).masked_fill_(before, -math.inf)
+        slopes = sqrt_alibi_slopes(self.config.num_attention_heads, device)
+        cache.bias = sqrt_alibi_bias(1, cache.length, slopes, dtype)[:, 0]
+        if sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
+            cache.fused = list(self._fuse())
+
+    def _fuse(self) -> Iterable[_FusedLayer]:
+        for layer in self.model.layers:
+            attn, mlp = layer.self_attn, layer.mlp
+            yield _FusedLayer(
+                layer.input_layernorm.weight,
+                torch.cat([attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight]),
+                attn.o_proj.weight,
+                layer.post_attention_layernorm.weight,
+                torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
+                mlp.down_proj.weight,
+            )
+
+    def _prefill_row(self, prompt: Sequence[int], kv: Tensor) -> Tensor:
+        """Last hidden state (1, D) of one prompt; kv (layers, 1, 2, G, >= L, head_dim)."""
+        ids = torch.tensor([list(prompt)], device=kv.device)
+        slopes = sqrt_alibi_slopes(self.config.num_attention_heads, kv.device)
+        x = ids.new_empty(0)
+        for past in range(0, ids.shape[1], PREFILL_BLOCK):
+            block = ids[:, past : past + PREFILL_BLOCK]
+            x = self.model.embed_tokens(block)
+            bias = sqrt_alibi_bias(block.shape[1], past + block.shape[1], slopes, x.dtype)[None]
+            for index, layer in enumerate(self.model.layers):
+                x = layer(x, bias, kv[index], past)
+        return self.model.norm(x[:, -1])  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def step_hidden(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """Append one id (B,) int64 to every row; its final hidden state (B, D).
+
+        Raises ValueError when the cache is full or was not prefilled.
+        """
+        if cache.bias is None or cache.used >= cache.length:
+            raise ValueError(
+                f"the cache has {cache.used} of {cache.length} ids filled; step needs a prefilled "
+                "cache with room. Call prefill first, or make a longer cache."
+            )
+        total = cache.used + 1
+        bias = cache.bias[None, :, None, cache.length - total :]
+        if cache.pad is not None:
+            bias = bias + cache.pad[..., :total]
+        if cache.fused is not None:
+            x = self._step_fused(self.model.embed_tokens(ids), bias, cache, cache.fused)
+        else:
+            x = self.model.embed_tokens(ids)[:, None]
+            for index, layer in enumerate(self.model.layers):
+                x = layer(x, bias, cache.kv[index], cache.used)
+            x = x[:, 0]
+        cache.used = total
+        return self.model.norm(x)  # type: ignore[no-any-return]
+
+    def _step_fused(
+        self, x: Tensor, bias: Tensor, cache: KVCache, layers: list[_FusedLayer]
+    ) -> Tensor:
+        """The layers on x (B, D) with joined weights; the same sums as Layer, fewer calls."""
+        config, past = self.config, cache.used
+        batch, width, dim = x.shape[0], config.hidden_size, config.head_dim
+        groups, eps = config.num_attention_groups, config.rms_norm_eps
+        rows = config.num_attention_heads // groups
+        mask = bias.reshape(bias.shape[0], groups, rows, past + 1)
+        written = cache.kv[..., past, :].unbind(0)
+        read = cache.kv[..., : past + 1, :].unbind(0)
+        for weights, slot, kv in zip(layers, written, read, strict=True):
+            qkv = F.linear(_rms_norm(x, weights.attention_norm, eps), weights.qkv)
+            slot.copy_(qkv[:, width:].view(batch, 2, groups, dim))
+            q = qkv[:, :width].view(batch, groups, rows, dim)
+            k, v = kv.unbind(1)
+            out = F.scaled_dot_product_attention(q, k, v, mask)
+            x = x + F.linear(out.reshape(batch, width), weights.out)
+            gate, up = F.linear(_rms_norm(x, weights.mlp_norm, eps), weights.gate_up).chunk(2, -1)
+            x = x + F.linear(F.silu(gate).mul_(up), weights.down)
+        return x
+
+
+def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """RMSNorm of RMSNorm.forward as a plain function, (B, D) -> (B, D)."""
+    factor = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + eps)
+    return x * factor.to(x.dtype) * weight
