@@ -1,0 +1,213 @@
+"""Flow decoder: token pairs at 25 Hz, a prompt mel and a speaker vector to an 80-channel mel at 50 Hz.
+
+Source: spec 8 (CosyVoice-300M-25Hz flow, optimal-transport flow matching, arXiv:2210.02747). Parameter
+names are those of flow.pt, 605 tensors (spec 11.2). Noise is an argument, so a result depends on the
+caller's seed only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stepedit_core.models.flow_dit import DiT
+from stepedit_core.models.flow_encoder import FlowEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig:
+    """Sizes of the flow decoder; the defaults are the release (spec 8.2, 8.3)."""
+
+    vocab: int = 5121
+    """Rows of the shared token table: 1024 linguistic codes, PAD, 4096 semantic codes."""
+    embed_dim: int = 256
+    """Width of one token vector; the two codebooks are concatenated to twice this."""
+    encoder_dim: int = 512
+    """Width of the token encoder."""
+    encoder_heads: int = 8
+    """Attention heads of the token encoder."""
+    encoder_ffn: int = 2048
+    """Hidden width of the feed-forward layers of the token encoder."""
+    encoder_blocks: int = 6
+    """Encoder blocks at 25 Hz."""
+    encoder_up_blocks: int = 4
+    """Encoder blocks at 50 Hz."""
+    lookahead: int = 3
+    """Tokens of look-ahead of the first convolution."""
+    dropout: float = 0.1
+    """Dropout of the token encoder in training."""
+    dit_dim: int = 512
+    """Width of the velocity estimator."""
+    dit_depth: int = 16
+    """Blocks of the velocity estimator."""
+    dit_heads: int = 8
+    """Attention heads of the velocity estimator."""
+    dit_head_dim: int = 64
+    """Width of one head of the velocity estimator."""
+    dit_mlp_ratio: float = 4.0
+    """Hidden width of the MLP over the width of the velocity estimator."""
+    speaker_dim: int = 192
+    """Length of a speaker vector."""
+    mel: int = 80
+    """Mel channels."""
+
+
+class TokenEmbedding(nn.Module):
+    """One table for both codebooks; the two vectors of a pair are concatenated."""
+
+    def __init__(self, vocab: int, dim: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, dim)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Map pairs (B, T, 2) int64 -> (B, T, 2 * dim)."""
+        out: Tensor = self.embedding(pairs)
+        return out.flatten(2)
+
+
+def step_times(steps: int) -> tuple[Tensor, Tensor]:
+    """Times and lengths of the Euler steps, both (steps,) float32 on the CPU, spec 8.4.
+
+    The grid is 1 - cos(tau * pi / 2). Each length leads from the running sum, not from the grid value,
+    to the next grid value, so that rounding does not add up.
+    """
+    grid = 1 - torch.cos(torch.linspace(0, 1, steps + 1) * 0.5 * torch.pi)
+    times = torch.empty(steps)
+    lengths = torch.empty(steps)
+    t = grid[0]
+    for step in range(steps):
+        times[step] = t
+        lengths[step] = grid[step + 1] - t
+        t = t + lengths[step]
+    return times, lengths
+
+
+class FlowMatching(nn.Module):
+    """The velocity estimator and its Euler sampler."""
+
+    def __init__(self, estimator: DiT) -> None:
+        super().__init__()
+        self.estimator = estimator
+
+    def sample(
+        self,
+        mu: Tensor,
+        spk: Tensor,
+        cond: Tensor,
+        *,
+        noise: Tensor,
+        steps: int = 10,
+        guidance: float = 0.7,
+        mask: Tensor | None = None,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Integrate from noise to a mel, both (B, mel, F).
+
+        mu, cond (B, mel, F); spk (B, mel), projected. The velocity is
+        ``(1 + guidance) * conditional - guidance * unconditional``; all conditions of the second are
+        zero, the speaker after its projection (spec 13, trap 9). ``on_step(done, steps)`` is called
+        after every step and may raise to cancel.
+        """
+        batch = noise.shape[0]
+        context = self.estimator.context(mu, spk, cond)
+        if guidance:
+            empty = self.estimator.in_proj.bias.expand_as(context)
+            context = torch.cat((context, empty))
+            mask = None if mask is None else torch.cat((mask, mask))
+        times, lengths = step_times(steps)
+        modulations = self.estimator.modulations(times.to(noise.device))
+        x = noise
+        for step in range(steps):
+            rows = torch.cat((x, x)) if guidance and batch > 1 else x
+            v = self.estimator.velocity(rows, context, modulations.row(step), mask)
+            if guidance:
+                v = (1.0 + guidance) * v[:batch] - guidance * v[batch:]
+            x = x + float(lengths[step]) * v
+            if on_step is not None:
+                on_step(step + 1, steps)
+        return x
+
+
+class Flow(nn.Module):
+    """Token embedding, encoder, speaker projection and flow-matching decoder."""
+
+    def __init__(self, config: FlowConfig | None = None) -> None:
+        super().__init__()
+        c = config if config is not None else FlowConfig()
+        self.config = c
+        self.input_embedding = TokenEmbedding(c.vocab, c.embed_dim)
+        self.spk_embed_affine_layer = nn.Linear(c.speaker_dim, c.mel)
+        self.encoder = FlowEncoder(
+            input_dim=2 * c.embed_dim,
+            dim=c.encoder_dim,
+            heads=c.encoder_heads,
+            ffn=c.encoder_ffn,
+            blocks=c.encoder_blocks,
+            up_blocks=c.encoder_up_blocks,
+            lookahead=c.lookahead,
+            dropout=c.dropout,
+        )
+        self.encoder_proj = nn.Linear(c.encoder_dim, c.mel)
+        self.decoder = FlowMatching(
+            DiT(
+                mel=c.mel,
+                dim=c.dit_dim,
+                depth=c.dit_depth,
+                heads=c.dit_heads,
+                head_dim=c.dit_head_dim,
+                mlp_ratio=c.dit_mlp_ratio,
+            )
+        )
+
+    def encode(self, pairs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Token pairs (B, T, 2) int64 -> mu (B, mel, 2T).
+
+        mask (B, T) bool, True on real tokens, padding at the end; mu is zero on padding.
+        """
+        vectors = self.input_embedding(pairs)
+        if mask is not None:
+            vectors = vectors * mask[..., None]
+        mu: Tensor = self.encoder_proj(self.encoder(vectors, mask)).transpose(1, 2)
+        if mask is not None:
+            mu = mu * mask.repeat_interleave(2, dim=1)[:, None]
+        return mu
+
+    def project_speaker(self, spk: Tensor) -> Tensor:
+        """Speaker vectors (B, speaker_dim) of any length -> (B, mel)."""
+        out: Tensor = self.spk_embed_affine_layer(F.normalize(spk, dim=1))
+        return out
+
+    def sample(
+        self,
+        pairs: Tensor,
+        prompt_mel: Tensor,
+        spk: Tensor,
+        *,
+        noise: Tensor,
+        steps: int = 10,
+        guidance: float = 0.7,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Mel (B, mel, F - 2P) of the tokens that follow the prompt.
+
+        pairs (B, P + Q, 2) int64, prompt pairs first; prompt_mel (B, mel, 2P), already resized to the
+        prompt tokens; spk (B, speaker_dim); noise (B, mel, F) standard normal, F = 2 (P + Q).
+        """
+        mu = self.encode(pairs)
+        prompt = prompt_mel.shape[-1]
+        cond = torch.zeros_like(mu)
+        cond[..., :prompt] = prompt_mel
+        mel = self.decoder.sample(
+            mu,
+            self.project_speaker(spk),
+            cond,
+            noise=noise,
+            steps=steps,
+            guidance=guidance,
+            on_step=on_step,
+        )
+        return mel[..., prompt:]

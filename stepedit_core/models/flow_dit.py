@@ -1,0 +1,246 @@
+"""DiT velocity estimator of the flow decoder: 80 mel channels at 50 Hz.
+
+Source: spec 8.3 (DiT with a causal convolution branch, adaptive LayerNorm); parameter names are those
+of flow.pt (spec 11.2, ``decoder.estimator.*``). There is no positional encoding: locality comes from
+the convolutions alone. Attention sees the whole utterance.
+
+The work of one call is cut in two, because the sampler repeats it: ``modulations`` depends on the time
+only and ``context`` on the conditions only, so both are computed once for a whole sampling run.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+TIME_SCALE = 1000.0
+TIME_FREQUENCIES = 256
+NORM_EPS = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modulation:
+    """Adaptive LayerNorm values of one time, for every block and the final layer.
+
+    ``blocks`` holds depth tensors (T, 1, 9 * dim), ``final`` is (T, 1, 2 * dim); T is the batch, or 1
+    when all rows share one time.
+    """
+
+    blocks: tuple[Tensor, ...]
+    final: Tensor
+
+    def row(self, index: int) -> Modulation:
+        """The values of one time, T = 1."""
+        part = slice(index, index + 1)
+        return Modulation(blocks=tuple(b[part] for b in self.blocks), final=self.final[part])
+
+
+def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """LayerNorm without weights, then ``x * (1 + scale) + shift``; x (B, F, dim), others (T, 1, dim).
+
+    With one row of modulation the two steps are one LayerNorm with weights.
+    """
+    dim = x.shape[-1]
+    if scale.shape[0] == 1:
+        return F.layer_norm(x, (dim,), 1 + scale.view(dim), shift.view(dim), NORM_EPS)
+    return torch.addcmul(shift, F.layer_norm(x, (dim,), eps=NORM_EPS), 1 + scale)
+
+
+class TimeEmbedder(nn.Module):
+    """Time in [0, 1] to a vector: 256 sinusoids of 1000 t, Linear, SiLU, Linear."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(TIME_FREQUENCIES, dim), nn.SiLU(), nn.Linear(dim, dim))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Map t (T,) to (T, dim) in the dtype of the weights; the angles are float32, as half precision
+        would lose the time itself.
+        """
+        half = TIME_FREQUENCIES // 2
+        index = torch.arange(half, device=t.device)
+        angle = (t.float() * TIME_SCALE)[:, None] * torch.exp(-math.log(10000.0) * index / half)
+        wave = torch.cat((angle.cos(), angle.sin()), dim=-1)
+        out: Tensor = self.mlp(wave.to(self.mlp[0].weight.dtype))
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with LayerNorm on the queries and keys of each head."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.heads = heads
+        inner = heads * head_dim
+        self.to_q = nn.Linear(dim, inner)
+        self.to_k = nn.Linear(dim, inner)
+        self.to_v = nn.Linear(dim, inner)
+        self.q_norm = nn.LayerNorm(head_dim)
+        self.k_norm = nn.LayerNorm(head_dim)
+        self.proj = nn.Linear(inner, dim)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1))  # (B, F, H, head_dim)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Map x (B, F, dim), mask (B, 1, 1, F) bool or None -> (B, F, dim)."""
+        q = self.q_norm(self._heads(self.to_q(x))).transpose(1, 2)
+        k = self.k_norm(self._heads(self.to_k(x))).transpose(1, 2)
+        v = self._heads(self.to_v(x)).transpose(1, 2)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        projected: Tensor = self.proj(out.transpose(1, 2).flatten(2))
+        return projected
+
+
+class CausalConv(nn.Conv1d):
+    """Conv1d over time of (B, F, C) with zeros on the left."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F, C) -> (B, F, C)."""
+        h = F.pad(x.transpose(1, 2), (self.kernel_size[0] - 1, 0))
+        return super().forward(h).transpose(1, 2)
+
+
+class ConvBranch(nn.Module):
+    """Causal conv 3, LayerNorm, Mish, causal conv 3. The list positions give the released names."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Identity(),
+            CausalConv(dim, dim, 3),
+            nn.Identity(),
+            nn.LayerNorm(dim),
+            nn.Mish(),
+            nn.Identity(),
+            CausalConv(dim, dim, 3),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F, dim) -> (B, F, dim)."""
+        out: Tensor = self.block(x)
+        return out
+
+
+class MLP(nn.Module):
+    """Linear, GELU (tanh form), Linear."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F, dim) -> (B, F, dim)."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return out
+
+
+class AdaptiveBlock(nn.Module):
+    """Attention, then convolution, then MLP, each gated and modulated by the time.
+
+    The nine parts of the modulation stand in the order attention, MLP, convolution (spec 13, trap 10).
+    """
+
+    def __init__(self, dim: int, heads: int, head_dim: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.attn = Attention(dim, heads, head_dim)
+        self.mlp = MLP(dim, int(dim * mlp_ratio))
+        self.conv = ConvBranch(dim)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 9 * dim))
+
+    def forward(self, x: Tensor, modulation: Tensor, mask: Tensor | None) -> Tensor:
+        """Map x (B, F, dim), modulation (B or 1, 1, 9 * dim), mask (B, 1, 1, F) -> (B, F, dim)."""
+        a_shift, a_scale, a_gate, m_shift, m_scale, m_gate, c_shift, c_scale, c_gate = (
+            modulation.chunk(9, dim=-1)
+        )
+        x = torch.addcmul(x, a_gate, self.attn(modulated_norm(x, a_shift, a_scale), mask))
+        x = torch.addcmul(x, c_gate, self.conv(modulated_norm(x, c_shift, c_scale)))
+        return torch.addcmul(x, m_gate, self.mlp(modulated_norm(x, m_shift, m_scale)))
+
+
+class FinalLayer(nn.Module):
+    """Modulated norm and projection to the mel channels."""
+
+    def __init__(self, dim: int, mel: int) -> None:
+        super().__init__()
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 2 * dim))
+        self.linear = nn.Linear(dim, mel)
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """Map x (B, F, dim), modulation (B or 1, 1, 2 * dim) -> (B, F, mel)."""
+        shift, scale = modulation.chunk(2, dim=-1)
+        out: Tensor = self.linear(modulated_norm(x, shift, scale))
+        return out
+
+
+class DiT(nn.Module):
+    """Velocity of the flow, given a noisy mel, the time and the conditions."""
+
+    def __init__(
+        self, *, mel: int, dim: int, depth: int, heads: int, head_dim: int, mlp_ratio: float
+    ) -> None:
+        super().__init__()
+        self.mel = mel
+        self.t_embedder = TimeEmbedder(dim)
+        self.in_proj = nn.Linear(4 * mel, dim)
+        self.blocks = nn.ModuleList(
+            AdaptiveBlock(dim, heads, head_dim, mlp_ratio) for _ in range(depth)
+        )
+        self.final_layer = FinalLayer(dim, mel)
+        self._init_weights()
+
+    def _init_weights(self) -> None:
+        """adaLN-zero: every block starts as the identity and the velocity starts at zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(self.t_embedder.mlp[0].weight, std=0.02)
+        nn.init.normal_(self.t_embedder.mlp[2].weight, std=0.02)
+        for layer in (*self.blocks, self.final_layer):
+            nn.init.zeros_(layer.adaLN_modulation[1].weight)
+        nn.init.zeros_(self.final_layer.linear.weight)
+
+    def modulations(self, t: Tensor) -> Modulation:
+        """Adaptive LayerNorm values of the times t (T,)."""
+        c = F.silu(self.t_embedder(t))[:, None]  # (T, 1, dim); the SiLU of every adaLN_modulation.0
+        return Modulation(
+            blocks=tuple(block.adaLN_modulation[1](c) for block in self.blocks),
+            final=self.final_layer.adaLN_modulation[1](c),
+        )
+
+    def context(self, mu: Tensor, spk: Tensor, cond: Tensor) -> Tensor:
+        """The part of in_proj that does not depend on x, with the bias.
+
+        mu, cond (B, mel, F), spk (B, mel) -> (B, F, dim).
+        """
+        _, w_mu, w_spk, w_cond = self.in_proj.weight.split(self.mel, dim=1)
+        frames = torch.cat((mu, cond), dim=1).transpose(1, 2)
+        hidden = F.linear(frames, torch.cat((w_mu, w_cond), dim=1), self.in_proj.bias)
+        return hidden + F.linear(spk, w_spk)[:, None]
+
+    def velocity(
+        self, x: Tensor, context: Tensor, modulation: Modulation, mask: Tensor | None = None
+    ) -> Tensor:
+        """Map x (B or 1, mel, F), context (B, F or 1, dim), mask (B, F) bool -> (B, mel, F)."""
+        h = F.linear(x.transpose(1, 2), self.in_proj.weight[:, : self.mel]) + context
+        keys = None if mask is None else mask[:, None, None, :]
+        for block, values in zip(self.blocks, modulation.blocks, strict=True):
+            h = block(h, values, keys)
+        out: Tensor = self.final_layer(h, modulation.final).transpose(1, 2)
+        return out
+
+    def forward(
+        self, x: Tensor, t: Tensor, mu: Tensor, spk: Tensor, cond: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Velocity (B, mel, F) at the times t (B,) or (1,) in [0, 1].
+
+        x, mu, cond (B, mel, F); spk (B, mel), already projected; mask (B, F) bool, True on real frames,
+        padding at the end. Values on padded frames mean nothing.
+        """
+        return self.velocity(x, self.context(mu, spk, cond), self.modulations(t), mask)
