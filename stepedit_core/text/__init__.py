@@ -1,0 +1,1 @@
+"""Words to prompt ids: the tokenizer, the table of edits, the prompt layouts."""

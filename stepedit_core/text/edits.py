@@ -1,0 +1,240 @@
+"""The table of edits: kinds, their options in each vocabulary, and the sentences they become.
+
+Source: spec 6.6 (instruction sentences) and 7 (option lists). The release's names for two kinds
+differ: `sounds` is "paralinguistic" there and `trim_silence` is "vad".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from ..types import EditRequest
+
+REMOVE = "remove"
+
+EMOTIONS = (
+    *("happy", "angry", "sad", "humour", "confusion", "disgusted", "empathy", "embarrass"),
+    *("fear", "surprised", "excited", "depressed", "coldness", "admiration", REMOVE),
+)
+STYLES = (
+    *("serious", "arrogant", "child", "older", "girl", "pure", "sister", "sweet", "ethereal"),
+    *("whisper", "gentle", "recite", "generous", "act_coy", "warm", "shy", "comfort"),
+    *("authority", "chat", "radio", "soulful", "story", "vivid", "program", "news"),
+    *("advertising", "roar", "murmur", "shout", "deeply", "loudly", "exaggerated", REMOVE),
+)
+SPEEDS = ("faster", "slower", "more faster", "more slower")
+TAGS_2025 = (
+    *("Breathing", "Laughter", "Surprise-oh", "Confirmation-en", "Uhm"),
+    *("Surprise-ah", "Surprise-wa", "Sigh", "Question-ei", "Dissatisfaction-hnn"),
+)
+TAGS_2026 = (
+    *("sigh", "inhale", "laugh", "chuckle", "exhale", "clears throat", "snort", "giggle"),
+    *("cough", "breath", "uhm", "Confirmation-en", "Surprise-oh", "Surprise-ah"),
+    *("Surprise-wa", "Surprise-yo", "Dissatisfaction-hnn", "Question-ei", "Question-ah"),
+    *("Question-en", "Question-yi", "Question-oh"),
+)
+DIALECTS = ("Sichuanese", "Cantonese", "Japanese", "Korean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditKind:
+    """One row of the table: what a kind needs and what the release is told."""
+
+    needs_text: bool = True
+    """Whether the words of the clip must be given."""
+    needs_new_text: bool = False
+    """Whether the words after the edit must be given."""
+    sentence: str
+    """Instruction with {option}, {text} and {new_text}; empty for clone, which has none."""
+    remove_sentence: str = ""
+    """Instruction for the option `remove`; empty where the kind has no such option."""
+
+
+_WORDS = "The text corresponding to the audio is: {text}\n"
+_KEEP = (
+    " from the given audio while preserving the voice content clearly. Ensure that the speech "
+    "quality remains intact with minimal distortion, and eliminate all "
+)
+_REFERENCE = " in the following audio and the reference text is: {text}\n"
+
+KINDS: Mapping[str, EditKind] = {
+    "emotion": EditKind(
+        sentence="Make the following audio more {option}. " + _WORDS,
+        remove_sentence="Remove any emotion" + _REFERENCE,
+    ),
+    "style": EditKind(
+        sentence="Make the following audio more {option} style. " + _WORDS,
+        remove_sentence="Remove any speaking styles" + _REFERENCE,
+    ),
+    "speed": EditKind(
+        sentence="Make the following audio more {option}. " + _WORDS,
+        remove_sentence="Remove any emotion" + _REFERENCE,
+    ),
+    "sounds": EditKind(
+        needs_new_text=True,
+        # two spaces before the second sentence and one before the colon, as released
+        sentence="Add some non-verbal sounds to make the audio more natural, the new text is : "
+        "{new_text}\n  " + _WORDS,
+    ),
+    "denoise": EditKind(
+        needs_text=False, sentence="Remove any noise" + _KEEP + "noise from the audio.\n"
+    ),
+    "trim_silence": EditKind(
+        needs_text=False,
+        sentence="Remove any silent portions" + _KEEP + "silence from the audio.\n",
+    ),
+    "clone": EditKind(needs_new_text=True, sentence=""),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditVocabulary:
+    """What one bundle's model was taught to do."""
+
+    name: str
+    """2025, 2026 or nano; bundles name it in bundle.json."""
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Options of each kind it knows; an empty tuple where the kind takes none."""
+    tags: tuple[str, ...] = ()
+    """Sounds that may stand in brackets inside new text."""
+    dialects: tuple[str, ...] = ()
+    """Languages that may stand in brackets at the start of cloned text."""
+
+
+def edit_vocabulary(
+    name: str, options: Mapping[str, Sequence[str]] | None = None
+) -> EditVocabulary:
+    """The vocabulary "2025" or "2026" of the release, or "nano" with the bundle's own lists.
+
+    `options` (nano only) maps each kind the bundle knows to its options, `sounds` to its tags.
+    Raises ValueError for an unknown name or kind, or lists given where the name fixes them.
+    """
+    if name in ("2025", "2026"):
+        if options:
+            raise ValueError(
+                f"edit vocabulary '{name}' came with its own option lists; only 'nano' takes "
+                "them. Remove edit_options from bundle.json, or name the vocabulary nano."
+            )
+        fixed = {"emotion": EMOTIONS, "style": STYLES, "speed": SPEEDS}
+        return EditVocabulary(
+            name=name,
+            options={kind: fixed.get(kind, ()) for kind in KINDS},
+            tags=TAGS_2025 if name == "2025" else TAGS_2026,
+            dialects=DIALECTS,
+        )
+    if name != "nano":
+        raise ValueError(
+            f"edit vocabulary '{name}' is unknown; allowed are 2025, 2026 and nano. "
+            "Correct edit_vocabulary in bundle.json."
+        )
+    given = dict(options or {})
+    for kind in given:
+        if kind not in KINDS:
+            raise ValueError(_choice("kind of edit", kind, tuple(KINDS), "in bundle.json"))
+    tags = tuple(given.get("sounds", ()))
+    kinds = {k: tuple(v) for k, v in given.items() if k != "sounds" or tags}
+    if tags:
+        kinds["sounds"] = ()
+    return EditVocabulary(name=name, options=kinds, tags=tags)
+
+
+def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
+    """Check a request against a vocabulary.
+
+    Raises ValueError with one sentence: what was found, what is allowed, what to do.
+    """
+    kind = KINDS.get(request.kind)
+    if kind is None or request.kind not in vocabulary.options:
+        raise ValueError(_choice("kind of edit", request.kind, tuple(vocabulary.options)))
+    options = vocabulary.options[request.kind]
+    if options and request.option not in options:
+        raise ValueError(_choice(f"{request.kind} option", request.option, options))
+    if not options and request.option:
+        raise ValueError(
+            f"{request.kind} was given the option '{request.option}'; it takes none. "
+            "Leave the option empty."
+        )
+    if kind.needs_text and not request.text.strip():
+        raise ValueError(
+            f"{request.kind} was given no words; it needs the transcript of the clip. "
+            "Type the words that are spoken."
+        )
+    if kind.needs_new_text:
+        _check_new_text(request, vocabulary)
+
+
+def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
+    """Check that there are new words and that every bracket in them holds a known tag."""
+    text = request.new_text
+    if not text.strip():
+        raise ValueError(
+            f"{request.kind} was given no new text; it needs the words after the edit. Type them."
+        )
+    allowed = vocabulary.tags
+    if request.kind == "clone":
+        allowed = (*vocabulary.tags, *vocabulary.dialects)
+    found = tags_in(text)
+    for tag in found:
+        if tag not in allowed:
+            raise ValueError(_choice("sound tag", tag, allowed))
+    if "[" in _TAG.sub("", text) or "]" in _TAG.sub("", text):
+        raise ValueError(
+            f"the new text '{text}' has a bracket without its partner; sounds are written like "
+            "[sigh]. Close or remove the bracket."
+        )
+    if request.kind == "sounds" and not found:
+        raise ValueError(
+            f"the new text '{text}' holds no sound tag; allowed are "
+            f"{', '.join(f'[{tag}]' for tag in allowed)}. Put one where the sound belongs."
+        )
+
+
+_TAG = re.compile(r"\[([^\[\]]*)\]")
+
+
+def tags_in(text: str) -> list[str]:
+    """Contents of all [brackets] in a text, in order."""
+    return _TAG.findall(text)
+
+
+def without_tags(text: str) -> str:
+    """The spoken words of a text: brackets removed, spaces closed up."""
+    return " ".join(_TAG.sub(" ", text).split())
+
+
+def instruction(request: EditRequest) -> str:
+    """The released instruction sentence of a request, ending in a newline (spec 6.6).
+
+    The transcript is stripped, the new text is not, as released.
+    """
+    kind = KINDS[request.kind]
+    sentence = kind.sentence
+    if request.option == REMOVE and kind.remove_sentence:
+        sentence = kind.remove_sentence
+    # replaced in one pass, so that braces in the user's words stay as they are
+    values = {
+        "{option}": request.option,
+        "{text}": request.text.strip(),
+        "{new_text}": request.new_text,
+    }
+    return re.sub(r"\{\w+\}", lambda match: values[match.group()], sentence)
+
+
+def text_after(request: EditRequest) -> str:
+    """Words of the clip after the edit, the transcript of the next round (spec 6.9)."""
+    return request.new_text if KINDS[request.kind].needs_new_text else request.text
+
+
+def _choice(what: str, found: str, allowed: Sequence[str], where: str = "") -> str:
+    """Error sentence for a value that is not on a list, with the nearest one that is."""
+    near = get_close_matches(found.lower(), [a.lower() for a in allowed], n=1, cutoff=0.5)
+    best = next((a for a in allowed if near and a.lower() == near[0]), None)
+    remedy = f"Did you mean '{best}'?" if best else "Choose one of these."
+    shown = f"'{found}'" if found else "empty"
+    return (
+        f"the {what} {where + ' ' if where else ''}is {shown}; allowed are "
+        f"{', '.join(allowed) or 'none in this bundle'}. {remedy}"
+    )

@@ -1,0 +1,97 @@
+"""Text to ids and back with a bundle's SentencePiece model. Source: spec 6.3.
+
+Special tokens are all pieces of the form <...> that are control, user-defined or unknown; they
+are cut out of the text first, and the parts between are encoded on their own. A leading space is
+given to the text only where it starts the string, never after a special token. SentencePiece
+itself would give one always and would spell control tokens out as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import sentencepiece
+
+_NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"
+"""Protobuf bytes of ModelProto { normalizer_spec { add_dummy_prefix: false } }; appended to a
+model they override that one field, because protobuf merges repeated messages."""
+_SPECIAL = re.compile(r"<[^<>]+>")
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+
+
+class TextTokenizer:
+    """Encoder and decoder over one tokenizer.model."""
+
+    def __init__(self, model_path: str | Path) -> None:
+        path = Path(model_path)
+        if not path.is_file():
+            raise ValueError(
+                f"no tokenizer at {path.name}; a bundle holds tokenizer.model beside bundle.json. "
+                "Copy the missing file from where the bundle came from."
+            )
+        self._model = sentencepiece.SentencePieceProcessor(
+            model_proto=path.read_bytes() + _NO_DUMMY_PREFIX
+        )
+        model = self._model
+        # learned pieces have a negative score, control and user-defined ones have 0
+        self._specials: dict[str, int] = {
+            piece: i
+            for i, piece in enumerate(model.id_to_piece(list(range(len(model)))))
+            if _SPECIAL.fullmatch(piece) and model.get_score(i) == 0 and not model.is_byte(i)
+        }
+        self._special_pieces = {i: piece for piece, i in self._specials.items()}
+
+    @property
+    def size(self) -> int:
+        """Number of pieces, specials and bytes included."""
+        return len(self._model)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text that starts a string: the first word gets its leading space."""
+        first = _SPECIAL.match(text)
+        starts_special = first is not None and first.group() in self._specials
+        if text and not starts_special and not text.startswith(" "):
+            text = " " + text
+        return self.encode_inside(text)
+
+    def encode_inside(self, text: str) -> list[int]:
+        """Ids of a text that follows a special token: no leading space is added."""
+        ids: list[int] = []
+        done = 0
+        for match in _SPECIAL.finditer(text):
+            special = self._specials.get(match.group())
+            if special is None:
+                continue
+            ids += self._model.encode(text[done : match.start()])
+            ids.append(special)
+            done = match.end()
+        return ids + self._model.encode(text[done:])  # type: ignore[no-any-return]
+
+    def specials_in(self, text: str) -> list[str]:
+        """The special tokens a text would be cut at, in order; words hold none."""
+        return [s for s in _SPECIAL.findall(text) if s in self._specials]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids; special tokens are written out, so encode_inside brings the ids back."""
+        parts: list[str] = []
+        run: list[int] = []
+        for i in ids:
+            if i in self._special_pieces:
+                parts += [self._text(run), self._special_pieces[i]]
+                run = []
+            else:
+                run.append(i)
+        return "".join([*parts, self._text(run)])
+
+    def _text(self, ids: Sequence[int]) -> str:
+        """Join pieces; runs of byte pieces become UTF-8, wrong bytes the replacement character."""
+        out = bytearray()
+        for i in ids:
+            piece: str = self._model.id_to_piece(i)
+            if _BYTE.fullmatch(piece):
+                out.append(int(piece[3:5], 16))
+            else:
+                out += piece.replace("▁", " ").encode()
+        return out.decode(errors="replace")
