@@ -1,0 +1,162 @@
+"""HiFT vocoder of nano: pitch from the teacher's F0, wave by multi-resolution spectral losses.
+
+python -m recipes.nano.train_hift --corpus DIR --out runs/nano/hift
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.training import (
+    Timer,
+    clip_seconds,
+    learning_rate,
+    load_checkpoint,
+    log,
+    parameters,
+    read_config,
+    save_checkpoint,
+    set_lr,
+    setup,
+    stage_weight,
+    step_rng,
+)
+from stepedit_core.audio.mel import mel_filters, prompt_mel
+from stepedit_core.models.hift import HiFT, HiFTConfig
+
+HOP = 480
+RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 128), (256, 64, 0))
+
+
+def spectral_loss(wave: Tensor, goal: Tensor, filters: dict[int, Tensor]) -> Tensor:
+    """Mean over resolutions of log-magnitude L1, spectral convergence and log-mel L1."""
+    total = torch.zeros(())
+    for size, hop, bands in RESOLUTIONS:
+        window = torch.hann_window(size)
+        both = torch.stft(
+            torch.cat([wave, goal]), size, hop, window=window, return_complex=True, center=True
+        )
+        magnitude = (both.real.square() + both.imag.square() + 1e-7).sqrt()
+        x, y = magnitude.chunk(2)
+        total = total + (x.clamp(min=1e-3).log() - y.clamp(min=1e-3).log()).abs().mean()
+        total = total + (x - y).norm() / (y.norm() + 1e-3) * 0.5
+        if bands:
+            mel_x, mel_y = (torch.matmul(filters[size], m).clamp(min=1e-5).log() for m in (x, y))
+            total = total + (mel_x - mel_y).abs().mean()
+    return total / len(RESOLUTIONS)
+
+
+def crop(
+    corpus: Corpus, record: dict, frames: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Random crop: mel (80, frames), wave (480 frames,), F0 (frames,) in Hz or NaN if unknown."""
+    wave = corpus.audio(record)
+    track = corpus.f0(record).astype(np.float32)
+    margin = 2
+    need = (frames + 2 * margin) * HOP
+    if len(wave) < need:
+        wave = np.pad(wave, (0, need - len(wave)))
+    start = int(rng.integers(0, (len(wave) - need) // HOP + 1)) * HOP
+    piece = wave[start : start + need]
+    peak = np.abs(piece).max()
+    gain = 10 ** rng.uniform(-0.5, 0.2)
+    piece = piece * min(gain, 0.6 / max(peak, 1e-4))
+    x = torch.from_numpy(piece.astype(np.float32))
+    mel = prompt_mel(x)[:, margin : margin + frames]
+    at = (start / 24_000 + (np.arange(frames) + margin + 0.5) * 0.02) / 0.0125
+    f0 = track[np.clip(at.astype(int), 0, len(track) - 1)]
+    if at[-1] > len(track):
+        f0 = np.where(at < len(track), f0, 0.0)
+    return mel, x[margin * HOP : (margin + frames) * HOP], torch.from_numpy(f0.astype(np.float32))
+
+
+def main() -> None:
+    """Train pitch and filter together; the model's own pitch drives the source later."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs/hift.json")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--set", nargs="*", default=[])
+    args = parser.parse_args()
+    setup(args.threads)
+    config = read_config(args.config, args.set)
+    corpus = Corpus(args.corpus)
+    torch.random.default_generator.manual_seed(config["seed"])
+    sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
+    model = HiFT(HiFTConfig(**sizes))
+    optimizer = torch.optim.AdamW(parameters(model), lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
+    checkpoint = args.out / "last.pt"
+    first = 0
+    if (state := load_checkpoint(checkpoint)) is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    filters = {
+        size: mel_filters(24_000, size, bands, 0.0, 12_000.0)
+        for size, _, bands in RESOLUTIONS
+        if bands
+    }
+    weights = np.array([stage_weight(r) * clip_seconds(r) for r in corpus.records])
+    weights = weights / weights.sum()
+    log.info("%d clips", len(corpus.records))
+    timer = Timer()
+    for step in range(first, config["steps"]):
+        rng = step_rng(config["seed"], step)
+        picks = rng.choice(len(corpus.records), config["batch"], p=weights)
+        mel, wave, f0 = map(
+            torch.stack,
+            zip(
+                *[crop(corpus, corpus.records[i], config["frames"], rng) for i in picks],
+                strict=True,
+            ),
+        )
+        predicted = model.f0_predictor(mel)
+        loss_f0 = ((predicted + 20).log2() - (f0 + 20).log2()).abs().mean()
+        drive = f0 if step < config["own_f0_from"] and rng.random() < 0.7 else predicted.detach()
+        noise = torch.from_numpy(
+            rng.standard_normal((len(picks), 9, wave.shape[1]), dtype=np.float32)
+        )
+        out = model.decode(mel, model.source(drive, noise))
+        loss_wave = spectral_loss(out, wave, filters)
+        loss = loss_wave + 0.5 * loss_f0
+        set_lr(
+            optimizer,
+            learning_rate(
+                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
+            ),
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(parameters(model), 5.0)
+        optimizer.step()
+        voiced = (f0 > 40) & (predicted > 40)
+        cents = (
+            (1200 * (predicted / f0.clamp(min=1)).log2().abs())[voiced].median()
+            if voiced.any()
+            else 0.0
+        )
+        timer.add(wave=loss_wave.item(), f0=loss_f0.item(), cents=float(cents), norm=float(norm))
+        if step % 50 == 49:
+            log.info(timer.line(step + 1))
+        if step % 200 == 199 or step + 1 == config["steps"]:
+            save_checkpoint(
+                checkpoint,
+                {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                    "config": config["model"],
+                },
+            )
+    save_checkpoint(args.out / "final.pt", {"model": model.state_dict(), "config": config["model"]})
+
+
+if __name__ == "__main__":
+    main()

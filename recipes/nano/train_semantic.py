@@ -1,0 +1,244 @@
+"""Semantic tokenizer of nano: 25 Hz codes that must tell mel, F0, voicing and phone.
+
+The encoder sees speech through random recording channels; a small decoder, given the clip's mean
+mel, reads mel, F0, voicing and phone from the quantised vectors. The 4096-row codebook follows the
+encoder by moving averages; rows that fall out of use restart on live vectors.
+
+    python -m recipes.nano.train_semantic --corpus DIR --out runs/nano/semantic
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.train_linguistic import kmeans, phone_count
+from recipes.nano.training import (
+    RATE,
+    Timer,
+    augment,
+    bucket,
+    clip_seconds,
+    is_dev,
+    learning_rate,
+    load_checkpoint,
+    log,
+    pad,
+    parameters,
+    read_config,
+    save_checkpoint,
+    set_lr,
+    setup,
+    stage_weight,
+    step_rng,
+)
+from stepedit_core.audio.mel import prompt_mel, semantic_log_mel
+from stepedit_core.audio.resample import resample
+from stepedit_core.models.semantic import SemanticConfig, SemanticTokenizer
+
+MEL_MEAN, MEL_STD = -6.0, 2.5
+
+
+class Reader(nn.Module):
+    """Quantised vectors (B, T, D) and mean mel (B, 80) -> mel (B, 2T, 80), F0, voicing, phones."""
+
+    def __init__(self, width: int, phones: int) -> None:
+        super().__init__()
+        self.level = nn.Linear(80, width)
+        self.mix = nn.Conv1d(width, 384, 3, padding=1)
+        self.deep = nn.Conv1d(384, 384, 3, padding=1)
+        self.mel = nn.Linear(384, 160)
+        self.pitch = nn.Linear(width, 4)
+        self.phone = nn.Linear(384, phones)
+
+    def forward(self, codes: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns mel (B, 2T, 80), pitch (B, T, 4: two log F0, two voicing logits), phones."""
+        x = (codes * codes.shape[-1] ** 0.5 + self.level(level)[:, None]).transpose(1, 2)
+        x = functional.gelu(self.mix(x))
+        x = (x + functional.gelu(self.deep(x))).transpose(1, 2)
+        mel = self.mel(x).reshape(x.shape[0], -1, 80)
+        return mel, self.pitch(codes * codes.shape[-1] ** 0.5), self.phone(x)
+
+
+def frame_targets(values: np.ndarray, tokens: int, offsets: tuple[float, ...]) -> np.ndarray:
+    """Values of a 12.5 ms track at `offsets` seconds inside each 40 ms token: (tokens, k)."""
+    at = np.arange(tokens)[:, None] * 0.04 + np.array(offsets)
+    return values[np.clip((at / 0.0125).astype(int), 0, len(values) - 1)]
+
+
+def clip_batch(corpus: Corpus, records: list[dict], rng: np.random.Generator) -> dict[str, Tensor]:
+    """Features and targets of a batch; all padded, with lengths in tokens."""
+    mels, goals, pitches, phones = [], [], [], []
+    for record in records:
+        wave = augment(rng, corpus.audio(record))
+        x = torch.from_numpy(wave)
+        mel = prompt_mel(x).T
+        tokens = len(mel) // 2
+        mels.append(semantic_log_mel(resample(x, RATE, 16_000)).T[: tokens * 4])
+        goals.append((mel[: tokens * 2] - MEL_MEAN) / MEL_STD)
+        f0 = frame_targets(corpus.f0(record).astype(np.float32), tokens, (0.01, 0.03))
+        pitches.append(
+            torch.from_numpy(np.where(f0 > 40, np.log2(np.maximum(f0, 40) / 160), np.nan))
+        )
+        track = corpus.phones(record)
+        phones.append(
+            torch.full((tokens,), -100)
+            if track is None
+            else torch.from_numpy(frame_targets(track, tokens, (0.02,))[:, 0].astype(np.int64))
+        )
+    batch, _ = pad(mels)
+    goal, _ = pad(goals)
+    pitch, lengths = pad(pitches)
+    return {
+        "log_mel": batch.transpose(1, 2),
+        "mel": goal,
+        "pitch": pitch,
+        "phone": nn.utils.rnn.pad_sequence(phones, batch_first=True, padding_value=-100),
+        "tokens": lengths,
+        "frames": torch.tensor([len(m) for m in mels]),
+    }
+
+
+def main() -> None:
+    """Warm up without the codebook, start it by k-means, train with it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--config", type=Path, default=Path(__file__).parent / "configs/semantic.json"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--set", nargs="*", default=[])
+    args = parser.parse_args()
+    setup(args.threads)
+    config = read_config(args.config, args.set)
+    corpus = Corpus(args.corpus)
+    torch.random.default_generator.manual_seed(config["seed"])
+    model = SemanticTokenizer(SemanticConfig(**config["model"]))
+    reader = Reader(config["model"]["d_model"], phone_count())
+    optimizer = torch.optim.AdamW(
+        parameters(model, reader), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02
+    )
+    sums = torch.zeros_like(model.codebook)
+    counts = torch.zeros(len(model.codebook))
+    first, started = 0, False
+    checkpoint = args.out / "last.pt"
+    if (state := load_checkpoint(checkpoint)) is not None:
+        model.load_state_dict(state["model"])
+        reader.load_state_dict(state["reader"])
+        optimizer.load_state_dict(state["optimizer"])
+        sums, counts, first, started = (
+            state["sums"],
+            state["counts"],
+            state["step"],
+            state["started"],
+        )
+
+    usable = [i for i, r in enumerate(corpus.records) if clip_seconds(r) > 0.6 and not is_dev(r)]
+    seconds = np.minimum(np.array([clip_seconds(corpus.records[i]) for i in usable]), 12.0)
+    weights = np.array([stage_weight(corpus.records[i]) for i in usable])
+    weights = weights / weights.sum()
+    log.info("%d clips, %.1f h", len(usable), seconds.sum() / 3600)
+    timer = Timer()
+    recent: list[Tensor] = []
+    for step in range(first, config["steps"]):
+        rng = step_rng(config["seed"], step)
+        picks = bucket(rng, seconds, weights, config["batch_seconds"])
+        batch = clip_batch(corpus, [corpus.records[usable[j]] for j in picks], rng)
+        valid = torch.arange(batch["mel"].shape[1] // 2)[None] < batch["tokens"][:, None]
+        hidden = model.hidden(batch["log_mel"], batch["frames"])[:, : valid.shape[1]]
+        live = hidden[valid]
+        loss_commit = torch.zeros(())
+        quantised = hidden
+        used = 0.0
+        if started:
+            with torch.no_grad():
+                codes = torch.cdist(live.detach(), model.codebook).argmin(1)
+                hot = torch.bincount(codes, minlength=len(counts)).float()
+                counts.mul_(config["ema"]).add_(hot, alpha=1 - config["ema"])
+                new = torch.zeros_like(sums).index_add_(0, codes, live.detach())
+                sums.mul_(config["ema"]).add_(new, alpha=1 - config["ema"])
+                chosen = model.codebook[codes]
+                model.codebook.copy_(sums / counts.clamp(min=1e-4)[:, None])
+                dead = (counts < 0.02).nonzero()[:, 0]
+                if len(dead) and step < config["steps"] * 0.8:
+                    draw = live.detach()[torch.from_numpy(rng.integers(0, len(live), len(dead)))]
+                    model.codebook[dead] = draw
+                    sums[dead] = draw * 0.1
+                    counts[dead] = 0.1
+                used = float((counts > 0.02).float().mean())
+            loss_commit = functional.mse_loss(live, chosen) * live.shape[-1]
+            quantised = torch.zeros_like(hidden).masked_scatter(
+                valid[..., None], live + (chosen - live).detach()
+            )
+        elif step >= config["quantize_from"] - 60:
+            recent.append(live.detach())
+            if step + 1 == config["quantize_from"]:
+                centres = kmeans(torch.cat(recent)[:90_000], len(counts), 12, rng)
+                model.codebook.copy_(centres)
+                counts.fill_(1.0)
+                sums.copy_(centres)
+                started = True
+                recent.clear()
+                log.info("codebook started by k-means")
+        level = (batch["mel"] * valid.repeat_interleave(2, 1)[..., None]).sum(1) / (
+            2 * batch["tokens"][:, None]
+        )
+        mel, pitch, phone = reader(quantised, level)
+        frames = valid.repeat_interleave(2, 1)
+        loss_mel = (mel - batch["mel"]).abs().mean(-1)[frames].mean()
+        voiced = ~batch["pitch"].isnan()
+        voiced &= valid[..., None]
+        loss_pitch = (pitch[..., :2] - batch["pitch"].nan_to_num()).abs()[voiced].mean()
+        loss_voice = functional.binary_cross_entropy_with_logits(
+            pitch[..., 2:][valid], (~batch["pitch"].isnan()).float()[valid]
+        )
+        loss_phone = functional.cross_entropy(
+            phone.flatten(0, 1), batch["phone"].flatten(), ignore_index=-100
+        )
+        loss = loss_mel + 3.0 * loss_pitch + 0.5 * loss_voice + 0.25 * loss_phone
+        loss = loss + config["commitment"] * loss_commit
+        set_lr(
+            optimizer,
+            learning_rate(
+                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
+            ),
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters(model, reader), 2.0)
+        optimizer.step()
+        timer.add(
+            mel=loss_mel.item(),
+            pitch_semitones=12 * loss_pitch.item(),
+            voice=loss_voice.item(),
+            phone=loss_phone.item(),
+            commit=loss_commit.item(),
+            used=used,
+        )
+        if step % 50 == 49:
+            log.info(timer.line(step + 1))
+        if step % 200 == 199 or step + 1 == config["steps"]:
+            save_checkpoint(
+                checkpoint,
+                {
+                    "model": model.state_dict(),
+                    "reader": reader.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "sums": sums,
+                    "counts": counts,
+                    "step": step + 1,
+                    "started": started,
+                },
+            )
+    save_checkpoint(args.out / "final.pt", {"model": model.state_dict(), "config": config["model"]})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""What every training script of this recipe shares: batches, augmentation, schedule, checkpoints.
+
+A step draws everything from a generator seeded by (seed, step), so a run that was stopped and
+resumed sees the same batches as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+log = logging.getLogger("recipes.nano")
+RATE = 24_000
+
+
+def setup(threads: int) -> None:
+    """Log to stderr with times and use `threads` cores."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    torch.set_num_threads(threads)
+
+
+def step_rng(seed: int, step: int) -> np.random.Generator:
+    """Generator of one step."""
+    return np.random.default_rng([seed, step])
+
+
+def learning_rate(step: int, *, peak: float, warmup: int, steps: int) -> float:
+    """Linear warm-up, constant, then linear decay to 2 % over the last 30 % of the steps."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    decay = int(steps * 0.7)
+    if step <= decay:
+        return peak
+    return peak * max(0.02, 1.0 - 0.98 * (step - decay) / max(1, steps - decay))
+
+
+def set_lr(optimizer: torch.optim.Optimizer, value: float) -> None:
+    """Set the rate of every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = value
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint to a temporary file, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """Read a checkpoint, or None where there is none yet."""
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def parameters(*modules: nn.Module) -> list[nn.Parameter]:
+    """All trainable parameters."""
+    return [p for m in modules for p in m.parameters() if p.requires_grad]
+
+
+class Timer:
+    """Mean of logged values and seconds per step since the last line."""
+
+    def __init__(self) -> None:
+        self.start, self.steps, self.sums = time.time(), 0, {}  # type: ignore[var-annotated]
+
+    def add(self, **values: float) -> None:
+        """Add one step's values."""
+        self.steps += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+
+    def line(self, step: int) -> str:
+        """One log line; starts a new mean."""
+        means = " ".join(f"{k} {v / self.steps:.4g}" for k, v in self.sums.items())
+        text = f"step {step} {means} | {(time.time() - self.start) / self.steps:.3f} s/step"
+        self.__init__()  # type: ignore[misc]
+        return text
+
+
+def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Stack tensors (T_i, ...) to (B, T, ...) with zeros; returns it and the lengths (B,)."""
+    lengths = torch.tensor([r.shape[0] for r in rows])
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True), lengths
+
+
+def bucket(
+    rng: np.random.Generator, seconds: np.ndarray, weights: np.ndarray, batch_seconds: float
+) -> list[int]:
+    """Indices of records of similar length whose padded sum is about `batch_seconds`."""
+    pick = rng.choice(len(seconds), size=64, p=weights)
+    pick = pick[np.argsort(seconds[pick])]
+    start = int(rng.integers(0, len(pick)))
+    out: list[int] = []
+    for i in pick[start:].tolist() + pick[:start][::-1].tolist():
+        longest = max([seconds[j] for j in [*out, i]])
+        if out and longest * (len(out) + 1) > batch_seconds:
+            break
+        out.append(i)
+    return out
+
+
+def augment(rng: np.random.Generator, wave: np.ndarray, rate: int = RATE) -> np.ndarray:
+    """One random recording channel: gain, equaliser, band limit, reverberation, noise.
+
+    wave (N,) float32. Half of the draws leave each part out; a quarter leaves the clip clean.
+    """
+    n = len(wave)
+    wave = wave * 10 ** rng.uniform(-0.7, 0.15)
+    if rng.random() < 0.25:
+        return wave.astype(np.float32)
+    size = n + rate // 4
+    spectrum = np.fft.rfft(wave, size)
+    hz = np.fft.rfftfreq(size, 1 / rate)
+    octave = np.log2(np.maximum(hz, 50) / 50)
+    if rng.random() < 0.6:
+        knots = np.cumsum(rng.normal(0, 2.0, 9))
+        spectrum *= 10 ** (np.interp(octave, np.arange(9), knots - knots[4]) / 20)
+    if rng.random() < 0.3:
+        cut = rng.uniform(3400, 9000)
+        spectrum /= np.sqrt(1 + (hz / cut) ** rng.choice([8, 16, 32]))
+    if rng.random() < 0.25:
+        low = rng.uniform(60, 250)
+        spectrum /= np.sqrt(1 + (low / np.maximum(hz, 1)) ** 8)
+    if rng.random() < 0.35:
+        length = int(rate * 0.25)
+        decay = np.exp(-np.arange(length) / rate * 6.9 / rng.uniform(0.1, 0.5))
+        echo = rng.normal(size=length) * decay * rng.uniform(0.02, 0.12)
+        echo[0] = 1.0
+        spectrum *= np.fft.rfft(echo, size)
+    out = np.fft.irfft(spectrum, size)[:n]
+    if rng.random() < 0.5:
+        level = np.sqrt(np.mean(out**2) + 1e-9) * 10 ** (-rng.uniform(12, 45) / 20)
+        noise = np.fft.rfft(rng.normal(size=n))
+        colour = np.maximum(np.arange(len(noise)), 1.0) ** -rng.choice([0.0, 0.25, 0.5])
+        shaped = np.fft.irfft(noise * colour, n)
+        out = out + shaped * level / (np.std(shaped) + 1e-9)
+    return out.astype(np.float32)
+
+
+def read_config(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """JSON configuration with `key=value` overrides; an unknown key is an error."""
+    config: dict[str, Any] = json.loads(path.read_text())
+    for item in overrides:
+        key, _, value = item.partition("=")
+        if key not in config:
+            raise SystemExit(f"unknown key {key}; {path.name} has {', '.join(config)}")
+        config[key] = json.loads(value)
+    return config
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Consecutive slices."""
+    for i in range(0, len(items), size):
+        yield items[i : i + size]
+
+
+def clip_seconds(record: dict[str, Any]) -> float:
+    """Length of a corpus record."""
+    return float(record["audio"][1]) / RATE
+
+
+STAGE_WEIGHTS = {"plain": 1.0, "edits": 1.0, "kokoro": 3.0, "libri": 4.0}
+"""How much more often a second of a stage is drawn: real timbres are scarce and matter most."""
+
+
+def stage_weight(record: dict[str, Any]) -> float:
+    """Weight of the record's stage."""
+    return STAGE_WEIGHTS[record["shard"].split("/")[0]]
+
+
+def is_dev(record: dict[str, Any]) -> bool:
+    """Whether the record is held out for judging."""
+    return record.get("split") == "dev"
