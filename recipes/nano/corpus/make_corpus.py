@@ -1,0 +1,108 @@
+"""Make the nano corpus, shard by shard, resumable: run again and finished shards are skipped.
+
+    python -m recipes.nano.corpus.make_corpus --out DIR --stage plain --hours 8
+"""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from recipes.nano.corpus.shards import Shard
+from recipes.nano.corpus.texts import Grammar
+
+log = logging.getLogger("corpus")
+SHARD_SECONDS = 600.0
+SPEAKERS = 4000
+"""Size of the pool of pseudo speakers; ids divisible by 50 are `dev`."""
+
+
+def split_of(number: int) -> str:
+    """`dev` for every fiftieth speaker, else `train`."""
+    return "dev" if number % 50 == 0 else "train"
+
+
+def level(wave: np.ndarray, target_db: float) -> float:
+    """Gain that brings the louder half of 25 ms frames to target_db RMS, peak at most 0.95."""
+    cut = wave[: len(wave) // 600 * 600].reshape(-1, 600)
+    power = np.sort((cut**2).mean(1))[len(cut) // 2 :]
+    gain = 10 ** (target_db / 20) / np.sqrt(power.mean() + 1e-12)
+    return float(min(gain, 0.95 / (np.abs(wave).max() + 1e-9)))
+
+
+def make_plain(shard: Shard, number: int, tools: dict) -> None:
+    """One shard of neutral clips: each text by two pseudo speakers, each speaker in two texts."""
+    from recipes.nano.corpus.speakers import revoice, speaker
+    from recipes.nano.corpus.vocoder import synthesise
+
+    rng = np.random.default_rng([1, number])
+    seconds, k = 0.0, 0
+    while seconds < SHARD_SECONDS:
+        pair = [int(n) for n in rng.integers(0, SPEAKERS, 2)]
+        rate = (speaker(pair[0]).rate + speaker(pair[1]).rate) / 2
+        for _ in range(2):
+            text = tools["grammar"].text(rng)
+            frames = tools["hibari"].frames(tools["hibari"].phonemes(text), rate, rng)
+            if not 70 <= len(frames) <= 720:
+                continue
+            for who in pair:
+                voice = speaker(who)
+                new = revoice(frames, voice, rng)
+                wave = synthesise(new, rng)
+                wave *= level(wave, voice.level_db)
+                record = {
+                    "id": f"plain-{number:05d}-{k:04d}",
+                    "kind": "neutral",
+                    "text": text,
+                    "speaker": voice.id,
+                    "split": split_of(who),
+                    "params": vars(voice) | {"rate": rate},
+                }
+                shard.add(record, wave, new.f0, new.phones)
+                seconds += len(wave) / 24000
+                k += 1
+
+
+STAGES = {"plain": make_plain}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; 0 when the asked hours exist."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--stage", choices=sorted(STAGES), required=True)
+    parser.add_argument("--hours", type=float, required=True)
+    parser.add_argument("--first", type=int, default=0, help="number of the first shard")
+    parser.add_argument("--verses", type=Path, help="public-domain verses, one a line after a label")
+    parser.add_argument("--words", type=Path, help="word list, one a line")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    from recipes.nano.corpus.teacher_hibari import Hibari
+
+    tools = {
+        "hibari": Hibari(args.out / "teacher"),
+        "grammar": Grammar(args.verses, args.words),
+        "args": args,
+    }
+    count = int(np.ceil(args.hours * 3600 / SHARD_SECONDS))
+    for number in range(args.first, args.first + count):
+        shard = Shard(args.out / args.stage / f"{args.stage}-{number:05d}")
+        if shard.done:
+            continue
+        began = time.monotonic()
+        STAGES[args.stage](shard, number, tools)
+        shard.write()
+        seconds = shard.samples / 24000
+        log.info(
+            "%s: %d clips, %.0f s, mean %.1f s, %.0f s of work",
+            shard.stem.name, len(shard.records), seconds, seconds / max(len(shard.records), 1),
+            time.monotonic() - began,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
