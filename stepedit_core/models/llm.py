@@ -9,8 +9,9 @@ Letters: B rows, L ids, K cached ids, D width, H query heads, G key groups, R = 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -154,8 +155,7 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Grouped-query attention. Heads of one group are stacked along the query axis, so keys and
-    values are never repeated."""
+    """Grouped-query attention; heads of one group stack along the query axis, keys stay single."""
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
@@ -207,6 +207,18 @@ class MLP(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True)
+class _FusedLayer:
+    """One layer's weights, joined so that a decode step needs four products instead of seven."""
+
+    attention_norm: Tensor
+    qkv: Tensor
+    out: Tensor
+    mlp_norm: Tensor
+    gate_up: Tensor
+    down: Tensor
+
+
 class Layer(nn.Module):
     """Pre-norm decoder layer."""
 
@@ -222,6 +234,18 @@ class Layer(nn.Module):
         x = x + self.self_attn(self.input_layernorm(x), bias, kv, past)
         return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
 
+    def fused(self) -> _FusedLayer:
+        """Copies of the weights for decoding."""
+        attn, mlp = self.self_attn, self.mlp
+        return _FusedLayer(
+            self.input_layernorm.weight,
+            torch.cat([attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight]),
+            attn.o_proj.weight,
+            self.post_attention_layernorm.weight,
+            torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
+            mlp.down_proj.weight,
+        )
+
 
 class Decoder(nn.Module):
     """Embedding, layers and final norm: the tensors named model.* in the release."""
@@ -231,18 +255,6 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-
-
-@dataclass(frozen=True)
-class _FusedLayer:
-    """One layer's weights, joined so that a decode step needs four products instead of seven."""
-
-    attention_norm: Tensor
-    qkv: Tensor
-    out: Tensor
-    mlp_norm: Tensor
-    gate_up: Tensor
-    down: Tensor
 
 
 class Step1LM(nn.Module):
@@ -348,19 +360,7 @@ class Step1LM(nn.Module):
         slopes = sqrt_alibi_slopes(self.config.num_attention_heads, device)
         cache.bias = sqrt_alibi_bias(1, cache.length, slopes, dtype)[:, 0]
         if sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
-            cache.fused = list(self._fuse())
-
-    def _fuse(self) -> Iterable[_FusedLayer]:
-        for layer in self.model.layers:
-            attn, mlp = layer.self_attn, layer.mlp
-            yield _FusedLayer(
-                layer.input_layernorm.weight,
-                torch.cat([attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight]),
-                attn.o_proj.weight,
-                layer.post_attention_layernorm.weight,
-                torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
-                mlp.down_proj.weight,
-            )
+            cache.fused = [cast(Layer, layer).fused() for layer in self.model.layers]
 
     def _prefill_row(self, prompt: Sequence[int], kv: Tensor) -> Tensor:
         """Last hidden state (1, D) of one prompt; kv (layers, 1, 2, G, >= L, head_dim)."""
