@@ -114,7 +114,13 @@ class Round:
     score: float | None
     """Margin score 1-10 against the source of the edit; None where the bundle has no scorer."""
     seconds_elapsed: float
+    tokens: str = "tokenized"
+    """Where the LM's input came from: "tokenized" from a wave, or "reused": the ids that the round
+    before generated, which stand for the same speech without a second loss."""
+    text: str = ""
+    """Words of this round's clip, as far as known."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Stage -> seconds of wall time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,325 @@
+"""The bundle: one folder is one model. bundle.json, seven or eight weight files, tokenizer.model.
+
+bundle.json holds the format version, name, licence, model card, one config per component, the
+edit vocabulary, the prompt layout, where the audio ids sit, and size and sha256 of every file.
+Nothing in a bundle is executed: weights are safetensors, the rest is JSON and SentencePiece.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from .models.bigvgan import BigVGAN, BigVGANConfig
+from .models.flow import Flow, FlowConfig
+from .models.hift import HiFT, HiFTConfig
+from .models.linguistic import LinguisticConfig, LinguisticTokenizer
+from .models.llm import LMConfig, Step1LM
+from .models.scorer import MarginScorer, ScorerConfig
+from .models.semantic import SemanticConfig, SemanticTokenizer
+from .models.speaker import SpeakerConfig, SpeakerEncoder
+from .strict import from_json, to_json
+from .vocab import Vocabulary
+from .weights import build_empty, load_into, read_header, save_module
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+MANIFEST_LIMIT = 2**20
+"""Most bytes of bundle.json that are read."""
+TOKENIZER = "tokenizer.model"
+PARTS = ("llm", "flow", "vocoder", "linguistic", "semantic", "speaker", "scorer")
+OPTIONAL_PARTS = ("scorer",)
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+SMALL_LM = 2**30
+"""An LM file up to this many bytes runs in float32 under "auto": speed is no matter there."""
+
+_KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
+    "llm": (LMConfig, Step1LM),
+    "flow": (FlowConfig, Flow),
+    "hift": (HiFTConfig, HiFT),
+    "bigvgan": (BigVGANConfig, BigVGAN),
+    "linguistic": (LinguisticConfig, LinguisticTokenizer),
+    "semantic": (SemanticConfig, SemanticTokenizer),
+    "speaker": (SpeakerConfig, SpeakerEncoder),
+    "scorer": (ScorerConfig, MarginScorer),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """What one file of the bundle must be."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+    """Lower-case hex digest of the whole file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """bundle.json."""
+
+    name: str
+    """Short name the bundle is asked for by."""
+    licence: str
+    """SPDX expression or the name of the licence."""
+    codebook: str
+    """Name of the tokenizer pair; tokens carry it and other bundles refuse them."""
+    edit_vocabulary: Literal["2025", "2026", "nano"]
+    """Which table of edits the LM was trained on."""
+    prompt_layout: Literal["2025", "2025-no-bos", "2026", "nano"]
+    """How prompts are laid out."""
+    components: dict[str, Any]
+    """Part -> config; in JSON the plain object, here the frozen dataclass."""
+    files: dict[str, FileEntry] = field(default_factory=dict)
+    """File name -> size and digest."""
+    format: int = FORMAT
+    """Version of this layout."""
+    description: str = ""
+    """One sentence for lists."""
+    card: dict[str, str] = field(default_factory=dict)
+    """Model card: heading -> text (data, hours, figures, limits, attributions)."""
+    edit_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Kind -> options, where the bundle's own lists replace the table's (vocabulary nano)."""
+    vocoder: Literal["hift", "bigvgan"] = "hift"
+    """Which vocoder class the file holds."""
+    audio_offset: int = 65536
+    """LM id of the first audio code."""
+    end_id: int = 3
+    """LM id that ends a turn."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The id arithmetic of this bundle."""
+        return Vocabulary(
+            audio_offset=self.audio_offset, end_id=self.end_id, codebook=self.codebook
+        )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Components in the order of the flow; scorer only where there is one."""
+        return tuple(part for part in PARTS if part in self.components)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files but bundle.json."""
+        return sum(entry.size for entry in self.files.values())
+
+
+def file_of(part: str) -> str:
+    """Name of a part's weight file."""
+    return f"{part}.safetensors"
+
+
+def _kind_of(part: str, vocoder: str) -> tuple[type[Any], type[nn.Module]]:
+    return _KINDS[vocoder if part == "vocoder" else part]
+
+
+def parse_manifest(text: str) -> Manifest:
+    """Manifest from the text of bundle.json; ValueError names the key that is wrong."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{MANIFEST} is no JSON ({error}). Copy the bundle again from where it came from."
+        ) from error
+    if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
+        raise ValueError(
+            f"{MANIFEST} has format {data['format']!r}; this version reads {FORMAT}. "
+            "Update StepEdit or choose another bundle."
+        )
+    raw = from_json(Manifest, data, MANIFEST)
+    unknown = sorted(set(raw.components) - set(PARTS))
+    missing = [p for p in PARTS if p not in raw.components and p not in OPTIONAL_PARTS]
+    if unknown or missing:
+        raise ValueError(
+            f"{MANIFEST} {'has the unknown' if unknown else 'lacks the'} component "
+            f"'{(unknown or missing)[0]}'; a bundle is {', '.join(PARTS)}, the last one optional."
+        )
+    configs = {
+        part: from_json(_kind_of(part, raw.vocoder)[0], config, f"{MANIFEST} {part}")
+        for part, config in raw.components.items()
+    }
+    manifest = replace(raw, components=configs)
+    _check_files(manifest)
+    return manifest
+
+
+def _check_files(manifest: Manifest) -> None:
+    """Refuse a file list that is not exactly what the components need."""
+    for name in manifest.files:
+        if Path(name).name != name or "\\" in name or name in ("", ".", ".."):
+            raise ValueError(
+                f"{MANIFEST} names the file '{name}', which leads out of the bundle; allowed are "
+                "plain names. Do not use this bundle."
+            )
+    wanted = {file_of(part) for part in manifest.parts} | {TOKENIZER}
+    wrong = sorted(set(manifest.files) ^ wanted)
+    if wrong:
+        raise ValueError(
+            f"{MANIFEST} {'lists the unknown' if wrong[0] in manifest.files else 'lacks the'} file "
+            f"'{wrong[0]}'; wanted are {', '.join(sorted(wanted))}. Correct bundle.json."
+        )
+
+
+def read_manifest(folder: str | Path) -> Manifest:
+    """Manifest of a bundle folder; ValueError when there is none or it is not understood."""
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise ValueError(
+            f"'{Path(folder).name}' holds no {MANIFEST}; a bundle is a folder with {MANIFEST} and "
+            "its weights. Choose another folder, or see `stepedit bundles`."
+        )
+    if path.stat().st_size > MANIFEST_LIMIT:
+        raise ValueError(
+            f"{MANIFEST} has {path.stat().st_size} bytes; allowed are {MANIFEST_LIMIT}. "
+            "Do not use this bundle."
+        )
+    try:
+        return parse_manifest(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{MANIFEST} is no UTF-8 text. Copy the bundle again.") from error
+
+
+def manifest_sha256(folder: str | Path) -> str:
+    """Digest of bundle.json, which names the digests of all files: the bundle's identity."""
+    return sha256_of(Path(folder) / MANIFEST)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_file(folder: Path, manifest: Manifest, name: str, *, full: bool) -> None:
+    """Raise ValueError unless a file is there, has its size and, if `full`, its sha256."""
+    path, entry = folder / name, manifest.files[name]
+    if not path.is_file():
+        raise ValueError(
+            f"bundle '{manifest.name}' lacks {name}. Copy the file from where the bundle came from."
+        )
+    size = path.stat().st_size
+    if size != entry.size:
+        raise ValueError(
+            f"{name} of bundle '{manifest.name}' has {size} bytes; {entry.size} are wanted. "
+            "Copy the file again from where the bundle came from."
+        )
+    if full and sha256_of(path) != entry.sha256:
+        raise ValueError(
+            f"{name} of bundle '{manifest.name}' has another sha256 than {MANIFEST} says; the file "
+            "is damaged or was changed. Copy it again from where the bundle came from."
+        )
+
+
+def verify(folder: str | Path) -> Manifest:
+    """Read and check everything: manifest, sizes, sha256, headers. Reads every byte once."""
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    for name in manifest.files:
+        check_file(folder, manifest, name, full=True)
+    for part in manifest.parts:
+        read_header(folder / file_of(part))
+    return manifest
+
+
+def part_dtype(
+    part: str, precision: str, device: torch.device, *, lm_bytes: int = 0
+) -> torch.dtype:
+    """The one precision policy. Codes, voices, mels and waves are always made in float32.
+
+    Only the LM changes: "auto" is float32 on a CPU and for a small LM, else bfloat16.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision '{precision}' is unknown; allowed are {', '.join(PRECISIONS)}."
+        )
+    if part != "llm" or precision == "fp32":
+        return torch.float32
+    if precision == "auto":
+        small = device.type == "cpu" or lm_bytes <= SMALL_LM
+        return torch.float32 if small else torch.bfloat16
+    return torch.bfloat16 if precision == "bf16" else torch.float16
+
+
+def build_part(manifest: Manifest, part: str) -> nn.Module:
+    """The module of a part with no storage behind its parameters."""
+    module = _kind_of(part, manifest.vocoder)[1]
+    return build_empty(lambda: module(manifest.components[part]))
+
+
+def load_part(
+    folder: Path, manifest: Manifest, part: str, *, device: torch.device, dtype: torch.dtype
+) -> nn.Module:
+    """One part of a bundle, filled exactly from its file."""
+    return load_into(
+        build_part(manifest, part),
+        folder / file_of(part),
+        device=device,
+        dtype=dtype,
+        what=f"{file_of(part)} of bundle '{manifest.name}'",
+    )
+
+
+def write_bundle(
+    folder: str | Path,
+    manifest: Manifest,
+    parts: Mapping[str, nn.Module | Path],
+    tokenizer: str | Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+) -> Manifest:
+    """Write a bundle; the folder appears whole, or replaces an older one whole, or not at all.
+
+    Args:
+        folder: where; its name need not be the bundle's name.
+        manifest: everything but `files`, which is computed here.
+        parts: part -> module (its floats are stored as dtype) or a finished safetensors file.
+        tokenizer: SentencePiece model file.
+        dtype: of the stored floats.
+
+    Returns: the manifest as written.
+    """
+    target = Path(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part_folder = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for part in manifest.parts:
+            source = parts[part]
+            if isinstance(source, nn.Module):
+                save_module(source, part_folder / file_of(part), dtype)
+            else:
+                shutil.copyfile(source, part_folder / file_of(part))
+        shutil.copyfile(tokenizer, part_folder / TOKENIZER)
+        files = {
+            path.name: FileEntry(size=path.stat().st_size, sha256=sha256_of(path))
+            for path in sorted(part_folder.iterdir())
+        }
+        written = replace(manifest, files=files)
+        _check_files(written)
+        text = json.dumps(to_json(written), indent=1, ensure_ascii=False) + "\n"
+        (part_folder / MANIFEST).write_text(text, encoding="utf-8")
+        for part in written.parts:
+            load_part(part_folder, written, part, device=torch.device("cpu"), dtype=torch.float32)
+        part_folder.chmod(0o755)
+        old = part_folder.with_name(part_folder.name + ".old")
+        if target.exists():
+            target.rename(old)
+        os.replace(part_folder, target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part_folder, ignore_errors=True)
+    return read_manifest(target)

@@ -1,0 +1,1 @@
+"""The algorithms over the models, one file per stage; nodes, command and library call these."""

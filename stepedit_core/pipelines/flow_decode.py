@@ -1,0 +1,74 @@
+"""Codes to an 80-bin mel at 50 Hz in a given voice. Source: spec 8.1 and 8.4."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..registry import Bundle
+from ..types import DualCodes, Hooks, SilentHooks, Voice, stage_generator
+from ..vocab import MEL_FRAMES_PER_GROUP, pairs
+
+STAGE = "flow"
+STEPS = 10
+GUIDANCE = 0.7
+
+
+@torch.no_grad()
+def flow_decode(
+    bundle: Bundle,
+    codes: DualCodes,
+    voice: Voice,
+    *,
+    seed: int,
+    round_: int = 1,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    hooks: Hooks | None = None,
+) -> Tensor:
+    """Natural-log mel (80, 6G) float32 on the CPU for codes of G groups.
+
+    The voice's mel is resized, not cut, to its codes' length (spec 13, trap 7) and stands before
+    the result as the prompt. Noise comes from the seed's stage "flow" and this round. Raises
+    ValueError when codes or voice were made by another bundle's tokenizers, or hold no group.
+    """
+    hooks = hooks or SilentHooks()
+    bundle.vocabulary.check_codebook(codes)
+    bundle.vocabulary.check_codebook(voice.codes)
+    if not codes.groups:
+        raise ValueError(
+            "there are no tokens to decode (0 groups); 1 or more are wanted. Generate again with "
+            "another seed."
+        )
+    hooks.check()
+    flow = bundle.flow
+    weight = flow.encoder_proj.weight
+    rows = torch.cat([pairs(part.linguistic, part.semantic) for part in (voice.codes, codes)]).to(
+        weight.device
+    )
+    prompt_frames = MEL_FRAMES_PER_GROUP * voice.codes.groups
+    mel = (
+        F.interpolate(voice.mel[None], size=prompt_frames, mode="nearest")
+        if prompt_frames
+        else (voice.mel[None, :, :0])
+    )
+    frames = prompt_frames + MEL_FRAMES_PER_GROUP * codes.groups
+    noise = torch.randn(
+        1, voice.mel.shape[0], frames, generator=stage_generator(seed, STAGE, round_)
+    )
+
+    def on_step(done: int, total: int) -> None:
+        hooks.progress(STAGE, done, total)
+        hooks.check()
+
+    out = flow.sample(
+        rows[None],
+        mel.to(weight),
+        voice.speaker[None].to(weight),
+        noise=noise.to(weight),
+        steps=steps,
+        guidance=guidance,
+        on_step=on_step,
+    )
+    return out[0].float().cpu()

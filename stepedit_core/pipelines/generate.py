@@ -1,0 +1,77 @@
+"""Codes and an edit request to new codes: prompt, language model, slot-legal sampling.
+
+Source: spec 6.4 to 6.8. The model continues the prompt with audio ids (41.67 a second) until the
+end id; a trailing partial group is dropped.
+"""
+
+from __future__ import annotations
+
+from ..registry import Bundle
+from ..text.edits import edit_vocabulary, validate
+from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
+from ..types import DualCodes, EditRequest, Hooks, Sampling, SilentHooks, stage_generator
+from .sampling import id_limit, sample_ids
+
+STAGE = "generate"
+
+
+def check_request(bundle: Bundle, request: EditRequest) -> None:
+    """Raise ValueError when the bundle's model was not taught this edit, or words are missing."""
+    manifest = bundle.manifest
+    validate(request, edit_vocabulary(manifest.edit_vocabulary, manifest.edit_options))
+
+
+def prompt_ids(
+    bundle: Bundle, codes: DualCodes, request: EditRequest, *, speaker: str = DEFAULT_SPEAKER
+) -> list[int]:
+    """LM ids that ask for the request on these codes, in the bundle's layout."""
+    audio = bundle.vocabulary.interleave(codes)
+    layout = bundle.manifest.prompt_layout
+    if request.kind == "clone":
+        return clone_prompt(
+            bundle.text,
+            layout,
+            prompt_text=request.text,
+            audio_ids=audio,
+            new_text=request.new_text,
+            speaker=speaker,
+        )
+    return edit_prompt(bundle.text, layout, request, audio)
+
+
+def generate(
+    bundle: Bundle,
+    codes: DualCodes,
+    request: EditRequest,
+    *,
+    seed: int,
+    round_: int = 1,
+    sampling: Sampling | None = None,
+    speaker: str = DEFAULT_SPEAKER,
+    hooks: Hooks | None = None,
+) -> DualCodes:
+    """New codes for the request; draws come from the seed's stage "generate" and this round.
+
+    `speaker` is the name a clone prompt carries. Raises ValueError for a request the bundle does
+    not know, codes of another bundle, or a model that ends before one whole group.
+    """
+    hooks = hooks or SilentHooks()
+    check_request(bundle, request)
+    sampling = sampling or Sampling()
+    prompt = prompt_ids(bundle, codes, request, speaker=speaker)
+    hooks.check()
+    ids = sample_ids(
+        bundle.llm,
+        prompt,
+        bundle.vocabulary,
+        sampling,
+        generator=stage_generator(seed, STAGE, round_),
+        hooks=hooks,
+    )
+    made = bundle.vocabulary.split(ids)
+    if not made.groups:
+        raise ValueError(
+            f"the model ended after {len(ids)} ids; 5 or more make sound. Use another seed or "
+            "check the transcript."
+        )
+    return made

@@ -1,0 +1,170 @@
+"""Drawing audio ids from the language model, slot by slot. Source: spec 5, 6.8.
+
+At every place of a 120 ms group only the ids of its codebook and the end id can be drawn, so the
+result always splits into codes. Draws are made on the CPU in float32 from one uniform number per
+id and row: the same seed gives the same ids on every device, whatever else shares the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..models.llm import KVCache, Step1LM
+from ..types import Hooks, Sampling, SilentHooks
+from ..vocab import GROUP, GROUP_SECONDS, Vocabulary
+
+IDS_PER_SECOND = GROUP / GROUP_SECONDS
+"""41.67 audio ids stand for one second of speech."""
+REPEAT_WINDOW = 10
+REPEAT_SHARE = 0.1
+"""The 2025 rule looks at the last ten ids and acts above this share of them (spec 6.8)."""
+
+
+def clone_limit(letters: int) -> int:
+    """Most ids for cloned text of so many letters: 41.67 x min(15 s, 2 s + 0.45 s a letter)."""
+    return int(IDS_PER_SECOND * min(15.0, 2.0 + 0.45 * letters))
+
+
+def edit_limit(source_ids: int) -> int:
+    """Most ids for an edit of a source of so many ids (spec 6.8)."""
+    return int(min(1200, 1.6 * source_ids + 125))
+
+
+def sample_ids(
+    model: Step1LM,
+    prompts: Sequence[Sequence[int]],
+    *,
+    vocabulary: Vocabulary,
+    sampling: Sampling,
+    generators: Sequence[torch.Generator],
+    max_ids: int,
+    hooks: Hooks | None = None,
+    cache: KVCache | None = None,
+) -> list[list[int]]:
+    """Continue B prompts of any lengths with audio ids until each ends or max_ids is reached.
+
+    Args:
+        model: the language model, on any device, in any dtype.
+        prompts: LM ids that end where the answer begins.
+        vocabulary: where the audio ids and the end id are.
+        sampling: temperature and filters; its max_ids, when above 0, replaces max_ids.
+        generators: one CPU generator per prompt; a row's draws depend on its own alone.
+        max_ids: most ids a row may get, whole groups count.
+        hooks: called at every id.
+        cache: an empty cache for B rows of longest prompt + max_ids ids; made when absent.
+
+    Returns:
+        One list of ids per prompt, whole groups only, without the end id.
+    """
+    hooks = hooks or SilentHooks()
+    limit = sampling.max_ids or max_ids
+    limit -= limit % GROUP
+    _check(prompts, sampling, generators, limit)
+    if cache is None:
+        cache = model.new_cache(len(prompts), max(map(len, prompts)) + limit)
+    device = cache.kv.device
+    drawn: list[list[int]] = [[] for _ in prompts]
+    alive = list(range(len(prompts)))
+    hidden = model.prefill_hidden(prompts, cache)
+    for position in range(limit):
+        hooks.check()
+        hooks.progress("generate", position, limit)
+        first, last = vocabulary.legal_range(position)
+        logits = torch.cat(
+            [
+                model.logits(hidden, first, last),
+                model.logits(hidden, vocabulary.end_id, vocabulary.end_id + 1),
+            ],
+            dim=1,
+        )
+        logits = logits.to("cpu", torch.float32)
+        if sampling.forbid_repeats:
+            for row, index in enumerate(alive):
+                running = [*prompts[index][-REPEAT_WINDOW:], *drawn[index][-REPEAT_WINDOW:]]
+                forbid_repeat(logits[row], running, first)
+        places = draw(logits, sampling, [generators[index] for index in alive])
+        kept = [row for row, place in enumerate(places) if place != last - first]
+        for row in kept:
+            drawn[alive[row]].append(first + places[row])
+        if not kept or position + 1 == limit:
+            break
+        if len(kept) < len(alive):
+            cache.select(torch.tensor(kept, device=device))
+            alive = [alive[row] for row in kept]
+        newest = [first + places[row] for row in kept]
+        hidden = model.step_hidden(torch.tensor(newest, device=device), cache)
+    hooks.progress("generate", limit, limit)
+    return [ids[: len(ids) - len(ids) % GROUP] for ids in drawn]
+
+
+def forbid_repeat(logits: Tensor, running: Sequence[int], first: int) -> None:
+    """The 2025 rule, in place: the newest id may not follow itself once it is frequent.
+
+    logits (n,) of the ids first..first+n-2 and the end id; running holds prompt and answer. With
+    ten ids or more, the newest is forbidden when it fills over a tenth of the last ten.
+    """
+    window = list(running)[-REPEAT_WINDOW:]
+    if len(window) < REPEAT_WINDOW:
+        return
+    place = window[-1] - first
+    frequent = window.count(window[-1]) / REPEAT_WINDOW > REPEAT_SHARE
+    if frequent and 0 <= place < logits.shape[0] - 1:
+        logits[place] = -torch.inf
+
+
+def draw(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> list[int]:
+    """One place per row of logits (B, n) float32 on the CPU; one uniform number per row.
+
+    Temperature 0 takes the largest logit. top_k is applied before top_p, both after temperature.
+    """
+    if sampling.temperature == 0:
+        greedy: list[int] = logits.argmax(dim=-1).tolist()
+        return greedy
+    probabilities = torch.softmax(filter_logits(logits / sampling.temperature, sampling), dim=-1)
+    edges = probabilities.cumsum(dim=-1)
+    uniform = torch.stack([torch.rand(1, generator=generator) for generator in generators])
+    places = torch.searchsorted(edges, uniform * edges[:, -1:], right=True)[:, 0]
+    # rounding can put the mark on the last edge, behind which nothing has any probability
+    possible = (probabilities > 0) * torch.arange(1, logits.shape[-1] + 1)
+    found: list[int] = torch.minimum(places, possible.amax(dim=-1) - 1).tolist()
+    return found
+
+
+def filter_logits(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Logits (B, n) with -inf outside the top_k most likely and outside the top_p mass."""
+    if 0 < sampling.top_k < logits.shape[-1]:
+        smallest = logits.topk(sampling.top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < smallest, -torch.inf)
+    if sampling.top_p < 1.0:
+        ordered, order = logits.sort(dim=-1, descending=True)
+        mass = torch.softmax(ordered, dim=-1)
+        # the id that crosses p stays, so the mass before an id decides
+        outside = mass.cumsum(dim=-1) - mass >= sampling.top_p
+        outside[:, 0] = False
+        logits = logits.masked_fill(outside.gather(-1, order.argsort(dim=-1)), -torch.inf)
+    return logits
+
+
+def _check(
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    generators: Sequence[torch.Generator],
+    limit: int,
+) -> None:
+    """Errors for settings that cannot be sampled with."""
+    for name, value, fits, allowed in (
+        ("temperature", sampling.temperature, sampling.temperature >= 0, "0 or more"),
+        ("top_k", sampling.top_k, sampling.top_k >= 0, "0 (off) or more"),
+        ("top_p", sampling.top_p, 0 < sampling.top_p <= 1, "above 0 and up to 1"),
+        ("number of ids", limit, limit >= GROUP, f"{GROUP} or more"),
+    ):
+        if not fits:
+            raise ValueError(f"the {name} is {value}; allowed is {allowed}. Change it.")
+    if len(generators) != len(prompts):
+        raise ValueError(
+            f"{len(generators)} generators were given for {len(prompts)} prompts; each prompt "
+            "takes one. Make one with stage_generator for each."
+        )

@@ -1,0 +1,84 @@
+"""A clip to its dual codes (16.67 + 25 Hz) and to the voice that prompts the decoder.
+
+Source: spec 2.1 to 2.6. The peak-capped wave at its own rate feeds three branches: the prompt mel
+from 24 kHz and the speaker vector from 16 kHz, both untrimmed, and the codes from trimmed 16 kHz.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..audio.fbank import RATE as CODE_RATE
+from ..audio.fbank import linguistic_features, speaker_features
+from ..audio.files import check_clip
+from ..audio.mel import prompt_mel, semantic_log_mel, semantic_pieces
+from ..audio.resample import resample
+from ..audio.trim import cap_peak, normalise_energy, trim_silence
+from ..registry import Bundle
+from ..types import SAMPLE_RATE, Clip, DualCodes, Hooks, SilentHooks, Voice
+from ..vocab import align
+
+STAGE = "tokenize"
+STEPS = 4
+"""Units of progress: two code streams, speaker, mel."""
+
+
+def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple[DualCodes, Voice]:
+    """Codes of the trimmed clip and the voice of the untrimmed one; the same every time.
+
+    Raises ValueError when the clip is empty, silent, not finite, too short or too long.
+    """
+    hooks = hooks or SilentHooks()
+    check_clip(clip)
+    wave = cap_peak(clip.wave)
+    codes = _codes(bundle, wave, clip.sample_rate, hooks)
+    return codes, _voice(bundle, wave, clip.sample_rate, codes, hooks)
+
+
+def voice_of(bundle: Bundle, clip: Clip, codes: DualCodes, *, hooks: Hooks | None = None) -> Voice:
+    """The voice of a clip whose codes are known, for example because it was made from them.
+
+    Raises ValueError for a bad clip, as tokenize does, and for another bundle's codes.
+    """
+    check_clip(clip)
+    bundle.vocabulary.check_codebook(codes)
+    return _voice(bundle, cap_peak(clip.wave), clip.sample_rate, codes, hooks or SilentHooks())
+
+
+@torch.no_grad()
+def _codes(bundle: Bundle, wave: Tensor, rate: int, hooks: Hooks) -> DualCodes:
+    """Both code streams of a capped wave (N,), cut to whole groups."""
+    hooks.check()
+    speech = trim_silence(normalise_energy(resample(wave, rate, CODE_RATE)))
+    tokenizer = bundle.linguistic
+    features = linguistic_features(speech).to(tokenizer.codebook)
+    linguistic = tokenizer.encode(features[None])[0]
+    hooks.progress(STAGE, 1, STEPS)
+    hooks.check()
+    semantic = []
+    for piece in semantic_pieces(speech):
+        log_mel = semantic_log_mel(piece).to(bundle.semantic.codebook)
+        semantic.append(bundle.semantic.encode(log_mel[None])[0])
+        hooks.check()
+    hooks.progress(STAGE, 2, STEPS)
+    codes = align(linguistic.cpu(), torch.cat(semantic).cpu(), bundle.vocabulary.codebook)
+    if not codes.groups:
+        raise ValueError(
+            "the clip holds less than 0.12 s of speech, one group of codes. Record a longer clip."
+        )
+    return codes
+
+
+@torch.no_grad()
+def _voice(bundle: Bundle, wave: Tensor, rate: int, codes: DualCodes, hooks: Hooks) -> Voice:
+    """Speaker vector and prompt mel of a capped, untrimmed wave (N,)."""
+    hooks.check()
+    weight = next(bundle.speaker.parameters())
+    features = speaker_features(resample(wave, rate, CODE_RATE)).to(weight)
+    speaker = bundle.speaker(features[None])[0].float().cpu()
+    hooks.progress(STAGE, 3, STEPS)
+    hooks.check()
+    mel = prompt_mel(resample(wave, rate, SAMPLE_RATE))
+    hooks.progress(STAGE, STEPS, STEPS)
+    return Voice(speaker=speaker, mel=mel, codes=codes)

@@ -1,0 +1,33 @@
+"""Mel at 50 Hz to a wave at 24 kHz with the bundle's vocoder. Source: spec 9."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..models.hift import HiFT
+from ..registry import Bundle
+from ..types import SAMPLE_RATE, Clip, Hooks, SilentHooks, stage_generator
+
+STAGE = "vocode"
+
+
+@torch.no_grad()
+def vocode(
+    bundle: Bundle, mel: Tensor, *, seed: int, round_: int = 1, hooks: Hooks | None = None
+) -> Clip:
+    """Clip of 480 F samples from a natural-log mel (80, F).
+
+    HiFT adds noise of the seed's stage "vocode" and this round; BigVGAN draws none.
+    """
+    hooks = hooks or SilentHooks()
+    hooks.check()
+    vocoder = bundle.vocoder
+    rows = mel[None].to(next(vocoder.parameters()))
+    if isinstance(vocoder, HiFT):
+        wave = vocoder(rows, generator=stage_generator(seed, STAGE, round_))
+    else:
+        wave = vocoder(rows)
+    hooks.progress(STAGE, 1, 1)
+    hooks.check()
+    return Clip(wave=wave.reshape(-1).float().cpu(), sample_rate=SAMPLE_RATE)

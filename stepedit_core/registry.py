@@ -1,0 +1,320 @@
+"""Finding bundles and sharing their loaded parts.
+
+Bundles lie in the package's assets, in $STEPEDIT_HOME and in folders the caller names (ComfyUI's
+models/step_audio_editx). A Registry is owned by its caller. It remembers loaded parts by weak
+reference: the same file, device and precision is in memory once, and freed when all dropped it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+from weakref import WeakValueDictionary
+
+import torch
+from torch import nn
+
+from .bundle import (
+    MANIFEST,
+    TOKENIZER,
+    Manifest,
+    check_file,
+    file_of,
+    load_part,
+    manifest_sha256,
+    part_dtype,
+    read_manifest,
+)
+from .models.bigvgan import BigVGAN
+from .models.flow import Flow
+from .models.hift import HiFT
+from .models.linguistic import LinguisticTokenizer
+from .models.llm import Step1LM
+from .models.scorer import MarginScorer
+from .models.semantic import SemanticTokenizer
+from .models.speaker import SpeakerEncoder
+from .text.tokenizer import TextTokenizer
+from .vocab import Vocabulary
+
+HOME_VARIABLE = "STEPEDIT_HOME"
+ASSETS = Path(__file__).parent / "assets"
+DEFAULT_BUNDLE = "nano"
+VERIFIED_SIZE = 200_000_000
+"""Bundles up to this many bytes have the sha256 of each file checked when a part is loaded."""
+
+_Key = tuple[str, int, int, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A bundle on the disk."""
+
+    name: str
+    folder: Path
+    manifest: Manifest | None
+    """None where bundle.json cannot be read."""
+    sha256: str
+    """Of bundle.json, hence of everything it lists; empty where unreadable."""
+    problem: str = ""
+    """Why the manifest cannot be read; else empty."""
+
+
+def default_device() -> torch.device:
+    """The accelerator torch sees, else the CPU."""
+    accelerator = getattr(torch, "accelerator", None)  # torch 2.6 and newer
+    if accelerator is not None and accelerator.is_available():
+        return torch.device(accelerator.current_accelerator())
+    return torch.device(0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+class Bundle:
+    """A handle on one bundle at one device and precision; parts load when they are first used.
+
+    The handle keeps the parts it has used; `release` or dropping the handle lets them go.
+    """
+
+    def __init__(
+        self, registry: Registry, found: Found, device: torch.device, precision: str
+    ) -> None:
+        assert found.manifest is not None
+        self.manifest: Manifest = found.manifest
+        self.folder = found.folder
+        self.sha256 = found.sha256
+        self.device = device
+        self.precision = precision
+        self._registry = registry
+        self._parts: dict[str, nn.Module] = {}
+        self._text: TextTokenizer | None = None
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.manifest.name
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The id arithmetic of this bundle."""
+        return self.manifest.vocabulary
+
+    @property
+    def has_scorer(self) -> bool:
+        """Whether margin scores can be computed."""
+        return "scorer" in self.manifest.components
+
+    def part(self, name: str) -> nn.Module:
+        """The module of a part, shared with other handles; loaded now if nobody holds it."""
+        if name not in self.manifest.components:
+            raise ValueError(
+                f"bundle '{self.name}' has no {name}; it holds {', '.join(self.manifest.parts)}. "
+                "Choose another bundle for this."
+            )
+        if name not in self._parts:
+            self._parts[name] = self._registry.shared_part(self, name)
+        return self._parts[name]
+
+    def load_all(self, parts: Iterable[str] = ()) -> nn.ModuleDict:
+        """The named parts (all when none is named) in one module, for a host that moves them."""
+        wanted = tuple(parts) or self.manifest.parts
+        return nn.ModuleDict({name: self.part(name) for name in wanted})
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Names of the parts this handle holds."""
+        return tuple(self._parts)
+
+    def release(self) -> None:
+        """Drop all parts; they load again when used."""
+        self._parts.clear()
+        self._text = None
+
+    @property
+    def text(self) -> TextTokenizer:
+        """The text tokenizer."""
+        if self._text is None:
+            self._registry.check(self, TOKENIZER)
+            self._text = TextTokenizer(self.folder / TOKENIZER)
+        return self._text
+
+    @property
+    def llm(self) -> Step1LM:
+        """The language model."""
+        return cast(Step1LM, self.part("llm"))
+
+    @property
+    def flow(self) -> Flow:
+        """The flow decoder."""
+        return cast(Flow, self.part("flow"))
+
+    @property
+    def vocoder(self) -> HiFT | BigVGAN:
+        """The vocoder; manifest.vocoder says which."""
+        return cast("HiFT | BigVGAN", self.part("vocoder"))
+
+    @property
+    def linguistic(self) -> LinguisticTokenizer:
+        """The linguistic tokenizer."""
+        return cast(LinguisticTokenizer, self.part("linguistic"))
+
+    @property
+    def semantic(self) -> SemanticTokenizer:
+        """The semantic tokenizer."""
+        return cast(SemanticTokenizer, self.part("semantic"))
+
+    @property
+    def speaker(self) -> SpeakerEncoder:
+        """The speaker encoder."""
+        return cast(SpeakerEncoder, self.part("speaker"))
+
+    @property
+    def scorer(self) -> MarginScorer:
+        """The margin scorer; ValueError where the bundle has none."""
+        return cast(MarginScorer, self.part("scorer"))
+
+
+class Registry:
+    """Lists bundles and hands out handles whose parts are shared.
+
+    Args:
+        folders: further folders that hold bundle folders, searched first.
+        environment: where $STEPEDIT_HOME is looked up; None takes the process's.
+    """
+
+    def __init__(
+        self, folders: Sequence[str | Path] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._folders = tuple(Path(f) for f in folders)
+        self._environment = os.environ if environment is None else environment
+        self._shared: WeakValueDictionary[_Key, nn.Module] = WeakValueDictionary()
+        self._verified: set[tuple[str, int, int]] = set()
+        self._lock = threading.RLock()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where bundles are looked for, in order."""
+        home = self._environment.get(HOME_VARIABLE, "")
+        return (*self._folders, *([Path(home)] if home else []), ASSETS)
+
+    def list(self) -> list[Found]:
+        """All bundles found, in search order; the first of a name wins when asked by name."""
+        found: list[Found] = []
+        for folder in self.folders:
+            for path in sorted(folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else ():
+                found.append(_look(path.parent))
+        return found
+
+    def locate(self, name_or_dir: str | Path = DEFAULT_BUNDLE) -> Found:
+        """The bundle of this name, or in this folder.
+
+        Raises ValueError when there is none, or its bundle.json is not understood.
+        """
+        wanted = str(name_or_dir)
+        listed = self.list()
+        for found in listed:
+            if wanted in (found.name, found.folder.name):
+                return _usable(found)
+        folder = Path(wanted).expanduser()
+        if (folder / MANIFEST).is_file() or os.sep in wanted or folder.is_dir():
+            read_manifest(folder)  # says what is wrong
+            return _usable(_look(folder))
+        names = sorted({found.name for found in listed})
+        near = difflib.get_close_matches(wanted, names, n=1)
+        raise ValueError(
+            f"no bundle '{wanted}'; installed are {', '.join(names) or 'none'}. "
+            + (f"Did you mean '{near[0]}'?" if near else f"Put it under ${HOME_VARIABLE}.")
+        )
+
+    def load(
+        self,
+        name_or_dir: str | Path = DEFAULT_BUNDLE,
+        *,
+        device: str | torch.device | None = None,
+        precision: str = "auto",
+    ) -> Bundle:
+        """A handle on a bundle. Nothing but bundle.json and file sizes is read yet.
+
+        Args:
+            name_or_dir: name of a listed bundle, or a folder.
+            device: None takes the accelerator, else the CPU.
+            precision: auto, fp32, bf16 or fp16; see bundle.part_dtype.
+
+        Raises ValueError for an unknown or damaged bundle, device or precision.
+        """
+        found = self.locate(name_or_dir)
+        assert found.manifest is not None
+        place = _device(device)
+        part_dtype("llm", precision, place)
+        for name in found.manifest.files:
+            check_file(found.folder, found.manifest, name, full=False)
+        return Bundle(self, found, place, precision)
+
+    def shared_part(self, bundle: Bundle, part: str) -> nn.Module:
+        """The loaded part, taken from whoever holds it or read from the disk."""
+        path = bundle.folder / file_of(part)
+        dtype = part_dtype(
+            part,
+            bundle.precision,
+            bundle.device,
+            lm_bytes=bundle.manifest.files[file_of(part)].size,
+        )
+        with self._lock:
+            self.check(bundle, path.name)
+            key = (*_stamp(path), str(bundle.device), str(dtype))
+            module = self._shared.get(key)
+            if module is None:
+                module = load_part(
+                    bundle.folder, bundle.manifest, part, device=bundle.device, dtype=dtype
+                )
+                self._shared[key] = module
+            return module
+
+    def check(self, bundle: Bundle, name: str) -> None:
+        """Size always; sha256 once per file for small bundles. ValueError when it differs."""
+        path = bundle.folder / name
+        full = bundle.manifest.size <= VERIFIED_SIZE
+        check_file(bundle.folder, bundle.manifest, name, full=False)
+        if full and _stamp(path) not in self._verified:
+            check_file(bundle.folder, bundle.manifest, name, full=True)
+            self._verified.add(_stamp(path))
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """What changes when a file does: path, size, time."""
+    stat = path.stat()
+    return str(path.resolve()), stat.st_size, stat.st_mtime_ns
+
+
+def _look(folder: Path) -> Found:
+    """What lies in a folder that has a bundle.json, readable or not."""
+    try:
+        manifest = read_manifest(folder)
+    except ValueError as error:
+        return Found(name=folder.name, folder=folder, manifest=None, sha256="", problem=str(error))
+    return Found(
+        name=manifest.name, folder=folder, manifest=manifest, sha256=manifest_sha256(folder)
+    )
+
+
+def _usable(found: Found) -> Found:
+    if found.manifest is None:
+        raise ValueError(found.problem)
+    return found
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    """A torch device that exists here; ValueError when the name is unknown or it is absent."""
+    if device is None or device == "auto":
+        return default_device()
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"device '{device}' cannot be used here ({str(error).splitlines()[0]}); 'cpu' always "
+            f"can, found is '{default_device()}'. Name another device."
+        ) from error
+    return place

@@ -1,0 +1,78 @@
+"""JSON objects to frozen dataclasses and back: unknown keys and wrong types are errors."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def from_json(cls: type[T], data: object, where: str) -> T:
+    """An instance of dataclass `cls` from a JSON object; missing keys take their defaults.
+
+    `where` names the object in messages. Raises ValueError for unknown or missing keys and for
+    values of another type; an int is accepted for a float, a list for a tuple.
+    """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{where} is {_kind(data)}; an object is wanted. Correct bundle.json.")
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{where} has the unknown key '{unknown[0]}'; known are {', '.join(known)}. "
+            "Correct bundle.json."
+        )
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for name, field in known.items():
+        if name in data:
+            values[name] = _value(hints[name], data[name], f"{where}.{name}")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"{where} lacks the key '{name}'. Correct bundle.json.")
+    return cls(**values)
+
+
+def to_json(value: object) -> Any:
+    """Plain JSON value of a dataclass; from_json brings it back."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} is no dataclass")
+
+
+def _kind(value: object) -> str:
+    return {dict: "an object", list: "a list", str: "text", type(None): "null"}.get(
+        type(value), f"the value {value!r}"
+    )
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """`value` checked against one type hint; tuples are rebuilt from lists."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if is_dataclass(hint) and isinstance(hint, type):
+        return from_json(hint, value, where)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        rest = [a for a in args if a is not type(None)]
+        if len(rest) == 1:
+            return _value(rest[0], value, where)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        inner = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(inner) == len(value):
+            pairs = zip(inner, value, strict=True)
+            return tuple(_value(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(pairs))
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
+        return {str(k): _value(args[1], v, f"{where}.{k}") for k, v in value.items()}
+    if origin is Literal and value in args and type(value) in map(type, args):
+        return value
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint in (int, str, bool) and type(value) is hint:
+        return value
+    name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+    raise ValueError(f"{where} is {_kind(value)}; {name} is wanted. Correct bundle.json.")

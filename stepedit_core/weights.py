@@ -1,0 +1,154 @@
+"""Weights between safetensors files and modules, exactly: every tensor used, every place filled.
+
+Files are memory-mapped and read tensor by tensor; modules are built without storage, so a part is
+never in memory twice. No pickles. Source of the format: the safetensors README (8 bytes of header
+length, a JSON header, then the raw tensors).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+HEADER_LIMIT = 8 * 2**20
+"""Most bytes of JSON header; the released language model needs 33 kB."""
+DTYPES = ("F16", "BF16", "F32", "I64", "I32")
+SHOWN = 10
+"""Names listed of each kind when a file does not fit its module."""
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Inside, torch.empty reserves no memory; everything else is real.
+
+    All layers of torch.nn make their parameters with torch.empty. A plain "meta" device would also
+    take the contents of windows and tables that modules compute and no file holds.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.empty and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+def build_empty(make: Callable[[], M]) -> M:
+    """The module that `make` builds, in eval mode, its parameters without storage or gradients.
+
+    torch's global random state is as before.
+    """
+    with torch.random.fork_rng(devices=()), _EmptyOnMeta():
+        module = make()
+    return module.eval().requires_grad_(False)
+
+
+def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name -> (dtype, shape) of every tensor of a safetensors file; ValueError when unreadable."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(HEADER_LIMIT, size - 8):
+            raise ValueError(
+                f"{path.name} claims a header of {length} bytes in a file of {size} bytes; "
+                f"allowed are {HEADER_LIMIT} bytes and no more than the file. Copy the file again."
+            )
+        raw = file.read(length)
+    try:
+        header = json.loads(raw)
+        entries = {
+            str(name): (str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{path.name} has no readable safetensors header ({type(error).__name__}); a bundle "
+            "holds safetensors files only. Copy the file again."
+        ) from error
+    for name, (dtype, _) in entries.items():
+        if dtype not in DTYPES:
+            raise ValueError(
+                f"{path.name} stores {name} as {dtype}; allowed are {', '.join(DTYPES)}. "
+                "Convert the file."
+            )
+    return entries
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more if names else "none"
+
+
+def check_fit(
+    module: nn.Module, header: Mapping[str, tuple[str, tuple[int, ...]]], what: str
+) -> None:
+    """Raise ValueError unless names and shapes of file and module are the same, both ways."""
+    wanted = {name: tuple(t.shape) for name, t in module.state_dict(keep_vars=True).items()}
+    only_file = sorted(header.keys() - wanted.keys())
+    only_module = sorted(wanted.keys() - header.keys())
+    shapes = [
+        f"{name} {header[name][1]} is {wanted[name]}"
+        for name in sorted(wanted.keys() & header.keys())
+        if header[name][1] != wanted[name]
+    ]
+    if only_file or only_module or shapes:
+        raise ValueError(
+            f"{what} does not fit its config: only in the file: {_listed(only_file)}; only in the "
+            f"model: {_listed(only_module)}; other shape in the model: {_listed(shapes)}. Use "
+            "weights and bundle.json of the same bundle."
+        )
+
+
+def load_into(
+    module: M, path: Path, *, device: torch.device, dtype: torch.dtype, what: str = ""
+) -> M:
+    """Fill a module from a file and return it on `device`; floats become dtype, the rest stays.
+
+    A file that has the wanted dtype stays mapped on a CPU and is paged in as it is used.
+    Raises ValueError when file and module differ in any name or shape, or the file is damaged.
+    """
+    check_fit(module, read_header(path), what or path.name)
+    state: dict[str, Tensor] = {}
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            for name in file.keys():  # noqa: SIM118 - the handle is no mapping
+                tensor = file.get_tensor(name)
+                wanted = dtype if tensor.is_floating_point() else tensor.dtype
+                state[name] = tensor.to(device, wanted)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{what or path.name} is damaged ({error}); Copy the file again from where the bundle "
+            "came from."
+        ) from error
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.requires_grad_(False).to(device)
+
+
+def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write a module's state: parameters as dtype, buffers as they are.
+
+    Buffers are codebooks and statistics: rounding those would change codes for 3 MB in nano.
+    """
+    parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    state = {
+        name: tensor.detach()
+        .to("cpu", dtype if name in parameters else tensor.dtype)
+        .clone(memory_format=torch.contiguous_format)
+        for name, tensor in module.state_dict().items()
+    }
+    save_file(state, path)
