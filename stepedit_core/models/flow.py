@@ -1,8 +1,8 @@
-"""Flow decoder: token pairs at 25 Hz, a prompt mel and a speaker vector to an 80-channel mel at 50 Hz.
+"""Flow decoder: token pairs at 25 Hz, a prompt mel and a speaker vector to a mel at 50 Hz.
 
-Source: spec 8 (CosyVoice-300M-25Hz flow, optimal-transport flow matching, arXiv:2210.02747). Parameter
-names are those of flow.pt, 605 tensors (spec 11.2). Noise is an argument, so a result depends on the
-caller's seed only.
+Source: spec 8 (CosyVoice-300M-25Hz flow, optimal-transport flow matching, arXiv:2210.02747).
+Parameter names are those of flow.pt, 605 tensors (spec 11.2). Noise is an argument, so a result
+depends on the caller's seed only.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class TokenEmbedding(nn.Module):
 def step_times(steps: int) -> tuple[Tensor, Tensor]:
     """Times and lengths of the Euler steps, both (steps,) float32 on the CPU, spec 8.4.
 
-    The grid is 1 - cos(tau * pi / 2). Each length leads from the running sum, not from the grid value,
-    to the next grid value, so that rounding does not add up.
+    The grid is 1 - cos(tau * pi / 2). Each length leads from the running sum, not from the grid
+    value, to the next grid value, so that rounding does not add up.
     """
     grid = 1 - torch.cos(torch.linspace(0, 1, steps + 1) * 0.5 * torch.pi)
     times = torch.empty(steps)
@@ -108,9 +108,9 @@ class FlowMatching(nn.Module):
         """Integrate from noise to a mel, both (B, mel, F).
 
         mu, cond (B, mel, F); spk (B, mel), projected. The velocity is
-        ``(1 + guidance) * conditional - guidance * unconditional``; all conditions of the second are
-        zero, the speaker after its projection (spec 13, trap 9). ``on_step(done, steps)`` is called
-        after every step and may raise to cancel.
+        ``(1 + guidance) * conditional - guidance * unconditional``; all conditions of the second
+        are zero, the speaker after its projection (spec 13, trap 9). ``on_step(done, steps)`` is
+        called after every step and may raise to cancel.
         """
         batch = noise.shape[0]
         context = self.estimator.context(mu, spk, cond)
@@ -194,8 +194,8 @@ class Flow(nn.Module):
     ) -> Tensor:
         """Mel (B, mel, F - 2P) of the tokens that follow the prompt.
 
-        pairs (B, P + Q, 2) int64, prompt pairs first; prompt_mel (B, mel, 2P), already resized to the
-        prompt tokens; spk (B, speaker_dim); noise (B, mel, F) standard normal, F = 2 (P + Q).
+        pairs (B, P + Q, 2) int64, prompt pairs first; prompt_mel (B, mel, 2P), already resized to
+        the prompt tokens; spk (B, speaker_dim); noise (B, mel, F) standard normal, F = 2 (P + Q).
         """
         mu = self.encode(pairs)
         prompt = prompt_mel.shape[-1]

@@ -1,11 +1,11 @@
 """DiT velocity estimator of the flow decoder: 80 mel channels at 50 Hz.
 
-Source: spec 8.3 (DiT with a causal convolution branch, adaptive LayerNorm); parameter names are those
-of flow.pt (spec 11.2, ``decoder.estimator.*``). There is no positional encoding: locality comes from
-the convolutions alone. Attention sees the whole utterance.
+Source: spec 8.3 (DiT with a causal convolution branch, adaptive LayerNorm); parameter names are
+those of flow.pt (spec 11.2, ``decoder.estimator.*``). There is no positional encoding: locality
+comes from the convolutions alone. Attention sees the whole utterance.
 
-The work of one call is cut in two, because the sampler repeats it: ``modulations`` depends on the time
-only and ``context`` on the conditions only, so both are computed once for a whole sampling run.
+The work of one call is cut in parts, because the sampler repeats it: ``modulations`` depends on the
+time only and ``context`` on the conditions only, so both are computed once for a sampling run.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ NORM_EPS = 1e-6
 class Modulation:
     """Adaptive LayerNorm values of one time, for every block and the final layer.
 
-    ``blocks`` holds depth tensors (T, 1, 9 * dim), ``final`` is (T, 1, 2 * dim); T is the batch, or 1
-    when all rows share one time.
+    ``blocks`` holds depth tensors (T, 1, 9 * dim), ``final`` is (T, 1, 2 * dim); T is the batch,
+    or 1 when all rows share one time.
     """
 
     blocks: tuple[Tensor, ...]
@@ -40,8 +40,9 @@ class Modulation:
 
 
 def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """LayerNorm without weights, then ``x * (1 + scale) + shift``; x (B, F, dim), others (T, 1, dim).
+    """LayerNorm without weights, then ``x * (1 + scale) + shift``.
 
+    x (B, F, dim), shift and scale (T, 1, dim), T = B or 1; returns (B, F, dim).
     With one row of modulation the two steps are one LayerNorm with weights.
     """
     dim = x.shape[-1]
@@ -58,8 +59,9 @@ class TimeEmbedder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(TIME_FREQUENCIES, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, t: Tensor) -> Tensor:
-        """Map t (T,) to (T, dim) in the dtype of the weights; the angles are float32, as half precision
-        would lose the time itself.
+        """Map t (T,) to (T, dim) in the dtype of the weights.
+
+        The angles are float32: half precision would lose the time itself.
         """
         half = TIME_FREQUENCIES // 2
         index = torch.arange(half, device=t.device)
@@ -143,7 +145,8 @@ class MLP(nn.Module):
 class AdaptiveBlock(nn.Module):
     """Attention, then convolution, then MLP, each gated and modulated by the time.
 
-    The nine parts of the modulation stand in the order attention, MLP, convolution (spec 13, trap 10).
+    The nine parts of the modulation stand in the order attention, MLP, convolution (spec 13,
+    trap 10).
     """
 
     def __init__(self, dim: int, heads: int, head_dim: int, mlp_ratio: float) -> None:
@@ -236,11 +239,17 @@ class DiT(nn.Module):
         return out
 
     def forward(
-        self, x: Tensor, t: Tensor, mu: Tensor, spk: Tensor, cond: Tensor, mask: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        mu: Tensor,
+        spk: Tensor,
+        cond: Tensor,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Velocity (B, mel, F) at the times t (B,) or (1,) in [0, 1].
 
-        x, mu, cond (B, mel, F); spk (B, mel), already projected; mask (B, F) bool, True on real frames,
-        padding at the end. Values on padded frames mean nothing.
+        x, mu, cond (B, mel, F); spk (B, mel), already projected; mask (B, F) bool, True on real
+        frames, padding at the end. Values on padded frames mean nothing.
         """
         return self.velocity(x, self.context(mu, spk, cond), self.modulations(t), mask)

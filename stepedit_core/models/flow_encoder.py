@@ -1,8 +1,8 @@
 """Token encoder of the flow decoder: 25 Hz token vectors to 50 Hz hidden frames.
 
-Source: spec 8.2 (UpsampleConformerEncoderV2 of the CosyVoice-300M-25Hz release); parameter names are
-those of flow.pt (spec 11.2, ``encoder.*``). Attention is bidirectional over the whole utterance with
-relative positions (arXiv:1901.02860, appendix B). No streaming caches.
+Source: spec 8.2 (UpsampleConformerEncoderV2 of the CosyVoice-300M-25Hz release); parameter names
+are those of flow.pt (spec 11.2, ``encoder.*``). Attention is bidirectional over the whole utterance
+with relative positions (arXiv:1901.02860, appendix B). No streaming caches.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class RelativeAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)  # (..., H, T, dim / H)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
-        """Map x (B, T, dim), positions (2T - 1, dim), mask (B, 1, 1, T) bool or None -> (B, T, dim)."""
+        """Map x (B, T, dim) to the same shape.
+
+        positions (2T - 1, dim); mask (B, 1, 1, T) bool, True on real keys, or None.
+        """
         q = self._heads(self.linear_q(x))
         k = self._heads(self.linear_k(x))
         v = self._heads(self.linear_v(x))
@@ -96,7 +99,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Pre-norm attention and feed-forward with residuals; LayerNorm eps 1e-12 (spec 13, trap 11)."""
+    """Pre-norm attention and feed-forward, residuals; LayerNorm eps 1e-12 (spec 13, trap 11)."""
 
     def __init__(self, dim: int, heads: int, ffn: int, dropout: float) -> None:
         super().__init__()
@@ -179,9 +182,7 @@ class FlowEncoder(nn.Module):
         super().__init__()
         self.embed = InputEmbed(input_dim, dim, dropout)
         self.pre_lookahead_layer = PreLookahead(dim, lookahead)
-        self.encoders = nn.ModuleList(
-            EncoderBlock(dim, heads, ffn, dropout) for _ in range(blocks)
-        )
+        self.encoders = nn.ModuleList(EncoderBlock(dim, heads, ffn, dropout) for _ in range(blocks))
         self.up_layer = Upsample(dim)
         self.up_embed = InputEmbed(dim, dim, dropout)
         self.up_encoders = nn.ModuleList(

@@ -1,8 +1,8 @@
 """HiFT vocoder: an 80-channel mel at 50 Hz to a wave at 24 kHz (480 samples a frame).
 
-Source: spec 9.1 (neural source filter with an inverse-STFT head, arXiv:2309.09493). Parameter names are
-those of hift.pt with weight norm folded, 246 tensors (spec 11.3). Noise is an argument or comes from
-the caller's generator.
+Source: spec 9.1 (neural source filter with an inverse-STFT head, arXiv:2309.09493). Parameter names
+are those of hift.pt with weight norm folded, 246 tensors (spec 11.3). Noise is an argument or comes
+from the caller's generator.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class ResBlock(nn.Module):
 
 
 class F0Predictor(nn.Module):
-    """Pitch of each frame from the mel: five convolutions with ELU, a linear layer, absolute value."""
+    """Pitch of each frame: five convolutions with ELU, a linear layer, absolute value."""
 
     def __init__(self, mel: int, channels: int) -> None:
         super().__init__()
@@ -135,12 +135,14 @@ class SourceMixer(nn.Module):
         return torch.tanh(mixed)
 
 
-def harmonic_sines(f0_hz: Tensor, *, harmonics: int, sample_rate: int, frame_samples: int) -> Tensor:
+def harmonic_sines(
+    f0_hz: Tensor, *, harmonics: int, sample_rate: int, frame_samples: int
+) -> Tensor:
     """Sines of the multiples of a pitch given by frame: f0_hz (B, F) -> (B, H, frame_samples * F).
 
     The phase is known at the middle of each frame, where the pitch steps are summed, and linear
-    between; the first and last half frame hold it (spec 9.1). The sum runs in float64 on the CPU and
-    is wrapped to one turn: in float32 it is wrong by 0.02 rad after ten seconds, differently on each
+    between; the first and last half frame hold it (spec 9.1). The sum runs in float64 on the CPU
+    and is wrapped to one turn: a float32 sum loses the phase as the clip grows, differently on each
     device. The result is float32 on the device of f0_hz.
     """
     step = f0_hz.detach().to("cpu", torch.float64)[:, None]
@@ -242,7 +244,10 @@ class HiFT(nn.Module):
         return wave.clamp(-c.peak, c.peak).to(mel.dtype)
 
     def filter(self, mel: Tensor, spectrum: Tensor) -> Tensor:
-        """Map mel (B, mel, F), source spectrum (B, n_fft + 2, 120 F + 1) -> log-magnitude and phase rows."""
+        """Map mel (B, mel, F) and the source spectrum to log-magnitude and phase rows.
+
+        spectrum (B, n_fft + 2, 120 F + 1), real rows first; the result has the same shape.
+        """
         c = self.config
         kernels = len(c.resblock_kernels)
         x = self.conv_pre(mel)
@@ -252,15 +257,15 @@ class HiFT(nn.Module):
                 x = F.pad(x, (1, 0), mode="reflect")
             x = x + self.source_resblocks[stage](self.source_downs[stage](spectrum))
             blocks = self.resblocks[stage * kernels : (stage + 1) * kernels]
-            x = torch.stack([block(x) for block in blocks]).mean(dim=0)
+            x = sum(block(x) for block in blocks) / kernels
         out: Tensor = self.conv_post(F.leaky_relu(x))
         return out
 
     def forward(self, mel: Tensor, *, generator: torch.Generator) -> Tensor:
         """Map mel (B, mel, F) -> wave (B, 480 F).
 
-        The noise is drawn by ``generator`` on the CPU in float32, then moved: the draw is the same on
-        every device.
+        The noise is drawn by ``generator`` on the CPU in float32, then moved: the draw is the same
+        on every device.
         """
         c = self.config
         shape = (mel.shape[0], c.harmonics, c.frame_samples * mel.shape[-1])
