@@ -1,7 +1,7 @@
 """BigVGAN-v2 vocoder: an 80-channel mel at 50 Hz to a wave at 24 kHz (480 samples a frame).
 
-Source: spec 9.2 (arXiv:2206.04658; no checkpoint of this size is released). Names follow the class's
-own state dict with weight norm folded (spec 11.4).
+Source: spec 9.2 (arXiv:2206.04658; no checkpoint of this size is released). Names follow the
+class's own state dict with weight norm folded (spec 11.4).
 
 The anti-aliased activation (upsample by two, activation, downsample by two) keeps the even and odd
 samples of the doubled rate as two rows: both filters become short convolutions between one and two
@@ -42,7 +42,7 @@ class BigVGANConfig:
 
 
 def sinc_taps() -> Tensor:
-    """Kaiser-windowed sinc for a factor of two: cutoff 1/4, half width 0.3, (12,) float32, sum 1."""
+    """Kaiser-windowed sinc for a factor of two: (12,) float32, cutoff 1/4, half width 0.3, sum 1."""
     half = TAPS // 2
     attenuation_db = 2.285 * (half - 1) * math.pi * 4 * 0.3 + 7.95
     beta = 0.1102 * (attenuation_db - 8.7)  # Kaiser's formula above 50 dB; it is 51.0 dB here
@@ -152,7 +152,7 @@ class BigVGAN(nn.Module):
         for up, kernel in zip(c.upsample_rates, c.upsample_kernels, strict=True):
             half = channels // 2
             conv = nn.ConvTranspose1d(channels, half, kernel, up, (kernel - up) // 2)
-            self.ups.append(nn.ModuleList([conv]))
+            self.ups.append(nn.Sequential(conv))
             self.resblocks.extend(AMPBlock(half, k, c.dilations) for k in c.resblock_kernels)
             channels = half
         self.activation_post = AliasFree(channels)
@@ -169,7 +169,7 @@ class BigVGAN(nn.Module):
         """Map mel (B, mel, F), F > 3, to a wave (B, 480 F) in [-1, 1]."""
         kernels = len(self.config.resblock_kernels)
         x = self.conv_pre(F.pad(mel, (EDGE, EDGE), mode=self.config.edge))
-        for stage, (up,) in enumerate(self.ups):
+        for stage, up in enumerate(self.ups):
             x = up(x)
             blocks = self.resblocks[stage * kernels : (stage + 1) * kernels]
             x = sum(block(x) for block in blocks) / kernels

@@ -67,7 +67,7 @@ class TimeEmbedder(nn.Module):
         index = torch.arange(half, device=t.device)
         angle = (t.float() * TIME_SCALE)[:, None] * torch.exp(-math.log(10000.0) * index / half)
         wave = torch.cat((angle.cos(), angle.sin()), dim=-1)
-        out: Tensor = self.mlp(wave.to(self.mlp[0].weight.dtype))
+        out: Tensor = self.mlp(wave.to(next(self.mlp.parameters()).dtype))
         return out
 
 
@@ -86,7 +86,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(inner, dim)
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1))  # (B, F, H, head_dim)
+        return torch.unflatten(x, -1, (self.heads, -1))  # (B, F, H, head_dim)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Map x (B, F, dim), mask (B, 1, 1, F) bool or None -> (B, F, dim)."""
@@ -203,17 +203,21 @@ class DiT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        nn.init.normal_(self.t_embedder.mlp[0].weight, std=0.02)
-        nn.init.normal_(self.t_embedder.mlp[2].weight, std=0.02)
-        for layer in (*self.blocks, self.final_layer):
-            nn.init.zeros_(layer.adaLN_modulation[1].weight)
-        nn.init.zeros_(self.final_layer.linear.weight)
+        for name, parameter in self.named_parameters():
+            if "adaLN_modulation" in name or name == "final_layer.linear.weight":
+                nn.init.zeros_(parameter)
+            elif name in ("t_embedder.mlp.0.weight", "t_embedder.mlp.2.weight"):
+                nn.init.normal_(parameter, std=0.02)
 
     def modulations(self, t: Tensor) -> Modulation:
         """Adaptive LayerNorm values of the times t (T,)."""
         c = F.silu(self.t_embedder(t))[:, None]  # (T, 1, dim); the SiLU of every adaLN_modulation.0
         return Modulation(
-            blocks=tuple(block.adaLN_modulation[1](c) for block in self.blocks),
+            blocks=tuple(
+                block.adaLN_modulation[1](c)
+                for block in self.blocks
+                if isinstance(block, AdaptiveBlock)
+            ),
             final=self.final_layer.adaLN_modulation[1](c),
         )
 
@@ -222,7 +226,7 @@ class DiT(nn.Module):
 
         mu, cond (B, mel, F), spk (B, mel) -> (B, F, dim).
         """
-        _, w_mu, w_spk, w_cond = self.in_proj.weight.split(self.mel, dim=1)
+        _, w_mu, w_spk, w_cond = self.in_proj.weight.chunk(4, dim=1)
         frames = torch.cat((mu, cond), dim=1).transpose(1, 2)
         hidden = F.linear(frames, torch.cat((w_mu, w_cond), dim=1), self.in_proj.bias)
         return hidden + F.linear(spk, w_spk)[:, None]

@@ -34,7 +34,7 @@ def align_relative(scores: Tensor) -> Tensor:
     if length == 1:
         return scores
     rows = scores.flatten(-2)[..., length - 1 : -1]
-    return rows.unflatten(-1, (length, 2 * length - 2))[..., :length]
+    return torch.unflatten(rows, -1, (length, 2 * length - 2))[..., :length]
 
 
 class RelativeAttention(nn.Module):
@@ -55,7 +55,7 @@ class RelativeAttention(nn.Module):
         nn.init.xavier_uniform_(self.pos_bias_v)
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)  # (..., H, T, dim / H)
+        return torch.unflatten(x, -1, (self.heads, -1)).transpose(-3, -2)  # (..., H, T, dim / H)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
         """Map x (B, T, dim) to the same shape.

@@ -196,11 +196,10 @@ class HiFT(nn.Module):
 
     def _init_weights(self) -> None:
         """Small normal weights, as in HiFi-GAN."""
-        small = [m for m in self.ups] + [self.conv_post]
-        for block in (*self.resblocks, *self.source_resblocks):
-            small += [*block.convs1, *block.convs2]
-        for conv in small:
-            nn.init.normal_(conv.weight, std=0.01)
+        parts = ("ups.", "resblocks.", "source_resblocks.", "conv_post.")
+        for name, parameter in self.named_parameters():
+            if name.startswith(parts) and name.endswith(".weight"):
+                nn.init.normal_(parameter, std=0.01)
 
     def source(self, f0_hz: Tensor, noise: Tensor) -> Tensor:
         """Excitation (B, 1, N) from the pitch (B, F) in Hz, N = 480 F.
