@@ -1,7 +1,7 @@
 """Kaldi's log-mel filter bank at 16 kHz, frame stacking, and the two feature sets made of them.
 
 Source: Kaldi feat/feature-fbank with the defaults of the release (spec 2.3, 2.6): 25 ms frames
-every 10 ms, snip_edges, DC removed per frame, pre-emphasis 0.97, FFT 512, 80 bins of 20 Hz to 8 kHz.
+every 10 ms, snip_edges, DC removed per frame, pre-emphasis 0.97, FFT 512, 80 bins, 20 Hz-8 kHz.
 Dither is always 0: the release's 1.0 makes its codes differ from run to run.
 """
 
