@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -55,24 +54,23 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     if is_dataclass(hint) and isinstance(hint, type):
         return from_json(hint, value, where)
-    if origin in (Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        rest = [a for a in args if a is not type(None)]
-        if len(rest) == 1:
-            return _value(rest[0], value, where)
     if origin is tuple and isinstance(value, (list, tuple)):
         inner = args[:1] * len(value) if args[-1] is Ellipsis else args
         if len(inner) == len(value):
             pairs = zip(inner, value, strict=True)
             return tuple(_value(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(pairs))
-    if origin in (dict, Mapping) and isinstance(value, Mapping):
+    if origin is dict and isinstance(value, Mapping):
         return {str(k): _value(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    if origin is Literal and value in args and type(value) in map(type, args):
-        return value
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if hint in (int, str, bool) and type(value) is hint:
-        return value
+    if _fits(hint, value):
+        return float(value) if hint is float else value
     name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
     raise ValueError(f"{where} is {_kind(value)}; {name} is wanted. Correct bundle.json.")
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether a plain JSON value has the hinted plain type."""
+    if get_origin(hint) is Literal:
+        return any(value == a and type(value) is type(a) for a in get_args(hint))
+    if hint is float:
+        return type(value) in (int, float)
+    return hint in (int, str, bool) and type(value) is hint

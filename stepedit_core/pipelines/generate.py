@@ -10,7 +10,8 @@ from ..registry import Bundle
 from ..text.edits import edit_vocabulary, validate
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import DualCodes, EditRequest, Hooks, Sampling, SilentHooks, stage_generator
-from .sampling import id_limit, sample_ids
+from ..vocab import GROUP
+from .sampling import clone_limit, edit_limit, sample_ids
 
 STAGE = "generate"
 
@@ -57,17 +58,21 @@ def generate(
     """
     hooks = hooks or SilentHooks()
     check_request(bundle, request)
-    sampling = sampling or Sampling()
     prompt = prompt_ids(bundle, codes, request, speaker=speaker)
+    if request.kind == "clone":
+        limit = clone_limit(len(request.new_text))
+    else:
+        limit = edit_limit(GROUP * codes.groups)
     hooks.check()
     ids = sample_ids(
         bundle.llm,
-        prompt,
-        bundle.vocabulary,
-        sampling,
-        generator=stage_generator(seed, STAGE, round_),
+        [prompt],
+        vocabulary=bundle.vocabulary,
+        sampling=sampling or Sampling(),
+        generators=[stage_generator(seed, STAGE, round_)],
+        max_ids=limit,
         hooks=hooks,
-    )
+    )[0]
     made = bundle.vocabulary.split(ids)
     if not made.groups:
         raise ValueError(

@@ -1,0 +1,276 @@
+"""The command `stepedit`: edit, clone, resynthesize, bundles.
+
+Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 the command line is wrong (an unknown
+option of the bundle and a missing transcript included); 130 stopped by Ctrl-C, as shells expect.
+Results go to stdout as a table, progress to stderr when that is a terminal. Files appear whole or
+not at all; rounds that were finished before a failure or Ctrl-C stay, and report.json lists them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .registry import Bundle, Found
+    from .types import Clip, EditRequest
+
+DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
+KINDS = ("emotion", "style", "speed", "sounds", "denoise", "trim_silence")
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be; the text is one sentence."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code and never raises for wrong input."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said why
+        return int(stop.code or 0)
+    try:
+        code: int = arguments.run(arguments)
+    except UsageError as error:
+        return _say(str(error), USAGE)
+    except (ValueError, OSError, MemoryError) as error:
+        return _say(str(error) or type(error).__name__, FAILED)
+    except RuntimeError as error:
+        if "out of memory" not in str(error).lower():
+            raise
+        return _say(
+            "the device has too little free memory for this model; use --precision bf16 or "
+            "--device cpu.",
+            FAILED,
+        )
+    except KeyboardInterrupt:
+        return _say("stopped; finished rounds are kept.", STOPPED)
+    return code
+
+
+def _say(sentence: str, code: int) -> int:
+    """Print an error on a line of its own and hand the exit code on."""
+    end_of_bar = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(f"{end_of_bar}stepedit: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
+
+
+def _rounds(text: str) -> int:
+    try:
+        rounds = int(text)
+    except ValueError:
+        rounds = 0
+    if not 1 <= rounds <= 10:
+        raise argparse.ArgumentTypeError(f"'{text}' is not allowed; 1 to 10 are")
+    return rounds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stepedit", description="Edit recorded speech by rounds.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"stepedit {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    edit = commands.add_parser(
+        "edit", help="change how a clip sounds, round by round", allow_abbrev=False
+    )
+    edit.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3, up to 30 s")
+    edit.add_argument("--text", default="", help="words of the clip")
+    what = edit.add_mutually_exclusive_group(required=True)
+    for kind in ("emotion", "style", "speed"):
+        what.add_argument(f"--{kind}", metavar="X", help=f"a {kind} the bundle knows")
+    what.add_argument("--sounds", metavar="TEXT", help='the words with "[Laughter]" inside')
+    what.add_argument("--denoise", action="store_true", help="remove noise")
+    what.add_argument("--trim-silence", action="store_true", help="remove silence")
+    edit.add_argument("--rounds", type=_rounds, default=1, metavar="N", help="1 to 10")
+    edit.add_argument(
+        "--prompt",
+        choices=("follow", "fixed"),
+        default="follow",
+        help="voice of each round: the round before (follow) or the original (fixed)",
+    )
+    _common(edit)
+    edit.set_defaults(run=_edit)
+
+    clone = commands.add_parser("clone", help="new words in a clip's voice", allow_abbrev=False)
+    clone.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3, up to 30 s")
+    clone.add_argument("--text", required=True, help="words of the clip")
+    clone.add_argument("--say", required=True, metavar="TEXT", help="new words")
+    _common(clone)
+    clone.set_defaults(run=_clone)
+
+    again = commands.add_parser(
+        "resynthesize", help="tokenize and decode, no language model", allow_abbrev=False
+    )
+    again.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3, up to 30 s")
+    _common(again)
+    again.set_defaults(run=_resynthesize)
+
+    bundles = commands.add_parser("bundles", help="list installed models", allow_abbrev=False)
+    bundles.add_argument("--verify", action="store_true", help="check the sha256 of every file")
+    bundles.set_defaults(run=_bundles)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every command that makes sound."""
+    parser.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all random draws")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="of the language model",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+
+
+def _load(arguments: argparse.Namespace) -> Bundle:
+    from .registry import Registry
+
+    return Registry().load(arguments.bundle, device=arguments.device, precision=arguments.precision)
+
+
+def _request(arguments: argparse.Namespace, bundle: Bundle) -> EditRequest:
+    """The request the options spell; UsageError when the bundle does not know it."""
+    from .pipelines.generate import check_request
+    from .types import EditRequest
+
+    kind = next(k for k in KINDS if getattr(arguments, k) not in (None, False))
+    value = getattr(arguments, kind)
+    request = EditRequest(
+        kind=kind,
+        option=value if kind in ("emotion", "style", "speed") else "",
+        text=arguments.text,
+        new_text=value if kind == "sounds" else "",
+    )
+    return _checked(bundle, request, check_request)
+
+
+def _checked(bundle: Bundle, request: EditRequest, check: object) -> EditRequest:
+    try:
+        check(bundle, request)  # type: ignore[operator]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return request
+
+
+def _read(path: str) -> Clip:
+    from .audio.files import read_clip
+
+    return read_clip(path)
+
+
+def _edit(arguments: argparse.Namespace) -> int:
+    """`stepedit edit`: rounds of one edit."""
+    from .pipelines.iterate import iterate
+    from .report import Report
+    from .terminal import Bar
+
+    bundle = _load(arguments)
+    request = _request(arguments, bundle)
+    clip = _read(arguments.clip)
+    report = Report(Path(arguments.out), arguments.clip, bundle, "edit", arguments.seed)
+    report.about(text=arguments.text, prompt=arguments.prompt, request=request)
+    with Bar(rounds=arguments.rounds) as bar:
+        iterate(
+            bundle,
+            clip,
+            [request],
+            seed=arguments.seed,
+            rounds=arguments.rounds,
+            prompt=arguments.prompt,
+            hooks=bar,
+            on_round=lambda finished: bar.finished(report.add(finished)),
+        )
+    print(report.finish())
+    return DONE
+
+
+def _clone(arguments: argparse.Namespace) -> int:
+    """`stepedit clone`: new words."""
+    from .pipelines.clone import clone
+    from .pipelines.generate import check_request
+    from .report import Report
+    from .terminal import Bar
+    from .types import EditRequest
+
+    bundle = _load(arguments)
+    request = EditRequest(kind="clone", text=arguments.text, new_text=arguments.say)
+    _checked(bundle, request, check_request)
+    clip = _read(arguments.clip)
+    report = Report(Path(arguments.out), arguments.clip, bundle, "clone", arguments.seed)
+    report.about(text=arguments.text, request=request)
+    with Bar(rounds=1) as bar:
+        made = clone(bundle, clip, arguments.text, arguments.say, seed=arguments.seed, hooks=bar)
+        report.add(made, file="clone.wav")
+    print(report.finish())
+    return DONE
+
+
+def _resynthesize(arguments: argparse.Namespace) -> int:
+    """`stepedit resynthesize`: the codec alone."""
+    from .pipelines.resynthesize import resynthesize
+    from .report import Report
+    from .terminal import Bar
+
+    bundle = _load(arguments)
+    clip = _read(arguments.clip)
+    report = Report(Path(arguments.out), arguments.clip, bundle, "resynthesize", arguments.seed)
+    with Bar(rounds=1) as bar:
+        made = resynthesize(bundle, clip, seed=arguments.seed, hooks=bar)
+        report.add(made, file="resynthesized.wav")
+    print(report.finish())
+    return DONE
+
+
+def _bundles(arguments: argparse.Namespace) -> int:
+    """`stepedit bundles`: what is installed."""
+    from .registry import Registry
+    from .terminal import table
+
+    registry = Registry()
+    rows, code = [], DONE
+    for found in registry.list():
+        row, problem = _bundle_row(found, verify=arguments.verify)
+        rows.append(row)
+        if problem:
+            code = _say(problem, FAILED)
+    if not rows:
+        places = ", ".join(str(folder) for folder in registry.folders)
+        return _say(f"no bundle is installed; looked in {places}. Set $STEPEDIT_HOME.", FAILED)
+    head = ("name", "size", "licence", "vocabulary", "sha256", "folder")
+    print(table(head + (("files",) if arguments.verify else ()), rows))
+    return code
+
+
+def _bundle_row(found: Found, *, verify: bool) -> tuple[tuple[str, ...], str]:
+    """Cells of one bundle, and what is wrong with it or nothing."""
+    from .bundle import verify as verify_files
+
+    if found.manifest is None:
+        cells = (found.name, "-", "-", "-", "-", str(found.folder))
+        return cells + (("damaged",) if verify else ()), found.problem
+    about = found.manifest
+    cells = (
+        about.name,
+        f"{about.size / 1e6:.1f} MB",
+        about.licence,
+        about.edit_vocabulary,
+        found.sha256[:12],
+        str(found.folder),
+    )
+    if not verify:
+        return cells, ""
+    try:
+        verify_files(found.folder)
+    except ValueError as error:
+        return (*cells, "damaged"), str(error)
+    return (*cells, "good"), ""
