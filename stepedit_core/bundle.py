@@ -255,10 +255,11 @@ def part_dtype(
     return torch.bfloat16 if precision == "bf16" else torch.float16
 
 
-def build_part(manifest: Manifest, part: str) -> nn.Module:
-    """The module of a part with no storage behind its parameters."""
+def build_part(manifest: Manifest, part: str, *, empty: bool = True) -> nn.Module:
+    """The module of a part: with no storage behind its parameters, or freshly initialised."""
     module = _kind_of(part, manifest.vocoder)[1]
-    return build_empty(lambda: module(manifest.components[part]))
+    config = manifest.components[part]
+    return build_empty(lambda: module(config)) if empty else module(config)
 
 
 def load_part(

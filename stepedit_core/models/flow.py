@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stepedit_core.models.flow_dit import DiT
-from stepedit_core.models.flow_encoder import FlowEncoder
+from .flow_dit import DiT
+from .flow_encoder import FlowEncoder
 
 
 @dataclass(frozen=True, kw_only=True)

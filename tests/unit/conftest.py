@@ -1,0 +1,47 @@
+"""The tiny bundle and a speech-like clip for the tests of bundles, pipelines and the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from stepedit_core.types import Clip
+
+if TYPE_CHECKING:
+    from stepedit_core.registry import Bundle
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the bundles `tiny` and `other`, which has another codebook, no scorer."""
+    from tests import tiny_bundle  # here, so that tests of the parts need no bundle
+
+    folder = tmp_path_factory.mktemp("bundles")
+    tiny_bundle.write(folder)
+    tiny_bundle.write(folder, "other", scorer=False, codebook="other-1", seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(bundles: Path) -> Bundle:
+    """A handle on `tiny`, shared by all tests that only use it."""
+    from stepedit_core.registry import Registry
+
+    return Registry([bundles], {}).load("tiny", device="cpu")
+
+
+def voiced(seconds: float, rate: int, pitch_hz: float = 140.0) -> torch.Tensor:
+    """A buzz with syllables: harmonics of a moving pitch, four bursts a second."""
+    time = torch.arange(int(seconds * rate)) / rate
+    phase = 2 * torch.pi * pitch_hz * (time + 0.02 * torch.sin(2 * torch.pi * 2 * time))
+    wave = sum(torch.sin(k * phase) / k for k in range(1, 12))
+    return 0.2 * wave * (0.55 + 0.45 * torch.sin(2 * torch.pi * 4 * time))
+
+
+@pytest.fixture(scope="session")
+def clip() -> Clip:
+    """Half a second at 24 kHz."""
+    return Clip(wave=voiced(0.6, 24_000), sample_rate=24_000)

@@ -1,0 +1,120 @@
+"""Imports point one way, and importing does nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CORE = Path(__file__).parents[2] / "stepedit_core"
+LEVELS = (
+    ("types", "strict", "terminal"),
+    ("vocab",),
+    ("tokens_file",),
+    ("audio", "text"),
+    ("models",),
+    ("weights",),
+    ("bundle",),
+    ("registry",),
+    ("pipelines",),
+    ("report",),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+FILES = sorted(path for path in CORE.rglob("*.py") if path != CORE / "__init__.py")
+
+
+def unit(path: Path) -> str:
+    """The first folder or file name below the core."""
+    return path.relative_to(CORE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> list[tuple[str, int]]:
+    """Units of the core that a file imports, with the line."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parent
+            for _ in range(node.level - 1):
+                base = base.parent
+            parts = (*base.relative_to(CORE).parts, *(node.module or "").split("."))
+            parts = tuple(part for part in parts if part)
+            names = [parts[0]] if parts else [alias.name for alias in node.names]
+            found += [(name, node.lineno) for name in names if name != "__version__"]
+    return found
+
+
+def absolute(path: Path) -> list[str]:
+    """Absolute imports of the core's own modules; ComfyUI loads the pack under another name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level]
+    return [name for name in names if name.split(".")[0] == "stepedit_core"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORE)))
+def test_imports_point_one_way(path: Path):
+    own = LEVEL[unit(path)]
+    wrong = [
+        f"line {line}: {name}"
+        for name, line in imported(path)
+        if LEVEL[name] > own or (LEVEL[name] == own and name != unit(path) and own == LEVEL["audio"])
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORE)))
+def test_imports_inside_the_pack_are_relative(path: Path):
+    assert not absolute(path)
+
+
+def test_the_direction_test_catches_a_model_that_imports_a_pipeline(tmp_path: Path):
+    assert LEVEL["pipelines"] > LEVEL["models"]
+    assert imported(CORE / "pipelines" / "edit.py")
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=CORE.parent,
+    )
+
+
+def test_importing_the_package_imports_no_torch_and_says_nothing():
+    done = run("import sys, stepedit_core; print('torch' in sys.modules, 'numpy' in sys.modules)")
+    assert done.stdout.split() == ["False", "False"]
+    assert done.stderr == ""
+
+
+def test_the_command_without_work_imports_no_torch():
+    done = run(
+        "import sys, stepedit_core.cli as c\n"
+        "try: c._parser().parse_args(['--version'])\n"
+        "except SystemExit: pass\n"
+        "print('torch' in sys.modules)"
+    )
+    assert done.stdout.split()[-1] == "False"
+
+
+def test_importing_everything_leaves_the_process_as_it_was():
+    done = run(
+        "import json, logging, sys, torch\n"
+        "state = lambda: (torch.get_rng_state().tolist(), torch.get_num_threads(),\n"
+        "    str(torch.get_default_dtype()), len(logging.root.handlers), list(sys.path))\n"
+        "before = state()\n"
+        "import stepedit_core.cli, stepedit_core.pipelines.iterate, stepedit_core.pipelines.clone\n"
+        "import stepedit_core.pipelines.resynthesize, stepedit_core.report\n"
+        "foreign = [m for m in ('comfy', 'transformers', 'torchaudio', 'librosa', 'onnxruntime',\n"
+        "    'scipy') if m in sys.modules]\n"
+        "print(json.dumps([before == state(), foreign]))"
+    )
+    assert json.loads(done.stdout) == [True, []]
+    assert done.stderr == ""
