@@ -64,7 +64,7 @@ def kaldi_fbank(
     previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     frames = (frames - PRE_EMPHASIS * previous) * _window(window).to(frames)
     power = torch.fft.rfft(frames, n=FFT).abs().square()
-    energy = power @ _filters().to(power).T
+    energy: Tensor = power @ _filters().to(power).T
     return energy.clamp(min=torch.finfo(torch.float32).eps).log()
 
 

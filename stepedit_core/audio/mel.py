@@ -103,5 +103,5 @@ def semantic_pieces(wave: Tensor) -> tuple[Tensor, ...]:
 
     A last piece of fewer than 480 samples (30 ms) is dropped, as in the release.
     """
-    pieces = wave.split(SEMANTIC_PIECE)
+    pieces = torch.split(wave, SEMANTIC_PIECE)
     return tuple(piece for piece in pieces if piece.shape[-1] >= SEMANTIC_SHORTEST)

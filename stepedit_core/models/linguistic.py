@@ -83,7 +83,8 @@ class ChunkAttention(nn.Module):
         mask = chunks.keys.flatten(0, 1)[:, None, None]
         attended = F.scaled_dot_product_attention(q, k, values, attn_mask=mask)
         joined = attended.transpose(1, 2).reshape(b, c, r, -1)
-        return self.linear_out(joined) + self._memory(v) + v
+        out: Tensor = self.linear_out(joined) + self._memory(v) + v
+        return out
 
     def _memory(self, v: Tensor) -> Tensor:
         """Depthwise convolution of v (B, C, R, D) over the rows of each chunk, zeros outside.
@@ -97,11 +98,12 @@ class ChunkAttention(nn.Module):
         inside = (tap >= 0) & (tap < kernel)
         banded = self.fsmn_block.weight[:, 0][:, tap.clamp(0, kernel - 1)] * inside
         rows = v.flatten(0, 1).permute(2, 1, 0)  # (D, R, B * C)
-        return torch.bmm(banded, rows).permute(2, 1, 0).unflatten(0, v.shape[:2])
+        return torch.bmm(banded, rows).permute(2, 1, 0).reshape(v.shape)
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, C, rows, D) to (B * C, heads, rows, D / heads)."""
-        return x.flatten(0, 1).unflatten(-1, (self.config.heads, -1)).transpose(1, 2)
+        b, c, r, _ = x.shape
+        return x.reshape(b * c, r, self.config.heads, -1).transpose(1, 2)
 
     def _earlier(self, rows: Tensor) -> Tensor:
         """First `chunk` rows of the `look_back` chunks before each chunk: (B, C, 16, D)."""
@@ -121,7 +123,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) to (..., D)."""
-        return self.w_2(self.w_1(x).relu())
+        out: Tensor = self.w_2(self.w_1(x).relu())
+        return out
 
 
 class EncoderLayer(nn.Module):
@@ -139,7 +142,8 @@ class EncoderLayer(nn.Module):
         """(B, C, R, width) to (B, C, R, D)."""
         attended = self.self_attn(self.norm1(x), chunks)
         x = x + attended if self.residual else attended
-        return x + self.feed_forward(self.norm2(x))
+        out: Tensor = x + self.feed_forward(self.norm2(x))
+        return out
 
 
 class ChunkEncoder(nn.Module):
@@ -157,7 +161,8 @@ class ChunkEncoder(nn.Module):
         """(B, C, R, features) to (B, C, R, D)."""
         for layer in (*self.encoders0, *self.encoders):
             x = layer(x, chunks)
-        return self.after_norm(x)
+        out: Tensor = self.after_norm(x)
+        return out
 
 
 class LinguisticTokenizer(nn.Module):
@@ -190,7 +195,7 @@ class LinguisticTokenizer(nn.Module):
         positions = torch.arange(1, frames + 1, device=x.device)
         x = (x + sinusoids(positions, self.config.features).to(x.dtype)) * valid[..., None]
         rows, chunks = self._split(x, lengths)
-        out = self.encoder(rows, chunks)[:, :, self.config.carried :]
+        out: Tensor = self.encoder(rows, chunks)[:, :, self.config.carried :]
         return out.flatten(1, 2)[:, :frames] * valid[..., None]
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:

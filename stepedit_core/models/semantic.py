@@ -58,12 +58,14 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Attend in x (B, T, D) to keys whose mask (B, 1, 1, T) is True; returns (B, T, D)."""
+        batch, frames, width = x.shape
         q, k, v = (
-            part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            part(x).reshape(batch, frames, self.heads, -1).transpose(1, 2)
             for part in (self.query, self.key, self.value)
         )
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out(attended.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(attended.transpose(1, 2).reshape(batch, frames, width))
+        return out
 
 
 class Block(nn.Module):
@@ -80,7 +82,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
         x = x + self.attn(self.attn_ln(x), mask)
-        return x + self.mlp(self.mlp_ln(x))
+        out: Tensor = x + self.mlp(self.mlp_ln(x))
+        return out
 
 
 class Encoders(nn.Module):

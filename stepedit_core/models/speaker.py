@@ -61,7 +61,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F, T) to (B, C, ceil(F / stride), T)."""
         y = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(y)) + self.shortcut(x)).relu()
+        out: Tensor = self.bn2(self.conv2(y)) + self.shortcut(x)
+        return out.relu()
 
 
 class Head(nn.Module):
@@ -79,8 +80,8 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, features, T) to (B, C * features / 8, T), channel by channel."""
         x = self.bn1(self.conv1(x[:, None])).relu()
-        x = self.layer2(self.layer1(x))
-        return self.bn2(self.conv2(x)).relu().flatten(1, 2)
+        out: Tensor = self.bn2(self.conv2(self.layer2(self.layer1(x))))
+        return out.relu().flatten(1, 2)
 
 
 class ContextGate(nn.Module):
@@ -100,7 +101,8 @@ class ContextGate(nn.Module):
         segment = means.repeat_interleave(SEGMENT, dim=-1)[..., : x.shape[-1]]
         context = x.mean(-1, keepdim=True) + segment
         gate = self.linear2(self.linear1(context).relu()).sigmoid()
-        return self.linear_local(x) * gate
+        out: Tensor = self.linear_local(x) * gate
+        return out
 
 
 class DenseLayer(nn.Module):
