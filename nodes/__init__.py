@@ -1,0 +1,38 @@
+"""The nodes of StepEdit. Each translates between the graph and stepedit_core; none computes."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import edit, host, instructions, load, picture_nodes, stages, tokens
+
+
+class StepEdit(ComfyExtension):
+    """The list of nodes, and what is done once when ComfyUI starts."""
+
+    async def on_load(self) -> None:
+        """Register the model folder and put the sample clip into an input folder without it."""
+        host.register_folder()
+        host.offer_sample()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """All nodes in the order of the flow."""
+        return [
+            load.LoadModel,
+            stages.TokenizeSpeech,
+            *instructions.NODES,
+            stages.GenerateTokens,
+            stages.FlowDecode,
+            stages.Vocode,
+            stages.MarginScore,
+            edit.IterativeEdit,
+            edit.CloneVoice,
+            tokens.SaveTokens,
+            tokens.LoadTokens,
+            picture_nodes.MelPicture,
+        ]
+
+
+async def comfy_entrypoint() -> StepEdit:
+    """What ComfyUI calls."""
+    return StepEdit()

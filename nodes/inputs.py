@@ -1,0 +1,121 @@
+"""Inputs that several nodes share, so that a name, a limit and a tooltip are written once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from .compat import StepEditModel, advanced
+
+LARGEST_SEED = 2**53 - 1
+"""Above it a browser can no longer tell neighbouring integers apart."""
+
+
+def model() -> io.Input:
+    """The loaded model."""
+    return StepEditModel.Input("model", tooltip="From Load StepEdit Model.")
+
+
+def recording() -> io.Input:
+    """A clip."""
+    return io.Audio.Input(
+        "audio",
+        tooltip="Speech, 0.5 to 30 s, any rate in Hz. Channels are averaged; a batch is worked on "
+        "clip by clip and comes back as a list.",
+    )
+
+
+def transcript() -> io.Input:
+    """The words of the clip."""
+    return io.String.Input(
+        "text",
+        multiline=True,
+        default="",
+        placeholder="The words that are spoken in the clip",
+        tooltip="The words that are spoken in the clip, as exactly as possible. Denoise and Remove "
+        "Silence do without.",
+    )
+
+
+def seed() -> io.Input:
+    """Of all draws."""
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=LARGEST_SEED,
+        control_after_generate=True,
+        tooltip="Start of all random draws: the same seed gives the same samples, here and from "
+        "the command `stepedit`.",
+    )
+
+
+def round_number() -> Any:
+    """Which round, part of the seed."""
+    return advanced(
+        io.Int.Input,
+        "round",
+        default=1,
+        min=1,
+        max=100,
+        tooltip="Number of this round of editing, 1 for the first. Each round has its own draws "
+        "from the same seed.",
+    )
+
+
+def sampling() -> list[Any]:
+    """Temperature, top-k, top-p of the language model."""
+    return [
+        advanced(
+            io.Float.Input,
+            "temperature",
+            default=0.7,
+            min=0.0,
+            max=2.0,
+            step=0.05,
+            tooltip="How freely tokens are drawn, no unit: 0 takes the likeliest, 0.7 is the "
+            "release's, above 1 is wild.",
+        ),
+        advanced(
+            io.Int.Input,
+            "top_k",
+            default=0,
+            min=0,
+            max=5120,
+            tooltip="Draw among this many likeliest tokens; 0 means all.",
+        ),
+        advanced(
+            io.Float.Input,
+            "top_p",
+            default=1.0,
+            min=0.01,
+            max=1.0,
+            step=0.01,
+            tooltip="Draw among the likeliest tokens that together have this probability, 0.01 to "
+            "1; 1 means all.",
+        ),
+    ]
+
+
+def decoding() -> list[Any]:
+    """Steps and guidance of the flow decoder."""
+    return [
+        advanced(
+            io.Int.Input,
+            "steps",
+            default=10,
+            min=1,
+            max=100,
+            tooltip="Steps of the flow decoder; time grows in proportion. 10 is the release's.",
+        ),
+        advanced(
+            io.Float.Input,
+            "guidance",
+            default=0.7,
+            min=0.0,
+            max=5.0,
+            step=0.05,
+            tooltip="Weight of classifier-free guidance, no unit: 0 is off, 0.7 is the release's.",
+        ),
+    ]

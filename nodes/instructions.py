@@ -1,0 +1,183 @@
+"""Edit instructions: each node makes a STEPEDIT_EDIT or appends its request to one.
+
+STEPEDIT_EDIT is a tuple of EditRequest in the order of application. Options and tags are those of
+the release (stepedit_core/text/edits.py); a bundle that was not taught one says so when it runs.
+"""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..stepedit_core.text.edits import DIALECTS, EMOTIONS, SPEEDS, STYLES, TAGS_2025, TAGS_2026
+from ..stepedit_core.types import EditRequest
+from .compat import StepEditEdit, schema
+
+Edit = tuple[EditRequest, ...]
+
+
+def _schema(name: str, title: str, description: str, *inputs: io.Input) -> io.Schema:
+    """The schema all instruction nodes share: own inputs, then the edit to append to."""
+    before = StepEditEdit.Input(
+        "edit",
+        optional=True,
+        tooltip="Edits that come before this one; leave open to begin a list.",
+    )
+    out = StepEditEdit.Output(
+        display_name="edit", tooltip="The list of edits, this one last. They are applied in order."
+    )
+    return schema(
+        node_id=f"StepEdit_{name}",
+        display_name=title,
+        description=description,
+        inputs=[*inputs, before],
+        outputs=[out],
+    )
+
+
+def _appended(edit: Edit | None, **request: str) -> io.NodeOutput:
+    return io.NodeOutput((*(edit or ()), EditRequest(**request)))
+
+
+class Emotion(io.ComfyNode):
+    """Emotion."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """One combo."""
+        emotion = io.Combo.Input(
+            "emotion",
+            options=list(EMOTIONS),
+            default="happy",
+            tooltip="The feeling the speech moves towards; 'remove' makes it neutral. Each bundle "
+            "knows its own part of this list.",
+        )
+        words = "Asks for another emotion with the same words. More rounds make it stronger."
+        return _schema("Emotion", "Emotion", words, emotion)
+
+    @classmethod
+    def execute(cls, emotion: str, edit: Edit | None = None) -> io.NodeOutput:
+        """Append the request."""
+        return _appended(edit, kind="emotion", option=emotion)
+
+
+class SpeakingStyle(io.ComfyNode):
+    """Speaking Style."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """One combo."""
+        style = io.Combo.Input(
+            "style",
+            options=list(STYLES),
+            default="whisper",
+            tooltip="The way of speaking; 'remove' makes it plain. Each bundle knows its own part "
+            "of this list.",
+        )
+        words = "Asks for another speaking style with the same words."
+        return _schema("SpeakingStyle", "Speaking Style", words, style)
+
+    @classmethod
+    def execute(cls, style: str, edit: Edit | None = None) -> io.NodeOutput:
+        """Append the request."""
+        return _appended(edit, kind="style", option=style)
+
+
+class Speed(io.ComfyNode):
+    """Speed."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """One combo."""
+        speed = io.Combo.Input(
+            "speed",
+            options=list(SPEEDS),
+            default="faster",
+            tooltip="Pace of the speech. faster: about 0.8 times as long; slower: about 1.25 "
+            "times; 'more' goes further.",
+        )
+        words = "Asks for a faster or slower delivery, spoken anew rather than stretched."
+        return _schema("Speed", "Speed", words, speed)
+
+    @classmethod
+    def execute(cls, speed: str, edit: Edit | None = None) -> io.NodeOutput:
+        """Append the request."""
+        return _appended(edit, kind="speed", option=speed)
+
+
+class NonverbalSounds(io.ComfyNode):
+    """Non-verbal Sounds."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """The words with tags."""
+        text = io.String.Input(
+            "text_with_sounds",
+            multiline=True,
+            default="",
+            placeholder="The words of the clip, with [Laughter] where it belongs",
+            tooltip="The words of the clip with tags in square brackets where sounds belong. "
+            f"Release 2025: {', '.join(TAGS_2025)}. Release 2026: {', '.join(TAGS_2026)}.",
+        )
+        words = "Asks for laughter, breath and other sounds at given places between the words."
+        return _schema("NonverbalSounds", "Non-verbal Sounds", words, text)
+
+    @classmethod
+    def execute(cls, text_with_sounds: str, edit: Edit | None = None) -> io.NodeOutput:
+        """Append the request."""
+        return _appended(edit, kind="sounds", new_text=text_with_sounds)
+
+
+class Denoise(io.ComfyNode):
+    """Denoise."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """No input of its own."""
+        return _schema("Denoise", "Denoise", "Asks for the same speech without background noise.")
+
+    @classmethod
+    def execute(cls, edit: Edit | None = None) -> io.NodeOutput:
+        """Append the request."""
+        return _appended(edit, kind="denoise")
+
+
+class RemoveSilence(io.ComfyNode):
+    """Remove Silence."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """No input of its own."""
+        return _schema(
+            "RemoveSilence", "Remove Silence", "Asks for the same speech without pauses."
+        )
+
+    @classmethod
+    def execute(cls, edit: Edit | None = None) -> io.NodeOutput:
+        """Append the request."""
+        return _appended(edit, kind="trim_silence")
+
+
+class NewWords(io.ComfyNode):
+    """New Words."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """The new words."""
+        text = io.String.Input(
+            "new_words",
+            multiline=True,
+            default="",
+            placeholder="What the voice shall say",
+            tooltip="The words to say in the voice of the clip. The release also takes one of "
+            f"[{'], ['.join(DIALECTS)}] before the words.",
+        )
+        words = "Asks for other words in the voice of the clip. For Generate Tokens; whole clips "
+        return _schema("NewWords", "New Words", words + "are cloned by Clone Voice.", text)
+
+    @classmethod
+    def execute(cls, new_words: str, edit: Edit | None = None) -> io.NodeOutput:
+        """Append the request."""
+        return _appended(edit, kind="clone", new_text=new_words)
+
+
+NODES = [Emotion, SpeakingStyle, Speed, NonverbalSounds, Denoise, RemoveSilence, NewWords]

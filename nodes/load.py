@@ -1,0 +1,63 @@
+"""A bundle of the registry as STEPEDIT_MODEL."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import host
+from .compat import StepEditModel, advanced, schema
+
+
+class LoadModel(io.ComfyNode):
+    """Load Model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Combos of the bundles found, the device and the precision."""
+        return schema(
+            node_id="StepEdit_LoadModel",
+            display_name="Load StepEdit Model",
+            description="Loads a speech editing model. 'nano' ships with the pack and runs on a "
+            "CPU; more bundles go into models/step_audio_editx/. Nothing is downloaded.",
+            search_aliases=["Step-Audio-EditX", "speech", "voice", "load model"],
+            inputs=[
+                io.Combo.Input(
+                    "bundle",
+                    options=host.bundle_names(),
+                    default="nano",
+                    tooltip="Which model. A bundle is one folder with bundle.json in "
+                    "models/step_audio_editx/ or $STEPEDIT_HOME; nano is built in.",
+                ),
+                advanced(
+                    io.Combo.Input,
+                    "device",
+                    options=list(host.DEVICES),
+                    default="auto",
+                    tooltip="auto: the device ComfyUI uses. cpu: keep the model off the GPU.",
+                ),
+                advanced(
+                    io.Combo.Input,
+                    "precision",
+                    options=["auto", "fp32", "bf16", "fp16"],
+                    default="auto",
+                    tooltip="Number format of the language model: 32 or 16 bits a weight. auto: "
+                    "bf16 for a large model on a GPU, else fp32. The other parts are always fp32.",
+                ),
+            ],
+            outputs=[
+                StepEditModel.Output(
+                    display_name="model",
+                    tooltip="The model; freed when no node holds it any more.",
+                )
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, bundle: str, device: str, precision: str) -> str:
+        """Digest of the bundle, so that a replaced bundle is loaded anew."""
+        return host.find_bundle(bundle).sha256
+
+    @classmethod
+    def execute(cls, bundle: str, device: str, precision: str) -> io.NodeOutput:
+        """Load, or take what another node has loaded."""
+        return io.NodeOutput(host.load_model(bundle, device, precision))

@@ -1,0 +1,91 @@
+"""STEPEDIT_TOKENS to a .safetensors file and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comfy_api.latest import io
+
+from . import host
+from .compat import StepEditTokens, schema
+
+if TYPE_CHECKING:
+    from ..stepedit_core.types import DualCodes
+
+
+class SaveTokens(io.ComfyNode):
+    """Save Tokens."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Tokens and a file name in, the written name out."""
+        return schema(
+            node_id="StepEdit_SaveTokens",
+            display_name="Save Tokens",
+            description="Writes tokens to a numbered .safetensors file in ComfyUI's output folder.",
+            is_output_node=True,
+            inputs=[
+                StepEditTokens.Input("tokens", tooltip="Speech tokens to keep, 5 per 120 ms."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="stepedit/tokens",
+                    tooltip="Folder and start of the file name below the output folder. Load "
+                    "Tokens looks into output/ and output/stepedit/.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    display_name="file", tooltip="Name of the file as Load Tokens lists it."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, tokens: DualCodes, filename_prefix: str) -> io.NodeOutput:
+        """Write the file."""
+        from ..stepedit_core.tokens_file import save_tokens
+
+        path, name = host.new_output_file(filename_prefix, ".safetensors")
+        save_tokens(tokens, path)
+        return io.NodeOutput(name, ui={"text": [name]})
+
+
+class LoadTokens(io.ComfyNode):
+    """Load Tokens."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """A file in, tokens out."""
+        return schema(
+            node_id="StepEdit_LoadTokens",
+            display_name="Load Tokens",
+            description="Reads tokens that Save Tokens or the command `stepedit edit` wrote.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=host.token_files(),
+                    tooltip="A .safetensors file of the input folder, or of the output folder "
+                    "where [output] stands behind it.",
+                )
+            ],
+            outputs=[
+                StepEditTokens.Output(
+                    display_name="tokens",
+                    tooltip="Speech tokens, 5 per 120 ms; only the bundle that made them reads "
+                    "them.",
+                )
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str) -> str:
+        """Size and time of the file, so that a new one of the same name is read."""
+        stat = host.annotated_path(file).stat()
+        return f"{stat.st_size} {stat.st_mtime_ns}"
+
+    @classmethod
+    def execute(cls, file: str) -> io.NodeOutput:
+        """Read the file."""
+        from ..stepedit_core.tokens_file import load_tokens
+
+        return io.NodeOutput(load_tokens(host.annotated_path(file)))

@@ -1,0 +1,112 @@
+"""A second pack beside StepEdit in the test server: makes odd audio, saves samples exactly, looks
+at memory. Loaded by ComfyUI, never by the tests themselves."""
+
+import gc
+from pathlib import Path
+
+import folder_paths
+import numpy as np
+import torch
+from aiohttp import web
+from comfy import model_management
+from server import PromptServer
+
+KINDS = ("plain", "stereo", "batch", "nan", "silence", "empty", "short", "long", "8k", "96k")
+
+
+def speech_like(seconds: float, rate: int) -> torch.Tensor:
+    """Harmonics of 120 Hz in syllables of 0.2 s: voiced and uneven, as the tokenizers want it."""
+    t = torch.arange(int(seconds * rate), dtype=torch.float64) / rate
+    tone = sum(torch.sin(2 * torch.pi * 120 * k * t) / k for k in range(1, 20))
+    return (0.2 * tone * torch.sin(torch.pi * t / 0.2).abs()).float()
+
+
+class ProbeAudio:
+    """AUDIO of one of KINDS."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"kind": (list(KINDS),)}}
+
+    RETURN_TYPES = ("AUDIO",)
+    FUNCTION = "make"
+    CATEGORY = "test"
+
+    def make(self, kind):
+        rate = {"8k": 8000, "96k": 96000}.get(kind, 24000)
+        seconds = {"empty": 0.0, "short": 0.1, "long": 31.0}.get(kind, 1.5)
+        wave = speech_like(seconds, rate)[None, None]
+        if kind == "stereo":
+            wave = torch.cat([wave, 0.5 * wave], dim=1)
+        if kind == "batch":
+            wave = torch.cat([wave, -0.5 * wave], dim=0)
+        if kind == "nan":
+            wave[..., 100] = torch.nan
+        if kind == "silence":
+            wave = torch.zeros_like(wave)
+        return ({"waveform": wave, "sample_rate": rate},)
+
+
+class ProbeKeep:
+    """Writes what comes in as raw float32 and says its shape and rate."""
+
+    INPUT_IS_LIST = True
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"audio": ("AUDIO",), "name": ("STRING", {})}}
+
+    RETURN_TYPES = ()
+    FUNCTION = "keep"
+    CATEGORY = "test"
+
+    def keep(self, audio, name):
+        items = []
+        for number, item in enumerate(audio):
+            wave = item["waveform"]
+            target = Path(folder_paths.get_output_directory()) / f"{name[0]}_{number}.npy"
+            np.save(target, wave.numpy())
+            about = {"shape": list(wave.shape), "rate": item["sample_rate"]}
+            items.append({**about, "dtype": str(wave.dtype), "file": target.name})
+        return {"ui": {"items": items}}
+
+
+class ProbeShow:
+    """Says values of any kind as text: floats, strings, shapes of images."""
+
+    INPUT_IS_LIST = True
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("*", {})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, input_types):
+        return True
+
+    RETURN_TYPES = ()
+    FUNCTION = "show"
+    CATEGORY = "test"
+
+    def show(self, value):
+        shown = [list(v.shape) if isinstance(v, torch.Tensor) else v for v in value]
+        return {"ui": {"values": shown}}
+
+
+@PromptServer.instance.routes.get("/probe")
+async def probe(request):
+    """Models that are loaded, and objects of StepEdit that are still alive."""
+    gc.collect()
+    kinds = [type(o).__name__ for o in gc.get_objects() if "StepEdit" in type(o).__module__]
+    return web.json_response(
+        {
+            "loaded": len(model_management.current_loaded_models),
+            "models": kinds.count("LoadedModel"),
+            "networks": kinds.count("Step1LM") + kinds.count("Flow") + kinds.count("HiFT"),
+        }
+    )
+
+
+NODE_CLASS_MAPPINGS = {"ProbeAudio": ProbeAudio, "ProbeKeep": ProbeKeep, "ProbeShow": ProbeShow}
