@@ -42,14 +42,7 @@ class Vocabulary:
     def interleave(self, codes: DualCodes) -> list[int]:
         """LM ids (5G) of the codes. Raises ValueError when another tokenizer made them."""
         self.check_codebook(codes)
-        rows = torch.cat(
-            [
-                codes.linguistic.view(-1, LINGUISTIC_PER_GROUP),
-                codes.semantic.view(-1, SEMANTIC_PER_GROUP) + LINGUISTIC_CODES,
-            ],
-            dim=1,
-        )
-        ids: list[int] = (rows.reshape(-1) + self.audio_offset).tolist()
+        ids: list[int] = (group_rows(codes).reshape(-1) + self.audio_offset).tolist()
         return ids
 
     def split(self, ids: Sequence[int]) -> DualCodes:
@@ -105,6 +98,17 @@ def align(linguistic: Tensor, semantic: Tensor, codebook: str) -> DualCodes:
         linguistic=linguistic[: groups * LINGUISTIC_PER_GROUP].to("cpu", torch.int64),
         semantic=semantic[: groups * SEMANTIC_PER_GROUP].to("cpu", torch.int64),
         codebook=codebook,
+    )
+
+
+def group_rows(codes: DualCodes) -> Tensor:
+    """Codes as one row a group, (G, 5) int64 in 0..5119: a0 a1 and 1024 + s0 s1 s2 (spec 5)."""
+    return torch.cat(
+        [
+            codes.linguistic.view(-1, LINGUISTIC_PER_GROUP),
+            codes.semantic.view(-1, SEMANTIC_PER_GROUP) + LINGUISTIC_CODES,
+        ],
+        dim=1,
     )
 
 
