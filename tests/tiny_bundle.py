@@ -13,6 +13,7 @@ from pathlib import Path
 
 import sentencepiece
 import torch
+from stepedit_core.models.scorer import ScorerConfig
 from torch import nn
 
 from stepedit_core.bundle import Manifest, build_part, write_bundle
@@ -20,7 +21,6 @@ from stepedit_core.models.flow import FlowConfig
 from stepedit_core.models.hift import HiFTConfig
 from stepedit_core.models.linguistic import LinguisticConfig
 from stepedit_core.models.llm import LMConfig
-from stepedit_core.models.scorer import ScorerConfig
 from stepedit_core.models.semantic import SemanticConfig
 from stepedit_core.models.speaker import SpeakerConfig
 from stepedit_core.vocab import AUDIO_CODES
@@ -40,10 +40,11 @@ EDIT_OPTIONS = {
 @lru_cache(maxsize=1)
 def tokenizer_model() -> bytes:
     """A SentencePiece model of about 400 pieces with <s>, <|EOT|> and <|BOT|> at 1, 3 and 4."""
-    words = (
+    text = (
         "emotion happy sad remove style whisper speed faster slower sounds denoise clone the "
         "quick brown fox jumps over a lazy dog and says hello to every good morning world [Sigh]"
-    ).split()
+    )
+    words = text.split()
     lines = [" ".join(words[i:] + words[:i]) for i in range(len(words))]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -99,7 +100,14 @@ def manifest(name: str = NAME, *, scorer: bool = True, codebook: str = "tiny-1")
         ),
     }
     if scorer:
-        components["scorer"] = ScorerConfig(d_model=16, heads=2, layers=1)
+        components["scorer"] = ScorerConfig(
+            edits=("emotion happy", "emotion sad", "style whisper", "speed faster"),
+            code_dim=4,
+            hidden_size=16,
+            layers=1,
+            heads=2,
+            ffn=16,
+        )
     return Manifest(
         name=name,
         licence="Apache-2.0",

@@ -9,7 +9,7 @@ from ..types import DualCodes, EditRequest, Hooks, Round, Sampling, SilentHooks,
 from .clock import StageClock
 from .flow_decode import GUIDANCE, STEPS, flow_decode
 from .generate import generate
-from .score import score
+from .score import can_score, score
 from .vocode import vocode
 
 
@@ -75,7 +75,7 @@ def edit(
     with clock.stage("vocode"):
         clip = vocode(bundle, mel, seed=seed, round_=round_, hooks=hooks)
     margin = None
-    if bundle.has_scorer and request.kind != "clone":
+    if can_score(bundle, request):
         with clock.stage("score"):
             source = codes if score_against is None else score_against
             margin = score(bundle, source, made, request, hooks=hooks)

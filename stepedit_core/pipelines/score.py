@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import torch
+
+from ..models.scorer import edit_name
 from ..registry import Bundle
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
+from ..vocab import group_rows
 
 STAGE = "score"
 
 
+def can_score(bundle: Bundle, request: EditRequest) -> bool:
+    """Whether the bundle has a scorer that was trained on this edit; loads nothing."""
+    config = bundle.manifest.components.get("scorer")
+    return config is not None and edit_name(request.kind, request.option) in config.edits
+
+
+@torch.no_grad()
 def score(
     bundle: Bundle,
     source: DualCodes,
@@ -18,10 +29,22 @@ def score(
 ) -> float:
     """Margin score 1-10 of `edited` against `source` for the request.
 
-    Raises ValueError where the bundle has no scorer, and for another bundle's codes.
+    Raises ValueError where the bundle has no scorer or it does not know the edit, for another
+    bundle's codes, and for empty ones.
     """
     hooks = hooks or SilentHooks()
     for codes in (source, edited):
         bundle.vocabulary.check_codebook(codes)
+        if not codes.groups:
+            raise ValueError(
+                "there are no tokens to score (0 groups); 1 or more are wanted. Tokenize or "
+                "generate again."
+            )
     hooks.check()
-    raise NotImplementedError
+    scorer = bundle.scorer
+    device = scorer.head.weight.device
+    index = torch.tensor([scorer.edit_index(request.kind, request.option)], device=device)
+    rows = [group_rows(codes)[None].to(device) for codes in (source, edited)]
+    margin = float(scorer(rows[0], rows[1], index))
+    hooks.progress(STAGE, 1, 1)
+    return margin

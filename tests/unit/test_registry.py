@@ -1,0 +1,132 @@
+"""The registry: where bundles are found, and that parts are shared and freed."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+
+from stepedit_core.registry import Registry
+
+
+@pytest.fixture
+def registry(bundles: Path) -> Registry:
+    return Registry([bundles], {})
+
+
+def names(registry: Registry) -> list[str]:
+    return [found.name for found in registry.list()]
+
+
+def test_bundles_of_a_given_folder_and_of_the_environment_are_listed(bundles: Path, tmp_path: Path):
+    shutil.copytree(bundles / "tiny", tmp_path / "mine")
+    assert names(Registry([bundles], {}))[:2] == ["other", "tiny"]
+    assert names(Registry((), {"STEPEDIT_HOME": str(tmp_path)}))[:1] == ["tiny"]
+
+
+def test_a_folder_that_does_not_exist_is_passed_over(tmp_path: Path):
+    assert "tiny" not in names(Registry([tmp_path / "none"], {}))
+
+
+def test_a_damaged_bundle_is_listed_with_its_problem(bundles: Path, tmp_path: Path):
+    shutil.copytree(bundles / "tiny", tmp_path / "broken")
+    (tmp_path / "broken" / "bundle.json").write_text("{")
+    found = Registry([tmp_path], {}).list()[0]
+    assert found.name == "broken"
+    assert "no JSON" in found.problem
+
+
+def test_a_bundle_is_found_by_name_and_by_folder(registry: Registry, bundles: Path):
+    assert registry.locate("tiny").folder == bundles / "tiny"
+    assert registry.locate(bundles / "other").name == "other"
+
+
+def test_an_unknown_bundle_is_refused_with_the_nearest_name(registry: Registry):
+    with pytest.raises(ValueError, match=r"no bundle 'tinny'; installed are .*mean 'tiny'\?"):
+        registry.load("tinny")
+
+
+def test_a_folder_without_a_bundle_is_refused(registry: Registry, tmp_path: Path):
+    with pytest.raises(ValueError, match="holds no bundle"):
+        registry.load(tmp_path)
+
+
+def test_an_unknown_device_is_refused(registry: Registry):
+    with pytest.raises(ValueError, match="device 'warp' cannot be used here"):
+        registry.load("tiny", device="warp")
+
+
+def test_a_cut_file_is_refused_before_anything_is_loaded(bundles: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(bundles / "tiny", tmp_path / "cut"))
+    path = folder / "llm.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"llm.safetensors of bundle 'tiny' has"):
+        Registry().load(folder, device="cpu")
+
+
+def test_a_changed_byte_is_found_when_the_part_is_loaded(bundles: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(bundles / "tiny", tmp_path / "bad"))
+    path = folder / "flow.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    handle = Registry().load(folder, device="cpu")
+    assert handle.speaker is not None
+    with pytest.raises(ValueError, match=r"flow.safetensors .* another sha256"):
+        _ = handle.flow
+
+
+def test_loading_a_handle_loads_no_part(registry: Registry):
+    assert registry.load("tiny", device="cpu").loaded == ()
+
+
+def test_two_handles_share_a_part(registry: Registry):
+    first, second = registry.load("tiny", device="cpu"), registry.load("tiny", device="cpu")
+    assert first.llm is second.llm
+    assert first.loaded == ("llm",)
+
+
+def test_another_precision_is_another_part(registry: Registry):
+    first = registry.load("tiny", device="cpu")
+    second = registry.load("tiny", device="cpu", precision="bf16")
+    assert first.llm is not second.llm
+    assert second.llm.lm_head.weight.dtype == torch.bfloat16
+    assert first.flow is second.flow
+
+
+def test_a_part_is_freed_when_all_handles_dropped_it(registry: Registry):
+    first, second = registry.load("tiny", device="cpu"), registry.load("tiny", device="cpu")
+    part = weakref.ref(first.llm)
+    weight = weakref.ref(first.llm.lm_head.weight)
+    assert second.llm is part()
+    del first
+    gc.collect()
+    assert part() is not None
+    second.release()
+    gc.collect()
+    assert part() is None
+    assert weight() is None
+
+
+def test_a_freed_part_loads_again(registry: Registry):
+    handle = registry.load("tiny", device="cpu")
+    before = handle.flow.encoder_proj.weight.clone()
+    handle.release()
+    gc.collect()
+    assert torch.equal(handle.flow.encoder_proj.weight, before)
+
+
+def test_all_parts_come_in_one_module_for_a_host(registry: Registry):
+    module = registry.load("tiny", device="cpu").load_all(("llm", "flow"))
+    assert sorted(module) == ["flow", "llm"]
+
+
+def test_a_bundle_without_scorer_says_so(registry: Registry):
+    handle = registry.load("other", device="cpu")
+    assert not handle.has_scorer
+    with pytest.raises(ValueError, match="bundle 'other' has no scorer; it holds llm, flow"):
+        _ = handle.scorer
