@@ -60,10 +60,32 @@ def phone_targets(phones: np.ndarray, tokens: int) -> Tensor:
     return torch.from_numpy(phones[np.clip(index, 0, len(phones) - 1)].astype(np.int64))
 
 
+def select(corpus: Corpus) -> tuple[list[int], list[int], np.ndarray, np.ndarray]:
+    """Records with an alignment, records with a phone string only, seconds and weights."""
+    usable = [
+        i
+        for i, r in enumerate(corpus.records)
+        if r.get("aligned", True) and clip_seconds(r) > 0.6 and not is_dev(r)
+    ]
+    free = [
+        i for i, r in enumerate(corpus.records) if r.get("phonemes") and r.get("aligned") is False
+    ]
+    seconds = np.array([clip_seconds(corpus.records[i]) for i in usable])
+    weights = np.array([stage_weight(corpus.records[i]) for i in usable])
+    return usable, free, seconds, weights / weights.sum()
+
+
 def phone_count() -> int:
     """Size of the phone inventory, silence included."""
     names = json.loads((Path(__file__).parent / "corpus/phones.json").read_text("utf-8"))
     return len(names["symbols"])
+
+
+def labels(phonemes: str) -> list[int]:
+    """Phone ids of a phoneme string; stress marks, spaces and punctuation have none."""
+    names = json.loads((Path(__file__).parent / "corpus/phones.json").read_text("utf-8"))["symbols"]
+    index = {name: i for i, name in enumerate(names) if i}
+    return [index[c] for c in phonemes if c in index]
 
 
 def viterbi(log_probs: np.ndarray, string: np.ndarray, silence: int) -> np.ndarray:
@@ -130,13 +152,7 @@ def main() -> None:
     torch.random.default_generator.manual_seed(config["seed"])
     model = LinguisticTokenizer(LinguisticConfig(**config["model"]))
     head = nn.Linear(config["model"]["d_model"], 2 * count)
-    usable = [
-        i
-        for i, r in enumerate(corpus.records)
-        if r.get("aligned", True) and clip_seconds(r) > 0.6 and not is_dev(r)
-    ]
-    free = [i for i, r in enumerate(corpus.records) if r.get("phone_ids")]
-    seconds = np.array([clip_seconds(corpus.records[i]) for i in usable])
+    usable, free, seconds, weights = select(corpus)
     log.info("%d aligned clips (%.1f h), %d free", len(usable), seconds.sum() / 3600, len(free))
     optimizer = torch.optim.AdamW(
         parameters(model, head), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02
@@ -171,13 +187,13 @@ def main() -> None:
     def align_free() -> None:
         for i in free:
             record = corpus.records[i]
-            string = np.array(record["phone_ids"])
+            string = np.array(labels(record["phonemes"]))
             paths[i] = viterbi(posteriors(corpus.audio(record)), string, 0)
 
     timer = Timer()
-    weights = np.array([stage_weight(corpus.records[i]) for i in usable])
-    weights = weights / weights.sum()
     for step in range(first, config["steps"]):
+        if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
+            usable, free, seconds, weights = select(corpus)
         if (
             step >= config["align_from"]
             and free

@@ -66,6 +66,14 @@ class Reader(nn.Module):
         return mel, self.pitch(codes * codes.shape[-1] ** 0.5), self.phone(x)
 
 
+def select(corpus: Corpus) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Records used, their seconds and weights."""
+    usable = [i for i, r in enumerate(corpus.records) if clip_seconds(r) > 0.6 and not is_dev(r)]
+    seconds = np.minimum(np.array([clip_seconds(corpus.records[i]) for i in usable]), 12.0)
+    weights = np.array([stage_weight(corpus.records[i]) for i in usable])
+    return usable, seconds, weights / weights.sum()
+
+
 def frame_targets(values: np.ndarray, tokens: int, offsets: tuple[float, ...]) -> np.ndarray:
     """Values of a 12.5 ms track at `offsets` seconds inside each 40 ms token: (tokens, k)."""
     at = np.arange(tokens)[:, None] * 0.04 + np.array(offsets)
@@ -140,14 +148,13 @@ def main() -> None:
             state["started"],
         )
 
-    usable = [i for i, r in enumerate(corpus.records) if clip_seconds(r) > 0.6 and not is_dev(r)]
-    seconds = np.minimum(np.array([clip_seconds(corpus.records[i]) for i in usable]), 12.0)
-    weights = np.array([stage_weight(corpus.records[i]) for i in usable])
-    weights = weights / weights.sum()
+    usable, seconds, weights = select(corpus)
     log.info("%d clips, %.1f h", len(usable), seconds.sum() / 3600)
     timer = Timer()
     recent: list[Tensor] = []
     for step in range(first, config["steps"]):
+        if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
+            usable, seconds, weights = select(corpus)
         rng = step_rng(config["seed"], step)
         picks = bucket(rng, seconds, weights, config["batch_seconds"])
         batch = clip_batch(corpus, [corpus.records[usable[j]] for j in picks], rng)

@@ -1,0 +1,349 @@
+"""Language model of nano: supervised fine-tuning on edits, clones and copies, from scratch.
+
+The first steps copy only, which teaches the model to look things up in its prompt. Rows of the
+audio ids start from the tokenizers' codebooks, so codes that sound alike begin alike. The loss is
+taken among the ids that are legal at each slot, as the product samples.
+
+    python -m recipes.nano.train_lm --corpus DIR --tokens runs/nano/tokens --models runs/nano \
+        --out runs/nano/lm
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentencepiece
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.tokens import TokenStore, build
+from recipes.nano.training import (
+    Timer,
+    is_dev,
+    learning_rate,
+    load_checkpoint,
+    log,
+    parameters,
+    read_config,
+    save_checkpoint,
+    set_lr,
+    setup,
+    step_rng,
+)
+from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.text.prompts import clone_prompt, edit_prompt
+from stepedit_core.text.tokenizer import TextTokenizer
+from stepedit_core.types import DualCodes, EditRequest
+from stepedit_core.vocab import (
+    AUDIO_CODES,
+    GROUP,
+    LINGUISTIC_CODES,
+    LINGUISTIC_PER_GROUP,
+    Vocabulary,
+)
+
+LAYOUT = "nano"
+Task = tuple[str, str, dict, dict]
+
+
+def train_pieces(corpus: Corpus, path: Path, pieces: int) -> None:
+    """SentencePiece over the corpus's words, with the release's control ids and byte fallback."""
+    if path.exists():
+        return
+    lines = sorted(
+        {r["text"] for r in corpus.records}
+        | {r["new_text"] for r in corpus.records if r.get("new_text")}
+    )
+    kinds = ["emotion", "style", "speed", "sounds", "denoise", "trim_silence", "clone", "copy"]
+    options = sorted({r["option"] for r in corpus.records if r.get("option")} | {"remove"})
+    lines += [f"{k} {o}" for k in kinds for o in options]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".tmp").open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=file,
+            vocab_size=pieces,
+            model_type="unigram",
+            byte_fallback=True,
+            split_digits=True,
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            control_symbols=["<|EOT|>", "<|BOT|>"],
+            user_defined_symbols=["\n"],
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+    path.with_suffix(".tmp").rename(path)
+
+
+class Tasks:
+    """Draws (kind, option, source record, target record)."""
+
+    def __init__(self, corpus: Corpus, store: TokenStore, longest: int = 70) -> None:
+        usable = [
+            r
+            for r in corpus.records
+            if r in store and 8 <= len(store.codes(r)[0]) // 2 <= longest and not is_dev(r)
+        ]
+        self.plain = [r for r in usable if not r.get("group")]
+        self.by_speaker: dict[str, list[dict]] = defaultdict(list)
+        for record in usable:
+            if record["kind"] == "neutral" and record["text"]:
+                self.by_speaker[record["speaker"]].append(record)
+        self.speakers = sorted(
+            n for n, rs in self.by_speaker.items() if len({r["text"] for r in rs}) > 1
+        )
+        groups: dict[str, list[dict]] = defaultdict(list)
+        for record in usable:
+            if record.get("group"):
+                groups[record["group"]].append(record)
+        self.edits: list[list[Task]] = [t for g in groups.values() if (t := self._tasks(g))]
+        log.info(
+            "%d single clips, %d groups with %d edits, %d speakers to clone",
+            len(self.plain),
+            len(self.edits),
+            sum(map(len, self.edits)),
+            len(self.speakers),
+        )
+
+    @staticmethod
+    def _tasks(group: list[dict]) -> list[Task]:
+        neutral = next((r for r in group if r["kind"] == "neutral"), None)
+        if neutral is None:
+            return []
+        chains: dict[tuple[str, str], list[dict]] = defaultdict(list)
+        for record in group:
+            if record is not neutral:
+                chains[record["kind"], record["option"]].append(record)
+        tasks: list[Task] = []
+        for (kind, option), records in chains.items():
+            records.sort(key=lambda r: r["strength"])
+            if kind in ("emotion", "style"):
+                chain = [neutral, *records]
+                # a round goes up by two thirds of a full archetype; at the top it holds
+                tasks += [
+                    (kind, option, chain[i], chain[min(i + 2, len(chain) - 1)])
+                    for i in range(len(chain) - 1)
+                ]
+                tasks += [
+                    (kind, option, chain[-1], chain[-1]),
+                    (kind, "remove", chain[-1], neutral),
+                ]
+                tasks.append((kind, option, neutral, chain[min(2, len(chain) - 1)]))
+                tasks.append((kind, "remove", chain[len(chain) // 2], neutral))
+            elif kind == "speed":
+                tasks.append((kind, option, neutral, records[0]))
+            elif kind in ("denoise", "trim_silence"):
+                tasks += [(kind, "", r, neutral) for r in records]
+            elif kind == "sounds":
+                tasks += [(kind, "", neutral, r) for r in records]
+        speeds = {o: rs[0] for (k, o), rs in chains.items() if k == "speed"}
+        for base in ("faster", "slower"):
+            if base in speeds and f"more {base}" in speeds:
+                tasks.append(("speed", base, speeds[base], speeds[f"more {base}"]))
+        return tasks
+
+    def draw(self, rng: np.random.Generator, shares: dict[str, float], copy_only: bool) -> Task:
+        """One task."""
+        what = "copy" if copy_only else str(rng.choice(list(shares), p=list(shares.values())))
+        if what == "copy":
+            record = self.plain[int(rng.integers(len(self.plain)))]
+            return "copy", "", record, record
+        if what == "clone" and self.speakers:
+            mates = self.by_speaker[self.speakers[int(rng.integers(len(self.speakers)))]]
+            first, second = rng.integers(len(mates), size=2)
+            return "clone", "", mates[int(first)], mates[int(second)]
+        group = self.edits[int(rng.integers(len(self.edits)))]
+        return group[int(rng.integers(len(group)))]
+
+
+def example(
+    task: Task, store: TokenStore, text: TextTokenizer, vocabulary: Vocabulary
+) -> tuple[list[int], list[int]]:
+    """(prompt ids, target ids with the end id) of a task."""
+    kind, option, source, target = task
+    audio = [
+        vocabulary.interleave(
+            DualCodes(
+                linguistic=torch.from_numpy(lin.astype(np.int64)),
+                semantic=torch.from_numpy(sem.astype(np.int64)),
+                codebook=vocabulary.codebook,
+            )
+        )
+        for lin, sem in (store.codes(source), store.codes(target))
+    ]
+    if kind == "clone":
+        prompt = clone_prompt(text, LAYOUT, source["text"], target["text"], audio[0])
+    else:
+        request = EditRequest(
+            kind=kind,
+            option=option,
+            text=source["text"],
+            new_text=target.get("new_text") or "" if kind == "sounds" else "",
+        )
+        prompt = edit_prompt(text, LAYOUT, request, audio[0])
+    return prompt, [*audio[1], vocabulary.end_id]
+
+
+def slot_loss(
+    model: Step1LM, hidden: Tensor, goal: Tensor, slot: Tensor, vocabulary: Vocabulary
+) -> tuple[Tensor, float, float]:
+    """Mean cross-entropy of goal ids (N,) among the ids legal at their slot (N,); hits by stream.
+
+    hidden (N, D). The end id is legal everywhere.
+    """
+    losses, rates = [], []
+    head = model.lm_head.weight
+    end = head[vocabulary.end_id][None]
+    first = slot < LINGUISTIC_PER_GROUP
+    for rows, position in ((first, 0), (~first, LINGUISTIC_PER_GROUP)):
+        low, high = vocabulary.legal_range(position)
+        logits = torch.cat([hidden[rows] @ head[low:high].T, hidden[rows] @ end.T], dim=1)
+        local = torch.where(goal[rows] == vocabulary.end_id, high - low, goal[rows] - low)
+        losses.append(functional.cross_entropy(logits, local, reduction="sum"))
+        rates.append(float((logits.argmax(1) == local).float().mean()))
+    return (losses[0] + losses[1]) / len(goal), rates[0], rates[1]
+
+
+def start_model(config: dict[str, Any], text: TextTokenizer, models: Path, seed: int) -> Step1LM:
+    """A new model whose audio rows, in and out, are the normalised codebook vectors."""
+    model = Step1LM(LMConfig(vocab_size=text.size + AUDIO_CODES, **config["model"]))
+    generator = torch.Generator().manual_seed(seed)
+    model.initialise(generator)
+    width = config["model"]["hidden_size"]
+    offset = text.size
+    with torch.no_grad():
+        for name, start in (("linguistic", 0), ("semantic", LINGUISTIC_CODES)):
+            book = build(models, name).codebook.float()
+            book = book - book.mean(0)
+            if book.shape[1] != width:
+                book = book @ torch.randn(book.shape[1], width, generator=generator)
+            book = book / book.std() * 0.5
+            rows = slice(offset + start, offset + start + len(book))
+            for matrix, scale in (
+                (model.model.embed_tokens.weight, 1.0),
+                (model.lm_head.weight, 0.1),
+            ):
+                matrix[rows] = (
+                    book * scale + torch.randn(book.shape, generator=generator) * 0.1 * scale
+                )
+    return model
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--tokens", type=Path, required=True)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs/lm.json")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--set", nargs="*", default=[])
+    args = parser.parse_args()
+    setup(args.threads)
+    config = read_config(args.config, args.set)
+    corpus = Corpus(args.corpus)
+    train_pieces(corpus, args.out / "tokenizer.model", config["pieces"])
+    text = TextTokenizer(args.out / "tokenizer.model")
+    vocabulary = Vocabulary(audio_offset=text.size, codebook="nano")
+    store = TokenStore(args.tokens, corpus)
+    tasks = Tasks(corpus, store)
+    model = start_model(config, text, args.models, config["seed"])
+    decayed = [p for p in parameters(model) if p.ndim > 1]
+    rest = [p for p in parameters(model) if p.ndim == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
+        lr=1e-3,
+        betas=(0.9, 0.97),
+    )
+    checkpoint = args.out / "last.pt"
+    first = 0
+    if (state := load_checkpoint(checkpoint)) is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    log.info(
+        "%.1f M parameters, %d pieces", sum(p.numel() for p in parameters(model)) / 1e6, text.size
+    )
+    timer = Timer()
+    for step in range(first, config["steps"]):
+        if step % 250 == 0 and step and corpus.refresh():
+            store = TokenStore(args.tokens, corpus)
+            tasks = Tasks(corpus, store)
+        rng = step_rng(config["seed"], step)
+        # 1. a batch of similar lengths
+        pool = [
+            example(
+                tasks.draw(rng, config["shares"], step < config["copy_first"]),
+                store,
+                text,
+                vocabulary,
+            )
+            for _ in range(28)
+        ]
+        pool.sort(key=lambda e: len(e[0]) + len(e[1]))
+        start = int(rng.integers(len(pool)))
+        rows: list[tuple[list[int], list[int]]] = []
+        for item in pool[start:] + pool[:start][::-1]:
+            longest = max(len(p) + len(t) for p, t in [*rows, item])
+            if rows and longest * (len(rows) + 1) > config["batch_ids"]:
+                break
+            rows.append(item)
+        longest = max(len(p) + len(t) for p, t in rows) - 1
+        ids = torch.zeros(len(rows), longest, dtype=torch.int64)
+        index, goals, slots = [], [], []
+        for b, (prompt, target) in enumerate(rows):
+            full = [*prompt, *target]
+            ids[b, : len(full) - 1] = torch.tensor(full[:-1])
+            index.append(b * longest + torch.arange(len(prompt) - 1, len(full) - 1))
+            goals.append(torch.tensor(target))
+            slots.append(torch.arange(len(target)) % GROUP)
+        # 2. loss on the answer only
+        hidden = model(ids).flatten(0, 1)[torch.cat(index)]
+        loss, hit_linguistic, hit_semantic = slot_loss(
+            model, hidden, torch.cat(goals), torch.cat(slots), vocabulary
+        )
+        set_lr(
+            optimizer,
+            learning_rate(
+                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
+            ),
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(parameters(model), 1.0)
+        optimizer.step()
+        timer.add(
+            loss=loss.item(),
+            linguistic=hit_linguistic,
+            semantic=hit_semantic,
+            norm=float(norm),
+            ids=ids.numel(),
+        )
+        if step % 50 == 49:
+            log.info(timer.line(step + 1))
+        if step % 200 == 199 or step + 1 == config["steps"]:
+            save_checkpoint(
+                checkpoint,
+                {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                    "config": config["model"],
+                },
+            )
+    save_checkpoint(args.out / "final.pt", {"model": model.state_dict(), "config": config["model"]})
+
+
+if __name__ == "__main__":
+    main()
