@@ -1,0 +1,1 @@
+"""Makes the speech that nano learns from: texts, teachers, archetypes, shards, reader."""

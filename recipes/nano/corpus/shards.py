@@ -21,8 +21,10 @@ class Shard:
         """Whether a complete shard of this name exists."""
         return self.stem.with_suffix(".jsonl").exists()
 
-    def add(self, record: dict, wave: np.ndarray, f0: np.ndarray, phones: np.ndarray | None) -> None:
-        """wave (N,) float32 within +-1, f0 (F,) Hz, phones (F,) or None (not aligned)."""
+    def add(
+        self, record: dict, wave: np.ndarray, f0: np.ndarray, phones: np.ndarray | None
+    ) -> None:
+        """Wave (N,) float32 within +-1, f0 (F,) Hz, phones (F,) or None (not aligned)."""
         labels = np.zeros(len(f0), np.uint8) if phones is None else phones.astype(np.uint8)
         self.parts["audio"].append(np.clip(np.rint(wave * 32767), -32768, 32767).astype(np.int16))
         self.parts["f0"].append(f0.astype(np.float16))

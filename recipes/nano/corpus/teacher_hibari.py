@@ -18,7 +18,9 @@ INDEX = {s: i for i, s in enumerate(PHONES["symbols"])}
 _TOKEN_OF_FRAME = "/ReduceSum_1_output_0"
 
 
-def frame_labels(symbols: list[str], token_of_frame: np.ndarray, level_db: np.ndarray) -> np.ndarray:
+def frame_labels(
+    symbols: list[str], token_of_frame: np.ndarray, level_db: np.ndarray
+) -> np.ndarray:
     """(F,) uint8 labels from the token index of each frame and its level.
 
     Stress marks belong to the phone that follows, length marks to the one before; spaces and
@@ -72,9 +74,7 @@ class Hibari:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self.session = ort.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         assets = Path(hibari.__file__).parent / "assets"
         self.vocab = json.loads((assets / "vocab.json").read_text("utf-8"))
         self.g2p = {"us": G2P(british=False)}
@@ -107,7 +107,13 @@ class Hibari:
         wave, f0, share, symbols, token = self.raw(phonemes, speed, rng)
         level = 10 * np.log10((wave.reshape(-1, HOP) ** 2).mean(1) + 1e-9)
         phones = frame_labels(symbols, token, level)
-        return trim_edges(analyse(wave, f0, share, phones))
+        spaces = np.cumsum([c == " " for c in symbols])
+        return trim_edges(analyse(wave, f0, share, phones, spaces[token]))
+
+    def word(self, phonemes: str, rng: np.random.Generator) -> Frames:
+        """The frames of the first word of a phoneme string, without its silence."""
+        frames = self.frames(phonemes, 1.0, rng)
+        return frames.take(np.flatnonzero((frames.words == 0) & (frames.phones > 0)))
 
 
 def trim_edges(frames: Frames, keep: int = 8) -> Frames:

@@ -18,7 +18,9 @@ BIN_HZ = RATE_HZ / N_FFT
 FLOOR = 1e-5
 """Gain floor: -100 dB, inaudible, keeps logarithms finite."""
 VOICED_HZ = 40.0
-_WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(2 * HOP) + 0.5) / (2 * HOP))).astype(np.float32)
+_WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(2 * HOP) + 0.5) / (2 * HOP))).astype(
+    np.float32
+)
 _POWER = float((_WINDOW**2).sum())
 
 
@@ -34,6 +36,8 @@ class Frames:
     """(F,) float32 Hz, 0 where unvoiced."""
     phones: np.ndarray
     """(F,) uint8, index into phones.json."""
+    words: np.ndarray
+    """(F,) int16, index of the word (split at spaces) being spoken; -1 in inserted sounds."""
 
     def __len__(self) -> int:
         return len(self.f0)
@@ -45,6 +49,7 @@ class Frames:
             noise=self.noise[index],
             f0=self.f0[index],
             phones=self.phones[index],
+            words=self.words[index],
         )
 
     def with_(self, **changes: np.ndarray) -> "Frames":
@@ -60,6 +65,7 @@ def silence(frames: int) -> Frames:
         noise=quiet.copy(),
         f0=np.zeros(frames, np.float32),
         phones=np.zeros(frames, np.uint8),
+        words=np.full(frames, -1, np.int16),
     )
 
 
@@ -70,6 +76,23 @@ def join(parts: list[Frames]) -> Frames:
         noise=np.concatenate([p.noise for p in parts]),
         f0=np.concatenate([p.f0 for p in parts]),
         phones=np.concatenate([p.phones for p in parts]),
+        words=np.concatenate([p.words for p in parts]),
+    )
+
+
+def stretch(frames: Frames, count: int) -> Frames:
+    """Resample the time axis to `count` frames: spectra and F0 linearly, labels by nearest."""
+    at = np.linspace(0, len(frames) - 1, count)
+    low = np.minimum(at.astype(int), len(frames) - 2)
+    part = (at - low).astype(np.float32)
+    near = frames.take(np.rint(at).astype(int))
+    mix = part[:, None]
+    both = (frames.f0[low] > 0) & (frames.f0[low + 1] > 0)
+    line = frames.f0[low] * (1 - part) + frames.f0[low + 1] * part
+    return near.with_(
+        harmonic=frames.harmonic[low] * (1 - mix) + frames.harmonic[low + 1] * mix,
+        noise=frames.noise[low] * (1 - mix) + frames.noise[low + 1] * mix,
+        f0=np.where(both, line, near.f0).astype(np.float32),
     )
 
 
@@ -135,9 +158,13 @@ def noise_ramp() -> np.ndarray:
 
 
 def analyse(
-    wave: np.ndarray, f0: np.ndarray, share: np.ndarray, phones: np.ndarray
+    wave: np.ndarray,
+    f0: np.ndarray,
+    share: np.ndarray,
+    phones: np.ndarray,
+    words: np.ndarray,
 ) -> Frames:
-    """wave (N,) 24 kHz, f0 (F,) Hz, share (F, 601) noise share of power -> Frames."""
+    """Wave (N,) 24 kHz, f0 (F,) Hz, share (F, 601) noise share of power -> Frames."""
     voiced = f0 > VOICED_HZ
     width = np.where(voiced, f0, 160.0).astype(np.float32)
     power = smooth(smooth(power_frames(wave, len(f0)), width), width * 0.5)
@@ -151,6 +178,7 @@ def analyse(
         noise=np.log(np.maximum(sigma, FLOOR)).astype(np.float32),
         f0=np.where(voiced, f0, 0).astype(np.float32),
         phones=phones.astype(np.uint8),
+        words=words.astype(np.int16),
     )
 
 
