@@ -182,7 +182,9 @@ def example(
         for lin, sem in (store.codes(source), store.codes(target))
     ]
     if kind == "clone":
-        prompt = clone_prompt(text, LAYOUT, source["text"], target["text"], audio[0])
+        prompt = clone_prompt(
+            text, LAYOUT, prompt_text=source["text"], audio_ids=audio[0], new_text=target["text"]
+        )
     else:
         request = EditRequest(
             kind=kind,

@@ -1,0 +1,110 @@
+"""Trained parts to the shipped bundle.
+
+python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
+from recipes.nano.corpus.sounds import SOUNDS
+from recipes.nano.training import load_checkpoint, log, setup
+from stepedit_core.bundle import Manifest, build_part, write_bundle
+from stepedit_core.models.flow import FlowConfig
+from stepedit_core.models.hift import HiFTConfig
+from stepedit_core.models.linguistic import LinguisticConfig
+from stepedit_core.models.llm import LMConfig
+from stepedit_core.models.scorer import ScorerConfig
+from stepedit_core.models.semantic import SemanticConfig
+from stepedit_core.models.speaker import SpeakerConfig
+from stepedit_core.text.tokenizer import TextTokenizer
+from stepedit_core.vocab import AUDIO_CODES
+
+SOURCES = {
+    "linguistic": ("linguistic", LinguisticConfig),
+    "semantic": ("semantic", SemanticConfig),
+    "speaker": ("speaker", SpeakerConfig),
+    "flow": ("flow", FlowConfig),
+    "vocoder": ("hift", HiFTConfig),
+    "llm": ("lm", LMConfig),
+    "scorer": ("scorer", ScorerConfig),
+}
+
+
+def edit_options() -> dict[str, tuple[str, ...]]:
+    """What the corpus teaches, by kind."""
+    return {
+        "emotion": (*EMOTIONS, "remove"),
+        "style": (*STYLES, "remove"),
+        "speed": tuple(SPEEDS),
+        "sounds": tuple(SOUNDS),
+        "denoise": (),
+        "trim_silence": (),
+        "clone": (),
+    }
+
+
+def trained(models: Path, folder: str) -> dict[str, Any] | None:
+    """The final checkpoint of a part, or its newest one while it still trains."""
+    for name in ("final.pt", "last.pt"):
+        state = load_checkpoint(models / folder / name)
+        if state is not None and "config" in state:
+            log.info("%s: %s of step %s", folder, name, state.get("step", "end"))
+            return state
+    return None
+
+
+def main() -> None:
+    """Write the bundle; parts that are not trained stop it, the scorer may be missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--card", type=Path, default=Path(__file__).parent / "card.json")
+    args = parser.parse_args()
+    setup(2)
+    tokenizer = args.models / "lm/tokenizer.model"
+    pieces = TextTokenizer(tokenizer).size
+    components: dict[str, Any] = {}
+    states: dict[str, dict[str, torch.Tensor]] = {}
+    for part, (folder, kind) in SOURCES.items():
+        state = trained(args.models, folder)
+        if state is None:
+            if part == "scorer":
+                continue
+            raise SystemExit(f"no checkpoint of {folder} under {args.models}")
+        sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()}
+        if part == "llm":
+            sizes["vocab_size"] = pieces + AUDIO_CODES
+        components[part] = kind(**sizes)
+        states[part] = state["model"]
+    about = Manifest(
+        name="nano",
+        licence="Apache-2.0",
+        description="Small self-trained model: English, runs on a CPU, emotions are acoustic archetypes.",
+        card=json.loads(args.card.read_text("utf-8")),
+        codebook="nano-1",
+        edit_vocabulary="nano",
+        edit_options=edit_options(),
+        prompt_layout="nano",
+        audio_offset=pieces,
+        components=components,
+    )
+    parts: dict[str, nn.Module] = {}
+    for part, weights in states.items():
+        parts[part] = build_part(about, part, empty=False)
+        parts[part].load_state_dict(weights)
+    written = write_bundle(args.out, about, parts, tokenizer)
+    for name, entry in written.files.items():
+        log.info("%-24s %8.2f MB", name, entry.size / 1e6)
+    log.info("%-24s %8.2f MB", "total", written.size / 1e6)
+
+
+if __name__ == "__main__":
+    main()
