@@ -52,6 +52,12 @@ def spectral_loss(wave: Tensor, goal: Tensor, filters: dict[int, Tensor]) -> Ten
     return total / len(RESOLUTIONS)
 
 
+def select(corpus: Corpus) -> np.ndarray:
+    """Probability of each record."""
+    weights = np.array([stage_weight(r) * clip_seconds(r) for r in corpus.records])
+    return weights / weights.sum()
+
+
 def crop(
     corpus: Corpus, record: dict, frames: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -103,11 +109,12 @@ def main() -> None:
         for size, _, bands in RESOLUTIONS
         if bands
     }
-    weights = np.array([stage_weight(r) * clip_seconds(r) for r in corpus.records])
-    weights = weights / weights.sum()
+    weights = select(corpus)
     log.info("%d clips", len(corpus.records))
     timer = Timer()
     for step in range(first, config["steps"]):
+        if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
+            weights = select(corpus)
         rng = step_rng(config["seed"], step)
         picks = rng.choice(len(corpus.records), config["batch"], p=weights)
         mel, wave, f0 = map(
