@@ -42,7 +42,7 @@ class BigVGANConfig:
 
 
 def sinc_taps() -> Tensor:
-    """Kaiser-windowed sinc for a factor of two: (12,) float32, cutoff 1/4, half width 0.3, sum 1."""
+    """Kaiser-windowed sinc for a factor of two: (12,) float32, cutoff 1/4, width 0.3, sum 1."""
     half = TAPS // 2
     attenuation_db = 2.285 * (half - 1) * math.pi * 4 * 0.3 + 7.95
     beta = 0.1102 * (attenuation_db - 8.7)  # Kaiser's formula above 50 dB; it is 51.0 dB here
