@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,10 +47,8 @@ def sinc_taps() -> Tensor:
     half = TAPS // 2
     attenuation_db = 2.285 * (half - 1) * math.pi * 4 * 0.3 + 7.95
     beta = 0.1102 * (attenuation_db - 8.7)  # Kaiser's formula above 50 dB; it is 51.0 dB here
-    window = torch.kaiser_window(TAPS, periodic=False, beta=beta)
-    time = torch.arange(-half, half) + 0.5
-    taps = 0.5 * window * torch.sinc(0.5 * time)
-    return taps / taps.sum()
+    taps = np.kaiser(TAPS, beta) * np.sinc(0.5 * (np.arange(-half, half) + 0.5))
+    return torch.tensor((taps / taps.sum()).tolist(), dtype=torch.float32)
 
 
 class Taps(nn.Module):

@@ -4,7 +4,7 @@
     python tests/golden/capture_decoder.py nvidia        (with the package bigvgan 2.4.1)
 
 Own code; the official modules are imported. Only outputs are stored: weights and inputs come from
-NumPy's legacy generator, which NumPy's own policy freezes. The state dicts are drawn by the released
+NumPy's legacy generator, which NumPy's own policy freezes. State dicts are drawn by the released
 names with weight norm folded, and unfolded for the official modules.
 """
 
