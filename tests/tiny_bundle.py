@@ -130,6 +130,9 @@ def random_part(about: Manifest, part: str, seed: int = 0) -> nn.Module:
         for name, buffer in module.named_buffers():
             if name == "codebook":
                 buffer.normal_()
+        for parameter in module.parameters():
+            # gates start at zero, which would let nothing through
+            parameter.data += 0.05 * torch.randn_like(parameter)
     return module
 
 

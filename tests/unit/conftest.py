@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from stepedit_core.registry import Bundle
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Toy sizes are faster on one thread, three times so when the machine is busy."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds the bundles `tiny` and `other`, which has another codebook, no scorer."""

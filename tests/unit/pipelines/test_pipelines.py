@@ -1,0 +1,393 @@
+"""The stages over the tiny bundle: seeds, rounds, prompts, cancelling, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from stepedit_core.audio.resample import resample
+from stepedit_core.pipelines.clone import clone
+from stepedit_core.pipelines.edit import edit
+from stepedit_core.pipelines.flow_decode import flow_decode
+from stepedit_core.pipelines.generate import generate, prompt_ids
+from stepedit_core.pipelines.iterate import iterate, iterate_rounds
+from stepedit_core.pipelines.resynthesize import resynthesize
+from stepedit_core.pipelines.score import score
+from stepedit_core.pipelines.tokenize import tokenize, voice_of
+from stepedit_core.pipelines.vocode import vocode
+from stepedit_core.registry import Bundle, Registry
+from stepedit_core.types import Clip, DualCodes, EditRequest, Round, Sampling, Voice
+
+HAPPY = EditRequest(kind="emotion", option="happy", text="hello world")
+WHISPER = EditRequest(kind="style", option="whisper", text="hello world")
+SIGH = EditRequest(kind="sounds", text="hello world", new_text="hello [Sigh] world")
+SHORT = Sampling(max_ids=15)
+"""Three groups a round: the tiny model seldom ends by itself."""
+
+
+@pytest.fixture(scope="module")
+def spoken(bundle: Bundle, clip: Clip) -> tuple[DualCodes, Voice]:
+    return tokenize(bundle, clip)
+
+
+@pytest.fixture(scope="module")
+def codes(spoken: tuple[DualCodes, Voice]) -> DualCodes:
+    return spoken[0]
+
+
+@pytest.fixture(scope="module")
+def voice(spoken: tuple[DualCodes, Voice]) -> Voice:
+    return spoken[1]
+
+
+def same(first: DualCodes, second: DualCodes) -> bool:
+    return torch.equal(first.linguistic, second.linguistic) and torch.equal(
+        first.semantic, second.semantic
+    )
+
+
+class Recorder:
+    """Hooks that write everything down and can cancel at one moment."""
+
+    def __init__(self, cancel_at: tuple[str, int] | None = None) -> None:
+        self.seen: list[tuple[str, int, int]] = []
+        self._cancel_at = cancel_at
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self.seen.append((stage, done, total))
+
+    def check(self) -> None:
+        if self._cancel_at and self.seen and self.seen[-1][:2] == self._cancel_at:
+            raise StopIteration("cancelled")
+
+    def count(self, stage: str) -> int:
+        return sum(1 for seen in self.seen if seen[0] == stage)
+
+
+def test_tokenizing_twice_gives_the_same_codes_and_voice(bundle: Bundle, clip: Clip):
+    (first, mine), (second, yours) = tokenize(bundle, clip), tokenize(bundle, clip)
+    assert same(first, second)
+    assert torch.equal(mine.speaker, yours.speaker)
+    assert torch.equal(mine.mel, yours.mel)
+
+
+def test_codes_come_from_the_trimmed_clip_and_the_voice_from_the_untrimmed_one(
+    bundle: Bundle, clip: Clip
+):
+    quiet = torch.zeros(24_000)
+    padded = Clip(wave=torch.cat([quiet, clip.wave, quiet]), sample_rate=24_000)
+    codes, voice = tokenize(bundle, padded)
+    # 0.6 s of speech + 50 ms + 220 ms is 7 whole groups; the mel keeps all 2.6 s at 50 Hz
+    assert 6 <= codes.groups <= 8
+    assert voice.mel.shape == (80, 130)
+    assert voice.speaker.shape == (192,)
+
+
+def test_a_louder_recording_above_the_cap_is_the_same_to_the_model(bundle: Bundle, clip: Clip):
+    peak = float(clip.wave.abs().max())
+    loud, louder = (Clip(wave=clip.wave / peak * p, sample_rate=24_000) for p in (0.7, 0.95))
+    first, second = tokenize(bundle, loud)[1], tokenize(bundle, louder)[1]
+    # both are scaled to 0.6; float32 rounding remains, seen in the faintest bins of the logarithm
+    assert torch.allclose(first.mel, second.mel, atol=1e-2)
+    assert not torch.allclose(first.mel, tokenize(bundle, clip)[1].mel, atol=1e-2)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 96_000])
+def test_any_sample_rate_is_tokenized(bundle: Bundle, clip: Clip, rate: int):
+    other = Clip(wave=resample(clip.wave, 24_000, rate), sample_rate=rate)
+    codes, voice = tokenize(bundle, other)
+    assert abs(codes.groups - tokenize(bundle, clip)[0].groups) <= 1
+    assert abs(voice.mel.shape[1] - 30) <= 1
+
+
+@pytest.mark.parametrize(
+    ("wave", "match"),
+    [
+        (torch.zeros(24_000), "clip is silent"),
+        (torch.full((24_000,), torch.nan), "NaN"),
+        (torch.ones(2_400), "clip is 0.10 s long"),
+        (torch.ones(31 * 24_000), "clip is 31.00 s long"),
+    ],
+)
+def test_a_bad_clip_is_refused(bundle: Bundle, wave: torch.Tensor, match: str):
+    with pytest.raises(ValueError, match=match):
+        tokenize(bundle, Clip(wave=wave, sample_rate=24_000))
+
+
+def test_generating_depends_on_seed_and_round_alone(bundle: Bundle, codes: DualCodes):
+    def made(seed: int, round_: int) -> DualCodes:
+        return generate(bundle, codes, HAPPY, seed=seed, round_=round_, sampling=SHORT)
+
+    assert same(made(1, 1), made(1, 1))
+    assert not same(made(1, 1), made(2, 1))
+    assert not same(made(1, 1), made(1, 2))
+
+
+def test_the_prompt_holds_the_source_codes_and_ends_where_the_answer_begins(
+    bundle: Bundle, codes: DualCodes
+):
+    ids = prompt_ids(bundle, codes, HAPPY)
+    audio = bundle.vocabulary.interleave(codes)
+    assert ids[-2:] == [3, 4]
+    assert ids[-2 - len(audio) : -2] == audio
+    assert prompt_ids(bundle, codes, WHISPER) != ids
+
+
+def test_the_hooks_hear_every_id_and_every_ode_step(bundle: Bundle, codes: DualCodes, voice: Voice):
+    hooks = Recorder()
+    edit(bundle, codes, voice, HAPPY, seed=1, sampling=SHORT, steps=4, hooks=hooks)
+    assert [s for s in hooks.seen if s[0] == "generate"][:2] == [
+        ("generate", 0, 15),
+        ("generate", 1, 15),
+    ]
+    assert hooks.count("generate") >= 15
+    assert [s for s in hooks.seen if s[0] == "flow"] == [("flow", n, 4) for n in range(1, 5)]
+
+
+@pytest.mark.parametrize("moment", [("generate", 3), ("flow", 2), ("tokenize", 1), ("vocode", 1)])
+def test_a_cancelled_run_stops_at_once_and_keeps_finished_rounds(
+    bundle: Bundle, clip: Clip, moment: tuple[str, int]
+):
+    hooks = Recorder(cancel_at=moment)
+    done: list[Round] = []
+    with pytest.raises((StopIteration, RuntimeError)):
+        iterate(
+            bundle,
+            clip,
+            [HAPPY],
+            seed=1,
+            rounds=2,
+            sampling=SHORT,
+            hooks=hooks,
+            on_round=done.append,
+        )
+    assert hooks.seen[-1][:2] == moment
+    assert len(done) == (0 if moment[0] == "tokenize" else 1)
+
+
+def test_flow_decoding_depends_on_seed_and_round_alone(
+    bundle: Bundle, codes: DualCodes, voice: Voice
+):
+    def mel(seed: int, round_: int = 1) -> torch.Tensor:
+        return flow_decode(bundle, codes, voice, seed=seed, round_=round_, steps=2)
+
+    assert mel(1).shape == (80, 6 * codes.groups)
+    assert torch.equal(mel(1), mel(1))
+    assert not torch.equal(mel(1), mel(2))
+    assert not torch.equal(mel(1), mel(1, 2))
+
+
+def test_the_prompt_mel_is_resized_to_the_prompt_codes(
+    bundle: Bundle, codes: DualCodes, voice: Voice
+):
+    frames = 6 * codes.groups
+    index = (torch.arange(frames) * voice.mel.shape[1] / frames).floor().long()
+    resized = replace(voice, mel=voice.mel[:, index])
+    first = flow_decode(bundle, codes, voice, seed=1, steps=1)
+    assert torch.equal(first, flow_decode(bundle, codes, resized, seed=1, steps=1))
+    cut = replace(voice, mel=voice.mel[:, :frames] if voice.mel.shape[1] > frames else voice.mel)
+    assert cut.mel.shape != resized.mel.shape or not torch.equal(cut.mel, resized.mel)
+
+
+def test_another_voice_changes_the_mel(bundle: Bundle, codes: DualCodes, voice: Voice):
+    other = replace(voice, speaker=voice.speaker.flip(0))
+    first = flow_decode(bundle, codes, voice, seed=1, steps=1)
+    assert not torch.equal(first, flow_decode(bundle, codes, other, seed=1, steps=1))
+
+
+def test_a_mel_frame_becomes_480_samples_at_24_khz(bundle: Bundle):
+    clip = vocode(bundle, torch.zeros(80, 12), seed=1)
+    assert clip.wave.shape == (12 * 480,)
+    assert clip.sample_rate == 24_000
+    assert clip.wave.dtype == torch.float32
+
+
+def test_the_vocoder_draws_from_seed_and_round(bundle: Bundle):
+    mel = torch.zeros(80, 6)
+    first = vocode(bundle, mel, seed=1).wave
+    assert torch.equal(first, vocode(bundle, mel, seed=1).wave)
+    assert not torch.equal(first, vocode(bundle, mel, seed=1, round_=2).wave)
+
+
+def test_the_same_seed_gives_the_same_samples_through_all_rounds(bundle: Bundle, clip: Clip):
+    def run(seed: int) -> list[torch.Tensor]:
+        result = iterate(bundle, clip, [HAPPY], seed=seed, rounds=2, sampling=SHORT)
+        return [made.clip.wave for made in result.rounds]
+
+    first, again, other = run(5), run(5), run(6)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert torch.equal(first[0], other[0])
+    assert first[1].shape != other[1].shape or not torch.equal(first[1], other[1])
+
+
+def test_the_first_round_is_the_same_however_many_follow(bundle: Bundle, clip: Clip):
+    one = iterate(bundle, clip, [HAPPY], seed=5, rounds=1, sampling=SHORT).final
+    two = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds[1]
+    assert torch.equal(one.clip.wave, two.clip.wave)
+
+
+def test_stage_by_stage_equals_the_whole_path(bundle: Bundle, clip: Clip):
+    codes, voice = tokenize(bundle, clip)
+    made = generate(bundle, codes, HAPPY, seed=5, sampling=SHORT)
+    mel = flow_decode(bundle, made, voice, seed=5)
+    wave = vocode(bundle, mel, seed=5).wave
+    whole = iterate(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final
+    assert torch.equal(wave, whole.clip.wave)
+    assert score(bundle, codes, made, HAPPY) == whole.score
+
+
+def test_follow_and_fixed_share_round_1_and_the_ids_of_round_2_but_not_its_voice(
+    bundle: Bundle, clip: Clip
+):
+    follow, fixed = (
+        iterate(bundle, clip, [HAPPY], seed=5, rounds=2, prompt=p, sampling=SHORT).rounds
+        for p in ("follow", "fixed")
+    )
+    assert torch.equal(follow[1].clip.wave, fixed[1].clip.wave)
+    assert same(follow[2].codes, fixed[2].codes)
+    assert not torch.equal(follow[2].clip.wave, fixed[2].clip.wave)
+
+
+def test_follow_prompts_the_decoder_with_the_round_before(bundle: Bundle, clip: Clip):
+    rounds = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
+    voice = voice_of(bundle, rounds[1].clip, rounds[1].codes)
+    mel = flow_decode(bundle, rounds[2].codes, voice, seed=5, round_=2)
+    assert torch.equal(vocode(bundle, mel, seed=5, round_=2).wave, rounds[2].clip.wave)
+
+
+def test_round_2_edits_the_ids_that_round_1_generated(bundle: Bundle, clip: Clip):
+    rounds = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
+    again = generate(bundle, rounds[1].codes, HAPPY, seed=5, round_=2, sampling=SHORT)
+    assert same(again, rounds[2].codes)
+    assert [made.tokens for made in rounds] == ["tokenized", "tokenized", "reused"]
+
+
+def test_round_0_is_the_input_at_24_khz(bundle: Bundle, clip: Clip):
+    slow = Clip(wave=resample(clip.wave, 24_000, 16_000), sample_rate=16_000)
+    first = next(iter(iterate_rounds(bundle, slow, [HAPPY], seed=1)))
+    assert torch.equal(first.clip.wave, resample(slow.wave, 16_000, 24_000))
+    assert first.request is None
+    assert first.score is None
+
+
+def test_requests_are_applied_in_order_each_as_often_as_asked(bundle: Bundle, clip: Clip):
+    made = iterate(bundle, clip, [HAPPY, WHISPER], seed=1, rounds=2, sampling=SHORT).rounds
+    options = [round_.request.option for round_ in made if round_.request]
+    assert options == ["happy", "happy", "whisper", "whisper"]
+
+
+def test_after_a_round_of_sounds_the_new_text_is_the_transcript(bundle: Bundle, clip: Clip):
+    made = iterate(bundle, clip, [SIGH, HAPPY], seed=1, sampling=SHORT).rounds
+    assert made[1].request.text == "hello world"
+    assert made[2].request.text == "hello [Sigh] world"
+    assert [round_.text for round_ in made] == [
+        "hello world",
+        "hello [Sigh] world",
+        "hello [Sigh] world",
+    ]
+
+
+def test_a_request_without_words_takes_those_of_the_others(bundle: Bundle, clip: Clip):
+    requests = [EditRequest(kind="denoise"), replace(WHISPER, text=""), HAPPY]
+    made = iterate(bundle, clip, requests, seed=1, sampling=SHORT).rounds
+    assert [round_.request.text for round_ in made[1:]] == ["hello world"] * 3
+
+
+@pytest.mark.parametrize(
+    ("requests", "settings", "match"),
+    [
+        ([], {}, "there is no edit to make"),
+        ([HAPPY], {"rounds": 0}, "rounds is 0; allowed are 1 to 10"),
+        ([HAPPY], {"rounds": 11}, "rounds is 11"),
+        ([HAPPY], {"prompt": "mixed"}, "prompt is 'mixed'; allowed are follow, fixed"),
+        ([replace(HAPPY, option="hapy")], {}, "Did you mean 'happy'"),
+        ([replace(HAPPY, text=" ")], {}, "needs the transcript"),
+        ([HAPPY, replace(WHISPER, text="good morning")], {}, "name different words"),
+        ([EditRequest(kind="clone", text="a", new_text="b")], {}, "clone cannot be one of"),
+    ],
+)
+def test_wrong_requests_are_refused_before_any_work(
+    bundle: Bundle, clip: Clip, requests: list[EditRequest], settings: dict, match: str
+):
+    hooks = Recorder()
+    with pytest.raises(ValueError, match=match):
+        iterate(bundle, clip, requests, seed=1, hooks=hooks, **settings)
+    assert hooks.seen == []
+
+
+def test_scores_lie_between_1_and_10_and_compare_with_the_start_of_the_request(
+    bundle: Bundle, clip: Clip
+):
+    rounds = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
+    for made in rounds[1:]:
+        assert 1.0 <= made.score <= 10.0
+        assert made.score == score(bundle, rounds[0].codes, made.codes, HAPPY)
+
+
+def test_an_edit_the_scorer_does_not_know_has_no_score(bundle: Bundle, clip: Clip):
+    denoise = EditRequest(kind="denoise")
+    made = iterate(bundle, clip, [denoise], seed=1, sampling=SHORT).final
+    assert made.score is None
+    with pytest.raises(ValueError, match="the scorer was asked about 'denoise'"):
+        score(bundle, made.codes, made.codes, denoise)
+
+
+def test_a_bundle_without_scorer_edits_without_scores(bundles: Path, clip: Clip):
+    other = Registry([bundles], {}).load("other", device="cpu")
+    assert iterate(other, clip, [HAPPY], seed=1, sampling=SHORT).final.score is None
+
+
+def test_tokens_of_another_bundle_are_refused_at_every_stage(
+    bundles: Path, codes: DualCodes, voice: Voice, bundle: Bundle
+):
+    other = Registry([bundles], {}).load("other", device="cpu")
+    foreign = replace(codes, codebook="other-1")
+    match = "made with codebook 'tiny-1'; this bundle reads 'other-1'"
+    with pytest.raises(ValueError, match=match):
+        generate(other, codes, HAPPY, seed=1)
+    with pytest.raises(ValueError, match=match):
+        flow_decode(other, codes, voice, seed=1)
+    with pytest.raises(ValueError, match=match):
+        flow_decode(other, foreign, voice, seed=1)
+    with pytest.raises(ValueError, match="made with codebook 'other-1'"):
+        score(bundle, foreign, codes, HAPPY)
+
+
+def test_resynthesizing_does_not_load_the_language_model(bundles: Path, clip: Clip):
+    handle = Registry([bundles], {}).load("tiny", device="cpu")
+    made = resynthesize(handle, clip, seed=3)
+    assert "llm" not in handle.loaded
+    assert "scorer" not in handle.loaded
+    assert made.clip.seconds == pytest.approx(made.codes.seconds)
+    assert set(made.stage_seconds) == {"tokenize", "flow", "vocode"}
+
+
+def test_a_clone_says_new_words_in_the_voice_of_the_clip(bundle: Bundle, clip: Clip):
+    made = clone(bundle, clip, "hello world", "good morning", seed=2, sampling=SHORT)
+    again = clone(bundle, clip, "hello world", "good morning", seed=2, sampling=SHORT)
+    other = clone(bundle, clip, "hello world", "the lazy dog", seed=2, sampling=SHORT)
+    assert torch.equal(made.clip.wave, again.clip.wave)
+    assert not same(made.codes, other.codes)
+    assert made.text == "good morning"
+    assert made.score is None
+
+
+def test_a_round_says_where_its_time_went(bundle: Bundle, clip: Clip):
+    rounds = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
+    assert set(rounds[0].stage_seconds) == {"tokenize"}
+    assert set(rounds[2].stage_seconds) == {"tokenize", "generate", "flow", "vocode", "score"}
+    for made in rounds:
+        assert sum(made.stage_seconds.values()) <= made.seconds_elapsed
+
+
+def test_the_global_random_state_plays_no_part_and_is_left_alone(bundle: Bundle, clip: Clip):
+    before = torch.get_rng_state()
+    first = iterate(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final.clip.wave
+    assert torch.equal(before, torch.get_rng_state())
+    torch.rand(3)
+    assert torch.equal(
+        first, iterate(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final.clip.wave
+    )
