@@ -30,7 +30,10 @@ def draw_options(rng: np.random.Generator, early: bool, count: int) -> list[tupl
 def edits_of(
     base: Frames, text: str, who: Speaker, tools: dict, rng: np.random.Generator, early: bool
 ) -> list[tuple[dict, Frames]]:
-    """Edited frames with their record fields; base is the neutral voice of `who`."""
+    """Edited frames with their record fields; base is the neutral voice of `who`.
+
+    Without tools["sounds"] no sounds are inserted (real timbres have none of their own).
+    """
     out: list[tuple[dict, Frames]] = []
     for kind, option in draw_options(rng, early, int(rng.choice([1, 2, 2, 3]))):
         row = (EMOTIONS if kind == "emotion" else STYLES)[option]
@@ -48,7 +51,7 @@ def edits_of(
         for strength in (0.5, 1.0):
             fields = {"kind": "trim_silence", "option": "", "strength": strength}
             out.append((fields, add_pauses(base, strength, rng)))
-    if rng.random() < 0.6:
+    if "sounds" in tools and rng.random() < 0.6:
         names = [str(n) for n in rng.choice(list(SOUNDS), 2, replace=False)]
         made = [(n, tools["sounds"](n, who, rng)) for n in names]
         for k in range(1, 2 + int(rng.random() < 0.35)):
@@ -70,10 +73,23 @@ def make_group(
     if not 72 <= len(base) <= 520:
         return []
     base = revoice(base, who, rng)
-    steps = [({"kind": "neutral", "option": "", "strength": 0.0}, base)]
-    steps += edits_of(base, text, who, tools, rng, early)
+    steps = edits_of(base, text, who, tools, rng, early)
+    return render(group, text, base, steps, who.level_db, tools, rng)
+
+
+def render(
+    group: str,
+    text: str,
+    base: Frames,
+    steps: list[tuple[dict, Frames]],
+    level_db: float,
+    tools: dict,
+    rng: np.random.Generator,
+) -> list[tuple[dict, np.ndarray, Frames]]:
+    """Synthesise the neutral base and its edits with one gain, add noisy copies to four of ten."""
+    steps = [({"kind": "neutral", "option": "", "strength": 0.0}, base), *steps]
     waves = [synthesise(frames, rng) for _, frames in steps]
-    gain = tools["level"](waves[0], who.level_db)
+    gain = tools["level"](waves[0], level_db)
     gain = min(gain, 0.97 / max(np.abs(w).max() for w in waves))
     clips = [
         (fields | {"group": group, "text": text}, wave * gain, frames)

@@ -18,6 +18,8 @@ log = logging.getLogger("corpus")
 SHARD_SECONDS = 600.0
 EARLY_SHARDS = 18
 """Shards of edits (3 h) that favour the commonest emotions and whisper."""
+KOKORO_SECONDS = 120.0
+"""Native audio per shard of the slow teacher; its groups come on top."""
 SPEAKERS = 4000
 """Size of the pool of pseudo speakers; ids divisible by 50 are `dev`."""
 
@@ -94,7 +96,60 @@ def make_edits(shard: Shard, number: int, tools: dict) -> None:
             k += bool(clips)
 
 
-STAGES = {"plain": make_plain, "edits": make_edits}
+def make_kokoro(shard: Shard, number: int, tools: dict) -> None:
+    """One shard of real timbres: each clip as the teacher made it, most of them as a group too."""
+    from dataclasses import replace
+
+    from recipes.nano.corpus.groups import edits_of, render
+    from recipes.nano.corpus.speakers import speaker
+    from recipes.nano.corpus.teacher_hibari import trim_edges
+    from recipes.nano.corpus.teacher_kokoro import Kokoro
+    from recipes.nano.corpus.vocoder import analyse, aperiodicity
+
+    if "kokoro" not in tools:
+        tools["kokoro"] = Kokoro(tools["args"].voices, tools["args"].out / "teacher")
+        tools.pop("hibari", None)
+        tools["level"] = level
+    teacher = tools["kokoro"]
+    rng = np.random.default_rng([3, number])
+    native, k = 0.0, 0
+    while native < KOKORO_SECONDS:
+        pool = len(teacher.speakers)
+        # half of the draws are the 28 plain voices, the rest blends
+        index = int(rng.integers(28)) if rng.random() < 0.5 else int(rng.integers(28, pool))
+        name, style = teacher.speakers[index]
+        for _ in range(3):
+            text = tools["grammar"].text(rng)
+            wave, f0, phones, words = teacher(text, name, style, float(rng.uniform(0.95, 1.2)))
+            if not 72 <= len(f0) <= 720 or not (f0 > 0).any():
+                continue
+            native += len(wave) / 24000
+            level_db = float(rng.uniform(-27, -19))
+            fields = {"speaker": name, "split": "train", "text": text, "kind": "neutral"}
+            fields |= {"native": True, "id": f"kokoro-{number:05d}-{k:03d}"}
+            shard.add(fields, wave * level(wave, level_db), f0, phones)
+            k += 1
+            if rng.random() < 0.65 and len(f0) <= 480:
+                base = trim_edges(analyse(wave, f0, aperiodicity(wave, f0), phones, words))
+                mean_hz = float(np.exp(np.log(f0[f0 > 0]).mean()))
+                who = replace(speaker(0), id=name, f0_hz=mean_hz)
+                steps = edits_of(base, text, who, tools, rng, number < EARLY_SHARDS)
+                group = f"k{number:05d}-{k:03d}"
+                clips = render(group, text, base, steps, level_db, tools, rng)
+                for n, (told, sound, frames) in enumerate(clips):
+                    record = {"id": f"kokoro-{group}-{n:02d}", "speaker": name, "split": "train"}
+                    shard.add(record | told, sound, frames.f0, frames.phones)
+
+
+def make_libri(shard: Shard, number: int, tools: dict) -> None:
+    """One shard of 60 real clips."""
+    from recipes.nano.corpus import real_speech
+
+    clips = sorted(tools["args"].clips.glob("*.flac"))[number * 60 : number * 60 + 60]
+    real_speech.make_libri(clips, shard, tools["hibari"], tools["args"].whisper)
+
+
+STAGES = {"plain": make_plain, "edits": make_edits, "kokoro": make_kokoro, "libri": make_libri}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -108,6 +163,9 @@ def main(argv: list[str] | None = None) -> int:
         "--verses", type=Path, help="public-domain verses, one a line after a label"
     )
     parser.add_argument("--words", type=Path, help="word list, one a line")
+    parser.add_argument("--voices", type=Path, help="kokoro: folder with the voices of kokoro-js")
+    parser.add_argument("--clips", type=Path, help="libri: folder of flac clips")
+    parser.add_argument("--whisper", type=Path, help="libri: folder of a CTranslate2 Whisper model")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     from recipes.nano.corpus.teacher_hibari import Hibari
@@ -118,6 +176,8 @@ def main(argv: list[str] | None = None) -> int:
         "args": args,
     }
     count = int(np.ceil(args.hours * 3600 / SHARD_SECONDS))
+    if args.stage == "kokoro":
+        count = int(np.ceil(args.hours * 3600 / KOKORO_SECONDS))
     for number in range(args.first, args.first + count):
         shard = Shard(args.out / args.stage / f"{args.stage}-{number:05d}")
         if shard.done:
