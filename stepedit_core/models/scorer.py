@@ -119,9 +119,11 @@ class MarginScorer(nn.Module):
         """Unbounded margin (B,); the score is 1 + 9 * sigmoid of it.
 
         Args:
-            source, edited: codes (B, G, 5) int64 in 0..5119, right-padded with anything legal.
+            source: codes (B, G, 5) int64 in 0..5119, right-padded with anything legal.
+            edited: the same of the edit, of any other length.
             edits: rows of the edit embedding (B,) int64.
-            source_groups, edited_groups: groups of each pair (B,) int64; None where unpadded.
+            source_groups: groups of each source (B,) int64; None where unpadded.
+            edited_groups: the same of each edit.
         """
         parts, masks = [self.edit(edits)[:, None]], [edits.new_ones(len(edits), 1).bool()]
         for index, (codes, groups) in enumerate(((source, source_groups), (edited, edited_groups))):
