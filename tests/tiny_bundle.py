@@ -13,7 +13,6 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-from stepedit_core.models.scorer import ScorerConfig
 from torch import nn
 
 from stepedit_core.bundle import Manifest, build_part, write_bundle
@@ -21,6 +20,7 @@ from stepedit_core.models.flow import FlowConfig
 from stepedit_core.models.hift import HiFTConfig
 from stepedit_core.models.linguistic import LinguisticConfig
 from stepedit_core.models.llm import LMConfig
+from stepedit_core.models.scorer import ScorerConfig
 from stepedit_core.models.semantic import SemanticConfig
 from stepedit_core.models.speaker import SpeakerConfig
 from stepedit_core.vocab import AUDIO_CODES
@@ -126,14 +126,21 @@ def random_part(about: Manifest, part: str, seed: int = 0) -> nn.Module:
     """A part with random weights that depend on the seed alone."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        module = build_part(about, part, empty=False).eval()
+        module = build_part(about, part, empty=False)
         for name, buffer in module.named_buffers():
             if name == "codebook":
                 buffer.normal_()
         for parameter in module.parameters():
             # gates start at zero, which would let nothing through
             parameter.data += 0.05 * torch.randn_like(parameter)
-    return module
+        if part == "speaker":
+            # batch statistics as if trained: without them the vector vanishes
+            for norm in module.modules():
+                if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+                    norm.momentum = 1.0
+            with torch.no_grad():
+                module.train()(2.0 * torch.randn(4, 120, 80))
+    return module.eval()
 
 
 def write(
