@@ -30,7 +30,9 @@ def sinc_taps(from_hz: int, to_hz: int) -> tuple[Tensor, Tensor]:
     centre = torch.div(phase * from_hz, to_hz, rounding_mode="floor")
     offset = torch.arange(-reach, reach + 2)
     # distance from the output instant to each tap, in zero crossings; beyond the window it is 0
-    seconds = (centre[:, None] + offset).double() / from_hz - phase[:, None].double() / to_hz
+    # torchaudio rounds the instant of an output to float32; at 44.1 kHz that moves samples by 1e-5
+    instant = (phase / to_hz).double()
+    seconds = (centre[:, None] + offset).double() / from_hz - instant[:, None]
     t = (seconds * cutoff).clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
     window = torch.cos(t * pi / (2 * ZERO_CROSSINGS)).square()
     return centre - reach, torch.sinc(t) * window * (cutoff / from_hz)

@@ -28,8 +28,9 @@ TAIL = 3_520
 
 def cap_peak(wave: Tensor) -> Tensor:
     """Scale wave (..., N) down to a peak of 0.6; a quieter one is returned as it is."""
-    peak = float(wave.abs().max())
-    return wave / peak * PEAK_CAP if peak > PEAK_CAP else wave
+    peak = wave.abs().max()
+    # compared as a tensor, so that 0.6 is rounded to the wave's own precision
+    return wave / peak * PEAK_CAP if bool(peak > PEAK_CAP) else wave
 
 
 def normalise_energy(wave: Tensor) -> Tensor:
