@@ -8,12 +8,7 @@ from . import edit, host, instructions, load, picture_nodes, stages, tokens
 
 
 class StepEdit(ComfyExtension):
-    """The list of nodes, and what is done once when ComfyUI starts."""
-
-    async def on_load(self) -> None:
-        """Register the model folder and put the sample clip into an input folder without it."""
-        host.register_folder()
-        host.offer_sample()
+    """The list of nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """All nodes in the order of the flow."""
@@ -34,5 +29,11 @@ class StepEdit(ComfyExtension):
 
 
 async def comfy_entrypoint() -> StepEdit:
-    """What ComfyUI calls."""
+    """What ComfyUI calls once when it starts.
+
+    The folder is registered here, because 0.3.75 declares ComfyExtension.on_load but never calls
+    it (comfy_api/latest/__init__.py, nodes.py: load_custom_node).
+    """
+    host.register_folder()
+    host.offer_sample()
     return StepEdit()

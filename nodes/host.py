@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 FOLDER_KEY = "step_audio_editx"
 """Key in folder_paths and extra_model_paths.yaml; bundles lie in models/step_audio_editx/."""
-SAMPLE = "stepedit_sample.flac"
+SAMPLE = "walking_home.wav"
+SAMPLE_INPUT = f"stepedit_{SAMPLE}"
 """Name that the shipped sample clip gets in ComfyUI's input folder."""
 TOKENS = "stepedit"
 """Folder below input and output that is searched for token files, like the folder itself."""
@@ -81,8 +82,8 @@ def offer_sample() -> None:
     """Put the sample clip of the workflows into ComfyUI's input folder unless it is there."""
     from ..stepedit_core.registry import ASSETS
 
-    source = ASSETS / "sample.flac"
-    target = Path(folder_paths.get_input_directory()) / SAMPLE
+    source = ASSETS / "samples" / SAMPLE
+    target = Path(folder_paths.get_input_directory()) / SAMPLE_INPUT
     if not source.is_file() or target.exists():
         return
     try:

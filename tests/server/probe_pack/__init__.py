@@ -47,6 +47,21 @@ class ProbeAudio:
         return ({"waveform": wave, "sample_rate": rate},)
 
 
+class ProbeNothing:
+    """What newer video loaders give for a film without sound."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    RETURN_TYPES = ("AUDIO",)
+    FUNCTION = "make"
+    CATEGORY = "test"
+
+    def make(self):
+        return (None,)
+
+
 class ProbeKeep:
     """Writes what comes in as raw float32 and says its shape and rate."""
 
@@ -109,4 +124,9 @@ async def probe(request):
     )
 
 
-NODE_CLASS_MAPPINGS = {"ProbeAudio": ProbeAudio, "ProbeKeep": ProbeKeep, "ProbeShow": ProbeShow}
+NODE_CLASS_MAPPINGS = {
+    "ProbeAudio": ProbeAudio,
+    "ProbeNothing": ProbeNothing,
+    "ProbeKeep": ProbeKeep,
+    "ProbeShow": ProbeShow,
+}

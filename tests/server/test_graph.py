@@ -1,0 +1,474 @@
+"""The nodes inside a running ComfyUI: results, errors, caching, cancelling, memory."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from stepedit_core.audio.files import write_wav
+from stepedit_core.tokens_file import load_tokens
+from stepedit_core.types import Clip
+from tests.server.comfyui import ENVIRONMENT, PACK_NAME, Server, Watch
+from tests.server.conftest import REPOSITORY, WORDS
+from tests.server.graph import Graph
+
+pytestmark = pytest.mark.server
+BUNDLE = "tiny"
+SEED = 7
+DRAW = {"temperature": 0.7, "top_k": 0, "top_p": 1.0}
+DECODE = {"steps": 10, "guidance": 0.7}
+
+
+def loaded(graph: Graph) -> tuple[str, int]:
+    """Link to the tiny bundle."""
+    node = graph.add("StepEdit_LoadModel", bundle=BUNDLE, device="auto", precision="auto")
+    return node, 0
+
+
+def recording(graph: Graph, kind: str = "") -> tuple[str, int]:
+    """Link to the 2 s clip of the input folder, or to odd audio."""
+    if kind:
+        return graph.add("ProbeAudio", kind=kind), 0
+    return graph.add("LoadAudio", audio="speech.wav"), 0
+
+
+def edited(
+    graph: Graph, audio: tuple[str, int], *, rounds: int = 1, seed: int = SEED, **how: Any
+) -> str:
+    """Iterative Edit to happy; the node's id."""
+    edit = (graph.add("StepEdit_Emotion", emotion=how.pop("emotion", "happy")), 0)
+    values = {"text": WORDS, "prompt": "follow", "rounds": rounds, "seed": seed, **how}
+    return graph.add(
+        "StepEdit_IterativeEdit", model=loaded(graph), audio=audio, edit=edit, **values
+    )
+
+
+def every_stage(graph: Graph, *, seed: int = SEED, **how: Any) -> dict[str, str]:
+    """Tokenize, generate, flow decode, vocode, score, node by node; name -> node id."""
+    model = loaded(graph)
+    tokens = graph.add("StepEdit_TokenizeSpeech", model=model, audio=how.pop("audio", None))
+    edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
+    one = {"seed": seed, "round": 1}
+    made = graph.add(
+        "StepEdit_GenerateTokens",
+        model=model,
+        tokens=(tokens, 0),
+        edit=edit,
+        text=WORDS,
+        **one,
+        **DRAW,
+    )
+    steps = {**DECODE, **how}
+    mel = graph.add(
+        "StepEdit_FlowDecode", model=model, tokens=(made, 0), voice=(tokens, 1), **one, **steps
+    )
+    audio = graph.add("StepEdit_Vocode", model=model, mel=(mel, 0), **one)
+    sides = {"source_tokens": (tokens, 0), "edited_tokens": (made, 0)}
+    score = graph.add("StepEdit_MarginScore", model=model, edit=edit, text=WORDS, **sides)
+    return {"tokens": tokens, "generate": made, "mel": mel, "audio": audio, "score": score}
+
+
+def keep(graph: Graph, link: tuple[str, int], name: str) -> str:
+    """Save the exact samples of a link."""
+    return graph.add("ProbeKeep", audio=link, name=name)
+
+
+def kept(server: Server, name: str, number: int = 0) -> np.ndarray:
+    """Samples that a ProbeKeep saved: (B, C, N) float32."""
+    return np.load(server.base / "output" / f"{name}_{number}.npy")
+
+
+@pytest.fixture(scope="module")
+def command_rounds(server: Server, tmp_path_factory: Any) -> Path:
+    """Folder that `stepedit edit --emotion happy --rounds 2` wrote for the same clip and seed."""
+    out = tmp_path_factory.mktemp("command") / "out"
+    clip = server.base / "input" / "speech.wav"
+    words = ["edit", str(clip), "--text", WORDS, "--emotion", "happy", "--rounds", "2"]
+    words += ["--bundle", BUNDLE, "--seed", str(SEED), "--device", "cpu", "--out", str(out)]
+    home = str(server.base / "models" / "step_audio_editx")
+    subprocess.run(
+        [sys.executable, "-m", "stepedit_core", *words],
+        check=True,
+        cwd=REPOSITORY,
+        env={**os.environ, **ENVIRONMENT, "STEPEDIT_HOME": home},
+        capture_output=True,
+    )
+    return out
+
+
+def as_file(samples: np.ndarray, path: Path) -> bytes:
+    """The bytes that the command writes for these samples (1, 1, N)."""
+    write_wav(path, Clip(wave=torch.from_numpy(samples[0, 0]), sample_rate=24_000))
+    return path.read_bytes()
+
+
+def test_iterative_edit_gives_the_commands_samples(
+    server: Server, command_rounds: Path, tmp_path: Path
+) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=2)
+    keep(graph, (node, 0), "final")
+    keep(graph, (node, 1), "rounds")
+    assert server.run(graph).outcome == "success"
+    for number in range(3):
+        wanted = (command_rounds / f"round_{number}.wav").read_bytes()
+        assert as_file(kept(server, "rounds", number), tmp_path / "a.wav") == wanted
+    assert np.array_equal(kept(server, "final"), kept(server, "rounds", 2))
+
+
+def test_the_stages_wired_by_hand_give_the_commands_first_round(
+    server: Server, command_rounds: Path, tmp_path: Path
+) -> None:
+    graph = Graph()
+    nodes = every_stage(graph, audio=recording(graph))
+    keep(graph, (nodes["audio"], 0), "stages")
+    graph.add("StepEdit_SaveTokens", tokens=(nodes["generate"], 0), filename_prefix="stepedit/same")
+    assert server.run(graph).outcome == "success"
+    wanted = (command_rounds / "round_1.wav").read_bytes()
+    assert as_file(kept(server, "stages"), tmp_path / "a.wav") == wanted
+    saved = load_tokens(server.base / "output" / "stepedit" / "same_00001_.safetensors")
+    from_command = load_tokens(command_rounds / "tokens_1.safetensors")
+    assert torch.equal(saved.semantic, from_command.semantic)
+    assert torch.equal(saved.linguistic, from_command.linguistic)
+
+
+def test_clone_voice_gives_the_commands_samples(server: Server, tmp_path: Path) -> None:
+    graph = Graph()
+    audio = recording(graph)
+    node = graph.add(
+        "StepEdit_CloneVoice",
+        model=loaded(graph),
+        audio=audio,
+        text=WORDS,
+        new_words="good morning",
+        seed=SEED,
+        **DRAW,
+        **DECODE,
+    )
+    keep(graph, (node, 0), "clone")
+    assert server.run(graph).outcome == "success"
+    clip = server.base / "input" / "speech.wav"
+    words = ["clone", str(clip), "--text", WORDS, "--say", "good morning", "--device", "cpu"]
+    words += ["--bundle", BUNDLE, "--seed", str(SEED), "--out", str(tmp_path / "out")]
+    home = str(server.base / "models" / "step_audio_editx")
+    environment = {**os.environ, **ENVIRONMENT, "STEPEDIT_HOME": home}
+    command = [sys.executable, "-m", "stepedit_core", *words]
+    subprocess.run(command, check=True, cwd=REPOSITORY, env=environment, capture_output=True)
+    wanted = (tmp_path / "out" / "clone.wav").read_bytes()
+    assert as_file(kept(server, "clone"), tmp_path / "a.wav") == wanted
+
+
+def test_scores_chart_and_report_describe_every_round(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=2, seed=8)
+    shown = {slot: graph.add("ProbeShow", value=(node, slot)) for slot in (2, 3, 4)}
+    run = server.run(graph)
+    scores = run.outputs[shown[2]]["values"]
+    assert len(scores) == 2
+    assert all(1 <= score <= 10 for score in scores)
+    (chart,) = run.outputs[shown[3]]["values"]
+    assert chart[0] == 1
+    assert chart[3] == 3
+    report = json.loads(run.outputs[shown[4]]["values"][0])
+    assert [row["edit"] for row in report["rounds"]] == ["input"] + ["emotion happy"] * 2
+    assert report["seed"] == 8
+    assert report["bundle"] == BUNDLE
+
+
+def test_margin_score_gives_a_number_for_each_edit(server: Server) -> None:
+    graph = Graph()
+    node = every_stage(graph, audio=recording(graph))["score"]
+    values = graph.add("ProbeShow", value=(node, 0))
+    words = graph.add("ProbeShow", value=(node, 1))
+    run = server.run(graph)
+    (score,) = run.outputs[values]["values"]
+    assert 1 <= score <= 10
+    assert run.outputs[words]["values"] == [f"emotion happy: {score:.1f} of 10"]
+
+
+@pytest.mark.parametrize("kind", ["stereo", "8k", "96k"])
+def test_any_rate_and_channels_come_back_as_24_khz_mono(server: Server, kind: str) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph, kind))
+    seen = keep(graph, (node, 0), f"kind-{kind}")
+    (item,) = server.run(graph).outputs[seen]["items"]
+    assert item["rate"] == 24_000
+    assert item["shape"][:2] == [1, 1]
+    assert item["dtype"] == "torch.float32"
+    assert np.isfinite(kept(server, f"kind-{kind}")).all()
+
+
+def test_a_batch_comes_back_as_a_list_of_single_clips(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph, "batch"))
+    seen = keep(graph, (node, 0), "batch")
+    stages = every_stage(graph, audio=recording(graph, "batch"))
+    by_stage = keep(graph, (stages["audio"], 0), "batch-stages")
+    run = server.run(graph)
+    assert [item["shape"][:2] for item in run.outputs[seen]["items"]] == [[1, 1]] * 2
+    assert len(run.outputs[by_stage]["items"]) == 2
+    for number in range(2):
+        single = kept(server, "batch", number)
+        assert np.array_equal(single, kept(server, "batch-stages", number))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("nan", "clip holds 1 samples that are NaN or infinite"),
+        ("silence", "clip is silent"),
+        ("empty", "0.00 s"),
+        ("short", "0.10 s"),
+        ("long", "31.00 s"),
+    ],
+)
+def test_bad_audio_is_answered_with_one_sentence(server: Server, kind: str, words: str) -> None:
+    graph = Graph()
+    keep(graph, (edited(graph, recording(graph, kind)), 0), "bad")
+    run = server.run(graph)
+    assert run.outcome == "error"
+    assert words in run.error
+    assert "\n" not in run.error
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"text": " "}, "transcript"),
+        ({"emotion": "angry"}, "allowed are happy, sad, remove"),
+    ],
+)
+def test_wrong_requests_are_answered_with_one_sentence(
+    server: Server, how: dict[str, str], words: str
+) -> None:
+    graph = Graph()
+    keep(graph, (edited(graph, recording(graph), **how), 0), "bad")
+    run = server.run(graph)
+    assert run.outcome == "error"
+    assert words in run.error
+    assert "\n" not in run.error
+
+
+def test_a_video_without_sound_is_answered_with_one_sentence(server: Server) -> None:
+    graph = Graph()
+    keep(graph, (edited(graph, (graph.add("ProbeNothing"), 0)), 0), "bad")
+    run = server.run(graph)
+    assert run.outcome == "error"
+    assert "there is no audio" in run.error
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rounds", 0), ("rounds", 11), ("prompt", "none"), ("seed", -1), ("bundle", "absent")],
+)
+def test_values_outside_the_widgets_are_refused_with_status_400(
+    server: Server, name: str, value: Any
+) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph))
+    keep(graph, (node, 0), "refused")
+    for entry in graph.values():
+        if name in entry["inputs"]:
+            entry["inputs"][name] = value
+    status, answer = server.post("/prompt", {"prompt": graph})
+    assert status == 400
+    assert name in json.dumps(answer["node_errors"])
+
+
+def test_tokens_are_saved_listed_and_loaded(server: Server) -> None:
+    graph = Graph()
+    nodes = every_stage(graph, audio=recording(graph))
+    graph.add("StepEdit_SaveTokens", tokens=(nodes["generate"], 0), filename_prefix="stepedit/kept")
+    run = server.run(graph)
+    assert "stepedit/kept_00001_.safetensors [output]" in json.dumps(run.outputs)
+    offered = server.get("/object_info/StepEdit_LoadTokens")["StepEdit_LoadTokens"]
+    (name,) = [n for n in offered["input"]["required"]["file"][1]["options"] if "kept" in n]
+    again = Graph()
+    model = loaded(again)
+    voice = (again.add("StepEdit_TokenizeSpeech", model=model, audio=recording(again)), 1)
+    tokens = (again.add("StepEdit_LoadTokens", file=name), 0)
+    one = {"seed": SEED, "round": 1}
+    mel = again.add("StepEdit_FlowDecode", model=model, tokens=tokens, voice=voice, **one, **DECODE)
+    keep(again, (again.add("StepEdit_Vocode", model=model, mel=(mel, 0), **one), 0), "again")
+    keep(graph, (nodes["audio"], 0), "direct")
+    assert server.run(again).outcome == "success"
+    assert server.run(graph).outcome == "success"
+    assert np.array_equal(kept(server, "again"), kept(server, "direct"))
+
+
+def test_tokens_of_another_bundle_are_refused(server: Server) -> None:
+    source = server.base / "output" / "stepedit"
+    source.mkdir(exist_ok=True)
+    from stepedit_core.tokens_file import save_tokens
+    from stepedit_core.types import DualCodes
+
+    zeros = torch.zeros(6, dtype=torch.int64)
+    codes = DualCodes(linguistic=zeros[:4], semantic=zeros, codebook="another")
+    save_tokens(codes, source / "foreign.safetensors")
+    graph = Graph()
+    model = loaded(graph)
+    voice = (graph.add("StepEdit_TokenizeSpeech", model=model, audio=recording(graph)), 1)
+    tokens = (graph.add("StepEdit_LoadTokens", file="stepedit/foreign.safetensors [output]"), 0)
+    one = {"seed": SEED, "round": 1}
+    mel = graph.add("StepEdit_FlowDecode", model=model, tokens=tokens, voice=voice, **one, **DECODE)
+    audio = graph.add("StepEdit_Vocode", model=model, mel=(mel, 0), **one)
+    keep(graph, (audio, 0), "foreign")
+    run = server.run(graph)
+    assert run.outcome == "error"
+    assert "made with codebook 'another'" in run.error
+
+
+def test_a_second_equal_run_takes_everything_from_the_cache(server: Server) -> None:
+    graph = Graph()
+    keep(graph, (edited(graph, recording(graph), seed=21), 0), "cached")
+    first, second = server.run(graph), server.run(graph)
+    assert first.executed
+    assert not second.executed
+    assert set(second.cached) == set(graph)
+
+
+def test_another_seed_runs_the_edit_alone_again(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), seed=31)
+    saver = keep(graph, (node, 0), "seeds")
+    server.run(graph)
+    first = kept(server, "seeds")
+    graph[node]["inputs"]["seed"] = 32
+    assert set(server.run(graph).executed) == {node, saver}
+    assert not np.array_equal(first, kept(server, "seeds"))
+
+
+def test_an_edit_shows_progress_that_never_falls(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=2, seed=41)
+    keep(graph, (node, 0), "bar")
+    bar = [value for name, value, _ in server.run(graph).progress if name == node]
+    assert len(bar) > 3
+    assert bar == sorted(bar)
+
+
+def test_previews_and_saved_files_hold_the_clip(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=2, seed=51)
+    player = graph.add("PreviewAudio", audio=(node, 1))
+    saver = graph.add("SaveAudio", audio=(node, 0), filename_prefix="audio/stepedit")
+    picture = graph.add("PreviewImage", images=(node, 3))
+    run = server.run(graph)
+    assert len(run.outputs[player]["audio"]) == 3
+    (item,) = run.outputs[saver]["audio"]
+    wave, rate = soundfile.read(io.BytesIO(server.view(item)))
+    assert rate == 24_000
+    assert wave.ndim == 1 or wave.shape[1] == 1
+    assert server.view(run.outputs[picture]["images"][0]).startswith(b"\x89PNG")
+
+
+def cancelled_after(server: Server, graph: Graph, node: str) -> float:
+    """Seconds from Cancel, pressed at the first progress of a node, until the run has ended."""
+    with Watch(server) as watch:
+        prompt_id = watch.queue(graph)
+        while True:
+            kind, data = watch.message()
+            if kind == "progress" and data["node"] == node:
+                break
+            assert kind not in ("execution_success", "execution_error"), data
+        started = time.monotonic()
+        server.post("/interrupt", {})
+        run = watch.follow(prompt_id)
+        elapsed = time.monotonic() - started
+    assert run.outcome == "interrupted"
+    while server.get("/prompt")["exec_info"]["queue_remaining"]:
+        assert time.monotonic() - started < 1, "the queue is not idle"
+    return elapsed
+
+
+def test_cancel_during_generation_ends_within_a_second(server: Server) -> None:
+    graph = Graph()
+    nodes = every_stage(graph, audio=recording(graph), seed=61)
+    keep(graph, (nodes["audio"], 0), "cancel")
+    assert cancelled_after(server, graph, nodes["generate"]) < 1
+
+
+def test_cancel_during_flow_decode_ends_within_a_second(server: Server) -> None:
+    graph = Graph()
+    nodes = every_stage(graph, audio=recording(graph), seed=62, steps=100)
+    keep(graph, (nodes["audio"], 0), "cancel")
+    assert cancelled_after(server, graph, nodes["mel"]) < 1
+
+
+def test_a_run_after_cancel_gives_the_same_samples(server: Server) -> None:
+    graph = Graph()
+    nodes = every_stage(graph, audio=recording(graph), seed=63, steps=60)
+    keep(graph, (nodes["audio"], 0), "resumed")
+    cancelled_after(server, graph, nodes["mel"])
+    assert server.run(graph).outcome == "success"
+    resumed = kept(server, "resumed")
+    server.post("/free", {"unload_models": True, "free_memory": True})
+    wait_for(lambda: server.get("/probe")["models"] == 0)
+    assert server.run(graph).outcome == "success"
+    assert np.array_equal(resumed, kept(server, "resumed"))
+
+
+def wait_for(true: Any, seconds: float = 10) -> None:
+    """Poll until a condition holds; the server frees memory between two prompts."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+
+
+def test_free_unloads_the_model_and_drops_every_network(server: Server) -> None:
+    graph = Graph()
+    keep(graph, (edited(graph, recording(graph), seed=71), 0), "freed")
+    server.run(graph)
+    before = server.get("/probe")
+    assert before["models"] == 1
+    assert before["networks"] == 3
+    assert before["loaded"] >= 1
+    server.post("/free", {"unload_models": True, "free_memory": True})
+    wait_for(lambda: server.get("/probe") == {"loaded": 0, "models": 0, "networks": 0})
+
+
+def test_two_loaders_with_equal_settings_share_one_model(server: Server) -> None:
+    graph = Graph()
+    for number in range(2):
+        keep(graph, (edited(graph, recording(graph), seed=81 + number), 0), f"shared{number}")
+    assert len([n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]) == 2
+    server.run(graph)
+    assert server.get("/probe")["models"] == 1
+
+
+def test_unloaded_models_come_back_without_another_load_node_run(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), seed=91)
+    keep(graph, (node, 0), "back")
+    server.run(graph)
+    server.post("/free", {"unload_models": True})
+    wait_for(lambda: server.get("/probe")["loaded"] == 0)
+    graph[node]["inputs"]["seed"] = 92
+    assert server.run(graph).outcome == "success"
+
+
+def test_help_and_translations_are_served(server: Server) -> None:
+    import urllib.request
+
+    path = f"{server.url}/extensions/{PACK_NAME}/docs/StepEdit_IterativeEdit.md"
+    with urllib.request.urlopen(path) as answer:
+        assert b"Iterative Edit" in answer.read()
+    assert "StepEdit_IterativeEdit" in server.get("/i18n")["zh"]["nodeDefs"]
+
+
+def test_the_log_holds_no_error_of_the_pack_at_start(server: Server) -> None:
+    start = server.log.read_text(errors="replace").split("To see the GUI")[0]
+    assert "IMPORT FAILED" not in start
+    assert "Traceback" not in start
