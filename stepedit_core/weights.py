@@ -21,6 +21,8 @@ from torch.overrides import TorchFunctionMode
 HEADER_LIMIT = 8 * 2**20
 """Most bytes of JSON header; the released language model needs 33 kB."""
 DTYPES = ("F16", "BF16", "F32", "I64", "I32")
+SMALL_BUFFER = 2**14
+"""Buffers of fewer numbers are stored in the precision they have."""
 SHOWN = 10
 """Names listed of each kind when a file does not fit its module."""
 
@@ -145,15 +147,15 @@ def load_into(
 
 
 def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write a module's state: parameters as dtype, buffers as they are.
+    """Write a module's state: parameters and large buffers as dtype, small buffers as they are.
 
-    Buffers are codebooks and statistics: rounding those would change codes for 3 MB in nano.
+    Small buffers are means and variances, whose range half precision may not hold.
     """
     parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
-    state = {
-        name: tensor.detach()
-        .to("cpu", dtype if name in parameters else tensor.dtype)
-        .clone(memory_format=torch.contiguous_format)
-        for name, tensor in module.state_dict().items()
-    }
+    state: dict[str, Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        stored = tensor.detach().to("cpu")
+        if tensor.is_floating_point() and (name in parameters or tensor.numel() >= SMALL_BUFFER):
+            stored = stored.to(dtype)
+        state[name] = stored.clone(memory_format=torch.contiguous_format)
     save_file(state, path)

@@ -69,14 +69,14 @@ def test_every_file_is_listed_with_its_size_and_digest(bundles: Path):
     assert verify(folder) == about
 
 
-def test_weights_come_back_within_half_precision_and_buffers_exactly(bundles: Path):
+def test_weights_come_back_rounded_to_half_precision_and_small_buffers_exactly(bundles: Path):
     about = read_manifest(bundles / "tiny")
     made = tiny_bundle.random_part(about, "linguistic")
     loaded = load_part(bundles / "tiny", about, "linguistic", device=CPU, dtype=torch.float32)
-    parameters = dict(made.named_parameters())
+    small = {"cmvn_shift", "cmvn_rescale"}
     for name, tensor in loaded.state_dict().items():
         wanted = made.state_dict()[name]
-        assert torch.equal(tensor, wanted.half().float() if name in parameters else wanted)
+        assert torch.equal(tensor, wanted if name in small else wanted.half().float())
 
 
 @pytest.mark.parametrize("part", ["llm", "flow", "vocoder", "semantic", "speaker", "scorer"])
