@@ -250,6 +250,8 @@ class Watch:
                 run.outcome = "success"
         if not run.outcome:
             raise TimeoutError(f"prompt {prompt_id} did not end within {seconds} s")
-        history = self._server.get(f"/history/{prompt_id}").get(prompt_id, {})
-        run.outputs = history.get("outputs", {})
+        history: dict[str, Any] = {}
+        while prompt_id not in history and time.monotonic() < end:  # written after the message
+            history = self._server.get(f"/history/{prompt_id}")
+        run.outputs = history[prompt_id]["outputs"]
         return run

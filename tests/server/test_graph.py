@@ -270,7 +270,7 @@ def test_a_video_without_sound_is_answered_with_one_sentence(server: Server) -> 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("rounds", 0), ("rounds", 11), ("prompt", "none"), ("seed", -1), ("bundle", "absent")],
+    [("rounds", 0), ("rounds", 11), ("rounds", "many"), ("seed", -1), ("model", None)],
 )
 def test_values_outside_the_widgets_are_refused_with_status_400(
     server: Server, name: str, value: Any
@@ -281,9 +281,40 @@ def test_values_outside_the_widgets_are_refused_with_status_400(
     for entry in graph.values():
         if name in entry["inputs"]:
             entry["inputs"][name] = value
+        if value is None:
+            entry["inputs"].pop(name, None)
     status, answer = server.post("/prompt", {"prompt": graph})
     assert status == 400
     assert name in json.dumps(answer["node_errors"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("prompt", "none", "prompt is 'none'; allowed are follow, fixed"),
+        ("bundle", "absent", "no bundle 'absent'; installed are"),
+        ("device", "moon", "device 'moon' is unknown; allowed are auto, cpu"),
+        ("precision", "int3", "precision 'int3' is unknown; allowed are auto"),
+        ("emotion", "hungry", "allowed are happy, sad, remove"),
+    ],
+)
+def test_values_outside_a_list_never_run(
+    server: Server, name: str, value: str, sentence: str
+) -> None:
+    """Core 0.3.75 lets any value of a V3 combo through; the nodes refuse it. Newer ones do both."""
+    graph = Graph()
+    node = edited(graph, recording(graph))
+    keep(graph, (node, 0), "refused")
+    for entry in graph.values():
+        if name in entry["inputs"]:
+            entry["inputs"][name] = value
+    status, answer = server.post("/prompt", {"prompt": graph})
+    if status == 400:
+        assert name in json.dumps(answer["node_errors"])
+    else:
+        run = server.run(graph)
+        assert run.outcome == "error"
+        assert sentence in run.error
 
 
 def test_tokens_are_saved_listed_and_loaded(server: Server) -> None:

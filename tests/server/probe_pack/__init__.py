@@ -114,7 +114,7 @@ class ProbeShow:
 async def probe(request):
     """Models that are loaded, and objects of StepEdit that are still alive."""
     gc.collect()
-    kinds = [type(o).__name__ for o in gc.get_objects() if "StepEdit" in type(o).__module__]
+    kinds = [type(o).__name__ for o in gc.get_objects() if "StepEdit" in str(type(o).__module__)]
     return web.json_response(
         {
             "loaded": len(model_management.current_loaded_models),
