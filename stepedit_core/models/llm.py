@@ -209,7 +209,10 @@ class MLP(nn.Module):
 
 @dataclass(frozen=True)
 class _FusedLayer:
-    """One layer's weights, joined so that a decode step needs four products instead of seven."""
+    """One layer's weights as (in, out), joined: a decode step needs four products, not seven.
+
+    The two wide ones are laid out anew, which a product with one row reads a quarter faster.
+    """
 
     attention_norm: Tensor
     qkv: Tensor
@@ -239,11 +242,11 @@ class Layer(nn.Module):
         attn, mlp = self.self_attn, self.mlp
         return _FusedLayer(
             self.input_layernorm.weight,
-            torch.cat([attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight]),
-            attn.o_proj.weight,
+            _joined(attn.q_proj, attn.k_proj, attn.v_proj),
+            attn.o_proj.weight.T,
             self.post_attention_layernorm.weight,
-            torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
-            mlp.down_proj.weight,
+            _joined(mlp.gate_proj, mlp.up_proj),
+            mlp.down_proj.weight.T,
         )
 
 
@@ -412,18 +415,26 @@ class Step1LM(nn.Module):
         written = cache.kv[..., past, :].unbind(0)
         read = cache.kv[..., : past + 1, :].unbind(0)
         for weights, slot, kv in zip(layers, written, read, strict=True):
-            qkv = F.linear(_rms_norm(x, weights.attention_norm, eps), weights.qkv)
+            qkv = torch.mm(_rms_norm(x, weights.attention_norm, eps), weights.qkv)
             slot.copy_(qkv[:, width:].view(batch, 2, groups, dim))
             q = qkv[:, :width].view(batch, groups, rows, dim)
             k, v = kv.unbind(1)
             out = F.scaled_dot_product_attention(q, k, v, mask)
-            x = x + F.linear(out.reshape(batch, width), weights.out)
-            gate, up = F.linear(_rms_norm(x, weights.mlp_norm, eps), weights.gate_up).chunk(2, -1)
-            x = x + F.linear(F.silu(gate).mul_(up), weights.down)
+            x = torch.addmm(x, out.reshape(batch, width), weights.out)
+            gate_up = torch.mm(_rms_norm(x, weights.mlp_norm, eps), weights.gate_up)
+            gate, up = gate_up.chunk(2, -1)
+            x = torch.addmm(x, F.silu(gate).mul_(up), weights.down)
         return x
 
 
 def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm of RMSNorm.forward as a plain function, (B, D) -> (B, D)."""
+    """RMSNorm.forward in one call where that gives equal bits, which it does in float32."""
+    if x.dtype == torch.float32:
+        return F.rms_norm(x, weight.shape, weight, eps)
     factor = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + eps)
     return x * factor.to(x.dtype) * weight
+
+
+def _joined(*layers: nn.Linear) -> Tensor:
+    """Weights of several layers side by side, (in, sum of out), contiguous."""
+    return torch.cat([layer.weight for layer in layers]).T.contiguous()

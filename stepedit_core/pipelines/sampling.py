@@ -33,6 +33,7 @@ def edit_limit(source_ids: int) -> int:
     return int(min(1200, 1.6 * source_ids + 125))
 
 
+@torch.inference_mode()
 def sample_ids(
     model: Step1LM,
     prompts: Sequence[Sequence[int]],

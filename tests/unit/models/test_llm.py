@@ -19,6 +19,7 @@ from stepedit_core.models.llm import (
     LMConfig,
     RMSNorm,
     Step1LM,
+    _rms_norm,
     sqrt_alibi_bias,
     sqrt_alibi_slopes,
 )
@@ -310,3 +311,13 @@ def test_the_cache_is_the_callers_and_two_runs_do_not_meet(model: Step1LM, ids: 
     model.prefill([ids[1, :9].tolist()], second)
     model.step(ids[1, 9:10], second)
     assert torch.equal(model.step(ids[0, 5:6], first), expected)
+
+
+def test_the_one_call_norm_of_the_decode_path_has_equal_bits() -> None:
+    generator = torch.Generator().manual_seed(5)
+    for dtype in (torch.float32, torch.bfloat16):
+        norm = RMSNorm(320, 1e-5).to(dtype)
+        with torch.no_grad():
+            norm.weight.normal_(1.0, 0.1, generator=generator)
+            x = (3 * torch.randn(20, 320, generator=generator)).to(dtype)
+            assert torch.equal(_rms_norm(x, norm.weight, 1e-5), norm(x))
