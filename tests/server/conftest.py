@@ -16,6 +16,8 @@ from tests.tiny_bundle import write as write_bundle
 
 PROBE = Path(__file__).parent / "probe_pack"
 RATE = 24_000
+SETTINGS = '{"Comfy.TutorialCompleted": true, "Comfy.Locale": "en", "Comfy.Graph.CanvasInfo": false}'
+"""Of the browser: no welcome dialog, English, no frame counter."""
 WORDS = "hello good morning world"
 """Transcript given for the made-up clip; the tiny bundle cannot tell the difference."""
 
@@ -42,7 +44,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Se
     write_speech(base / "input" / "speech.wav")
     settings = base / "user" / "default" / "comfy.settings.json"
     settings.parent.mkdir(parents=True)
-    settings.write_text('{"Comfy.TutorialCompleted": true, "Comfy.Locale": "en"}')
+    settings.write_text(SETTINGS)
     running = Server(base, extra_packs=(PROBE,))
     try:
         running.start()

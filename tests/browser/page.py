@@ -1,0 +1,86 @@
+"""A real Chromium with the ComfyUI frontend open, and what its page complains about."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+READY = """
+() => Boolean(window.app?.graph && window.LiteGraph?.registered_node_types?.StepEdit_LoadModel)
+"""
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+class NoBrowser(Exception):
+    """Why no Chromium can be started here."""
+
+
+def executable() -> str:
+    """Path of a Chromium: $STEPEDIT_CHROMIUM, else one on PATH. Raises NoBrowser."""
+    named = os.environ.get("STEPEDIT_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        raise NoBrowser("no Chromium on PATH; apt-get install chromium, or set STEPEDIT_CHROMIUM")
+    return found
+
+
+class Page:
+    """The graph editor."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        """Uncaught exceptions of the page, and console errors that name this pack."""
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._console)
+
+    def _console(self, message: Any) -> None:
+        if message.type == "error" and "stepedit" in message.text.lower():
+            self.errors.append(message.text)
+
+    def evaluate(self, code: str, value: Any = None) -> Any:
+        """Result of a JavaScript function called with a value."""
+        return self.page.evaluate(code, value)
+
+    def load(self, workflow: dict[str, Any]) -> None:
+        """Open a workflow as a user would by dropping its file."""
+        self.evaluate("async (w) => { await app.loadGraphData(w); }", workflow)
+        self.page.wait_for_timeout(300)
+
+    def saved(self) -> dict[str, Any]:
+        """What "Save" would write."""
+        text: str = self.evaluate("() => JSON.stringify(app.graph.serialize())")
+        return dict(json.loads(text))
+
+    def prompt(self) -> dict[str, Any]:
+        """What "Run" would send."""
+        text = "async () => JSON.stringify((await app.graphToPrompt()).output)"
+        return dict(json.loads(self.evaluate(text)))
+
+
+@contextmanager
+def open_page(url: str, *, width: int = 1600, height: int = 900) -> Iterator[Page]:
+    """Open the editor and wait until the pack's nodes are known."""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError as error:
+        raise NoBrowser(f"playwright is missing ({error}); pip install playwright") from error
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=executable(), args=["--no-sandbox"]
+            )
+        except Error as error:
+            raise NoBrowser(f"Chromium does not start: {str(error).splitlines()[0]}") from error
+        try:
+            page = Page(browser.new_page(viewport={"width": width, "height": height}))
+            page.page.goto(url, timeout=120_000)
+            page.page.wait_for_function(READY, timeout=120_000)
+            page.page.wait_for_timeout(1000)
+            yield page
+        finally:
+            browser.close()

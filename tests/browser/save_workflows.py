@@ -1,0 +1,332 @@
+"""Writes workflows/*.json and their pictures: each graph is built, saved and shot in a browser.
+
+    python -m tests.browser.save_workflows
+
+The graphs are described below by node, widget value and link; everything else in the files is
+what the ComfyUI frontend makes of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from PIL import Image
+
+from tests.browser.page import Page, open_page
+from tests.server.comfyui import PACK, Server
+from tests.server.conftest import SETTINGS
+
+WORDS = (PACK / "stepedit_core/assets/samples/walking_home.txt").read_text("utf-8").strip()
+LAUGHING = WORDS.replace(" when", " [Laughter] when")
+CLIP = "stepedit_walking_home.wav"
+SEED = 7
+WINDOW, PICTURE = (2240, 1120), (1120, 560)
+ONLY_GRAPH = """
+body * { visibility: hidden; }
+#graph-canvas, .dom-widget, .dom-widget * { visibility: visible; }
+"""
+
+BUILD = """
+async (spec) => {
+  app.graph.clear();
+  const made = {};
+  for (const item of spec.nodes) {
+    const node = LiteGraph.createNode(item.type);
+    node.pos = item.at;
+    app.graph.add(node);
+    for (const [name, value] of Object.entries(item.widgets ?? {})) {
+      const widget = name ? node.widgets.find((w) => w.name === name) : node.widgets[0];
+      widget.value = value;
+    }
+    for (const widget of node.widgets ?? [])
+      if (widget.name === "control_after_generate") widget.value = "fixed";
+    if (item.title) node.title = item.title;
+    node.setSize(item.size ?? node.computeSize());
+    made[item.key] = node;
+  }
+  for (const [from, output, to, input] of spec.links) {
+    const slot = made[from].outputs.findIndex((o) => (o.label ?? o.name) === output);
+    const target = made[to].inputs.findIndex((i) => i.name === input);
+    if (slot < 0 || target < 0) throw Error(`no link ${from}.${output} -> ${to}.${input}`);
+    made[from].connect(slot, made[to], target);
+  }
+  await new Promise((done) => setTimeout(done, 300));
+  return JSON.stringify(app.graph.serialize());
+}
+"""
+
+FIT = """
+([width, height]) => {
+  let [left, top, right, bottom] = [1e9, 1e9, -1e9, -1e9];
+  for (const node of app.graph.nodes) {
+    const [x, y, w, h] = node.getBounding();
+    left = Math.min(left, x); top = Math.min(top, y);
+    right = Math.max(right, x + w); bottom = Math.max(bottom, y + h);
+  }
+  const scale = Math.min(width / (right - left + 60), height / (bottom - top + 60), 1.5);
+  app.canvas.ds.scale = scale;
+  app.canvas.ds.offset = [(width / scale - left - right) / 2, (height / scale - top - bottom) / 2];
+  app.canvas.setDirty(true, true);
+}
+"""
+
+
+def node(key: str, type_: str, at: tuple[int, int], **more: Any) -> dict[str, Any]:
+    """One node of a description."""
+    return {"key": key, "type": type_, "at": list(at), **more}
+
+
+def note(text: str, size: tuple[int, int], at: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+    """The note of a workflow."""
+    return node("note", "MarkdownNote", at, widgets={"": text}, size=list(size), title="Read me")
+
+
+def clip(at: tuple[int, int]) -> dict[str, Any]:
+    """Core's Load Audio with the sample clip."""
+    return node("clip", "LoadAudio", at, widgets={"audio": CLIP}, size=[300, 140])
+
+
+def model(at: tuple[int, int]) -> dict[str, Any]:
+    """The loader."""
+    return node("model", "StepEdit_LoadModel", at, widgets={"bundle": "nano"}, size=[300, 110])
+
+
+USE_YOURS = (
+    "**Your own clip:** choose it in *Load Audio* (0.5 to 30 s) and type the words that are spoken "
+    "in it into `text`.\n\n**Model:** `nano` is part of the pack. Nothing is downloaded."
+)
+
+WORKFLOWS: dict[str, dict[str, Any]] = {
+    "01_edit_emotion_by_rounds": {
+        "nodes": [
+            note(
+                "## Happier, round by round\n\nThe clip is edited three times; every round builds "
+                "on the one before. The players below *rounds* are the input and rounds 1 to 3; "
+                "the chart shows how strong each round is and where its pitch went.\n\n"
+                "**Another emotion:** change *Emotion*. **Voice drifts:** set `prompt` to "
+                f"`fixed`.\n\n{USE_YOURS}",
+                (380, 400),
+            ),
+            model((420, 0)),
+            clip((420, 170)),
+            node(
+                "emotion", "StepEdit_Emotion", (420, 370), widgets={"emotion": "happy"},
+                size=[300, 90],
+            ),
+            node(
+                "edit", "StepEdit_IterativeEdit", (770, 0), size=[380, 340],
+                widgets={"text": WORDS, "rounds": 3, "prompt": "follow", "seed": SEED},
+            ),
+            node("rounds", "PreviewAudio", (1200, 0), title="rounds", size=[300, 110]),
+            node("final", "PreviewAudio", (1200, 150), title="last round", size=[300, 110]),
+            node(
+                "save", "SaveAudio", (1200, 300), size=[300, 130],
+                widgets={"filename_prefix": "audio/stepedit"},
+            ),
+            node("chart", "PreviewImage", (1540, 0), title="chart", size=[420, 290]),
+            node("report", "PreviewAny", (1540, 330), title="report", size=[420, 150]),
+        ],
+        "links": [
+            ("model", "model", "edit", "model"),
+            ("clip", "AUDIO", "edit", "audio"),
+            ("emotion", "edit", "edit", "edit"),
+            ("edit", "rounds", "rounds", "audio"),
+            ("edit", "audio", "final", "audio"),
+            ("edit", "audio", "save", "audio"),
+            ("edit", "chart", "chart", "images"),
+            ("edit", "report", "report", "source"),
+        ],
+    },
+    "02_every_stage_open": {
+        "nodes": [
+            note(
+                "## Every stage is a node\n\n1. *Tokenize Speech* writes the clip down as tokens "
+                "and as a voice.\n2. *Emotion* says what to change.\n3. *Generate Tokens*: the "
+                "language model writes the edited tokens.\n4. *Flow Decode* turns them into a mel "
+                "spectrogram.\n5. *Vocode* turns that into sound.\n6. *Margin Score* says how "
+                "strongly the edit came out, 1 to 10.\n\nWith one seed in all nodes this is one "
+                f"round of *Iterative Edit*, sample for sample.\n\n{USE_YOURS}",
+                (380, 470),
+            ),
+            model((420, 0)),
+            clip((420, 170)),
+            node(
+                "emotion", "StepEdit_Emotion", (420, 370), widgets={"emotion": "happy"},
+                size=[300, 90],
+            ),
+            node("tokenize", "StepEdit_TokenizeSpeech", (770, 0), size=[260, 80]),
+            node(
+                "generate", "StepEdit_GenerateTokens", (770, 140), size=[340, 370],
+                widgets={"text": WORDS, "seed": SEED},
+            ),
+            node(
+                "flow", "StepEdit_FlowDecode", (1160, 0), size=[300, 230], widgets={"seed": SEED}
+            ),
+            node(
+                "vocode", "StepEdit_Vocode", (1160, 290), size=[300, 150], widgets={"seed": SEED}
+            ),
+            node(
+                "score", "StepEdit_MarginScore", (1160, 500), size=[340, 230],
+                widgets={"text": WORDS},
+            ),
+            node("picture", "StepEdit_MelPicture", (1510, 0), size=[220, 50]),
+            node("shown", "PreviewImage", (1760, 0), title="mel", size=[400, 270]),
+            node("play", "PreviewAudio", (1510, 310), size=[300, 110]),
+            node(
+                "save", "SaveAudio", (1850, 310), size=[310, 130],
+                widgets={"filename_prefix": "audio/stepedit_stages"},
+            ),
+            node("words", "PreviewAny", (1550, 500), title="score", size=[300, 120]),
+            node(
+                "tokens", "StepEdit_SaveTokens", (1550, 660), size=[300, 90],
+                widgets={"filename_prefix": "stepedit/tokens"},
+            ),
+        ],
+        "links": [
+            ("model", "model", "tokenize", "model"),
+            ("clip", "AUDIO", "tokenize", "audio"),
+            ("model", "model", "generate", "model"),
+            ("tokenize", "tokens", "generate", "tokens"),
+            ("emotion", "edit", "generate", "edit"),
+            ("model", "model", "flow", "model"),
+            ("generate", "tokens", "flow", "tokens"),
+            ("tokenize", "voice", "flow", "voice"),
+            ("model", "model", "vocode", "model"),
+            ("flow", "mel", "vocode", "mel"),
+            ("model", "model", "score", "model"),
+            ("tokenize", "tokens", "score", "source_tokens"),
+            ("generate", "tokens", "score", "edited_tokens"),
+            ("emotion", "edit", "score", "edit"),
+            ("flow", "mel", "picture", "mel"),
+            ("picture", "image", "shown", "images"),
+            ("vocode", "audio", "play", "audio"),
+            ("vocode", "audio", "save", "audio"),
+            ("score", "text", "words", "source"),
+            ("generate", "tokens", "tokens", "tokens"),
+        ],
+    },
+    "03_clone_a_voice": {
+        "nodes": [
+            note(
+                "## New words in a voice\n\n*Clone Voice* listens to the clip and its words and "
+                "says other words in the same voice. Use it only with the consent of the person "
+                f"who speaks, and say that the speech is made.\n\n{USE_YOURS}",
+                (380, 330),
+            ),
+            model((420, 0)),
+            clip((420, 170)),
+            node(
+                "clone", "StepEdit_CloneVoice", (770, 0), size=[400, 440],
+                widgets={
+                    "text": WORDS,
+                    "new_words": "We will meet again tomorrow morning by the river.",
+                    "seed": SEED,
+                },
+            ),
+            node("play", "PreviewAudio", (1220, 0), size=[300, 110]),
+            node(
+                "save", "SaveAudio", (1220, 160), size=[300, 130],
+                widgets={"filename_prefix": "audio/stepedit_clone"},
+            ),
+        ],
+        "links": [
+            ("model", "model", "clone", "model"),
+            ("clip", "AUDIO", "clone", "audio"),
+            ("clone", "audio", "play", "audio"),
+            ("clone", "audio", "save", "audio"),
+        ],
+    },
+    "04_chain_style_then_laughter": {
+        "nodes": [
+            note(
+                "## Two edits in a row\n\n*Speaking Style* and *Non-verbal Sounds* make one list: "
+                "the clip is whispered first, then laughs where the tag stands. *Iterative Edit* "
+                "applies them in this order; its list *rounds* holds the input and both "
+                f"results.\n\n{USE_YOURS}",
+                (380, 350),
+            ),
+            model((420, 0)),
+            clip((420, 170)),
+            node(
+                "style", "StepEdit_SpeakingStyle", (420, 370), widgets={"style": "whisper"},
+                size=[300, 90],
+            ),
+            node(
+                "sounds", "StepEdit_NonverbalSounds", (420, 520), size=[300, 160],
+                widgets={"text_with_sounds": LAUGHING},
+            ),
+            node(
+                "edit", "StepEdit_IterativeEdit", (770, 0), size=[380, 340],
+                widgets={"text": WORDS, "rounds": 1, "prompt": "follow", "seed": SEED},
+            ),
+            node("rounds", "PreviewAudio", (1200, 0), title="rounds", size=[300, 110]),
+            node(
+                "save", "SaveAudio", (1200, 160), size=[300, 130],
+                widgets={"filename_prefix": "audio/stepedit_chain"},
+            ),
+            node("chart", "PreviewImage", (1540, 0), title="chart", size=[420, 290]),
+        ],
+        "links": [
+            ("model", "model", "edit", "model"),
+            ("clip", "AUDIO", "edit", "audio"),
+            ("style", "edit", "sounds", "edit"),
+            ("sounds", "edit", "edit", "edit"),
+            ("edit", "rounds", "rounds", "audio"),
+            ("edit", "audio", "save", "audio"),
+            ("edit", "chart", "chart", "images"),
+        ],
+    },
+}  # fmt: skip
+
+
+def finished(name: str, saved: dict[str, Any]) -> dict[str, Any]:
+    """A saved graph without what changes from one saving to the next."""
+    saved["id"] = str(uuid5(NAMESPACE_URL, f"stepedit/{name}"))
+    for item in saved["nodes"]:
+        ours = item["type"].startswith("StepEdit_")
+        source = {"cnr_id": "stepedit" if ours else "comfy-core"}
+        names = {"Node name for S&R": item["type"]}
+        item["properties"] = {} if item["type"] == "MarkdownNote" else {**source, **names}
+    saved["extra"] = {"ds": {"scale": 0.8, "offset": [40, 60]}}
+    return saved
+
+
+def shoot(page: Page, target: Path) -> None:
+    """A picture of the whole graph, without the menus around it."""
+    page.evaluate(FIT, [page.page.viewport_size["width"], page.page.viewport_size["height"]])
+    page.page.add_style_tag(content=ONLY_GRAPH)
+    page.page.wait_for_timeout(600)
+    with Image.open(BytesIO(page.page.screenshot())) as shot:
+        shot.convert("RGB").resize(PICTURE).save(target, quality=80, optimize=True)
+
+
+def main() -> int:
+    """Write all workflows and their pictures."""
+    target = PACK / "workflows"
+    target.mkdir(exist_ok=True)
+    with TemporaryDirectory() as folder:
+        base = Path(folder)
+        settings = base / "user" / "default" / "comfy.settings.json"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(SETTINGS)
+        server = Server(base).start()
+        try:
+            with open_page(server.url, width=WINDOW[0], height=WINDOW[1]) as page:
+                for name, described in WORKFLOWS.items():
+                    workflow = finished(name, json.loads(page.evaluate(BUILD, described)))
+                    text = json.dumps(workflow, indent=2, ensure_ascii=False) + "\n"
+                    (target / f"{name}.json").write_text(text, encoding="utf-8")
+                    shoot(page, target / f"{name}.jpg")
+        finally:
+            server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
