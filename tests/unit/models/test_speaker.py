@@ -27,8 +27,8 @@ def stored() -> dict[str, Tensor]:
 def test_the_release_sized_network_equals_the_official_one(stored):
     with torch.no_grad():
         got = filled(SpeakerConfig()).eval()(stored["features"].float())
-    # float32 sums in another order through 55 layers
-    torch.testing.assert_close(got, stored["embedding"], atol=2e-5, rtol=0)
+    # float32 sums in another order through 55 layers, values up to 0.4
+    torch.testing.assert_close(got, stored["embedding"], atol=1e-5, rtol=0)
 
 
 def test_training_mode_uses_and_updates_batch_statistics_like_the_official_one(stored):
@@ -36,7 +36,7 @@ def test_training_mode_uses_and_updates_batch_statistics_like_the_official_one(s
     with torch.no_grad():
         got = model(stored["features"].float())
     # three clips: the last batch norm divides by deviations that may be small
-    torch.testing.assert_close(got, stored["training_embedding"], atol=5e-4, rtol=0)
+    torch.testing.assert_close(got, stored["training_embedding"], atol=1e-4, rtol=0)
     mean = model.xvector.out_nonlinear.batchnorm.running_mean
     torch.testing.assert_close(mean, stored["running_mean"], atol=1e-5, rtol=0)
 
@@ -63,6 +63,27 @@ def test_one_clip_in_a_batch_does_not_depend_on_the_others(stored):
     features = stored["features"].float()
     with torch.no_grad():
         torch.testing.assert_close(model(features[1:2]), model(features)[1:2], atol=2e-5, rtol=0)
+
+
+def test_a_folded_release_convolution_fits_into_the_norm_behind_it(stored):
+    model = filled(SMALL).eval()
+    features = stored["features"].float()
+    with torch.no_grad():
+        want = model(features)
+        tdnn, layer = model.xvector.tdnn, model.xvector.block1.tdnnd2
+        pairs = [
+            (model.head.conv1, model.head.bn1),
+            (tdnn.linear, tdnn.nonlinear.batchnorm),
+            (layer.linear1, layer.nonlinear2.batchnorm),
+        ]
+        for conv, norm in pairs:
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            conv.weight.mul_(scale.reshape(-1, *[1] * (conv.weight.ndim - 1)))
+            norm.bias.sub_(norm.running_mean * scale)
+            norm.weight.fill_(1.0)
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1.0 - norm.eps)
+        torch.testing.assert_close(model(features), want, atol=1e-5, rtol=0)
 
 
 def test_gradients_reach_every_parameter(stored):
