@@ -109,6 +109,8 @@ def load_model(name: str, device: str, precision: str) -> LoadedModel:
     """The model of a bundle, shared with every node that loaded the same one."""
     from ..stepedit_core.bundle import file_of, part_dtype
 
+    if device not in DEVICES:  # ComfyUI 0.3.75 does not check the values of V3 combos
+        raise ValueError(f"device '{device}' is unknown; allowed are auto, cpu. Choose one.")
     found = find_bundle(name)
     place = torch.device("cpu") if device == "cpu" else model_management.get_torch_device()
     key = (str(found.folder), found.sha256, str(place), precision)

@@ -14,7 +14,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-MEL_TOP_HZ = 12_000
+from ..stepedit_core.audio.mel import PROMPT_TOP_HZ
+
+MEL_TOP_HZ = int(PROMPT_TOP_HZ)
 MEL_FRAMES_PER_SECOND = 50
 MARGIN = (64, 34, 84, 46)
 """Pixels left, above, right and below of a plot."""
@@ -50,7 +52,7 @@ def colour_map(steps: int = 256) -> np.ndarray:
 
 
 def mel_place(hz: float, bins: int = 80) -> float:
-    """Row of a mel picture (0 = lowest bin) where a frequency lies; Slaney's scale, 0 to 12 kHz."""
+    """Row of a mel picture (0 = lowest bin) where a frequency lies; Slaney's scale, 0 to 8 kHz."""
 
     def mel(f: float) -> float:
         return f * 3 / 200 if f < 1000 else 15 + math.log(f / 1000) * 27 / math.log(6.4)
@@ -68,7 +70,7 @@ def mel_picture(mel: Tensor, *, scale: int = 4) -> Tensor:
     plot = Image.fromarray(colour_map()[level[::-1]]).resize((wide, bins * scale), Image.NEAREST)
     canvas, draw, box = _canvas(wide, bins * scale, "log mel, 80 bands")
     canvas.paste(plot, box[:2])
-    for hz in (250, 500, 1000, 2000, 4000, 8000):
+    for hz in (250, 500, 1000, 2000, 4000):
         y = box[3] - (mel_place(hz, bins) + 0.5) * scale
         _text(draw, (box[0] - 8, y), f"{hz} Hz" if hz < 1000 else f"{hz // 1000} kHz", "rm")
         draw.line([(box[0] - 5, y), (box[0], y)], fill=INK)

@@ -32,7 +32,8 @@ def median_pitch_hz(clip: Clip) -> float | None:
     # of equally good peaks take the earliest: later ones are multiples of the period
     strength = corr.amax(dim=1, keepdim=True)
     lag = (corr >= 0.95 * strength).to(torch.int8).argmax(dim=1)
-    climb = corr.gather(1, (lag[:, None] + torch.arange(8)).clamp(max=corr.shape[1] - 1))
+    millisecond = torch.arange(max(clip.sample_rate // 1000, 1))
+    climb = corr.gather(1, (lag[:, None] + millisecond).clamp(max=corr.shape[1] - 1))
     lag = lag + climb.argmax(dim=1) + first
     voiced = (strength[:, 0] > VOICED) & (loud > LOUD * loud.max())
     if int(voiced.sum()) < 5:

@@ -141,7 +141,7 @@ class FlowDecode(io.ComfyNode):
             outputs=[
                 StepEditMel.Output(
                     display_name="mel",
-                    tooltip="Natural-log mel spectrogram: 80 bands from 0 to 12 kHz, 50 frames a "
+                    tooltip="Natural-log mel spectrogram: 80 bands from 0 to 8 kHz, 50 frames a "
                     "second.",
                 )
             ],

@@ -1,6 +1,6 @@
 """What the pack's nodes look like from outside: the snapshot, and the English texts made from it.
 
-    python -m tests.server.catalogue      boots ComfyUI and writes both files anew
+python -m tests.server.catalogue      boots ComfyUI and writes both files anew
 """
 
 from __future__ import annotations

@@ -234,20 +234,8 @@ class Watch:
         end = time.monotonic() + seconds
         while not run.outcome and time.monotonic() < end:
             kind, data = self.message(max(end - time.monotonic(), 0.01))
-            if data.get("prompt_id") != prompt_id:
-                continue
-            if kind == "execution_cached":
-                run.cached += data["nodes"]
-            elif kind == "executing" and data["node"]:
-                run.executed.append(data["node"])
-            elif kind == "progress":
-                run.progress.append((data["node"], data["value"], data["max"]))
-            elif kind == "execution_error":
-                run.outcome, run.error = "error", data["exception_message"].strip()
-            elif kind == "execution_interrupted":
-                run.outcome = "interrupted"
-            elif kind == "execution_success":
-                run.outcome = "success"
+            if data.get("prompt_id") == prompt_id:
+                _note(run, kind, data)
         if not run.outcome:
             raise TimeoutError(f"prompt {prompt_id} did not end within {seconds} s")
         history: dict[str, Any] = {}
@@ -255,3 +243,17 @@ class Watch:
             history = self._server.get(f"/history/{prompt_id}")
         run.outputs = history[prompt_id]["outputs"]
         return run
+
+
+def _note(run: Run, kind: str, data: dict[str, Any]) -> None:
+    """Enter one message of the websocket into what is known of a run."""
+    if kind == "execution_cached":
+        run.cached += data["nodes"]
+    elif kind == "executing" and data["node"]:
+        run.executed.append(data["node"])
+    elif kind == "progress":
+        run.progress.append((data["node"], data["value"], data["max"]))
+    elif kind == "execution_error":
+        run.outcome, run.error = "error", data["exception_message"].strip()
+    elif kind in ("execution_interrupted", "execution_success"):
+        run.outcome = kind.removeprefix("execution_")

@@ -16,7 +16,9 @@ from tests.tiny_bundle import write as write_bundle
 
 PROBE = Path(__file__).parent / "probe_pack"
 RATE = 24_000
-SETTINGS = '{"Comfy.TutorialCompleted": true, "Comfy.Locale": "en", "Comfy.Graph.CanvasInfo": false}'
+SETTINGS = (
+    '{"Comfy.TutorialCompleted": true, "Comfy.Locale": "en", "Comfy.Graph.CanvasInfo": false}'
+)
 """Of the browser: no welcome dialog, English, no frame counter."""
 WORDS = "hello good morning world"
 """Transcript given for the made-up clip; the tiny bundle cannot tell the difference."""
