@@ -1,8 +1,10 @@
 """Codes and speaker vectors of the whole corpus, made once by the trained tokenizers.
 
-    python -m recipes.nano.tokens --corpus DIR --models runs/nano --out runs/nano/tokens
+    python -m recipes.nano.tokens --what codes --corpus DIR --models runs/nano --out runs/nano/tokens
+    python -m recipes.nano.tokens --what speakers ...
 
-Run again after the corpus grew: finished shards are skipped.
+Run again after the corpus grew: finished shards are skipped. The language model needs codes only,
+the flow decoder both.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ class TokenStore:
     """Reader: codes (2G,), (3G,) uint16, start of the trimmed clip in 16 kHz samples, speaker."""
 
     def __init__(self, root: Path, corpus: Corpus) -> None:
-        self.rows: dict[str, tuple[np.ndarray, np.ndarray, int, np.ndarray]] = {}
+        self.rows: dict[str, tuple[np.ndarray, np.ndarray, int]] = {}
+        self.speakers: dict[str, np.ndarray] = {}
         stems = {r["shard"] for r in corpus.records}
         for stem in sorted(stems):
             path = root / f"{stem}.npz"
@@ -60,10 +63,13 @@ class TokenStore:
                 continue
             data = np.load(path)
             ids, at = data["ids"], data["at"]
-            lin, sem, start, spk = (data[k] for k in ("linguistic", "semantic", "start", "speaker"))
+            lin, sem, start = (data[k] for k in ("linguistic", "semantic", "start"))
             for i, name in enumerate(ids.tolist()):
                 a, b = int(at[i]), int(at[i + 1])
-                self.rows[name] = (lin[2 * a : 2 * b], sem[3 * a : 3 * b], int(start[i]), spk[i])
+                self.rows[name] = (lin[2 * a : 2 * b], sem[3 * a : 3 * b], int(start[i]))
+            voices = root / f"{stem}.speaker.npy"
+            if voices.exists():
+                self.speakers.update(zip(ids.tolist(), np.load(voices), strict=True))
 
     def __contains__(self, record: dict) -> bool:
         """Whether the record has been tokenized."""
@@ -71,7 +77,8 @@ class TokenStore:
 
     def codes(self, record: dict) -> tuple[np.ndarray, np.ndarray]:
         """Linguistic (2G,) and semantic (3G,) codes."""
-        return self.rows[record["id"]][:2]
+        linguistic, semantic, _ = self.rows[record["id"]]
+        return linguistic, semantic
 
     def start(self, record: dict) -> int:
         """Where the tokens begin, in 16 kHz samples of the clip; negative inside added silence."""
@@ -79,7 +86,7 @@ class TokenStore:
 
     def speaker(self, record: dict) -> np.ndarray:
         """Speaker vector (192,)."""
-        return self.rows[record["id"]][3]
+        return self.speakers[record["id"]]
 
 
 def main() -> None:
@@ -88,13 +95,12 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--what", choices=("codes", "speakers"), required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--part", default="0/1", help="k/n: every n-th shard from the k-th")
     args = parser.parse_args()
     setup(args.threads)
     corpus = Corpus(args.corpus)
-    linguistic, semantic = build(args.models, "linguistic"), build(args.models, "semantic")
-    speaker = build(args.models, "speaker")
     shards: dict[str, list[dict]] = {}
     for record in corpus.records:
         shards.setdefault(record["shard"], []).append(record)
@@ -102,43 +108,50 @@ def main() -> None:
     order = sorted(
         shards, key=lambda s: (not s.startswith(("kokoro", "libri")), s.split("-")[-1], s)
     )
+    tokenizers = [build(args.models, n) for n in ("linguistic", "semantic") if args.what == "codes"]
+    speaker = build(args.models, "speaker") if args.what == "speakers" else None
     for stem in order[k::n]:
-        path = args.out / f"{stem}.npz"
+        path = args.out / f"{stem}{'.npz' if speaker is None else '.speaker.npy'}"
         if path.exists():
             continue
         records = shards[stem]
-        done = [
-            tokenize_clips(corpus, part, linguistic, semantic, speaker)
-            for part in chunks(records, 12)
-        ]
-        flat = [row for part in done for row in part]
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part.npz")
-        np.savez(
-            temporary,
-            ids=np.array([r["id"] for r in records]),
-            at=np.cumsum([0] + [len(row[0]) // 2 for row in flat]),
-            linguistic=np.concatenate([row[0] for row in flat]),
-            semantic=np.concatenate([row[1] for row in flat]),
-            start=np.array([row[2] for row in flat]),
-            speaker=np.stack([row[3] for row in flat]),
-        )
+        temporary = path.with_name("part-" + path.name)
+        if speaker is not None:
+            np.save(temporary, np.stack([voice(corpus, r, speaker) for r in records]))
+        else:
+            rows = [
+                row
+                for part in chunks(records, 12)
+                for row in tokenize_clips(corpus, part, *tokenizers)
+            ]
+            np.savez(
+                temporary,
+                ids=np.array([r["id"] for r in records]),
+                at=np.cumsum([0] + [len(row[0]) // 2 for row in rows]),
+                linguistic=np.concatenate([row[0] for row in rows]),
+                semantic=np.concatenate([row[1] for row in rows]),
+                start=np.array([row[2] for row in rows]),
+            )
         temporary.rename(path)
         log.info("%s: %d clips", stem, len(records))
 
 
 @torch.no_grad()
-def tokenize_clips(corpus, records, linguistic, semantic, speaker) -> list[tuple]:
-    """(linguistic, semantic, start, speaker vector) of each clip, as the product tokenizes it."""
+def voice(corpus: Corpus, record: dict, speaker: torch.nn.Module) -> np.ndarray:
+    """Speaker vector (192,) float16 of a clip, as the product computes it."""
+    wave = resample(cap_peak(torch.from_numpy(corpus.audio(record))), RATE, 16_000)
+    return speaker(speaker_features(wave[: 8 * 16_000])[None])[0].numpy().astype(np.float16)
+
+
+@torch.no_grad()
+def tokenize_clips(corpus, records, linguistic, semantic) -> list[tuple]:
+    """(linguistic, semantic, start) of each clip, as the product tokenizes it."""
     fbanks: list[Tensor] = []
     mels: list[Tensor] = []
     starts: list[int] = []
-    vectors: list[np.ndarray] = []
     for record in records:
         wave = resample(cap_peak(torch.from_numpy(corpus.audio(record))), RATE, 16_000)
-        vectors.append(
-            speaker(speaker_features(wave[: 8 * 16_000])[None])[0].numpy().astype(np.float16)
-        )
         loud = normalise_energy(wave)
         starts.append(speech_bounds(loud)[0] - LEAD_IN)
         speech = trim_silence(loud)[: 30 * 16_000]
@@ -154,7 +167,7 @@ def tokenize_clips(corpus, records, linguistic, semantic, speaker) -> list[tuple
         count = (int(frames[i]) + 1) // 2
         count = (count + 1) // 2
         groups = min(int(lengths[i]) // 2, count // 3)
-        rows.append((first[i, : 2 * groups], second[i, : 3 * groups], starts[i], vectors[i]))
+        rows.append((first[i, : 2 * groups], second[i, : 3 * groups], starts[i]))
     return rows
 
 

@@ -105,7 +105,9 @@ def main() -> None:
     config = read_config(args.config, args.set)
     corpus = Corpus(args.corpus)
     store = TokenStore(args.tokens, corpus)
-    records = [r for r in corpus.records if r in store and len(store.codes(r)[0]) >= 8]
+    records = [
+        r for r in corpus.records if r["id"] in store.speakers and len(store.codes(r)[0]) >= 8
+    ]
     mates: dict[str, list[int]] = defaultdict(list)
     for i, record in enumerate(records):
         mates[record["speaker"]].append(i)

@@ -155,7 +155,7 @@ class Tasks:
     def draw(self, rng: np.random.Generator, shares: dict[str, float], copy_only: bool) -> Task:
         """One task."""
         what = "copy" if copy_only else str(rng.choice(list(shares), p=list(shares.values())))
-        if what == "copy":
+        if what == "copy" or not self.edits:
             record = self.plain[int(rng.integers(len(self.plain)))]
             return "copy", "", record, record
         if what == "clone" and self.speakers:
@@ -279,7 +279,8 @@ def main() -> None:
     )
     timer = Timer()
     for step in range(first, config["steps"]):
-        if step % 250 == 0 and step and corpus.refresh():
+        if step % 250 == 0 and step and step < config["steps"] * 0.7:  # the corpus may still grow
+            corpus.refresh()
             store = TokenStore(args.tokens, corpus)
             tasks = Tasks(corpus, store)
         rng = step_rng(config["seed"], step)

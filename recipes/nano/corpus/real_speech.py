@@ -28,13 +28,16 @@ def tracked_f0(wave16k: np.ndarray, frames: int, tracker) -> np.ndarray:
     return np.where(found.confidence[near] >= 0.5, found.pitch_hz[near], 0).astype(np.float32)
 
 
-def make_libri(clips: list[Path], shard: Shard, teacher: Hibari, whisper: Path) -> None:
-    """Fill one shard with clips (flac or wav, any rate)."""
+def make_libri(clips: list[Path], shard: Shard, teacher: Hibari, whisper: Path | None) -> None:
+    """Fill one shard with clips (flac or wav, any rate); without whisper they carry no words."""
     import soundfile
-    from faster_whisper import WhisperModel
     from swift_f0 import SwiftF0
 
-    model = WhisperModel(str(whisper), device="cpu", compute_type="int8", cpu_threads=1)
+    model = None
+    if whisper is not None:
+        from faster_whisper import WhisperModel
+
+        model = WhisperModel(str(whisper), device="cpu", compute_type="int8", cpu_threads=1)
     tracker = SwiftF0()
     for path in clips:
         wave, rate = soundfile.read(path, dtype="float32")
@@ -42,10 +45,12 @@ def make_libri(clips: list[Path], shard: Shard, teacher: Hibari, whisper: Path) 
         up = gcd(rate, RATE_HZ)
         wave = resample_poly(wave, RATE_HZ // up, rate // up).astype(np.float32)
         wave = wave[: len(wave) // HOP * HOP]
-        spans, _ = model.transcribe(
-            wave16.astype(np.float32), language="en", beam_size=5, condition_on_previous_text=False
-        )
-        spans = list(spans)
+        spans = []
+        if model is not None:
+            heard = wave16.astype(np.float32)
+            spans = list(
+                model.transcribe(heard, "en", beam_size=5, condition_on_previous_text=False)[0]
+            )
         text = " ".join(s.text.strip() for s in spans)
         phonemes = teacher.phonemes(text)
         record = {
