@@ -41,16 +41,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, MemoryError) as error:
         return _say(str(error) or type(error).__name__, FAILED)
     except RuntimeError as error:
-        if "out of memory" not in str(error).lower():
-            raise
-        return _say(
-            "the device has too little free memory for this model; use --precision bf16 or "
-            "--device cpu.",
-            FAILED,
-        )
+        return _say(_expected(error), FAILED)
     except KeyboardInterrupt:
         return _say("stopped; finished rounds are kept.", STOPPED)
     return code
+
+
+def _expected(error: RuntimeError) -> str:
+    """The sentence for a full disk or a full device; any other error is raised again."""
+    import soundfile
+
+    if isinstance(error, soundfile.SoundFileError):
+        return f"a sound file could not be written ({error}). Check the disk's free space."
+    if "out of memory" in str(error).lower():
+        return (
+            "the device has too little free memory for this model; bf16 halves the need, the CPU "
+            "may have more. Use --precision bf16 or --device cpu."
+        )
+    raise error
 
 
 def _say(sentence: str, code: int) -> int:

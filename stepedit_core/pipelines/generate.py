@@ -6,6 +6,10 @@ end id; a trailing partial group is dropped.
 
 from __future__ import annotations
 
+import logging
+
+import torch
+
 from ..registry import Bundle
 from ..text.edits import edit_vocabulary, validate
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
@@ -14,12 +18,19 @@ from ..vocab import GROUP
 from .sampling import clone_limit, edit_limit, sample_ids
 
 STAGE = "generate"
+log = logging.getLogger(__name__)
 
 
 def check_request(bundle: Bundle, request: EditRequest) -> None:
-    """Raise ValueError when the bundle's model was not taught this edit, or words are missing."""
+    """Raise ValueError when the bundle's model cannot be asked for this.
+
+    It was not taught the edit, words are missing, or the words hold control tokens.
+    """
     manifest = bundle.manifest
     validate(request, edit_vocabulary(manifest.edit_vocabulary, manifest.edit_options))
+    nothing = torch.zeros(0, dtype=torch.int64)
+    codes = DualCodes(linguistic=nothing, semantic=nothing, codebook=manifest.codebook)
+    prompt_ids(bundle, codes, request)
 
 
 def prompt_ids(
@@ -74,6 +85,7 @@ def generate(
         hooks=hooks,
     )[0]
     made = bundle.vocabulary.split(ids)
+    log.info("round %d: %d ids of at most %d, %.2f s", round_, len(ids), limit, made.seconds)
     if not made.groups:
         raise ValueError(
             f"the model ended after {len(ids)} ids; 5 or more make sound. Use another seed or "

@@ -29,43 +29,47 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FILES = sorted(path for path in CORE.rglob("*.py") if path != CORE / "__init__.py")
 
 
-def unit(path: Path) -> str:
+def unit(path: Path, root: Path = CORE) -> str:
     """The first folder or file name below the core."""
-    return path.relative_to(CORE).parts[0].removesuffix(".py")
+    return path.relative_to(root).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> list[tuple[str, int]]:
+def imported(path: Path, root: Path = CORE) -> list[tuple[str, int]]:
     """Units of the core that a file imports, with the line."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
-            base = path.parent
-            for _ in range(node.level - 1):
-                base = base.parent
-            parts = (*base.relative_to(CORE).parts, *(node.module or "").split("."))
-            parts = tuple(part for part in parts if part)
-            names = [parts[0]] if parts else [alias.name for alias in node.names]
-            found += [(name, node.lineno) for name in names if name != "__version__"]
+            base = path.parents[node.level - 1].relative_to(root)
+            parts = [*base.parts, *(node.module or "").split(".")]
+            named = [part for part in parts if part][:1] or [alias.name for alias in node.names]
+            found += [(name, node.lineno) for name in named if name != "__version__"]
     return found
+
+
+def backwards(path: Path, root: Path = CORE) -> list[str]:
+    """Imports of a unit that comes later, or of the other of audio and text."""
+    own = unit(path, root)
+    wrong = []
+    for name, line in imported(path, root):
+        beside = LEVEL[name] == LEVEL[own] == LEVEL["audio"] and name != own
+        if LEVEL[name] > LEVEL[own] or beside:
+            wrong.append(f"line {line}: {name}")
+    return wrong
 
 
 def absolute(path: Path) -> list[str]:
     """Absolute imports of the core's own modules; ComfyUI loads the pack under another name."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
-    names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level]
+    names += [
+        n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level
+    ]
     return [name for name in names if name.split(".")[0] == "stepedit_core"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORE)))
 def test_imports_point_one_way(path: Path):
-    own = LEVEL[unit(path)]
-    wrong = [
-        f"line {line}: {name}"
-        for name, line in imported(path)
-        if LEVEL[name] > own or (LEVEL[name] == own and name != unit(path) and own == LEVEL["audio"])
-    ]
-    assert not wrong
+    assert not backwards(path)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORE)))
@@ -73,9 +77,23 @@ def test_imports_inside_the_pack_are_relative(path: Path):
     assert not absolute(path)
 
 
-def test_the_direction_test_catches_a_model_that_imports_a_pipeline(tmp_path: Path):
-    assert LEVEL["pipelines"] > LEVEL["models"]
-    assert imported(CORE / "pipelines" / "edit.py")
+@pytest.mark.parametrize(
+    ("name", "line", "wrong"),
+    [
+        ("models/a.py", "from ..pipelines.edit import edit", True),
+        ("models/a.py", "from .. import registry", True),
+        ("audio/a.py", "from ..text import edits", True),
+        ("vocab.py", "from .audio.trim import cap_peak", True),
+        ("models/a.py", "from .layers import sinusoids", False),
+        ("pipelines/a.py", "from ..models import llm", False),
+        ("cli.py", "from . import __version__", False),
+    ],
+)
+def test_the_direction_test_sees_what_it_should(tmp_path: Path, name: str, line: str, wrong: bool):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"def f():\n    {line}\n")
+    assert bool(backwards(path, tmp_path)) == wrong
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
