@@ -234,7 +234,7 @@ STYLES = {
     "recite": Archetype(
         f0_st=0.5, f0_range=1.35, bounce_st=0.8, length=1.18, level_db=1.5, dynamics=1.2
     ),
-    "whisper": Archetype(whisper=1.0, level_db=-9.0, dynamics=0.85, formant=1.03),
+    "whisper": Archetype(whisper=1.0, level_db=-4.0, dynamics=0.85, formant=1.03),
     "warm": Archetype(
         f0_st=-1.2,
         f0_range=0.95,

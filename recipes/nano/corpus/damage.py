@@ -70,7 +70,7 @@ def spoil(
 
 def add_pauses(frames: Frames, amount: float, rng: np.random.Generator) -> Frames:
     """Silence before, after and between words; amount 1 adds about twice as much as 0.5."""
-    longest = 0.5 + 0.9 * amount
+    longest = 0.4 + 0.6 * amount
     parts = [silence(int(rng.uniform(0.2, longest) * 80))]
     starts = np.flatnonzero(np.diff(frames.words) > 0) + 1
     starts = starts[(starts > 12) & (starts < len(frames) - 12)]

@@ -18,7 +18,7 @@ log = logging.getLogger("corpus")
 SHARD_SECONDS = 600.0
 EARLY_SHARDS = 18
 """Shards of edits (3 h) that favour the commonest emotions and whisper."""
-KOKORO_SECONDS = 120.0
+KOKORO_SECONDS = 40.0
 """Native audio per shard of the slow teacher; its groups come on top."""
 SPEAKERS = 4000
 """Size of the pool of pseudo speakers; ids divisible by 50 are `dev`."""
@@ -129,7 +129,7 @@ def make_kokoro(shard: Shard, number: int, tools: dict) -> None:
             fields |= {"native": True, "id": f"kokoro-{number:05d}-{k:03d}"}
             shard.add(fields, wave * level(wave, level_db), f0, phones)
             k += 1
-            if rng.random() < 0.65 and len(f0) <= 480:
+            if rng.random() < 0.85 and len(f0) <= 480:
                 base = trim_edges(analyse(wave, f0, aperiodicity(wave, f0), phones, words))
                 mean_hz = float(np.exp(np.log(f0[f0 > 0]).mean()))
                 who = replace(speaker(0), id=name, f0_hz=mean_hz)
