@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests.browser.page import Page, open_page
 from tests.server.comfyui import PACK, Server
-from tests.server.conftest import SETTINGS
+from tests.server.material import SETTINGS
 
 WORDS = (PACK / "stepedit_core/assets/samples/walking_home.txt").read_text("utf-8").strip()
 LAUGHING = WORDS.replace(" when", " [Laughter] when")

@@ -19,9 +19,10 @@ import torch
 from stepedit_core.audio.files import write_wav
 from stepedit_core.tokens_file import load_tokens
 from stepedit_core.types import Clip
+from tests.conftest import REPOSITORY
 from tests.server.comfyui import ENVIRONMENT, PACK_NAME, Server, Watch
-from tests.server.conftest import REPOSITORY, WORDS
 from tests.server.graph import Graph
+from tests.server.material import WORDS
 
 pytestmark = pytest.mark.server
 BUNDLE = "tiny"
