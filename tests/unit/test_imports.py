@@ -136,3 +136,14 @@ def test_importing_everything_leaves_the_process_as_it_was():
     )
     assert json.loads(done.stdout) == [True, []]
     assert done.stderr == ""
+
+
+def test_building_an_empty_module_does_not_import_the_compiler():
+    done = run(
+        "import sys\n"
+        "from torch import nn\n"
+        "from stepedit_core.weights import build_empty\n"
+        "build_empty(lambda: nn.Sequential(nn.Embedding(8, 8), nn.Conv1d(2, 2, 3)))\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    assert done.stdout.split() == ["False"]  # 4 to 8 seconds of the two a bundle may take

@@ -188,8 +188,6 @@ def test_the_prompt_mel_is_resized_to_the_prompt_codes(
     resized = replace(voice, mel=voice.mel[:, index])
     first = flow_decode(bundle, codes, voice, seed=1, steps=1)
     assert torch.equal(first, flow_decode(bundle, codes, resized, seed=1, steps=1))
-    cut = replace(voice, mel=voice.mel[:, :frames] if voice.mel.shape[1] > frames else voice.mel)
-    assert cut.mel.shape != resized.mel.shape or not torch.equal(cut.mel, resized.mel)
 
 
 def test_another_voice_changes_the_mel(bundle: Bundle, codes: DualCodes, voice: Voice):
@@ -209,6 +207,7 @@ def test_the_vocoder_draws_from_seed_and_round(bundle: Bundle):
     mel = torch.zeros(80, 6)
     first = vocode(bundle, mel, seed=1).wave
     assert torch.equal(first, vocode(bundle, mel, seed=1).wave)
+    assert not torch.equal(first, vocode(bundle, mel, seed=2).wave)
     assert not torch.equal(first, vocode(bundle, mel, seed=1, round_=2).wave)
 
 
