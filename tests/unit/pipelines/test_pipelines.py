@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from stepedit_core.audio.resample import resample
+from stepedit_core.bundle import write_bundle
+from stepedit_core.models.bigvgan import BigVGANConfig
 from stepedit_core.pipelines.clone import clone
 from stepedit_core.pipelines.edit import edit
 from stepedit_core.pipelines.flow_decode import flow_decode
@@ -20,6 +22,7 @@ from stepedit_core.pipelines.tokenize import tokenize, voice_of
 from stepedit_core.pipelines.vocode import vocode
 from stepedit_core.registry import Bundle, Registry
 from stepedit_core.types import Clip, DualCodes, EditRequest, Round, Sampling, Voice
+from tests import tiny_bundle
 
 HAPPY = EditRequest(kind="emotion", option="happy", text="hello world")
 WHISPER = EditRequest(kind="style", option="whisper", text="hello world")
@@ -390,3 +393,25 @@ def test_the_global_random_state_plays_no_part_and_is_left_alone(bundle: Bundle,
     assert torch.equal(
         first, iterate(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final.clip.wave
     )
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_an_edit_runs_in_half_precision(bundles: Path, clip: Clip, precision: str):
+    handle = Registry([bundles], {}).load("tiny", device="cpu", precision=precision)
+    made = iterate(handle, clip, [HAPPY], seed=1, sampling=SHORT).final
+    assert made.codes.groups == 3
+    assert bool(torch.isfinite(made.clip.wave).all())
+
+
+def test_a_bundle_may_hold_bigvgan_instead_of_hift(tmp_path: Path):
+    about = tiny_bundle.manifest("big", scorer=False)
+    vocoder = BigVGANConfig(base_channels=64, resblock_kernels=(3,), dilations=(1,))
+    about = replace(about, vocoder="bigvgan", components={**about.components, "vocoder": vocoder})
+    (tmp_path / "t.model").write_bytes(tiny_bundle.tokenizer_model())
+    parts = {part: tiny_bundle.random_part(about, part) for part in about.parts}
+    write_bundle(tmp_path / "big", about, parts, tmp_path / "t.model")
+    handle = Registry([tmp_path], {}).load("big", device="cpu")
+    mel = torch.randn(80, 6, generator=torch.Generator().manual_seed(0))
+    made = vocode(handle, mel, seed=1)
+    assert made.wave.shape == (6 * 480,)
+    assert float(made.wave.abs().max()) > 0
