@@ -117,7 +117,7 @@ NUMBERS = {
 
 def normalise(text: str) -> str:
     """Lower case, no punctuation, small numbers as digits."""
-    text = re.sub(r"[^a-z0-9' ]+", " ", text.lower().replace("’", "'")).replace("'", "")
+    text = re.sub(r"[^a-z0-9' ]+", " ", text.lower().replace("\u2019", "'")).replace("'", "")
     return " ".join(NUMBERS.get(w, w) for w in text.split())
 
 
