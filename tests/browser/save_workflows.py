@@ -297,6 +297,20 @@ def finished(name: str, saved: dict[str, Any]) -> dict[str, Any]:
     return saved
 
 
+def run_once(page: Page, server: Server, seconds: int = 120) -> None:
+    """Run the graph, so that players, charts and texts in the picture are real."""
+    count = len(server.get("/history"))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    for _ in range(5 * seconds):
+        if len(server.get("/history")) > count:
+            break
+        page.page.wait_for_timeout(200)
+    for entry in list(server.get("/history").values())[count:]:
+        if entry["status"]["status_str"] != "success":
+            raise RuntimeError(json.dumps(entry["status"]["messages"][-1]))
+    page.page.wait_for_timeout(1500)
+
+
 def shoot(page: Page, target: Path) -> None:
     """A picture of the whole graph, without the menus around it."""
     page.evaluate(FIT, [page.page.viewport_size["width"], page.page.viewport_size["height"]])
@@ -322,6 +336,7 @@ def main() -> int:
                     workflow = finished(name, json.loads(page.evaluate(BUILD, described)))
                     text = json.dumps(workflow, indent=2, ensure_ascii=False) + "\n"
                     (target / f"{name}.json").write_text(text, encoding="utf-8")
+                    run_once(page, server)
                     shoot(page, target / f"{name}.jpg")
         finally:
             server.stop()
