@@ -61,7 +61,7 @@ def select(corpus: Corpus) -> np.ndarray:
 def crop(
     corpus: Corpus, record: dict, frames: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Random crop: mel (80, frames), wave (480 frames,), F0 (frames,) in Hz or NaN if unknown."""
+    """Random crop: mel (80, frames), wave (480 frames,), F0 (frames,) in Hz, 0 unvoiced."""
     wave = corpus.audio(record)
     track = corpus.f0(record).astype(np.float32)
     margin = 2
@@ -97,7 +97,12 @@ def main() -> None:
     torch.random.default_generator.manual_seed(config["seed"])
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
     model = HiFT(HiFTConfig(**sizes))
-    optimizer = torch.optim.AdamW(parameters(model), lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
+    pitch = parameters(model.f0_predictor)
+    known = {id(p) for p in pitch}
+    rest = [p for p in parameters(model) if id(p) not in known]
+    # pitch is in Hz: its last layer has a long way to go
+    groups = [{"params": rest}, {"params": pitch, "scale": config["pitch_lr_factor"]}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
     checkpoint = args.out / "last.pt"
     first = 0
     if (state := load_checkpoint(checkpoint)) is not None:
@@ -149,7 +154,7 @@ def main() -> None:
             if voiced.any()
             else 0.0
         )
-        timer.add(wave=loss_wave.item(), f0=loss_f0.item(), cents=float(cents), norm=float(norm))
+        timer.add(wave=loss_wave.item(), f0=loss_f0.item(), cents=float(torch.as_tensor(cents).detach()), norm=float(norm))
         if step % 50 == 49:
             log.info(timer.line(step + 1))
         if step % 200 == 199 or step + 1 == config["steps"]:

@@ -44,9 +44,9 @@ def learning_rate(step: int, *, peak: float, warmup: int, steps: int) -> float:
 
 
 def set_lr(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Set the rate of every group."""
+    """Set the rate of every group; a group may hold a factor `scale`."""
     for group in optimizer.param_groups:
-        group["lr"] = value
+        group["lr"] = value * group.get("scale", 1.0)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
