@@ -214,7 +214,6 @@ class MarginScore(io.ComfyNode):
                 StepEditTokens.Input("source_tokens", tooltip="The speech before the edit."),
                 StepEditTokens.Input("edited_tokens", tooltip="The speech after the edit."),
                 StepEditEdit.Input("edit", tooltip="The edit that was asked for."),
-                inputs.transcript(),
             ],
             outputs=[
                 io.Float.Output(
@@ -235,15 +234,13 @@ class MarginScore(io.ComfyNode):
         source_tokens: DualCodes,
         edited_tokens: DualCodes,
         edit: Edit,
-        text: str,
     ) -> io.NodeOutput:
         """Score every request of the edit."""
         from ..stepedit_core.pipelines.score import score
 
         bundle = model.ready(source_tokens.seconds + edited_tokens.seconds)
-        requests = [replace(wanted, text=text) for wanted in edit]
         tokens = (source_tokens, edited_tokens)
-        scores = [score(bundle, *tokens, r, hooks=host.GraphHooks()) for r in requests]
-        named = zip(requests, scores, strict=True)
+        scores = [score(bundle, *tokens, r, hooks=host.GraphHooks()) for r in edit]
+        named = zip(edit, scores, strict=True)
         lines = [f"{r.kind} {r.option}".strip() + f": {s:.1f} of 10" for r, s in named]
         return io.NodeOutput(scores, "\n".join(lines))

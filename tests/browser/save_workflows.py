@@ -24,6 +24,7 @@ from tests.server.material import SETTINGS
 
 WORDS = (PACK / "stepedit_core/assets/samples/walking_home.txt").read_text("utf-8").strip()
 LAUGHING = WORDS.replace(" when", " [Laughter] when")
+NANO = PACK / "stepedit_core/assets/nano"
 CLIP = "stepedit_walking_home.wav"
 SEED = 7
 WINDOW, PICTURE = (2240, 1120), (1120, 560)
@@ -171,10 +172,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             node(
                 "vocode", "StepEdit_Vocode", (1160, 290), size=[300, 150], widgets={"seed": SEED}
             ),
-            node(
-                "score", "StepEdit_MarginScore", (1160, 500), size=[340, 230],
-                widgets={"text": WORDS},
-            ),
+            node("score", "StepEdit_MarginScore", (1160, 500), size=[300, 130]),
             node("picture", "StepEdit_MelPicture", (1510, 0), size=[220, 50]),
             node("shown", "PreviewImage", (1760, 0), title="mel", size=[400, 270]),
             node("play", "PreviewAudio", (1510, 310), size=[300, 110]),
@@ -336,7 +334,8 @@ def main() -> int:
                     workflow = finished(name, json.loads(page.evaluate(BUILD, described)))
                     text = json.dumps(workflow, indent=2, ensure_ascii=False) + "\n"
                     (target / f"{name}.json").write_text(text, encoding="utf-8")
-                    run_once(page, server)
+                    if NANO.is_dir():  # a picture with results, where there is a model to run
+                        run_once(page, server)
                     shoot(page, target / f"{name}.jpg")
         finally:
             server.stop()

@@ -76,7 +76,7 @@ def every_stage(graph: Graph, *, seed: int = SEED, **how: Any) -> dict[str, str]
     )
     audio = graph.add("StepEdit_Vocode", model=model, mel=(mel, 0), **one)
     sides = {"source_tokens": (tokens, 0), "edited_tokens": (made, 0)}
-    score = graph.add("StepEdit_MarginScore", model=model, edit=edit, text=WORDS, **sides)
+    score = graph.add("StepEdit_MarginScore", model=model, edit=edit, **sides)
     return {"tokens": tokens, "generate": made, "mel": mel, "audio": audio, "score": score}
 
 
