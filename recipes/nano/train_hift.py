@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,6 +83,43 @@ def crop(
     return mel, x[margin * HOP : (margin + frames) * HOP], torch.from_numpy(f0.astype(np.float32))
 
 
+def pitch_loss(predicted: Tensor, f0: Tensor) -> Tensor:
+    """Mean distance in octaves, softened near 0 Hz, which stands for unvoiced."""
+    return ((predicted + 20).log2() - (f0 + 20).log2()).abs().mean()
+
+
+def train_pitch(model: HiFT, corpus: Corpus, config: dict[str, Any], weights: np.ndarray) -> None:
+    """The pitch predictor alone: cheap steps that everything after relies on."""
+    optimizer = torch.optim.AdamW(model.f0_predictor.parameters(), lr=1e-3, weight_decay=0.0)
+    with torch.no_grad():
+        model.f0_predictor.classifier.bias.fill_(100.0)
+    timer = Timer()
+    steps = config["pitch_steps"]
+    for step in range(steps):
+        rng = step_rng(config["seed"] + 100, step)
+        picks = rng.choice(len(corpus.records), 24, p=weights)
+        crops = [crop(corpus, corpus.records[i], 80, rng) for i in picks]
+        mel, f0 = torch.stack([c[0] for c in crops]), torch.stack([c[2] for c in crops])
+        predicted = model.f0_predictor(mel)
+        loss = pitch_loss(predicted, f0)
+        set_lr(optimizer, learning_rate(step, peak=4e-3, warmup=50, steps=steps))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.f0_predictor.parameters(), 1.0)
+        optimizer.step()
+        timer.add(f0=loss.item(), cents=median_cents(predicted.detach(), f0))
+        if step % 100 == 99:
+            log.info("pitch %s", timer.line(step + 1))
+
+
+def median_cents(predicted: Tensor, f0: Tensor) -> float:
+    """Median pitch error in cents over frames voiced in both."""
+    both = (f0 > 40) & (predicted > 40)
+    if not both.any():
+        return 1200.0
+    return float((1200 * (predicted[both] / f0[both]).log2().abs()).median())
+
+
 def main() -> None:
     """Train pitch and filter together; the model's own pitch drives the source later."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -116,6 +154,8 @@ def main() -> None:
     }
     weights = select(corpus)
     log.info("%d clips", len(corpus.records))
+    if not first:
+        train_pitch(model, corpus, config, weights)
     timer = Timer()
     for step in range(first, config["steps"]):
         if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
@@ -130,7 +170,7 @@ def main() -> None:
             ),
         )
         predicted = model.f0_predictor(mel)
-        loss_f0 = ((predicted + 20).log2() - (f0 + 20).log2()).abs().mean()
+        loss_f0 = pitch_loss(predicted, f0)
         drive = f0 if step < config["own_f0_from"] and rng.random() < 0.7 else predicted.detach()
         noise = torch.from_numpy(
             rng.standard_normal((len(picks), 9, wave.shape[1]), dtype=np.float32)
@@ -148,13 +188,12 @@ def main() -> None:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(parameters(model), 5.0)
         optimizer.step()
-        voiced = (f0 > 40) & (predicted > 40)
-        cents = (
-            (1200 * (predicted / f0.clamp(min=1)).log2().abs())[voiced].median()
-            if voiced.any()
-            else 0.0
+        timer.add(
+            wave=loss_wave.item(),
+            f0=loss_f0.item(),
+            cents=median_cents(predicted.detach(), f0),
+            norm=float(norm),
         )
-        timer.add(wave=loss_wave.item(), f0=loss_f0.item(), cents=float(torch.as_tensor(cents).detach()), norm=float(norm))
         if step % 50 == 49:
             log.info(timer.line(step + 1))
         if step % 200 == 199 or step + 1 == config["steps"]:
