@@ -68,7 +68,7 @@ def select(corpus: Corpus) -> tuple[list[int], list[int], np.ndarray, np.ndarray
         if r.get("aligned", True) and clip_seconds(r) > 0.6 and not is_dev(r)
     ]
     free = [
-        i for i, r in enumerate(corpus.records) if r.get("phonemes") and r.get("aligned") is False
+        i for i, r in enumerate(corpus.records) if r.get("labels") and r.get("aligned") is False
     ]
     seconds = np.array([clip_seconds(corpus.records[i]) for i in usable])
     weights = np.array([stage_weight(corpus.records[i]) for i in usable])
@@ -79,13 +79,6 @@ def phone_count() -> int:
     """Size of the phone inventory, silence included."""
     names = json.loads((Path(__file__).parent / "corpus/phones.json").read_text("utf-8"))
     return len(names["symbols"])
-
-
-def labels(phonemes: str) -> list[int]:
-    """Phone ids of a phoneme string; stress marks, spaces and punctuation have none."""
-    names = json.loads((Path(__file__).parent / "corpus/phones.json").read_text("utf-8"))["symbols"]
-    index = {name: i for i, name in enumerate(names) if i}
-    return [index[c] for c in phonemes if c in index]
 
 
 def viterbi(log_probs: np.ndarray, string: np.ndarray, silence: int) -> np.ndarray:
@@ -187,7 +180,7 @@ def main() -> None:
     def align_free() -> None:
         for i in free:
             record = corpus.records[i]
-            string = np.array(labels(record["phonemes"]))
+            string = np.array(record["labels"])
             paths[i] = viterbi(posteriors(corpus.audio(record)), string, 0)
 
     timer = Timer()
