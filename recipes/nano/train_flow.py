@@ -9,30 +9,24 @@ mel itself, which gives the velocity network a good start.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.tokens import TokenStore
 from recipes.nano.training import (
     RATE,
-    Timer,
+    Run,
     clip_seconds,
-    learning_rate,
-    load_checkpoint,
+    fast_math,
     log,
+    options,
     pad,
     parameters,
-    read_config,
-    save_checkpoint,
-    set_lr,
-    setup,
     stage_weight,
     step_rng,
 )
@@ -91,18 +85,34 @@ def target_part(
     return rows[3 * first : 3 * (first + count)], mel[FRAMES * first : FRAMES * (first + count)]
 
 
+def mel_statistics(corpus: Corpus, records: list[dict], seed: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (80,) of the mel over a few hundred clips."""
+    picks = step_rng(seed, 1_000_000).choice(len(records), 200)
+    mels = [prompt_mel(torch.from_numpy(capped(corpus, records[int(i)]))) for i in picks]
+    joined = torch.cat(mels, dim=1)
+    return joined.mean(1), joined.std(1)
+
+
+@torch.no_grad()
+def start_near_mel(model: Flow, mean: Tensor, std: Tensor) -> None:
+    """Start with outputs at the mean mel and inputs that are seen relative to it.
+
+    A log-mel lies near -6 with a deviation of 2.7. Left alone, that constant is most of what the
+    first layers see and the first thing the last layers have to learn. mean and std are (80,).
+    """
+    model.encoder_proj.weight.mul_(std[:, None])
+    model.encoder_proj.bias.copy_(mean)
+    estimator = model.decoder.estimator
+    estimator.final_layer.linear.bias.copy_(mean)
+    of_x, of_mu, _, of_cond = estimator.in_proj.weight.chunk(4, dim=1)
+    for columns in (of_x, of_mu, of_cond):
+        columns.div_(std)
+    estimator.in_proj.bias.copy_(-(of_mu + 0.5 * of_x) @ mean)
+
+
 def main() -> None:
     """Train; the figures logged are per mel value."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--tokens", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs/flow.json")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[])
-    args = parser.parse_args()
-    setup(args.threads)
-    config = read_config(args.config, args.set)
+    args, config = options(__doc__ or "", "flow", "tokens")
     corpus = Corpus(args.corpus)
     store = TokenStore(args.tokens, corpus)
     records = [
@@ -116,14 +126,11 @@ def main() -> None:
     log.info("%d clips, %d speakers", len(records), len(mates))
     torch.random.default_generator.manual_seed(config["seed"])
     model = Flow(FlowConfig(**config["model"]))
+    start_near_mel(model, *mel_statistics(corpus, records, config["seed"]))
     optimizer = torch.optim.AdamW(parameters(model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    checkpoint = args.out / "last.pt"
-    first = 0
-    if (state := load_checkpoint(checkpoint)) is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-    timer = Timer()
+    run = Run(args.out, config, optimizer, 2.0, model=model)
+    state = run.resume()
+    first = state["step"] if state else 0
     for step in range(first, config["steps"]):
         rng = step_rng(config["seed"], step)
         # 1. rows of prompt and target
@@ -158,52 +165,28 @@ def main() -> None:
         z = torch.from_numpy(rng.standard_normal(goal.shape, dtype=np.float32))
         t = 1 - torch.cos(torch.from_numpy(rng.random(len(goal), dtype=np.float32)) * torch.pi / 2)
         mixed = (1 - t[:, None, None]) * z + t[:, None, None] * goal
-        mu = model.encode(batch, mask)
-        spk = model.project_speaker(torch.stack(speakers))
-        prior = (mu - goal).abs().mean(1)[counted].mean()
         keep = torch.from_numpy(
             (rng.random(len(goal)) >= config["drop_condition"]).astype(np.float32)
         )
-        v = model.decoder.estimator(
-            mixed,
-            t,
-            mu * keep[:, None, None],
-            spk * keep[:, None],
-            cond * keep[:, None, None],
-            frames,
-        )
+        with fast_math():
+            mu = model.encode(batch, mask).float()
+            spk = model.project_speaker(torch.stack(speakers)).float()
+            v = model.decoder.estimator(
+                mixed,
+                t,
+                mu * keep[:, None, None],
+                spk * keep[:, None],
+                cond * keep[:, None, None],
+                frames,
+            ).float()
+        prior = (mu - goal).abs().mean(1)[counted].mean()
         error = (v - (goal - z)).square().mean(1)
         loss_flow = error[counted].mean()
         loss = loss_flow + config["prior_weight"] * prior
-        set_lr(
-            optimizer,
-            learning_rate(
-                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
-            ),
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters(model), 2.0)
-        optimizer.step()
-        timer.add(
-            flow=loss_flow.item(),
-            prior=prior.item(),
-            norm=float(norm),
-            seconds=float(frames.sum()) / 50,
-        )
-        if step % 50 == 49:
-            log.info(timer.line(step + 1))
-        if step % 200 == 199 or step + 1 == config["steps"]:
-            save_checkpoint(
-                checkpoint,
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    "config": config["model"],
-                },
-            )
-    save_checkpoint(args.out / "final.pt", {"model": model.state_dict(), "config": config["model"]})
+        run.update(step, loss)
+        values = {"flow": loss_flow.item(), "prior": prior.item()}
+        run.close_step(step, values | {"seconds": float(frames.sum()) / 50})
+    run.finish()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ python -m recipes.nano.train_hift --corpus DIR --out runs/nano/hift
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +13,13 @@ from torch import Tensor, nn
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import (
+    Run,
     Timer,
     clip_seconds,
     learning_rate,
-    load_checkpoint,
     log,
+    options,
     parameters,
-    read_config,
-    save_checkpoint,
-    set_lr,
-    setup,
     stage_weight,
     step_rng,
 )
@@ -102,7 +97,8 @@ def train_pitch(model: HiFT, corpus: Corpus, config: dict[str, Any], weights: np
         mel, f0 = torch.stack([c[0] for c in crops]), torch.stack([c[2] for c in crops])
         predicted = model.f0_predictor(mel)
         loss = pitch_loss(predicted, f0)
-        set_lr(optimizer, learning_rate(step, peak=4e-3, warmup=50, steps=steps))
+        rate = learning_rate(step, peak=config["pitch_lr"], warmup=50, steps=steps)
+        optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.f0_predictor.parameters(), 1.0)
@@ -120,17 +116,27 @@ def median_cents(predicted: Tensor, f0: Tensor) -> float:
     return float((1200 * (predicted[both] / f0[both]).log2().abs()).median())
 
 
+@torch.no_grad()
+def start_filter(model: HiFT) -> None:
+    """Weights at the scale of their inputs, residual branches small, magnitudes near speech's.
+
+    The model's own start (deviation 0.01 everywhere, as in HiFi-GAN) relies on weight norm and on
+    hundreds of thousands of steps.
+    """
+    for name, module in model.named_modules():
+        if name.startswith(("ups.", "resblocks.", "source_resblocks.", "conv_post")) and isinstance(
+            module, (nn.Conv1d, nn.ConvTranspose1d)
+        ):
+            module.reset_parameters()
+            if ".convs2." in name:
+                module.weight.mul_(0.3)
+    bins = model.config.n_fft // 2 + 1
+    model.conv_post.bias[:bins] = -3.0  # type: ignore[index]
+
+
 def main() -> None:
     """Train pitch and filter together; the model's own pitch drives the source later."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs/hift.json")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[])
-    args = parser.parse_args()
-    setup(args.threads)
-    config = read_config(args.config, args.set)
+    args, config = options(__doc__ or "", "hift")
     corpus = Corpus(args.corpus)
     torch.random.default_generator.manual_seed(config["seed"])
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
@@ -141,12 +147,9 @@ def main() -> None:
     # pitch is in Hz: its last layer has a long way to go
     groups = [{"params": rest}, {"params": pitch, "scale": config["pitch_lr_factor"]}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
-    checkpoint = args.out / "last.pt"
-    first = 0
-    if (state := load_checkpoint(checkpoint)) is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    run = Run(args.out, config, optimizer, 5.0, model=model)
+    state = run.resume()
+    first = state["step"] if state else 0
     filters = {
         size: mel_filters(24_000, size, bands, 0.0, 12_000.0)
         for size, _, bands in RESOLUTIONS
@@ -155,8 +158,8 @@ def main() -> None:
     weights = select(corpus)
     log.info("%d clips", len(corpus.records))
     if not first:
+        start_filter(model)
         train_pitch(model, corpus, config, weights)
-    timer = Timer()
     for step in range(first, config["steps"]):
         if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
             weights = select(corpus)
@@ -178,35 +181,10 @@ def main() -> None:
         out = model.decode(mel, model.source(drive, noise))
         loss_wave = spectral_loss(out, wave, filters)
         loss = loss_wave + 0.5 * loss_f0
-        set_lr(
-            optimizer,
-            learning_rate(
-                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
-            ),
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters(model), 5.0)
-        optimizer.step()
-        timer.add(
-            wave=loss_wave.item(),
-            f0=loss_f0.item(),
-            cents=median_cents(predicted.detach(), f0),
-            norm=float(norm),
-        )
-        if step % 50 == 49:
-            log.info(timer.line(step + 1))
-        if step % 200 == 199 or step + 1 == config["steps"]:
-            save_checkpoint(
-                checkpoint,
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    "config": config["model"],
-                },
-            )
-    save_checkpoint(args.out / "final.pt", {"model": model.state_dict(), "config": config["model"]})
+        run.update(step, loss)
+        values = {"wave": loss_wave.item(), "f0": loss_f0.item()}
+        run.close_step(step, values | {"cents": median_cents(predicted.detach(), f0)})
+    run.finish()
 
 
 if __name__ == "__main__":

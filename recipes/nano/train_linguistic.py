@@ -9,7 +9,6 @@ posteriors by Viterbi and the path becomes the label.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -22,20 +21,16 @@ from torch.nn import functional
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import (
     RATE,
-    Timer,
+    Run,
     augment,
     bucket,
     clip_seconds,
+    fast_math,
     is_dev,
-    learning_rate,
-    load_checkpoint,
     log,
+    options,
     pad,
     parameters,
-    read_config,
-    save_checkpoint,
-    set_lr,
-    setup,
     stage_weight,
     step_rng,
 )
@@ -127,17 +122,7 @@ def kmeans(points: Tensor, count: int, rounds: int, rng: np.random.Generator) ->
 
 def main() -> None:
     """Train, align, cluster."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--config", type=Path, default=Path(__file__).parent / "configs/linguistic.json"
-    )
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[])
-    args = parser.parse_args()
-    setup(args.threads)
-    config = read_config(args.config, args.set)
+    args, config = options(__doc__ or "", "linguistic")
     corpus = Corpus(args.corpus)
     count = phone_count()
 
@@ -150,9 +135,9 @@ def main() -> None:
     optimizer = torch.optim.AdamW(
         parameters(model, head), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02
     )
-    checkpoint = args.out / "last.pt"
-    state = load_checkpoint(checkpoint)
-    first = 0
+    run = Run(args.out, config, optimizer, 2.0, model=model, head=head)
+    state = run.resume()
+    first = state["step"] if state else 0
     if state is None:
         rng = step_rng(config["seed"], 1_000_000)
         sample = [
@@ -162,11 +147,6 @@ def main() -> None:
         flat = torch.cat(sample)
         model.cmvn_shift.copy_(-flat.mean(0))
         model.cmvn_rescale.copy_(1.0 / flat.std(0).clamp(min=1e-3))
-    else:
-        model.load_state_dict(state["model"])
-        head.load_state_dict(state["head"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
 
     # 2. phones per frame
     paths: dict[int, np.ndarray] = {}
@@ -183,7 +163,6 @@ def main() -> None:
             string = np.array(record["labels"])
             paths[i] = viterbi(posteriors(corpus.audio(record)), string, 0)
 
-    timer = Timer()
     for step in range(first, config["steps"]):
         if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
             usable, free, seconds, weights = select(corpus)
@@ -210,34 +189,15 @@ def main() -> None:
                 targets.append(torch.from_numpy(paths[int(i)]).view(-1, 2)[: len(rows[-1])])
         batch, lengths = pad(rows)
         goal = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
-        set_lr(
-            optimizer,
-            learning_rate(
-                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
-            ),
-        )
-        logits = head(model.hidden(batch, lengths)).view(*batch.shape[:2], 2, count)
+        with fast_math():
+            logits = head(model.hidden(batch, lengths)).float()
+        logits = logits.view(*batch.shape[:2], 2, count)
         loss = functional.cross_entropy(logits.flatten(0, 2), goal.flatten(), label_smoothing=0.05)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters(model, head), 2.0)
-        optimizer.step()
+        run.update(step, loss)
         with torch.no_grad():
             valid = goal.flatten() != -100
             right = (logits.flatten(0, 2).argmax(-1) == goal.flatten())[valid].float().mean()
-        timer.add(loss=loss.item(), acc=float(right), norm=float(norm))
-        if step % 50 == 49:
-            log.info(timer.line(step + 1))
-        if step % 200 == 199 or step + 1 == config["steps"]:
-            save_checkpoint(
-                checkpoint,
-                {
-                    "model": model.state_dict(),
-                    "head": head.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                },
-            )
+        run.close_step(step, {"acc": float(right)})
 
     # 3. codebook: k-means over the output, real voices weighted up
     rng = step_rng(config["seed"], 2_000_000)
@@ -245,10 +205,13 @@ def main() -> None:
     total = 0
     libri = [i for i, r in enumerate(corpus.records) if r["shard"].startswith("libri")]
     while total < config["kmeans_frames"]:
-        pool = libri if libri and rng.random() < 0.15 else usable
-        wave = corpus.audio(corpus.records[int(rng.choice(pool))])
-        with torch.no_grad():
-            collected.append(model.hidden(features(augment(rng, wave))[None], None)[0])
+        pool = [libri if libri and rng.random() < 0.15 else usable for _ in range(16)]
+        waves = [corpus.audio(corpus.records[int(rng.choice(p))]) for p in pool]
+        batch, lengths = pad([features(augment(rng, wave)) for wave in waves])
+        with torch.no_grad(), fast_math():
+            hidden = model.hidden(batch, lengths).float()
+        live = torch.arange(hidden.shape[1])[None] < lengths[:, None]
+        collected.append(hidden[live])
         total += len(collected[-1])
     points = torch.cat(collected)
     model.codebook.copy_(kmeans(points, 1024, config["kmeans_rounds"], rng))
@@ -277,7 +240,7 @@ def main() -> None:
         hits / frames,
         same / frames,
     )
-    save_checkpoint(args.out / "final.pt", {"model": model.state_dict(), "config": config["model"]})
+    run.finish()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ taken among the ids that are legal at each slot, as the product samples.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,18 @@ from typing import Any
 import numpy as np
 import sentencepiece
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.tokens import TokenStore, build
 from recipes.nano.training import (
-    Timer,
+    Run,
+    fast_math,
     is_dev,
-    learning_rate,
-    load_checkpoint,
     log,
+    options,
     parameters,
-    read_config,
-    save_checkpoint,
-    set_lr,
-    setup,
     step_rng,
 )
 from stepedit_core.models.llm import LMConfig, Step1LM
@@ -211,7 +206,7 @@ def slot_loss(
         low, high = vocabulary.legal_range(position)
         logits = torch.cat([hidden[rows] @ head[low:high].T, hidden[rows] @ end.T], dim=1)
         local = torch.where(goal[rows] == vocabulary.end_id, high - low, goal[rows] - low)
-        losses.append(functional.cross_entropy(logits, local, reduction="sum"))
+        losses.append(functional.cross_entropy(logits.float(), local, reduction="sum"))
         rates.append(float((logits.argmax(1) == local).float().mean()))
     return (losses[0] + losses[1]) / len(goal), rates[0], rates[1]
 
@@ -243,17 +238,7 @@ def start_model(config: dict[str, Any], text: TextTokenizer, models: Path, seed:
 
 def main() -> None:
     """Train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--tokens", type=Path, required=True)
-    parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs/lm.json")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[])
-    args = parser.parse_args()
-    setup(args.threads)
-    config = read_config(args.config, args.set)
+    args, config = options(__doc__ or "", "lm", "tokens", "models")
     corpus = Corpus(args.corpus)
     train_pieces(corpus, args.out / "tokenizer.model", config["pieces"])
     text = TextTokenizer(args.out / "tokenizer.model")
@@ -268,16 +253,12 @@ def main() -> None:
         lr=1e-3,
         betas=(0.9, 0.97),
     )
-    checkpoint = args.out / "last.pt"
-    first = 0
-    if (state := load_checkpoint(checkpoint)) is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    run = Run(args.out, config, optimizer, 1.0, model=model)
+    state = run.resume()
+    first = state["step"] if state else 0
     log.info(
         "%.1f M parameters, %d pieces", sum(p.numel() for p in parameters(model)) / 1e6, text.size
     )
-    timer = Timer()
     for step in range(first, config["steps"]):
         if step % 250 == 0 and step and step < config["steps"] * 0.7:  # the corpus may still grow
             corpus.refresh()
@@ -312,40 +293,15 @@ def main() -> None:
             goals.append(torch.tensor(target))
             slots.append(torch.arange(len(target)) % GROUP)
         # 2. loss on the answer only
-        hidden = model(ids).flatten(0, 1)[torch.cat(index)]
-        loss, hit_linguistic, hit_semantic = slot_loss(
-            model, hidden, torch.cat(goals), torch.cat(slots), vocabulary
-        )
-        set_lr(
-            optimizer,
-            learning_rate(
-                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
-            ),
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters(model), 1.0)
-        optimizer.step()
-        timer.add(
-            loss=loss.item(),
-            linguistic=hit_linguistic,
-            semantic=hit_semantic,
-            norm=float(norm),
-            ids=ids.numel(),
-        )
-        if step % 50 == 49:
-            log.info(timer.line(step + 1))
-        if step % 200 == 199 or step + 1 == config["steps"]:
-            save_checkpoint(
-                checkpoint,
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    "config": config["model"],
-                },
+        with fast_math():
+            hidden = model(ids).flatten(0, 1)[torch.cat(index)]
+            loss, hit_linguistic, hit_semantic = slot_loss(
+                model, hidden, torch.cat(goals), torch.cat(slots), vocabulary
             )
-    save_checkpoint(args.out / "final.pt", {"model": model.state_dict(), "config": config["model"]})
+        run.update(step, loss)
+        values = {"linguistic": hit_linguistic, "semantic": hit_semantic, "ids": ids.numel()}
+        run.close_step(step, values)
+    run.finish()
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ and how often the stronger of two results gets the higher score.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,17 +23,13 @@ from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.export import edit_options
 from recipes.nano.tokens import TokenStore
 from recipes.nano.training import (
-    Timer,
+    Run,
+    fast_math,
     is_dev,
-    learning_rate,
-    load_checkpoint,
     log,
+    options,
     pad,
     parameters,
-    read_config,
-    save_checkpoint,
-    set_lr,
-    setup,
     step_rng,
 )
 from stepedit_core.models.scorer import MarginScorer, ScorerConfig, edit_name
@@ -159,40 +153,25 @@ def judge(scorer: MarginScorer, pairs: Pairs, store: TokenStore, count: int) -> 
 
 def main() -> None:
     """Train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--tokens", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--config", type=Path, default=Path(__file__).parent / "configs/scorer.json"
-    )
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[])
-    args = parser.parse_args()
-    setup(args.threads)
-    config = read_config(args.config, args.set)
+    args, config = options(__doc__ or "", "scorer", "tokens")
     corpus = Corpus(args.corpus, stages=("edits", "kokoro"))
     store = TokenStore(args.tokens, corpus)
     train, dev = (Pairs(corpus, store, dev=dev, longest=config["longest"]) for dev in (False, True))
     log.info("%d groups to train on, %d held out", len(train.groups), len(dev.groups))
     if not train.groups:
         raise SystemExit(f"no tokenized groups under {args.tokens}; run recipes.nano.tokens first")
-    sizes = {**config["model"], "edits": [edit_name(*edit) for edit in asked_edits()]}
-    scorer = MarginScorer(ScorerConfig(**{**sizes, "edits": tuple(sizes["edits"])}))
+    config["model"]["edits"] = tuple(edit_name(*edit) for edit in asked_edits())
+    scorer = MarginScorer(ScorerConfig(**config["model"]))
     generator = torch.Generator().manual_seed(config["seed"])
     with torch.no_grad():
         for weight in scorer.parameters():
             if weight.ndim == 2:
                 weight.normal_(0.0, weight.shape[1] ** -0.5, generator=generator)
     optimizer = torch.optim.AdamW(parameters(scorer), lr=1e-3, weight_decay=0.05)
-    checkpoint = args.out / "last.pt"
-    first = 0
-    if (state := load_checkpoint(checkpoint)) is not None:
-        scorer.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    run = Run(args.out, config, optimizer, 1.0, model=scorer)
+    state = run.resume()
+    first = state["step"] if state else 0
     log.info("%.2f M parameters", sum(p.numel() for p in parameters(scorer)) / 1e6)
-    timer = Timer()
     for step in range(first, config["steps"]):
         rng = step_rng(config["seed"], step)
         if step % 250 == 0 and step and corpus.refresh():
@@ -202,27 +181,15 @@ def main() -> None:
             )
         drawn = [train.draw(rng, config["foreign"]) for _ in range(config["batch"])]
         arguments, goal = batch_of(drawn, store, scorer, config["noise"], rng)
-        loss = functional.binary_cross_entropy_with_logits(scorer.logit(*arguments), goal)
-        set_lr(
-            optimizer,
-            learning_rate(
-                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
-            ),
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters(scorer), 1.0)
-        optimizer.step()
-        timer.add(loss=loss.item())
-        if step % 50 == 49:
-            log.info(timer.line(step + 1))
+        with fast_math():
+            logit = scorer.logit(*arguments).float()
+        loss = functional.binary_cross_entropy_with_logits(logit, goal)
+        run.update(step, loss)
+        run.close_step(step, {})
         if (step % 500 == 499 or step + 1 == config["steps"]) and dev.groups:
             error, ranked = judge(scorer, dev, store, 200)
             log.info("dev: mean error %.2f of 1..10, stronger one found %.3f", error, ranked)
-        if step % 200 == 199 or step + 1 == config["steps"]:
-            state = {"model": scorer.state_dict(), "optimizer": optimizer.state_dict()}
-            save_checkpoint(checkpoint, {**state, "step": step + 1, "config": sizes})
-    save_checkpoint(args.out / "final.pt", {"model": scorer.state_dict(), "config": sizes})
+    run.finish()
 
 
 if __name__ == "__main__":

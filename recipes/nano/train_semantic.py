@@ -9,9 +9,6 @@ encoder by moving averages; rows that fall out of use restart on live vectors.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,20 +18,16 @@ from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.train_linguistic import kmeans, phone_count
 from recipes.nano.training import (
     RATE,
-    Timer,
+    Run,
     augment,
     bucket,
     clip_seconds,
+    fast_math,
     is_dev,
-    learning_rate,
-    load_checkpoint,
     log,
+    options,
     pad,
     parameters,
-    read_config,
-    save_checkpoint,
-    set_lr,
-    setup,
     stage_weight,
     step_rng,
 )
@@ -115,17 +108,7 @@ def clip_batch(corpus: Corpus, records: list[dict], rng: np.random.Generator) ->
 
 def main() -> None:
     """Warm up without the codebook, start it by k-means, train with it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--config", type=Path, default=Path(__file__).parent / "configs/semantic.json"
-    )
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[])
-    args = parser.parse_args()
-    setup(args.threads)
-    config = read_config(args.config, args.set)
+    args, config = options(__doc__ or "", "semantic")
     corpus = Corpus(args.corpus)
     torch.random.default_generator.manual_seed(config["seed"])
     model = SemanticTokenizer(SemanticConfig(**config["model"]))
@@ -136,21 +119,12 @@ def main() -> None:
     sums = torch.zeros_like(model.codebook)
     counts = torch.zeros(len(model.codebook))
     first, started = 0, False
-    checkpoint = args.out / "last.pt"
-    if (state := load_checkpoint(checkpoint)) is not None:
-        model.load_state_dict(state["model"])
-        reader.load_state_dict(state["reader"])
-        optimizer.load_state_dict(state["optimizer"])
-        sums, counts, first, started = (
-            state["sums"],
-            state["counts"],
-            state["step"],
-            state["started"],
-        )
+    run = Run(args.out, config, optimizer, 2.0, model=model, reader=reader)
+    if (state := run.resume()) is not None:
+        sums, counts, first, started = (state[k] for k in ("sums", "counts", "step", "started"))
 
     usable, seconds, weights = select(corpus)
     log.info("%d clips, %.1f h", len(usable), seconds.sum() / 3600)
-    timer = Timer()
     recent: list[Tensor] = []
     for step in range(first, config["steps"]):
         if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
@@ -159,7 +133,8 @@ def main() -> None:
         picks = bucket(rng, seconds, weights, config["batch_seconds"])
         batch = clip_batch(corpus, [corpus.records[usable[j]] for j in picks], rng)
         valid = torch.arange(batch["mel"].shape[1] // 2)[None] < batch["tokens"][:, None]
-        hidden = model.hidden(batch["log_mel"], batch["frames"])[:, : valid.shape[1]]
+        with fast_math():
+            hidden = model.hidden(batch["log_mel"], batch["frames"])[:, : valid.shape[1]].float()
         live = hidden[valid]
         loss_commit = torch.zeros(())
         quantised = hidden
@@ -197,7 +172,8 @@ def main() -> None:
         level = (batch["mel"] * valid.repeat_interleave(2, 1)[..., None]).sum(1) / (
             2 * batch["tokens"][:, None]
         )
-        mel, pitch, phone = reader(quantised, level)
+        with fast_math():
+            mel, pitch, phone = (x.float() for x in reader(quantised, level))
         frames = valid.repeat_interleave(2, 1)
         loss_mel = (mel - batch["mel"]).abs().mean(-1)[frames].mean()
         voiced = ~batch["pitch"].isnan()
@@ -211,40 +187,22 @@ def main() -> None:
         )
         loss = loss_mel + 3.0 * loss_pitch + 0.5 * loss_voice + 0.25 * loss_phone
         loss = loss + config["commitment"] * loss_commit
-        set_lr(
-            optimizer,
-            learning_rate(
-                step, peak=config["peak_lr"], warmup=config["warmup"], steps=config["steps"]
-            ),
+        run.update(step, loss)
+        run.close_step(
+            step,
+            {
+                "mel": loss_mel.item(),
+                "pitch_semitones": 12 * loss_pitch.item(),
+                "voice": loss_voice.item(),
+                "phone": loss_phone.item(),
+                "commit": loss_commit.item(),
+                "used": used,
+            },
+            sums=sums,
+            counts=counts,
+            started=started,
         )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters(model, reader), 2.0)
-        optimizer.step()
-        timer.add(
-            mel=loss_mel.item(),
-            pitch_semitones=12 * loss_pitch.item(),
-            voice=loss_voice.item(),
-            phone=loss_phone.item(),
-            commit=loss_commit.item(),
-            used=used,
-        )
-        if step % 50 == 49:
-            log.info(timer.line(step + 1))
-        if step % 200 == 199 or step + 1 == config["steps"]:
-            save_checkpoint(
-                checkpoint,
-                {
-                    "model": model.state_dict(),
-                    "reader": reader.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "sums": sums,
-                    "counts": counts,
-                    "step": step + 1,
-                    "started": started,
-                },
-            )
-    save_checkpoint(args.out / "final.pt", {"model": model.state_dict(), "config": config["model"]})
+    run.finish()
 
 
 if __name__ == "__main__":

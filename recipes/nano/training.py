@@ -1,4 +1,4 @@
-"""What every training script of this recipe shares: batches, augmentation, schedule, checkpoints.
+"""What every training script of this recipe shares: options, batches, schedule, checkpoints.
 
 A step draws everything from a generator seeded by (seed, step), so a run that was stopped and
 resumed sees the same batches as one that never stopped.
@@ -6,6 +6,8 @@ resumed sees the same batches as one that never stopped.
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import logging
 import os
@@ -15,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.fft
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 log = logging.getLogger("recipes.nano")
 RATE = 24_000
@@ -33,6 +37,33 @@ def step_rng(seed: int, step: int) -> np.random.Generator:
     return np.random.default_rng([seed, step])
 
 
+def options(text: str, stage: str, *folders: str) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Command line of a training stage and its configuration; `folders` are asked for as well."""
+    parser = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("corpus", *folders, "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    default = Path(__file__).parent / f"configs/{stage}.json"
+    parser.add_argument("--config", type=Path, default=default)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--set", nargs="*", default=[], help="key=value, in place of the config's")
+    args = parser.parse_args()
+    setup(args.threads)
+    return args, read_config(args.config, args.set)
+
+
+@contextlib.contextmanager
+def fast_math() -> Iterator[None]:
+    """Matrix products in bf16 where the processor has it; the rest of a step stays float32.
+
+    The fused attention is left out: its backward pass in bf16 is slower than float32 on a CPU.
+    """
+    has_bf16 = torch.cpu._is_avx512_bf16_supported()
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
 def learning_rate(step: int, *, peak: float, warmup: int, steps: int) -> float:
     """Linear warm-up, constant, then linear decay to 2 % over the last 30 % of the steps."""
     if step < warmup:
@@ -43,10 +74,67 @@ def learning_rate(step: int, *, peak: float, warmup: int, steps: int) -> float:
     return peak * max(0.02, 1.0 - 0.98 * (step - decay) / max(1, steps - decay))
 
 
-def set_lr(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Set the rate of every group; a group may hold a factor `scale`."""
-    for group in optimizer.param_groups:
-        group["lr"] = value * group.get("scale", 1.0)
+class Run:
+    """Optimiser, schedule, log and checkpoint of one training.
+
+    `config` holds steps, warmup and peak_lr; `parts` are the modules that learn, the first of them
+    under the name "model"; a parameter group may hold a factor `scale` of the rate.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        config: dict[str, Any],
+        optimizer: torch.optim.Optimizer,
+        clip: float,
+        **parts: nn.Module,
+    ) -> None:
+        self.out, self.config, self.optimizer, self.clip = out, config, optimizer, clip
+        self.parts = parts
+        self.timer = Timer()
+        self.saved = time.time()
+
+    def resume(self) -> dict[str, Any] | None:
+        """Load last.pt where there is one; returns what it holds, its "step" is the next step."""
+        state = load_checkpoint(self.out / "last.pt")
+        if state is not None:
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+            self.optimizer.load_state_dict(state["optimizer"])
+        return state
+
+    def update(self, step: int, loss: Tensor) -> None:
+        """One optimiser step at the scheduled rate, gradients clipped by their norm."""
+        rate = learning_rate(
+            step,
+            peak=self.config["peak_lr"],
+            warmup=self.config["warmup"],
+            steps=self.config["steps"],
+        )
+        weights = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("scale", 1.0)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(weights, self.clip)
+        self.optimizer.step()
+        self.timer.add(loss=loss.item(), norm=float(norm))
+
+    def close_step(self, step: int, values: dict[str, float], **extra: Any) -> None:
+        """Log the means every 50 steps, save every three minutes and at the end."""
+        self.timer.add_values(values)
+        if step % 50 == 49:
+            log.info(self.timer.line(step + 1))
+        if time.time() - self.saved > 180 or step + 1 == self.config["steps"]:
+            state: dict[str, Any] = {n: part.state_dict() for n, part in self.parts.items()}
+            state |= {"optimizer": self.optimizer.state_dict(), "step": step + 1}
+            save_checkpoint(self.out / "last.pt", state | {"config": self.config["model"]} | extra)
+            self.saved = time.time()
+
+    def finish(self) -> None:
+        """Write final.pt: the model and its sizes."""
+        model = self.parts["model"].state_dict()
+        save_checkpoint(self.out / "final.pt", {"model": model, "config": self.config["model"]})
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -79,6 +167,10 @@ class Timer:
     def add(self, **values: float) -> None:
         """Add one step's values."""
         self.steps += 1
+        self.add_values(values)
+
+    def add_values(self, values: dict[str, float]) -> None:
+        """Add more values of the same step."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
 
@@ -121,8 +213,8 @@ def augment(rng: np.random.Generator, wave: np.ndarray, rate: int = RATE) -> np.
     wave = wave * 10 ** rng.uniform(-0.7, 0.15)
     if rng.random() < 0.25:
         return wave.astype(np.float32)
-    size = n + rate // 4
-    spectrum = np.fft.rfft(wave, size)
+    size = scipy.fft.next_fast_len(n + rate // 4, real=True)
+    spectrum = scipy.fft.rfft(wave.astype(np.float32), size)
     hz = np.fft.rfftfreq(size, 1 / rate)
     octave = np.log2(np.maximum(hz, 50) / 50)
     if rng.random() < 0.6:
@@ -139,13 +231,14 @@ def augment(rng: np.random.Generator, wave: np.ndarray, rate: int = RATE) -> np.
         decay = np.exp(-np.arange(length) / rate * 6.9 / rng.uniform(0.1, 0.5))
         echo = rng.normal(size=length) * decay * rng.uniform(0.02, 0.12)
         echo[0] = 1.0
-        spectrum *= np.fft.rfft(echo, size)
-    out = np.fft.irfft(spectrum, size)[:n]
+        spectrum *= scipy.fft.rfft(echo.astype(np.float32), size)
+    out = scipy.fft.irfft(spectrum.astype(np.complex64), size)[:n]
     if rng.random() < 0.5:
         level = np.sqrt(np.mean(out**2) + 1e-9) * 10 ** (-rng.uniform(12, 45) / 20)
-        noise = np.fft.rfft(rng.normal(size=n))
-        colour = np.maximum(np.arange(len(noise)), 1.0) ** -rng.choice([0.0, 0.25, 0.5])
-        shaped = np.fft.irfft(noise * colour, n)
+        noise = scipy.fft.rfft(rng.standard_normal(size, dtype=np.float32))
+        slope = np.float32(-rng.choice([0.0, 0.25, 0.5]))
+        colour = np.maximum(np.arange(len(noise), dtype=np.float32), 1.0) ** slope
+        shaped = scipy.fft.irfft(noise * colour, size)[:n]
         out = out + shaped * level / (np.std(shaped) + 1e-9)
     return out.astype(np.float32)
 

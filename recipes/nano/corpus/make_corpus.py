@@ -145,7 +145,13 @@ def make_libri(shard: Shard, number: int, tools: dict) -> None:
     """One shard of 60 real clips."""
     from recipes.nano.corpus import real_speech
 
-    clips = sorted(tools["args"].clips.glob("*.flac"))[number * 60 : number * 60 + 60]
+    every = sorted(tools["args"].clips.glob("*.flac"))
+    clips = every[number * 60 : number * 60 + 60]
+    if not clips:
+        raise SystemExit(
+            f"{tools['args'].clips} holds {len(every)} flac files; shard {number} needs more than "
+            f"{number * 60}. Name the folder of the LibriSpeech clips, or ask for fewer hours."
+        )
     real_speech.make_libri(clips, shard, tools["hibari"], tools["args"].whisper)
 
 

@@ -1,6 +1,6 @@
 """Real clips (LibriSpeech, CC BY 4.0) as a shard: 24 kHz, tracked F0, words and phones by ear.
 
-Words come from Whisper-base (faster-whisper, beam 5), phones from the teacher's G2P of those words;
+Words come from Whisper-base (faster-whisper, greedy), phones from the teacher's G2P of those words;
 no alignment exists, so `phonemes` is for CTC only.
 """
 
@@ -49,7 +49,7 @@ def make_libri(clips: list[Path], shard: Shard, teacher: Hibari, whisper: Path |
         if model is not None:
             heard = wave16.astype(np.float32)
             spans = list(
-                model.transcribe(heard, "en", beam_size=5, condition_on_previous_text=False)[0]
+                model.transcribe(heard, "en", beam_size=1, condition_on_previous_text=False)[0]
             )
         text = " ".join(s.text.strip() for s in spans)
         phonemes = teacher.phonemes(text)
