@@ -1,5 +1,7 @@
 """HiFT vocoder of nano: pitch from the teacher's F0, wave by multi-resolution spectral losses.
 
+Spectral losses alone leave a buzz, so small discriminators on spectra join for the last steps.
+
 python -m recipes.nano.train_hift --corpus DIR --out runs/nano/hift
 """
 
@@ -10,12 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import (
     Run,
     Timer,
     clip_seconds,
+    fast_math,
     learning_rate,
     log,
     options,
@@ -46,6 +51,42 @@ def spectral_loss(wave: Tensor, goal: Tensor, filters: dict[int, Tensor]) -> Ten
             mel_x, mel_y = (torch.matmul(filters[size], m).clamp(min=1e-5).log() for m in (x, y))
             total = total + (mel_x - mel_y).abs().mean()
     return total / len(RESOLUTIONS)
+
+
+class SpectrumJudge(nn.Module):
+    """Patch discriminators on log-magnitude spectra of two sizes (UnivNet, arXiv:2106.07889)."""
+
+    SIZES = ((1024, 240), (400, 100))
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        shapes = [(1, 2, 1), (channels, 2, 2), (channels, 2, 2), (channels, 1, 1)]
+        self.stacks = nn.ModuleList(
+            nn.ModuleList(
+                weight_norm(nn.Conv2d(c, channels, (7, 3), (up, along), (3, 1)))
+                for c, up, along in shapes
+            )
+            for _ in self.SIZES
+        )
+        self.ends = nn.ModuleList(
+            weight_norm(nn.Conv2d(channels, 1, 3, padding=1)) for _ in self.SIZES
+        )
+
+    def forward(self, wave: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Wave (B, N) -> a map of verdicts per size (1 natural, 0 made) and all features."""
+        verdicts, features = [], []
+        for (size, hop), stack, end in zip(self.SIZES, self.stacks, self.ends, strict=True):
+            spectrum = torch.stft(
+                wave, size, hop, window=torch.hann_window(size), return_complex=True
+            )
+            power = torch.view_as_real(spectrum).square().sum(-1)
+            x = (power + 1e-6).log()[:, None] * 0.3
+            with fast_math():
+                for layer in stack:  # type: ignore[attr-defined]
+                    x = functional.leaky_relu(layer(x), 0.1)
+                    features.append(x)
+                verdicts.append(end(x).float())
+        return verdicts, features
 
 
 def select(corpus: Corpus) -> np.ndarray:
@@ -147,9 +188,15 @@ def main() -> None:
     # pitch is in Hz: its last layer has a long way to go
     groups = [{"params": rest}, {"params": pitch, "scale": config["pitch_lr_factor"]}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
-    run = Run(args.out, config, optimizer, 5.0, model=model)
+    judge = SpectrumJudge(config["judge_channels"])
+    judge_optimizer = torch.optim.AdamW(
+        judge.parameters(), lr=config["judge_lr"], betas=(0.8, 0.99)
+    )
+    run = Run(args.out, config, optimizer, 5.0, model=model, judge=judge)
     state = run.resume()
     first = state["step"] if state else 0
+    if state:
+        judge_optimizer.load_state_dict(state["judge_optimizer"])
     filters = {
         size: mel_filters(24_000, size, bands, 0.0, 12_000.0)
         for size, _, bands in RESOLUTIONS
@@ -181,9 +228,27 @@ def main() -> None:
         out = model.decode(mel, model.source(drive, noise))
         loss_wave = spectral_loss(out, wave, filters)
         loss = loss_wave + 0.5 * loss_f0
-        run.update(step, loss)
         values = {"wave": loss_wave.item(), "f0": loss_f0.item()}
-        run.close_step(step, values | {"cents": median_cents(predicted.detach(), f0)})
+        values["cents"] = median_cents(predicted.detach(), f0)
+        if step >= config["judge_from"]:
+            verdicts, features = judge(torch.cat([wave, out.detach()]))
+            pairs = [v.chunk(2) for v in verdicts]
+            loss_judge = sum((r - 1).square().mean() + m.square().mean() for r, m in pairs)
+            judge_optimizer.zero_grad(set_to_none=True)
+            loss_judge.backward()
+            judge_optimizer.step()
+            judge.requires_grad_(False)
+            made, of_made = judge(out)
+            judge.requires_grad_(True)
+            natural = [f.detach().chunk(2)[0] for f in features]
+            fooled = sum((v - 1).square().mean() for v in made)
+            alike = sum((a - b).abs().mean() for a, b in zip(of_made, natural, strict=True)) / len(
+                natural
+            )
+            loss = loss + config["judge_weight"] * (fooled + 20 * alike)
+            values |= {"judge": loss_judge.item(), "fooled": fooled.item(), "alike": alike.item()}
+        run.update(step, loss)
+        run.close_step(step, values, judge_optimizer=judge_optimizer.state_dict())
     run.finish()
 
 
