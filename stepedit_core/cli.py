@@ -1,4 +1,4 @@
-"""The command `stepedit`: edit, clone, resynthesize, bundles.
+"""The command `stepedit`: edit, clone, resynthesize, convert, bundles.
 
 Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 the command line is wrong (an unknown
 option of the bundle and a missing transcript included); 130 stopped by Ctrl-C, as shells expect.
@@ -125,6 +125,27 @@ def _parser() -> argparse.ArgumentParser:
     _common(again)
     again.set_defaults(run=_resynthesize)
 
+    convert = commands.add_parser(
+        "convert", help="make a bundle of the released 3.5B model", allow_abbrev=False
+    )
+    convert.add_argument("release", metavar="RELEASE", help="folder Step-Audio-EditX")
+    convert.add_argument("tokenizer", metavar="TOKENIZER", help="folder Step-Audio-Tokenizer")
+    convert.add_argument("out", metavar="OUT", help="folder of the bundle; must not exist")
+    convert.add_argument(
+        "--version",
+        dest="year",
+        choices=("auto", "2025", "2026"),
+        default="auto",
+        help="which weights; auto: 2026 where the tokenizer has a chat template",
+    )
+    convert.add_argument(
+        "--dtype", choices=("bf16", "fp16"), default="bf16", help="of the language model"
+    )
+    convert.add_argument(
+        "--verify", action="store_true", help="compare the bundle with the release afterwards"
+    )
+    convert.set_defaults(run=_convert)
+
     bundles = commands.add_parser("bundles", help="list installed models", allow_abbrev=False)
     bundles.add_argument("--verify", action="store_true", help="check the sha256 of every file")
     bundles.set_defaults(run=_bundles)
@@ -241,6 +262,28 @@ def _resynthesize(arguments: argparse.Namespace) -> int:
         made = resynthesize(bundle, clip, seed=arguments.seed, hooks=bar)
         report.add(made, file="resynthesized.wav")
     print(report.finish())
+    return DONE
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    """`stepedit convert`: a release becomes a bundle."""
+    from .checkpoints.convert import convert, verify_conversion
+    from .terminal import Bar, table
+
+    with Bar(rounds=1) as bar:
+        about = convert(
+            arguments.release,
+            arguments.tokenizer,
+            arguments.out,
+            version=arguments.year,
+            dtype=arguments.dtype,
+            on_bytes=lambda done, total: bar.progress("convert", done >> 20, max(1, total >> 20)),
+        )
+    print(f"{about.name}: {about.size / 1e9:.2f} GB in {arguments.out}")
+    if arguments.verify:
+        rows = verify_conversion(arguments.release, arguments.tokenizer, arguments.out)
+        head = ("part", "tensors", "released used", "dropped")
+        print(table(head, [tuple(map(str, row)) for row in rows]))
     return DONE
 
 

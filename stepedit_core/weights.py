@@ -8,7 +8,10 @@ length, a JSON header, then the raw tensors).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +24,13 @@ from torch.overrides import TorchFunctionMode
 HEADER_LIMIT = 8 * 2**20
 """Most bytes of JSON header; the released language model needs 33 kB."""
 DTYPES = ("F16", "BF16", "F32", "I64", "I32")
+_CODES = {
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float32: "F32",
+    torch.int64: "I64",
+    torch.int32: "I32",
+}
 SMALL_BUFFER = 2**14
 """Buffers of fewer numbers are stored in the precision they have."""
 SHOWN = 10
@@ -159,3 +169,72 @@ def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.float1
             stored = stored.to(dtype)
         state[name] = stored.clone(memory_format=torch.contiguous_format)
     save_file(state, path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One tensor of a file that is written tensor by tensor."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    make: Callable[[], Tensor]
+    """Reads or computes it; called once."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def stream_module(
+    path: Path, entries: Sequence[Entry], on_bytes: Callable[[int], None] | None = None
+) -> None:
+    """Write a safetensors file holding one tensor in memory at a time.
+
+    The file grows as PATH.part and is renamed when whole. A run that was stopped goes on behind the
+    last whole tensor of PATH.part. on_bytes(n) is called with the bytes of each tensor that is in
+    the file, those of an earlier run included; it may raise to stop.
+    """
+    head: dict[str, Any] = {}
+    at = 0
+    for entry in entries:
+        span = [at, at + entry.size]
+        head[entry.name] = {
+            "dtype": _CODES[entry.dtype],
+            "shape": entry.shape,
+            "data_offsets": span,
+        }
+        at = span[1]
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    text = len(text).to_bytes(8, "little") + text
+    growing = path.with_name(path.name + ".part")
+    with growing.open("r+b" if growing.exists() else "w+b") as file:
+        whole = len(text)
+        if file.read(len(text)) != text:
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+        size = max(whole, file.seek(0, os.SEEK_END))
+        for entry in entries:
+            if whole + entry.size > size:  # not in the file yet, or in part
+                file.seek(whole)
+                file.truncate()
+                tensor = entry.make().detach().to(entry.dtype).contiguous()
+                if tuple(tensor.shape) != entry.shape:
+                    raise ValueError(
+                        f"{entry.name} has shape {tuple(tensor.shape)}; {entry.shape} was "
+                        "announced. Use the file as it was released."
+                    )
+                if tensor.numel():
+                    file.write(tensor.view(-1).view(torch.uint8).numpy().data)
+                size = whole + entry.size
+            whole += entry.size
+            if on_bytes is not None:
+                on_bytes(entry.size)
+        file.seek(whole)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(growing, path)

@@ -1,8 +1,9 @@
 """Flow decoder of nano: codes, a prompt and a speaker vector to the mel, by flow matching.
 
 Each row is two clips of one speaker: the first prompts (its untrimmed mel resized to its tokens,
-as the product does it), the loss counts on the second. The encoder output is also held near the
-mel itself, which gives the velocity network a good start.
+as the product does it), the loss counts on the second. Where the product prompts with the clip that
+it edits, the prompt holds the same words: so do a share of the rows, `same_words`. The encoder
+output is also held near the mel itself, which gives the velocity network a good start.
 
     python -m recipes.nano.train_flow --corpus DIR --tokens runs/nano/tokens --out runs/nano/flow
 """
@@ -119,8 +120,10 @@ def main() -> None:
         r for r in corpus.records if r["id"] in store.speakers and len(store.codes(r)[0]) >= 8
     ]
     mates: dict[str, list[int]] = defaultdict(list)
+    versions: dict[str, list[int]] = defaultdict(list)
     for i, record in enumerate(records):
         mates[record["speaker"]].append(i)
+        versions[record.get("group") or record["id"]].append(i)
     weights = np.array([stage_weight(r) * min(clip_seconds(r), 6.0) for r in records])
     weights = weights / weights.sum()
     log.info("%d clips, %d speakers", len(records), len(mates))
@@ -139,11 +142,16 @@ def main() -> None:
         tokens, goals, conds, ends, speakers = [], [], [], [], []
         for i in rng.choice(len(records), count, p=weights):
             record = records[int(i)]
-            others = mates[record["speaker"]]
+            same = rng.random() < config["same_words"]
+            others = (
+                versions[record.get("group") or record["id"]] if same else mates[record["speaker"]]
+            )
             mate = records[int(others[int(rng.integers(len(others)))])]
             rows, mel = target_part(corpus, store, record, length, rng)
             if rng.random() < config["no_prompt"]:
                 before = torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0, 80)
+            elif same:
+                before = prompt_part(corpus, store, mate, 40, rng)
             elif mate is record:
                 cut = int(rng.integers(1, max(2, len(rows) // 6)))
                 before = rows[: 3 * cut], mel[: FRAMES * cut]

@@ -182,9 +182,11 @@ def main() -> None:
         loss_voice = functional.binary_cross_entropy_with_logits(
             pitch[..., 2:][valid], (~batch["pitch"].isnan()).float()[valid]
         )
-        loss_phone = functional.cross_entropy(
-            phone.flatten(0, 1), batch["phone"].flatten(), ignore_index=-100
-        )
+        loss_phone = torch.zeros(())
+        if (batch["phone"] >= 0).any():  # LibriSpeech has no aligned phones
+            loss_phone = functional.cross_entropy(
+                phone.flatten(0, 1), batch["phone"].flatten(), ignore_index=-100
+            )
         loss = loss_mel + 3.0 * loss_pitch + 0.5 * loss_voice + 0.25 * loss_phone
         loss = loss + config["commitment"] * loss_commit
         run.update(step, loss)

@@ -19,6 +19,7 @@ LEVELS = (
     ("models",),
     ("weights",),
     ("bundle",),
+    ("checkpoints",),
     ("registry",),
     ("pipelines",),
     ("report",),

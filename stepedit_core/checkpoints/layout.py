@@ -1,0 +1,164 @@
+"""Where the files of a release lie: two folders as published, however they were moved about.
+
+<model>/      config.json, model*.safetensors (+ index), tokenizer.model, and a decoder folder with
+              flow.pt, hift.pt, campplus.onnx
+<tokenizer>/  linguistic_tokenizer.npy, speech_tokenizer_v1.onnx, and a Paraformer folder with
+              model.pt and am.mvn (spec 1)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .sources import shards
+
+CONFIG_LIMIT = 2**20
+"""Most bytes of a JSON configuration that are read."""
+DEEPEST = 5
+"""Folders below the given ones that are looked into."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The files of one release."""
+
+    folder: Path
+    config: dict[str, Any]
+    """config.json of the language model."""
+    tokenizer_config: dict[str, Any]
+    """tokenizer_config.json; empty where there is none."""
+    llm: tuple[Path, ...]
+    tokenizer: Path
+    flow: Path
+    vocoder: Path
+    speaker: Path
+    paraformer: Path
+    cmvn: Path
+    semantic: Path
+    codebook: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files that are read."""
+        files = (*self.llm, self.flow, self.vocoder, self.speaker, self.paraformer, self.semantic)
+        return sum(f.stat().st_size for f in files)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; ValueError when it is none."""
+    if path.stat().st_size > CONFIG_LIMIT:
+        raise ValueError(
+            f"{path.name} has {path.stat().st_size} bytes; allowed are {CONFIG_LIMIT}."
+        )
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is no JSON ({error}). Download it again.") from error
+    if not isinstance(data, dict):
+        raise ValueError(
+            f"{path.name} holds {type(data).__name__}, not an object. Download it again."
+        )
+    return data
+
+
+def looks_like_release(folder: Path) -> bool:
+    """Whether a folder holds the released language model, and is no bundle of ours."""
+    path = folder / "config.json"
+    if not path.is_file() or (folder / "bundle.json").exists():
+        return False
+    try:
+        return read_object(path).get("model_type") == "step1"
+    except ValueError:
+        return False
+
+
+def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Release:
+    """The files under the model folder and the tokenizer folder, wherever they lie in them.
+
+    tokenizer may be inside or beside the model folder; None looks inside first, then beside.
+    ValueError names every file that is missing, or says which folder is wrong.
+    """
+    root = Path(model)
+    if not root.is_dir():
+        raise ValueError(
+            f"'{root}' is no folder; the folder Step-Audio-EditX is wanted. Correct the path."
+        )
+    folders = [root]
+    if tokenizer is not None:
+        if not Path(tokenizer).is_dir():
+            raise ValueError(
+                f"'{tokenizer}' is no folder; the folder Step-Audio-Tokenizer is wanted. "
+                "Correct the path."
+            )
+        folders.insert(0, Path(tokenizer))
+    else:
+        folders += [
+            p
+            for p in sorted(root.parent.iterdir())
+            if p != root and "tokenizer" in p.name.lower() and p.is_dir()
+        ]
+    files = [path for folder in folders for path in _walk(folder, DEEPEST)]
+
+    def find(*names: str, fits: Callable[[Path], bool] = lambda path: True) -> Path | None:
+        found = [p for name in names for p in files if p.name == name and fits(p)]
+        return found[0] if found else None
+
+    config = find("config.json", fits=lambda p: looks_like_release(p.parent))
+    llm = () if config is None else tuple(shards(config.parent))
+    cmvn = find("am.mvn")
+    wanted: dict[str, Path | None] = {
+        "config.json with model_type step1": config,
+        "model*.safetensors": llm[0] if llm else None,
+        "tokenizer.model": find("tokenizer.model"),
+        "flow.pt": find("flow.pt"),
+        "hift.pt": find("hift.pt", "hift.pth"),
+        "campplus.onnx": find("campplus.onnx"),
+        # a second copy lies in the decoder's folder, where the release never opens it
+        "speech_tokenizer_v1.onnx": find(
+            "speech_tokenizer_v1.onnx", fits=lambda p: "cosyvoice" not in p.parent.name.lower()
+        )
+        or find("speech_tokenizer_v1.onnx"),
+        "linguistic_tokenizer.npy": find("linguistic_tokenizer.npy"),
+        "am.mvn": cmvn,
+        "model.pt beside am.mvn": None
+        if cmvn is None
+        else find("model.pt", "model.pb", fits=lambda p: p.parent == cmvn.parent),
+    }
+    missing = [name for name, path in wanted.items() if path is None]
+    if missing:
+        places = " and ".join(f"'{folder.name}'" for folder in folders)
+        raise ValueError(
+            f"{places} lack {', '.join(missing)}; a release is the two folders Step-Audio-EditX "
+            "and Step-Audio-Tokenizer as published. Name both, or download what is missing."
+        )
+    assert config is not None
+    settings = config.parent / "tokenizer_config.json"
+    paths = [path for path in wanted.values() if path is not None]
+    return Release(
+        folder=root,
+        config=read_object(config),
+        tokenizer_config=read_object(settings) if settings.is_file() else {},
+        llm=llm,
+        tokenizer=paths[2],
+        flow=paths[3],
+        vocoder=paths[4],
+        speaker=paths[5],
+        semantic=paths[6],
+        codebook=paths[7],
+        cmvn=paths[8],
+        paraformer=paths[9],
+    )
+
+
+def _walk(folder: Path, depth: int) -> list[Path]:
+    """Files below a folder, nearest first, hidden folders left out."""
+    entries = sorted(folder.iterdir())
+    out = [p for p in entries if p.is_file()]
+    if depth:
+        for inner in (p for p in entries if p.is_dir() and not p.name.startswith(".")):
+            out += _walk(inner, depth - 1)
+    return out

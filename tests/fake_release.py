@@ -1,0 +1,260 @@
+"""A release with the published file formats, names and graph structure, and random weights.
+
+`write(folder)` makes the two folders at toy sizes in about three seconds; `sizes=None` makes the
+published sizes (7 GB), by hand:
+
+    python -m tests.fake_release FOLDER
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+import sentencepiece
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from stepedit_core.checkpoints.convert import Sizes
+from stepedit_core.models.flow import Flow
+from stepedit_core.models.hift import HiFT
+from stepedit_core.models.linguistic import LinguisticTokenizer
+from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.semantic import SemanticTokenizer
+from stepedit_core.models.speaker import SpeakerEncoder
+from stepedit_core.vocab import AUDIO_CODES
+from tests import tiny_bundle
+
+TINY = Sizes(
+    **{
+        k: tiny_bundle.manifest().components[k]
+        for k in ("flow", "vocoder", "linguistic", "semantic", "speaker")
+    }
+)
+PARAFORMER = "dengcunqin/speech_paraformer-large_asr_nat-zh-cantonese-en-16k-vocab8501-online"
+
+
+def tokenizer_model() -> bytes:
+    """A SentencePiece model with the control ids and the audio pieces <audio_0> to <audio_5119>."""
+    text = "Make the following audio more happy sad style whisper hello world corresponding to is"
+    words = text.split()
+    lines = [" ".join(words[i:] + words[:i]) for i in range(len(words))]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        vocab_size=320 + AUDIO_CODES,
+        model_type="unigram",
+        byte_fallback=True,
+        hard_vocab_limit=False,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        control_symbols=["<|EOT|>", "<|BOT|>"],
+        user_defined_symbols=[f"<audio_{i}>" for i in range(AUDIO_CODES)],
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+        num_threads=1,
+    )
+    return model.getvalue()
+
+
+def tiny_lm(tokenizer: bytes) -> LMConfig:
+    """A toy language model with a row for every piece."""
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=tokenizer).get_piece_size()
+    small = asdict(tiny_bundle.manifest().components["llm"])
+    return LMConfig(**{**small, "vocab_size": pieces})
+
+
+def randomise(module: nn.Module, seed: int) -> nn.Module:
+    """Every parameter and statistic drawn from the seed, in a range that keeps signals alive."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in module.state_dict().items():
+            if not value.is_floating_point():
+                continue
+            draw = torch.randn(value.shape, generator=generator)
+            if "running_var" in name or name.endswith("alpha"):
+                value.copy_(0.5 + draw.abs())
+            elif name.endswith(("norm.weight", "bn1.weight", "bn2.weight")) and value.ndim == 1:
+                value.copy_(1.0 + 0.1 * draw)
+            else:
+                fan = value[0].numel() if value.ndim > 1 else 25
+                value.copy_(draw * fan**-0.5)
+    return module.eval()
+
+
+def write(
+    folder: Path, *, sizes: Sizes = TINY, shards: int = 2, year: str = "2025", seed: int = 0
+) -> dict[str, nn.Module]:
+    """Write Step-Audio-EditX/ and Step-Audio-Tokenizer/ under `folder`; returns the networks."""
+    tokenizer = tokenizer_model()
+    model_folder = folder / "Step-Audio-EditX"
+    decoder = model_folder / "CosyVoice-300M-25Hz"
+    tokens = folder / "Step-Audio-Tokenizer"
+    paraformer = tokens / PARAFORMER
+    for path in (decoder, paraformer):
+        path.mkdir(parents=True)
+    networks: dict[str, nn.Module] = {
+        "llm": randomise(Step1LM(tiny_lm(tokenizer)), seed),
+        "flow": randomise(Flow(sizes.flow), seed + 1),
+        "vocoder": randomise(HiFT(sizes.vocoder), seed + 2),
+        "linguistic": randomise(LinguisticTokenizer(sizes.linguistic), seed + 3),
+        "semantic": randomise(SemanticTokenizer(sizes.semantic), seed + 4),
+        "speaker": randomise(SpeakerEncoder(sizes.speaker), seed + 5),
+    }
+    (model_folder / "tokenizer.model").write_bytes(tokenizer)
+    settings = {"chat_template": "..."} if year == "2026" else {}
+    (model_folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    _write_lm(model_folder, networks["llm"], shards)
+    torch.save(networks["flow"].state_dict(), decoder / "flow.pt")
+    torch.save(weight_normed(networks["vocoder"]), decoder / "hift.pt")
+    (decoder / "campplus.onnx").write_bytes(speaker_graph(networks["speaker"]))
+    (decoder / "speech_tokenizer_v1.onnx").write_bytes(b"never opened")
+    (tokens / "speech_tokenizer_v1.onnx").write_bytes(semantic_graph(networks["semantic"]))
+    _write_linguistic(tokens, paraformer, networks["linguistic"])
+    return networks
+
+
+def _write_lm(folder: Path, model: nn.Module, shards: int) -> None:
+    config = {
+        "architectures": ["Step1ForCausalLM"],
+        "model_type": "step1",
+        "bos_token_id": 1,
+        "pad_token_id": 0,
+        "eos_token_id": 3,
+        "torch_dtype": "bfloat16",
+        **asdict(model.config),
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    state = {k: v.to(torch.bfloat16).contiguous() for k, v in model.state_dict().items()}
+    names = sorted(state)
+    where = {name: f"model-{1 + i % shards:05d}.safetensors" for i, name in enumerate(names)}
+    for shard in sorted(set(where.values())):
+        save_file(
+            {n: state[n] for n in names if where[n] == shard}, folder / shard, {"format": "pt"}
+        )
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+
+
+def weight_normed(vocoder: nn.Module) -> dict[str, Tensor]:
+    """State of the vocoder with torch's own weight norm on the layers of spec 11.3.
+
+    The networks's weights are replaced by what the norm makes of random magnitudes.
+    """
+    assert isinstance(vocoder, HiFT)
+    twin = HiFT(vocoder.config)
+    twin.load_state_dict(vocoder.state_dict())
+    for name, module in list(twin.named_modules()):
+        plain = name.startswith("source_downs")
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d) and not plain:
+            weight_norm(module)
+            g = module.parametrizations.weight.original0
+            g.data.mul_(torch.linspace(0.5, 1.5, g.numel()).view(g.shape))
+            dict(vocoder.named_modules())[name].weight.data.copy_(module.weight.data)
+    return dict(twin.state_dict())
+
+
+def _write_linguistic(tokens: Path, paraformer: Path, model: nn.Module) -> None:
+    assert isinstance(model, LinguisticTokenizer)
+    np.save(tokens / "linguistic_tokenizer.npy", model.codebook.numpy())
+    state = {k: v for k, v in model.state_dict().items() if k.startswith("encoder.")}
+    state |= {
+        "predictor.cif_output.weight": torch.ones(1, 4),
+        "decoder.embed.0.weight": torch.ones(3, 4),
+    }
+    # torch names the folder inside the zip after the file: pytorch_model/, as published
+    torch.save(state, paraformer / "pytorch_model.pt")
+    (paraformer / "pytorch_model.pt").rename(paraformer / "model.pt")
+    parts = []
+    for tag, values in (("AddShift", model.cmvn_shift), ("Rescale", model.cmvn_rescale)):
+        numbers = " ".join(f"{v:.9g}" for v in values.tolist())
+        size = len(values)
+        parts.append(f"<{tag}> {size} {size}\n<LearnRateCoef> 0 [ {numbers} ]\n")
+    (paraformer / "am.mvn").write_text(
+        f"<Nnet>\n<Splice> 560 560\n[ 0 ]\n{''.join(parts)}</Nnet>\n"
+    )
+
+
+def exported(module: nn.Module, inputs: dict[str, Tensor], axis: dict[str, int]) -> onnx.ModelProto:
+    """The graph torch's tracing exporter makes, whose node names are those of the release.
+
+    axis names the dimension of an input that may have any size.
+    """
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            tuple(inputs.values()),
+            file,
+            input_names=list(inputs),
+            dynamic_axes={name: {place: "T"} for name, place in axis.items()},
+            dynamo=False,
+        )
+    return onnx.load_from_string(file.getvalue())
+
+
+def speaker_graph(model: nn.Module) -> bytes:
+    """campplus.onnx: the exporter folds batch norms behind convolutions into them."""
+    width = model.config.features
+    return exported(model, {"input": torch.randn(1, 220, width)}, {"input": 1}).SerializeToString()
+
+
+class _Codebook(nn.Module):
+    """Squared distances of unit vectors to the codebook, as vector-quantize-pytorch has them."""
+
+    def __init__(self, codebook: Tensor) -> None:
+        super().__init__()
+        self.embed = nn.Parameter(codebook.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, T, D) -> (1, T)."""
+        x = nn.functional.normalize(x, dim=-1)[0]
+        lengths = x.square().sum(1, keepdim=True)
+        return -(lengths - 2 * (x @ self.embed.t()) + self.embed.t().square().sum(0, keepdim=True))
+
+
+class _Released(nn.Module):
+    """The tokenizer under the names of speech_tokenizer_v1.onnx."""
+
+    def __init__(self, model: SemanticTokenizer) -> None:
+        super().__init__()
+        self.encoders = model.encoders
+        self.quantizer = nn.Module()
+        self.quantizer.rq = nn.Module()
+        self.quantizer.rq.model = nn.Module()
+        self.quantizer.rq.model.layers = nn.ModuleList([nn.Module()])
+        self.quantizer.rq.model.layers[0]._codebook = _Codebook(model.codebook)
+
+    def forward(self, feats: Tensor, length: Tensor) -> Tensor:
+        """(1, M, T) and (1,) -> codes (T',)."""
+        codebook = self.quantizer.rq.model.layers[0]._codebook
+        distances: Tensor = codebook(self.encoders(feats, length))
+        return distances.argmax(-1)
+
+
+def semantic_graph(model: nn.Module) -> bytes:
+    """speech_tokenizer_v1.onnx: the published node names start below `encoders`."""
+    assert isinstance(model, SemanticTokenizer)
+    feats = torch.randn(1, model.config.n_mels, 60)
+    inputs = {"feats": feats, "length": torch.tensor([60], dtype=torch.int32)}
+    graph = exported(_Released(model), inputs, {"feats": 2})
+    for node in graph.graph.node:
+        node.name = re.sub("^/encoders/", "/", node.name)
+        node.name = re.sub("^/_codebook/", "/quantizer/rq/model/layers.0/_codebook/", node.name)
+    return graph.SerializeToString()
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), sizes=Sizes(), shards=1)

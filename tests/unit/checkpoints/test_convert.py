@@ -1,0 +1,385 @@
+"""A release in the published formats becomes a bundle that says the same, or one clear sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from stepedit_core.bundle import MANIFEST
+from stepedit_core.checkpoints.convert import (
+    Sizes,
+    convert,
+    describe,
+    lm_config,
+    plans,
+    verify_conversion,
+    version_of,
+)
+from stepedit_core.checkpoints.layout import find_release
+from stepedit_core.checkpoints.rules import Key, assign, fill, fold_weight_norm, match
+from stepedit_core.models.flow import Flow
+from stepedit_core.models.hift import HiFT
+from stepedit_core.models.linguistic import LinguisticTokenizer
+from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.semantic import SemanticTokenizer
+from stepedit_core.pipelines.edit import edit
+from stepedit_core.pipelines.tokenize import tokenize
+from stepedit_core.registry import Bundle, Registry
+from stepedit_core.types import Clip, EditRequest
+from stepedit_core.weights import build_empty
+from tests import fake_release
+
+MODEL, TOKENS = "Step-Audio-EditX", "Step-Audio-Tokenizer"
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, nn.Module]]:
+    """A toy release and its networks."""
+    folder = tmp_path_factory.mktemp("release")
+    return folder, fake_release.write(folder)
+
+
+@pytest.fixture(scope="session")
+def bundle(
+    release: tuple[Path, dict[str, nn.Module]], tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """The toy release, converted and loaded."""
+    folder, _ = release
+    out = tmp_path_factory.mktemp("out") / "editx"
+    convert(folder / MODEL, folder / TOKENS, out, sizes=fake_release.TINY)
+    return Registry().load(out, device="cpu", precision="fp32")
+
+
+@pytest.fixture
+def copy(release: tuple[Path, dict[str, nn.Module]], tmp_path: Path) -> Path:
+    """The toy release to damage."""
+    target = tmp_path / "copy"
+    shutil.copytree(release[0], target)
+    return target
+
+
+def converted(folder: Path, out: Path, **how: object) -> None:
+    convert(folder / MODEL, folder / TOKENS, out, sizes=fake_release.TINY, **how)
+
+
+class TestWhatItSays:
+    """Each network of the bundle against the network whose files were written."""
+
+    def test_language_model_is_the_released_one_at_bf16(self, release, bundle):
+        ids = torch.arange(20, 60)[None]
+        with torch.no_grad():
+            wanted = release[1]["llm"].to(torch.bfloat16).float()(ids)
+            found = bundle.llm(ids)
+        release[1]["llm"].float()
+        # the same bf16 weights in the same float32 arithmetic
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+    def test_flow_decoder_is_the_released_one(self, release, bundle):
+        for name, value in release[1]["flow"].state_dict().items():
+            assert torch.equal(value, bundle.flow.state_dict()[name]), name
+
+    def test_vocoder_has_the_weights_that_torchs_weight_norm_makes(self, release, bundle):
+        for name, value in release[1]["vocoder"].state_dict().items():
+            found = bundle.vocoder.state_dict()[name]
+            # g v / |v| in float32, in another order of operations: two roundings
+            torch.testing.assert_close(found, value, rtol=5e-7, atol=1e-7, msg=name)
+
+    def test_linguistic_codes_are_the_released_ones(self, release, bundle):
+        features = torch.randn(1, 37, 560, generator=torch.Generator().manual_seed(3))
+        with torch.no_grad():
+            assert torch.equal(
+                bundle.linguistic.encode(features), release[1]["linguistic"].encode(features)
+            )
+
+    def test_semantic_codes_are_the_released_ones(self, release, bundle):
+        mel = torch.randn(1, 128, 90, generator=torch.Generator().manual_seed(4))
+        with torch.no_grad():
+            assert torch.equal(bundle.semantic.encode(mel), release[1]["semantic"].encode(mel))
+
+    def test_speaker_vector_survives_the_folded_norms(self, release, bundle):
+        features = torch.randn(1, 230, 80, generator=torch.Generator().manual_seed(5))
+        with torch.no_grad():
+            wanted, found = release[1]["speaker"](features), bundle.speaker(features)
+        # the exporter multiplies each folded norm into its convolution in float32
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+    def test_a_clip_is_edited_to_a_wave(self, bundle):
+        noise = torch.randn(24_000, generator=torch.Generator().manual_seed(6)) * 0.1
+        codes, voice = tokenize(bundle, Clip(wave=noise, sample_rate=24_000))
+        request = EditRequest(kind="emotion", option="happy", text="hello world")
+        done = edit(bundle, codes, voice, request, seed=1)
+        assert done.clip.sample_rate == 24_000
+        assert torch.isfinite(done.clip.wave).all()
+        assert len(done.clip.wave) >= 2880
+
+
+class TestCounts:
+    """How many released tensors each table uses at the released sizes."""
+
+    def test_every_released_tensor_has_its_place(self):
+        shapes = {
+            "llm": (build_empty(lambda: Step1LM(LMConfig())), 291),
+            "flow": (build_empty(Flow), 605),
+            "vocoder": (build_empty(HiFT), 246),
+        }
+        for part, (module, count) in shapes.items():
+            assert len(module.state_dict()) == count, part
+        sizes = Sizes()
+        linguistic = build_empty(lambda: LinguisticTokenizer(sizes.linguistic)).state_dict()
+        assert sum(n.startswith("encoder.") for n in linguistic) == 652
+        assert len(build_empty(lambda: SemanticTokenizer(sizes.semantic)).state_dict()) == 96
+
+    def test_the_toy_release_is_used_whole(self, release):
+        found = find_release(release[0] / MODEL, release[0] / TOKENS)
+        rows = plans(found, describe(found, sizes=fake_release.TINY))
+        raw = torch.load(found.vocoder, weights_only=True)
+        assert rows["vocoder"].used == len(raw) > len(rows["vocoder"].places)
+        assert rows["linguistic"].dropped == {"the tokenizer ends at the encoder": 2}
+        assert rows["flow"].used == len(rows["flow"].places)
+
+    def test_verify_compares_every_tensor(self, release, bundle):
+        rows = verify_conversion(
+            release[0] / MODEL, release[0] / TOKENS, bundle.folder, sizes=fake_release.TINY
+        )
+        assert [row[0] for row in rows] == list(bundle.manifest.parts)
+
+
+class TestRules:
+    """Patterns and folding."""
+
+    def test_a_field_that_stands_twice_is_the_same_text(self):
+        assert match("/a/l{l}/l{l}.{b}/Conv#1", "/a/l2/l2.0/Conv#1") == {"l": "2", "b": "0"}
+        assert match("/a/l{l}/l{l}.{b}/Conv#1", "/a/l2/l3.0/Conv#1") is None
+
+    def test_the_rest_of_a_name_is_carried_over(self):
+        fields = match("encoder.{*}", "encoder.a.b.weight")
+        assert fields is not None
+        assert fill("inner.{*}", fields) == "inner.a.b.weight"
+
+    def test_weight_norm_is_g_v_over_length_of_v(self):
+        g, v = torch.tensor([[2.0]]), torch.tensor([[3.0, 4.0]])
+        assert torch.allclose(fold_weight_norm(g, v), torch.tensor([[1.2, 1.6]]))
+
+    def test_both_sides_are_named_when_nothing_fits(self):
+        class Two:
+            label = "some.pt"
+
+            def shapes(self):
+                return {"a": (1,), "b": (2,)}
+
+            def tensor(self, name):
+                return torch.zeros(self.shapes()[name])
+
+        with pytest.raises(ValueError, match=r"some.pt.*unknown in the file: b; missing from it: "):
+            assign(nn.Linear(1, 1), Two(), (Key("a", "bias"),))
+
+
+class TestWhereFilesLie:
+    """Folders as people have them."""
+
+    def test_the_tokenizer_may_lie_inside_the_model_folder(self, copy, tmp_path):
+        shutil.move(copy / TOKENS, copy / MODEL / "tok")
+        convert(copy / MODEL, None, tmp_path / "out", sizes=fake_release.TINY)
+        assert (tmp_path / "out" / MANIFEST).is_file()
+
+    def test_a_mirror_may_call_the_paraformer_model_pb(self, copy, tmp_path):
+        folder = copy / TOKENS / fake_release.PARAFORMER
+        (folder / "model.pt").rename(folder / "model.pb")
+        converted(copy, tmp_path / "out")
+
+    def test_one_shard_without_an_index_is_enough(self, tmp_path):
+        fake_release.write(tmp_path / "one", shards=1)
+        (tmp_path / "one" / MODEL / "model.safetensors.index.json").unlink()
+        converted(tmp_path / "one", tmp_path / "out")
+
+    def test_a_chat_template_tells_the_weights_of_2026(self, tmp_path):
+        fake_release.write(tmp_path / "new", year="2026")
+        found = find_release(tmp_path / "new" / MODEL, tmp_path / "new" / TOKENS)
+        assert version_of(found) == "2026"
+        assert version_of(found, "2025") == "2025"
+        assert describe(found, sizes=fake_release.TINY).prompt_layout == "2026"
+
+    def test_all_missing_files_are_named_at_once(self, copy, tmp_path):
+        (copy / TOKENS / "linguistic_tokenizer.npy").unlink()
+        next(copy.rglob("flow.pt")).unlink()
+        with pytest.raises(ValueError, match=r"lack flow.pt, linguistic_tokenizer.npy"):
+            converted(copy, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+class TestStopping:
+    """A run that is killed goes on, and never leaves half a bundle."""
+
+    def test_a_stopped_run_goes_on_behind_the_last_whole_tensor(self, copy, tmp_path, bundle):
+        def stop(done: int, total: int) -> None:
+            if done > total * 0.6:
+                raise KeyboardInterrupt
+
+        out = tmp_path / "out"
+        with pytest.raises(KeyboardInterrupt):
+            converted(copy, out, on_bytes=stop)
+        assert not out.exists()
+        growing = next(tmp_path.glob(".out.converting/*.part"))
+        with growing.open("ab") as file:
+            file.write(b"half a tensor")
+        kept = sorted(tmp_path.glob(".out.converting/*.safetensors"))
+        times = {path.name: path.stat().st_mtime_ns for path in kept}
+        converted(copy, out)
+        assert kept
+        for name, moment in times.items():
+            assert (out / name).stat().st_mtime_ns == moment
+        again = json.loads((out / MANIFEST).read_text())["files"]
+        assert again == json.loads((bundle.folder / MANIFEST).read_text())["files"]
+        assert not list(tmp_path.glob(".out.converting"))
+
+    def test_an_existing_folder_is_left_alone(self, copy, tmp_path):
+        (tmp_path / "out").mkdir()
+        with pytest.raises(ValueError, match="exists already"):
+            converted(copy, tmp_path / "out")
+
+    def test_a_full_disk_is_said_before_the_first_byte(self, copy, tmp_path, monkeypatch):
+        usage = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+        with pytest.raises(ValueError, match=r"needs .* GB .* free. Make room"):
+            converted(copy, tmp_path / "out")
+        assert list(tmp_path.glob(".out*")) == []
+
+
+class _Payload:
+    """A pickle that leaves a trace when it is loaded."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+class TestDamage:
+    """Files that are broken, hostile or another model's."""
+
+    def refuse(self, folder: Path, tmp_path: Path, pattern: str) -> None:
+        with pytest.raises(ValueError, match=pattern):
+            converted(folder, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_pickle_with_code_is_refused_and_never_run(self, copy, tmp_path):
+        trace = tmp_path / "trace"
+        path = next(copy.rglob("flow.pt"))
+        torch.save({"weight": torch.ones(2), "x": _Payload(trace)}, path)
+        self.refuse(copy, tmp_path, r"flow.pt holds more than tensors and was not opened")
+        assert not trace.exists()
+
+    def test_a_bare_pickle_with_code_is_refused_and_never_run(self, copy, tmp_path):
+        trace = tmp_path / "trace"
+        path = next(copy.rglob("hift.pt"))
+        path.write_bytes(pickle.dumps(_Payload(trace)))
+        self.refuse(copy, tmp_path, r"hift.pt")
+        assert not trace.exists()
+
+    def test_a_cut_shard_is_named(self, copy, tmp_path):
+        path = copy / MODEL / "model-00001.safetensors"
+        path.write_bytes(path.read_bytes()[:-5000])
+        self.refuse(copy, tmp_path, r"model-00001.safetensors is damaged")
+
+    def test_a_header_that_lies_is_named(self, copy, tmp_path):
+        path = copy / MODEL / "model-00001.safetensors"
+        path.write_bytes((2**60).to_bytes(8, "little") + path.read_bytes()[8:])
+        self.refuse(copy, tmp_path, r"model-00001.safetensors claims a header of")
+
+    def test_a_missing_shard_is_named(self, copy, tmp_path):
+        (copy / MODEL / "model-00002.safetensors").unlink()
+        self.refuse(copy, tmp_path, r"lacks model-00002.safetensors")
+
+    def test_an_index_may_not_lead_out_of_the_folder(self, copy, tmp_path):
+        index = copy / MODEL / "model.safetensors.index.json"
+        index.write_text(json.dumps({"weight_map": {"a": "../../secret.safetensors"}}))
+        self.refuse(copy, tmp_path, r"plain names are allowed")
+
+    def test_a_cut_torch_file_is_named(self, copy, tmp_path):
+        path = next(copy.rglob("flow.pt"))
+        path.write_bytes(path.read_bytes()[:2000])
+        self.refuse(copy, tmp_path, r"flow.pt is no readable torch file")
+
+    def test_a_torch_file_of_another_model_names_both_sides(self, copy, tmp_path):
+        torch.save({"other.weight": torch.ones(3)}, next(copy.rglob("flow.pt")))
+        self.refuse(copy, tmp_path, r"unknown in the file: other.weight; missing from it: decoder")
+
+    def test_an_onnx_graph_of_another_model_is_named(self, copy, tmp_path):
+        path = next(copy.rglob("campplus.onnx"))
+        path.write_bytes((copy / TOKENS / "speech_tokenizer_v1.onnx").read_bytes())
+        self.refuse(copy, tmp_path, r"campplus.onnx does not fit the network")
+
+    def test_no_onnx_file_is_named(self, copy, tmp_path):
+        (copy / TOKENS / "speech_tokenizer_v1.onnx").write_bytes(b"\xff" * 99)
+        self.refuse(copy, tmp_path, r"speech_tokenizer_v1.onnx is no readable ONNX file")
+
+    def test_weights_outside_the_onnx_file_are_not_followed(self, copy, tmp_path):
+        path = copy / TOKENS / "speech_tokenizer_v1.onnx"
+        model = onnx.load(str(path))
+        first = model.graph.initializer[0]
+        first.data_location = onnx.TensorProto.EXTERNAL
+        first.external_data.add(key="location", value="/etc/passwd")
+        path.write_bytes(model.SerializeToString())
+        self.refuse(copy, tmp_path, r"keeps its weights in another file")
+
+    def test_a_norm_with_values_where_ours_has_none_is_refused(self, copy, tmp_path):
+        path = next(copy.rglob("campplus.onnx"))
+        model = onnx.load(str(path))
+        node = next(n for n in model.graph.node if n.name.startswith("/xvector/dense/nonlinear"))
+        scale = next(t for t in model.graph.initializer if t.name == node.input[1])
+        scale.CopyFrom(onnx.numpy_helper.from_array(np.full(192, 2, np.float32), scale.name))
+        path.write_bytes(model.SerializeToString())
+        self.refuse(copy, tmp_path, r"other values than 1")
+
+    def test_a_codebook_with_objects_is_refused(self, copy, tmp_path):
+        np.save(copy / TOKENS / "linguistic_tokenizer.npy", np.array([{}]), allow_pickle=True)
+        self.refuse(copy, tmp_path, r"linguistic_tokenizer.npy is no readable .npy matrix")
+
+    def test_a_short_cmvn_is_named(self, copy, tmp_path):
+        path = copy / TOKENS / fake_release.PARAFORMER / "am.mvn"
+        path.write_text("<AddShift> 3 3\n<LearnRateCoef> 0 [ 1 2 3 ]\n")
+        self.refuse(copy, tmp_path, r"am.mvn holds 3 numbers after <AddShift>; 560 are wanted")
+
+    def test_a_tokenizer_without_audio_ids_is_refused(self, copy, tmp_path):
+        from tests import tiny_bundle
+
+        (copy / MODEL / "tokenizer.model").write_bytes(tiny_bundle.tokenizer_model())
+        self.refuse(copy, tmp_path, r"has no audio ids that fit")
+
+    @pytest.mark.parametrize(
+        ("change", "pattern"),
+        [
+            ({"hidden_size": None}, "config.json has hidden_size None"),
+            ({"tie_word_embeddings": True}, "tie_word_embeddings"),
+            ({"num_hidden_layers": -1}, "num_hidden_layers -1"),
+        ],
+    )
+    def test_a_wrong_config_is_named(self, copy, tmp_path, change, pattern):
+        path = copy / MODEL / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+        self.refuse(copy, tmp_path, pattern)
+
+    def test_newer_config_keys_are_left_alone(self, copy):
+        path = copy / MODEL / "config.json"
+        config = json.loads(path.read_text()) | {"rope_theta": 1.0, "tie_word_embeddings": False}
+        assert lm_config(config).hidden_size == config["hidden_size"]
+
+    def test_an_older_config_without_a_size_names_it(self):
+        with pytest.raises(ValueError, match=r"config.json lacks hidden_size"):
+            lm_config({"vocab_size": 5})
+
+
+def test_the_archive_inside_the_paraformer_file_is_called_as_published(release):
+    path = release[0] / TOKENS / fake_release.PARAFORMER / "model.pt"
+    assert all(n.startswith("pytorch_model/") for n in zipfile.ZipFile(path).namelist())
