@@ -127,8 +127,9 @@ def pitch_loss(predicted: Tensor, f0: Tensor) -> Tensor:
 def train_pitch(model: HiFT, corpus: Corpus, config: dict[str, Any], weights: np.ndarray) -> None:
     """The pitch predictor alone: cheap steps that everything after relies on."""
     optimizer = torch.optim.AdamW(model.f0_predictor.parameters(), lr=1e-3, weight_decay=0.0)
-    with torch.no_grad():
+    with torch.no_grad():  # the output is in Hz: from -300 to 300 around 100 to begin with
         model.f0_predictor.classifier.bias.fill_(100.0)
+        model.f0_predictor.classifier.weight.mul_(30.0)
     timer = Timer()
     steps = config["pitch_steps"]
     for step in range(steps):
@@ -185,7 +186,7 @@ def main() -> None:
     pitch = parameters(model.f0_predictor)
     known = {id(p) for p in pitch}
     rest = [p for p in parameters(model) if id(p) not in known]
-    # pitch is in Hz: its last layer has a long way to go
+    # pitch is learnt before; at the filter's rate it would be lost again within 200 steps
     groups = [{"params": rest}, {"params": pitch, "scale": config["pitch_lr_factor"]}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
     judge = SpectrumJudge(config["judge_channels"])

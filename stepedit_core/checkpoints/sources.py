@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,9 @@ def _unpickled(path: Path) -> Any:
     """What a torch file holds; code in it is refused, never run."""
     for mapped in (True, False):  # files older than torch 1.6 cannot be mapped
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # old pickle protocols are fine
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except pickle.UnpicklingError as error:
             raise ValueError(
                 f"{path.name} holds more than tensors and was not opened: loading it would run "

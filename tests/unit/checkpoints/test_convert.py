@@ -336,9 +336,11 @@ class TestDamage:
     def test_a_norm_with_values_where_ours_has_none_is_refused(self, copy, tmp_path):
         path = next(copy.rglob("campplus.onnx"))
         model = onnx.load(str(path))
-        node = next(n for n in model.graph.node if n.name.startswith("/xvector/dense/nonlinear"))
-        scale = next(t for t in model.graph.initializer if t.name == node.input[1])
-        scale.CopyFrom(onnx.numpy_helper.from_array(np.full(192, 2, np.float32), scale.name))
+        norms = [n for n in model.graph.node if n.op_type == "BatchNormalization"]
+        node = next(n for n in norms if n.name.startswith("/xvector/dense/"))
+        scale = onnx.numpy_helper.from_array(np.full(192, 2, np.float32), "scale")
+        model.graph.initializer.append(scale)
+        node.input[1] = "scale"
         path.write_bytes(model.SerializeToString())
         self.refuse(copy, tmp_path, r"other values than 1")
 
