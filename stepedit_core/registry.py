@@ -8,10 +8,11 @@ reference: the same file, device and precision is in memory once, and freed when
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 from weakref import WeakValueDictionary
@@ -22,6 +23,7 @@ from torch import nn
 from .bundle import (
     MANIFEST,
     TOKENIZER,
+    FileEntry,
     Manifest,
     check_file,
     file_of,
@@ -30,6 +32,8 @@ from .bundle import (
     part_dtype,
     read_manifest,
 )
+from .checkpoints.convert import describe, load_released
+from .checkpoints.layout import Release, find_release, looks_like_release
 from .models.bigvgan import BigVGAN
 from .models.flow import Flow
 from .models.hift import HiFT
@@ -48,7 +52,7 @@ VERIFIED_SIZE = 100_000_000
 """Bundles up to this many bytes have the sha256 of each file checked when a part is loaded: 0.3 s
 at most, measured at 330 MB/s on one core. Others are verified by `stepedit bundles --verify`."""
 
-_Key = tuple[str, int, int, str, str]
+_Key = tuple[str, int, int, str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,8 @@ class Found:
     """Of bundle.json, hence of everything it lists; empty where unreadable."""
     problem: str = ""
     """Why the manifest cannot be read; else empty."""
+    release: Release | None = None
+    """The published files, where the folder is a release as downloaded and no bundle."""
 
 
 def default_device() -> torch.device:
@@ -89,6 +95,7 @@ class Bundle:
         self.device = device
         self.precision = precision
         self._registry = registry
+        self.release_files = found.release
         self._parts: dict[str, nn.Module] = {}
         self._text: TextTokenizer | None = None
 
@@ -136,6 +143,8 @@ class Bundle:
     @property
     def text(self) -> TextTokenizer:
         """The text tokenizer."""
+        if self._text is None and self.release_files is not None:
+            self._text = TextTokenizer(self.release_files.tokenizer)
         if self._text is None:
             self._registry.check(self, TOKENIZER)
             self._text = TextTokenizer(self.folder / TOKENIZER)
@@ -192,6 +201,7 @@ class Registry:
         self._environment = os.environ if environment is None else environment
         self._shared: WeakValueDictionary[_Key, nn.Module] = WeakValueDictionary()
         self._verified: set[tuple[str, int, int]] = set()
+        self._releases: dict[tuple[str, int, int], Found] = {}
         self._lock = threading.RLock()
 
     @property
@@ -204,9 +214,19 @@ class Registry:
         """All bundles found, in search order; the first of a name wins when asked by name."""
         found: list[Found] = []
         for folder in self.folders:
-            for path in sorted(folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else ():
-                found.append(_look(path.parent))
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if (path / MANIFEST).is_file():
+                    found.append(_look(path))
+                elif looks_like_release(path):
+                    found.append(self._look_at_release(path))
         return found
+
+    def _look_at_release(self, folder: Path) -> Found:
+        """A release as downloaded; read again only when its config.json changed."""
+        key = _stamp(folder / "config.json")
+        if key not in self._releases:
+            self._releases[key] = _release(folder)
+        return self._releases[key]
 
     def locate(self, name_or_dir: str | Path = DEFAULT_BUNDLE) -> Found:
         """The bundle of this name, or in this folder.
@@ -219,6 +239,8 @@ class Registry:
             if wanted in (found.name, found.folder.name):
                 return _usable(found)
         folder = Path(wanted).expanduser()
+        if looks_like_release(folder):
+            return _usable(self._look_at_release(folder))
         if (folder / MANIFEST).is_file() or os.sep in wanted or folder.is_dir():
             read_manifest(folder)  # says what is wrong
             return _usable(_look(folder))
@@ -249,12 +271,13 @@ class Registry:
         assert found.manifest is not None
         place = _device(device)
         part_dtype("llm", precision, place)
-        for name in found.manifest.files:
+        for name in found.manifest.files if found.release is None else ():
             check_file(found.folder, found.manifest, name, full=False)
         return Bundle(self, found, place, precision)
 
     def shared_part(self, bundle: Bundle, part: str) -> nn.Module:
         """The loaded part, taken from whoever holds it or read from the disk."""
+        release = bundle.release_files
         path = bundle.folder / file_of(part)
         dtype = part_dtype(
             part,
@@ -263,12 +286,17 @@ class Registry:
             lm_bytes=bundle.manifest.files[file_of(part)].size,
         )
         with self._lock:
-            self.check(bundle, path.name)
-            key = (*_stamp(path), str(bundle.device), str(dtype))
+            if release is None:
+                self.check(bundle, path.name)
+            stamp = _stamp(path if release is None else bundle.folder / "config.json")
+            key = (*stamp, part, str(bundle.device), str(dtype))
             module = self._shared.get(key)
             if module is None:
-                module = load_part(
-                    bundle.folder, bundle.manifest, part, device=bundle.device, dtype=dtype
+                where = {"device": bundle.device, "dtype": dtype}
+                module = (
+                    load_part(bundle.folder, bundle.manifest, part, **where)
+                    if release is None
+                    else load_released(release, bundle.manifest, part, **where)
                 )
                 self._shared[key] = module
             return module
@@ -297,6 +325,36 @@ def _look(folder: Path) -> Found:
         return Found(name=folder.name, folder=folder, manifest=None, sha256="", problem=str(error))
     return Found(
         name=manifest.name, folder=folder, manifest=manifest, sha256=manifest_sha256(folder)
+    )
+
+
+def _release(folder: Path) -> Found:
+    """A release as downloaded: the model folder, the tokenizer folder inside or beside it."""
+    try:
+        release = find_release(folder)
+        about = describe(release)
+    except ValueError as error:
+        return Found(name=folder.name, folder=folder, manifest=None, sha256="", problem=str(error))
+    read = {
+        "llm": release.llm,
+        "flow": (release.flow,),
+        "vocoder": (release.vocoder,),
+        "linguistic": (release.paraformer, release.codebook),
+        "semantic": (release.semantic,),
+        "speaker": (release.speaker,),
+    }
+    sizes = {
+        file_of(part): FileEntry(size=sum(p.stat().st_size for p in paths), sha256="")
+        for part, paths in read.items()
+    }
+    # there are no published digests to go by; path, size and time of each file identify it
+    stamps = "\n".join(str(_stamp(path)) for paths in read.values() for path in paths)
+    return Found(
+        name=about.name,
+        folder=folder,
+        manifest=replace(about, files=sizes),
+        sha256=hashlib.sha256(stamps.encode()).hexdigest(),
+        release=release,
     )
 
 

@@ -11,6 +11,7 @@ output is also held near the mel itself, which gives the velocity network a good
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recipes.nano.corpus.dataset import Corpus
-from recipes.nano.tokens import TokenStore
+from recipes.nano.tokens import TokenStore, build
 from recipes.nano.training import (
     RATE,
     Run,
@@ -33,8 +34,8 @@ from recipes.nano.training import (
 )
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.models.flow import Flow, FlowConfig
+from stepedit_core.vocab import LINGUISTIC_CODES, pairs
 from stepedit_core.vocab import MEL_FRAMES_PER_GROUP as FRAMES
-from stepedit_core.vocab import pairs
 
 HOP = 480
 
@@ -86,12 +87,46 @@ def target_part(
     return rows[3 * first : 3 * (first + count)], mel[FRAMES * first : FRAMES * (first + count)]
 
 
+Lists = dict[str, list[int]]
+
+
+def gather(corpus: Corpus, store: TokenStore) -> tuple[list[dict], Lists, Lists, np.ndarray]:
+    """Clips with tokens and speaker, their indices by speaker and by words, how often each."""
+    records = [
+        r
+        for r in corpus.records
+        if r["id"] in store.speakers and r in store and len(store.codes(r)[0]) >= 8
+    ]
+    mates: Lists = defaultdict(list)
+    versions: Lists = defaultdict(list)
+    for i, record in enumerate(records):
+        mates[record["speaker"]].append(i)
+        versions[record.get("group") or record["id"]].append(i)
+    weights = np.array([stage_weight(r) * min(clip_seconds(r), 6.0) for r in records])
+    log.info("%d clips, %d speakers", len(records), len(mates))
+    return records, mates, versions, weights / weights.sum()
+
+
 def mel_statistics(corpus: Corpus, records: list[dict], seed: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (80,) of the mel over a few hundred clips."""
     picks = step_rng(seed, 1_000_000).choice(len(records), 200)
     mels = [prompt_mel(torch.from_numpy(capped(corpus, records[int(i)]))) for i in picks]
     joined = torch.cat(mels, dim=1)
     return joined.mean(1), joined.std(1)
+
+
+@torch.no_grad()
+def start_from_codebooks(model: Flow, models: Path) -> None:
+    """Token vectors begin as the tokenizers' codebook vectors: codes that sound alike are alike.
+
+    A code of 4096 is met once in ten steps; from random vectors its sound is learnt too slowly.
+    """
+    table = model.input_embedding.embedding.weight
+    for name, first in (("linguistic", 0), ("semantic", LINGUISTIC_CODES + 1)):
+        book = build(models, name).codebook.float()
+        book = (book - book.mean(0)) / (book - book.mean(0)).std()
+        rows = table[first : first + len(book)]
+        rows.mul_(0.2)[:, : book.shape[1]].add_(book[:, : rows.shape[1]])
 
 
 @torch.no_grad()
@@ -113,28 +148,22 @@ def start_near_mel(model: Flow, mean: Tensor, std: Tensor) -> None:
 
 def main() -> None:
     """Train; the figures logged are per mel value."""
-    args, config = options(__doc__ or "", "flow", "tokens")
+    args, config = options(__doc__ or "", "flow", "tokens", "models")
     corpus = Corpus(args.corpus)
     store = TokenStore(args.tokens, corpus)
-    records = [
-        r for r in corpus.records if r["id"] in store.speakers and len(store.codes(r)[0]) >= 8
-    ]
-    mates: dict[str, list[int]] = defaultdict(list)
-    versions: dict[str, list[int]] = defaultdict(list)
-    for i, record in enumerate(records):
-        mates[record["speaker"]].append(i)
-        versions[record.get("group") or record["id"]].append(i)
-    weights = np.array([stage_weight(r) * min(clip_seconds(r), 6.0) for r in records])
-    weights = weights / weights.sum()
-    log.info("%d clips, %d speakers", len(records), len(mates))
+    records, mates, versions, weights = gather(corpus, store)
     torch.random.default_generator.manual_seed(config["seed"])
     model = Flow(FlowConfig(**config["model"]))
+    start_from_codebooks(model, args.models)
     start_near_mel(model, *mel_statistics(corpus, records, config["seed"]))
     optimizer = torch.optim.AdamW(parameters(model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
     run = Run(args.out, config, optimizer, 2.0, model=model)
     state = run.resume()
     first = state["step"] if state else 0
     for step in range(first, config["steps"]):
+        if step % 400 == 0 and step > first:  # tokens may still be made
+            store = TokenStore(args.tokens, corpus)
+            records, mates, versions, weights = gather(corpus, store)
         rng = step_rng(config["seed"], step)
         # 1. rows of prompt and target
         length = int(rng.integers(14, 36))
@@ -178,6 +207,12 @@ def main() -> None:
         )
         with fast_math():
             mu = model.encode(batch, mask).float()
+        prior = (mu - goal).abs().mean(1)[counted].mean()
+        if step < config["prior_steps"]:  # the velocity needs a prior that means something
+            run.update(step, prior)
+            run.close_step(step, {"prior": prior.item()})
+            continue
+        with fast_math():
             spk = model.project_speaker(torch.stack(speakers)).float()
             v = model.decoder.estimator(
                 mixed,
@@ -187,11 +222,9 @@ def main() -> None:
                 cond * keep[:, None, None],
                 frames,
             ).float()
-        prior = (mu - goal).abs().mean(1)[counted].mean()
         error = (v - (goal - z)).square().mean(1)
         loss_flow = error[counted].mean()
-        loss = loss_flow + config["prior_weight"] * prior
-        run.update(step, loss)
+        run.update(step, loss_flow + config["prior_weight"] * prior)
         values = {"flow": loss_flow.item(), "prior": prior.item()}
         run.close_step(step, values | {"seconds": float(frames.sum()) / 50})
     run.finish()

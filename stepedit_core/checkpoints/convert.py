@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from ..bundle import (
     MANIFEST,
@@ -39,7 +39,7 @@ from ..text.tokenizer import TextTokenizer
 from ..vocab import AUDIO_CODES
 from ..weights import Entry, stream_module
 from .layout import Release, find_release
-from .rules import Plan, Rule, Source, assign
+from .rules import Plan, assign
 from .sources import OnnxFile, SafetensorsFiles, TorchFile, kaldi_cmvn, npy_matrix
 from .tables import COUNTS, FLOW, HIFT, LANGUAGE_MODEL, LINGUISTIC, SEMANTIC, SPEAKER
 
@@ -112,27 +112,42 @@ def version_of(release: Release, asked: Version = "auto") -> Literal["2025", "20
     return "2026" if has_template else "2025"
 
 
-def plans(release: Release, manifest: Manifest) -> dict[str, Plan]:
-    """What each part's file will hold; every name and shape is checked, no weight is read yet."""
-
-    def plan(
-        part: str, source: Source, table: tuple[Rule, ...], extra: dict[str, Tensor] | None = None
-    ) -> Plan:
-        return assign(build_part(manifest, part), source, table, extra)
-
-    linguistic: LinguisticConfig = manifest.components["linguistic"]
-    shift, rescale = kaldi_cmvn(release.cmvn, linguistic.features)
-    shape = (linguistic.codebook_size, linguistic.d_model)
-    codebook = npy_matrix(release.codebook, shape)
+def plan_part(release: Release, manifest: Manifest, part: str) -> Plan:
+    """What a part is made of; every name and shape is checked, no language model weight is read."""
+    module = build_part(manifest, part)
+    if part == "llm":
+        return assign(module, SafetensorsFiles(release.llm), LANGUAGE_MODEL)
+    if part == "flow":
+        return assign(module, TorchFile(release.flow), FLOW)
+    if part == "vocoder":
+        return assign(module, TorchFile(release.vocoder), HIFT)
+    if part == "semantic":
+        return assign(module, OnnxFile(release.semantic), SEMANTIC)
+    if part == "speaker":
+        return assign(module, OnnxFile(release.speaker, by_node=True), SPEAKER)
+    config: LinguisticConfig = manifest.components["linguistic"]
+    shift, rescale = kaldi_cmvn(release.cmvn, config.features)
+    codebook = npy_matrix(release.codebook, (config.codebook_size, config.d_model))
     beside = {"codebook": codebook, "cmvn_shift": shift, "cmvn_rescale": rescale}
-    return {
-        "llm": plan("llm", SafetensorsFiles(release.llm), LANGUAGE_MODEL),
-        "flow": plan("flow", TorchFile(release.flow), FLOW),
-        "vocoder": plan("vocoder", TorchFile(release.vocoder), HIFT),
-        "linguistic": plan("linguistic", TorchFile(release.paraformer), LINGUISTIC, beside),
-        "semantic": plan("semantic", OnnxFile(release.semantic), SEMANTIC),
-        "speaker": plan("speaker", OnnxFile(release.speaker, by_node=True), SPEAKER),
+    return assign(module, TorchFile(release.paraformer), LINGUISTIC, beside)
+
+
+def plans(release: Release, manifest: Manifest) -> dict[str, Plan]:
+    """The plan of every part, in the order of the flow."""
+    return {part: plan_part(release, manifest, part) for part in manifest.parts}
+
+
+def load_released(
+    release: Release, manifest: Manifest, part: str, *, device: torch.device, dtype: torch.dtype
+) -> nn.Module:
+    """A part straight from the released files; a language model in its own dtype stays mapped."""
+    state = {
+        name: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+        for name, tensor in plan_part(release, manifest, part).tensors()
     }
+    module = build_part(manifest, part)
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.requires_grad_(False).to(device)
 
 
 def describe(

@@ -217,6 +217,40 @@ class TestWhereFilesLie:
         assert not (tmp_path / "out").exists()
 
 
+class TestRawFolders:
+    """A release dropped into the folder of bundles, not converted."""
+
+    @pytest.fixture
+    def registry(self, release, monkeypatch) -> Registry:
+        """The folder that holds both downloads, at toy sizes."""
+        from stepedit_core.checkpoints import convert as module
+
+        monkeypatch.setattr(module, "Sizes", lambda: fake_release.TINY)
+        return Registry([release[0]], environment={})
+
+    def test_it_is_listed_by_the_year_of_its_weights(self, registry):
+        found = registry.locate("editx-2025")
+        assert found.release is not None
+        assert found.folder.name == MODEL
+
+    def test_its_parts_hold_what_the_converted_bundle_holds(self, registry, bundle):
+        raw = registry.load("editx-2025", device="cpu", precision="fp32")
+        for part in raw.manifest.parts:
+            wanted = bundle.part(part).state_dict()
+            for name, value in raw.part(part).state_dict().items():
+                assert torch.equal(value, wanted[name]), f"{part} {name}"
+        assert raw.text.size == bundle.text.size
+
+    def test_two_handles_share_its_parts(self, registry):
+        first, second = (registry.load("editx-2025", device="cpu") for _ in range(2))
+        assert first.part("flow") is second.part("flow")
+
+    def test_an_incomplete_download_is_listed_with_what_it_lacks(self, copy, monkeypatch):
+        next(copy.rglob("flow.pt")).unlink()
+        with pytest.raises(ValueError, match=r"lack flow.pt"):
+            Registry([copy], environment={}).locate(MODEL)
+
+
 class TestStopping:
     """A run that is killed goes on, and never leaves half a bundle."""
 
