@@ -22,9 +22,10 @@ from recipes.nano.training import (
     clip_seconds,
     fast_math,
     learning_rate,
+    load_checkpoint,
     log,
     options,
-    parameters,
+    save_checkpoint,
     stage_weight,
     step_rng,
 )
@@ -163,7 +164,8 @@ def start_filter(model: HiFT) -> None:
     """Weights at the scale of their inputs, residual branches small, magnitudes near speech's.
 
     The model's own start (deviation 0.01 everywhere, as in HiFi-GAN) relies on weight norm and on
-    hundreds of thousands of steps.
+    hundreds of thousands of steps. Transposed convolutions start as linear interpolation: from
+    random taps every place in a frame has its own loudness, a 50 Hz buzz that 3,000 steps keep.
     """
     for name, module in model.named_modules():
         if name.startswith(("ups.", "resblocks.", "source_resblocks.", "conv_post")) and isinstance(
@@ -172,6 +174,12 @@ def start_filter(model: HiFT) -> None:
             module.reset_parameters()
             if ".convs2." in name:
                 module.weight.mul_(0.3)
+    for up in model.ups:
+        taps, stride = up.weight.shape[2], up.stride[0]
+        ramp = 1 - (torch.arange(taps) - (taps - 1) / 2).abs() / stride
+        mix = torch.randn(up.weight.shape[:2]) * (3 * up.weight.shape[0]) ** -0.5
+        up.weight.copy_(mix[..., None] * ramp.clamp(min=0))
+        up.bias.zero_()
     bins = model.config.n_fft // 2 + 1
     model.conv_post.bias[:bins] = -3.0  # type: ignore[index]
 
@@ -183,17 +191,20 @@ def main() -> None:
     torch.random.default_generator.manual_seed(config["seed"])
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
     model = HiFT(HiFTConfig(**sizes))
-    pitch = parameters(model.f0_predictor)
-    known = {id(p) for p in pitch}
-    rest = [p for p in parameters(model) if id(p) not in known]
-    # pitch is learnt before; at the filter's rate it would be lost again within 200 steps
-    groups = [{"params": rest}, {"params": pitch, "scale": config["pitch_lr_factor"]}]
+    # pitch is learnt before; at the filter's rate it would be lost again within 200 steps, and the
+    # interpolation of the upsampling with it
+    slow = {"f0_predictor": config["pitch_lr_factor"], "ups": config["ups_lr_factor"], "": 1.0}
+    sorted_out: dict[str, list[nn.Parameter]] = {name: [] for name in slow}
+    for name, weight in model.named_parameters():
+        part = name.split(".")[0]
+        sorted_out[part if part in slow else ""].append(weight)
+    groups = [{"params": sorted_out[name], "scale": scale} for name, scale in slow.items()]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
     judge = SpectrumJudge(config["judge_channels"])
     judge_optimizer = torch.optim.AdamW(
         judge.parameters(), lr=config["judge_lr"], betas=(0.8, 0.99)
     )
-    run = Run(args.out, config, optimizer, 5.0, model=model, judge=judge)
+    run = Run(args.out, config, optimizer, 2.0, model=model, judge=judge)
     state = run.resume()
     first = state["step"] if state else 0
     if state:
@@ -207,7 +218,12 @@ def main() -> None:
     log.info("%d clips", len(corpus.records))
     if not first:
         start_filter(model)
-        train_pitch(model, corpus, config, weights)
+        pitch_file = args.out / "pitch.pt"
+        if (known_pitch := load_checkpoint(pitch_file)) is None:
+            train_pitch(model, corpus, config, weights)
+            save_checkpoint(pitch_file, model.f0_predictor.state_dict())
+        else:
+            model.f0_predictor.load_state_dict(known_pitch)
     for step in range(first, config["steps"]):
         if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
             weights = select(corpus)

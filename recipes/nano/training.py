@@ -117,7 +117,8 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(weights, self.clip)
-        self.optimizer.step()
+        if norm.isfinite():  # one clip that overflows must not end the training
+            self.optimizer.step()
         self.timer.add(loss=loss.item(), norm=float(norm))
 
     def close_step(self, step: int, values: dict[str, float], **extra: Any) -> None:
