@@ -1,12 +1,19 @@
 """Trained parts to the shipped bundle.
 
-python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano
+    python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano
+
+The other way round, `--unpack` writes each part's final.pt from a bundle, so that a training can go
+on from weights that were shipped:
+
+    python -m recipes.nano.export --models runs/nano --unpack stepedit_core/assets/nano
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +22,15 @@ from torch import nn
 
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
-from recipes.nano.training import load_checkpoint, log, setup
-from stepedit_core.bundle import Manifest, build_part, write_bundle
+from recipes.nano.training import load_checkpoint, log, save_checkpoint, setup
+from stepedit_core.bundle import (
+    TOKENIZER,
+    Manifest,
+    build_part,
+    load_part,
+    read_manifest,
+    write_bundle,
+)
 from stepedit_core.models.flow import FlowConfig
 from stepedit_core.models.hift import HiFTConfig
 from stepedit_core.models.linguistic import LinguisticConfig
@@ -61,14 +75,30 @@ def trained(models: Path, folder: str) -> dict[str, Any] | None:
     return None
 
 
+def unpack(bundle: Path, models: Path) -> None:
+    """Write final.pt of every part of a bundle, and the language model's tokenizer."""
+    about = read_manifest(bundle)
+    for part in about.parts:
+        module = load_part(bundle, about, part, device=torch.device("cpu"), dtype=torch.float32)
+        folder = models / SOURCES[part][0]
+        config = dataclasses.asdict(about.components[part])
+        save_checkpoint(folder / "final.pt", {"model": module.state_dict(), "config": config})
+    shutil.copyfile(bundle / TOKENIZER, models / "lm" / TOKENIZER)
+
+
 def main() -> None:
     """Write the bundle; parts that are not trained stop it, the scorer may be missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path, help="bundle to write")
+    what.add_argument("--unpack", type=Path, metavar="BUNDLE", help="bundle to read instead")
     parser.add_argument("--card", type=Path, default=Path(__file__).parent / "card.json")
     args = parser.parse_args()
     setup(2)
+    if args.unpack:
+        unpack(args.unpack, args.models)
+        return
     tokenizer = args.models / "lm/tokenizer.model"
     pieces = TextTokenizer(tokenizer).size
     components: dict[str, Any] = {}

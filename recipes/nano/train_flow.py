@@ -208,7 +208,9 @@ def main() -> None:
         with fast_math():
             mu = model.encode(batch, mask).float()
         prior = (mu - goal).abs().mean(1)[counted].mean()
-        if step < config["prior_steps"]:  # the velocity needs a prior that means something
+        if (
+            step < config["prior_steps"] and run.fresh
+        ):  # the velocity needs a prior that means something
             run.update(step, prior)
             run.close_step(step, {"prior": prior.item()})
             continue

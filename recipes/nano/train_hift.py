@@ -216,7 +216,7 @@ def main() -> None:
     }
     weights = select(corpus)
     log.info("%d clips", len(corpus.records))
-    if not first:
+    if run.fresh:
         start_filter(model)
         pitch_file = args.out / "pitch.pt"
         if (known_pitch := load_checkpoint(pitch_file)) is None:

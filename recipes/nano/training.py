@@ -93,14 +93,23 @@ class Run:
         self.parts = parts
         self.timer = Timer()
         self.saved = time.time()
+        self.fresh = True
+        """Whether the model has its first random weights."""
 
     def resume(self) -> dict[str, Any] | None:
-        """Load last.pt where there is one; returns what it holds, its "step" is the next step."""
+        """Load last.pt where there is one; returns what it holds, its "step" is the next step.
+
+        With final.pt alone a new schedule begins from the weights of that training.
+        """
         state = load_checkpoint(self.out / "last.pt")
         if state is not None:
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             self.optimizer.load_state_dict(state["optimizer"])
+        elif (ended := load_checkpoint(self.out / "final.pt")) is not None:
+            self.parts["model"].load_state_dict(ended["model"])
+            log.info("begins from the weights of final.pt")
+        self.fresh = state is None and not (self.out / "final.pt").exists()
         return state
 
     def update(self, step: int, loss: Tensor) -> None:
