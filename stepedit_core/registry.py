@@ -292,11 +292,11 @@ class Registry:
             key = (*stamp, part, str(bundle.device), str(dtype))
             module = self._shared.get(key)
             if module is None:
-                where = {"device": bundle.device, "dtype": dtype}
+                place, about = bundle.device, bundle.manifest
                 module = (
-                    load_part(bundle.folder, bundle.manifest, part, **where)
+                    load_part(bundle.folder, about, part, device=place, dtype=dtype)
                     if release is None
-                    else load_released(release, bundle.manifest, part, **where)
+                    else load_released(release, about, part, device=place, dtype=dtype)
                 )
                 self._shared[key] = module
             return module
