@@ -532,7 +532,7 @@ def test_a_signal_stops_the_process_within_a_second(bundles: Path, recording: Pa
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=120)
     took = children_seconds() - others - spent
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert errors.splitlines() == ["stepedit: stopped; finished rounds are kept."]
     assert out == ""
     # processor time: on an idle machine it is the wall time, on a busy one it still is a measure

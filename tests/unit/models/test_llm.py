@@ -150,10 +150,14 @@ def test_slopes_fit_every_head_count(heads: int) -> None:
     assert ((slopes > 0) & (slopes < 1)).all()
 
 
-def test_bias_equals_the_official_bias_bit_for_bit(golden: dict[str, Tensor]) -> None:
-    assert torch.equal(sqrt_alibi_bias(24, 24, sqrt_alibi_slopes(6)), golden["bias_6_heads"])
+def test_bias_equals_the_official_bias(golden: dict[str, Tensor]) -> None:
+    # same operations, so the same bits on one processor; its power function rounds the last bit of
+    # a slope, and with it of the bias, another way than the processor of the golden file
+    ulp = {"rtol": 2 * torch.finfo(torch.float32).eps, "atol": 0.0}
+    bias = sqrt_alibi_bias(24, 24, sqrt_alibi_slopes(6))
+    torch.testing.assert_close(bias, golden["bias_6_heads"], **ulp)
     last = sqrt_alibi_bias(1, 24, sqrt_alibi_slopes(48))[:, 0]
-    assert torch.equal(last, golden["bias_48_heads_last_query"])
+    torch.testing.assert_close(last, golden["bias_48_heads_last_query"], **ulp)
 
 
 def test_norm_casts_its_factor_before_it_multiplies() -> None:
