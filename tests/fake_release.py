@@ -1,9 +1,6 @@
 """A release with the published file formats, names and graph structure, and random weights.
 
-`write(folder)` makes the two folders at toy sizes in about three seconds; `sizes=None` makes the
-published sizes (7 GB), by hand:
-
-    python -m tests.fake_release FOLDER
+`write(folder)` makes the two folders at toy sizes in about a second.
 """
 
 from __future__ import annotations
@@ -11,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -254,7 +250,3 @@ def semantic_graph(model: nn.Module) -> bytes:
         node.name = re.sub("^/encoders/", "/", node.name)
         node.name = re.sub("^/_codebook/", "/quantizer/rq/model/layers.0/_codebook/", node.name)
     return graph.SerializeToString()
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]), sizes=Sizes(), shards=1)
