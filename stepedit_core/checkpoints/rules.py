@@ -7,6 +7,7 @@ filled with its own shape; anything else is an error that names the first keys o
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -38,7 +39,7 @@ Made = dict[str, tuple[tuple[int, ...], Callable[[], Tensor]]]
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(ABC):
     """What becomes of the released tensors whose name matches a pattern.
 
     In patterns `{x}` stands for one part of a name and `{*}` for any rest.
@@ -50,11 +51,11 @@ class Rule:
         """Fields of a name that this rule takes, None for any other name."""
         return match(self.released, name)
 
+    @abstractmethod
     def make(
         self, name: str, fields: Mapping[str, str], source: Source, eps: Mapping[str, float]
     ) -> Made:
         """Tensors of ours that a claimed name fills; eps holds the module's batch norms."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
