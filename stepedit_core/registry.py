@@ -222,11 +222,12 @@ class Registry:
         return found
 
     def _look_at_release(self, folder: Path) -> Found:
-        """A release as downloaded; read again only when its config.json changed."""
+        """A release as downloaded; once it is whole, read again only when config.json changed."""
         key = _stamp(folder / "config.json")
-        if key not in self._releases:
-            self._releases[key] = _release(folder)
-        return self._releases[key]
+        found = self._releases.get(key) or _release(folder)
+        if found.manifest is not None:
+            self._releases[key] = found
+        return found
 
     def locate(self, name_or_dir: str | Path = DEFAULT_BUNDLE) -> Found:
         """The bundle of this name, or in this folder.

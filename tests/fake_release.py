@@ -41,28 +41,11 @@ PARAFORMER = "dengcunqin/speech_paraformer-large_asr_nat-zh-cantonese-en-16k-voc
 
 def tokenizer_model() -> bytes:
     """A SentencePiece model with the control ids and the audio pieces <audio_0> to <audio_5119>."""
-    text = "Make the following audio more happy sad style whisper hello world corresponding to is"
-    words = text.split()
-    lines = [" ".join(words[i:] + words[:i]) for i in range(len(words))]
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=model,
-        vocab_size=320 + AUDIO_CODES,
-        model_type="unigram",
-        byte_fallback=True,
-        hard_vocab_limit=False,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        control_symbols=["<|EOT|>", "<|BOT|>"],
-        user_defined_symbols=[f"<audio_{i}>" for i in range(AUDIO_CODES)],
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        minloglevel=2,
-        num_threads=1,
+    return tiny_bundle.train_tokenizer(
+        "Make the following audio more happy sad style whisper hello world corresponding to is",
+        320 + AUDIO_CODES,
+        [f"<audio_{i}>" for i in range(AUDIO_CODES)],
     )
-    return model.getvalue()
 
 
 def tiny_lm(tokenizer: bytes) -> LMConfig:

@@ -8,6 +8,7 @@ noise; that two runs say the same noise is what the tests look at.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -37,20 +38,15 @@ EDIT_OPTIONS = {
 }
 
 
-@lru_cache(maxsize=1)
-def tokenizer_model() -> bytes:
-    """A SentencePiece model of about 400 pieces with <s>, <|EOT|> and <|BOT|> at 1, 3 and 4."""
-    text = (
-        "emotion happy sad remove style whisper speed faster slower sounds denoise clone the "
-        "quick brown fox jumps over a lazy dog and says hello to every good morning world [Sigh]"
-    )
+def train_tokenizer(text: str, size: int, symbols: Sequence[str] = ()) -> bytes:
+    """A SentencePiece model with <s>, <|EOT|> and <|BOT|> at 1, 3 and 4, and symbols of one's own."""
     words = text.split()
     lines = [" ".join(words[i:] + words[:i]) for i in range(len(words))]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
         model_writer=model,
-        vocab_size=320,
+        vocab_size=size,
         model_type="unigram",
         byte_fallback=True,
         hard_vocab_limit=False,
@@ -58,12 +54,23 @@ def tokenizer_model() -> bytes:
         bos_id=1,
         eos_id=2,
         control_symbols=["<|EOT|>", "<|BOT|>"],
+        user_defined_symbols=list(symbols),
         normalization_rule_name="identity",
         remove_extra_whitespaces=False,
         minloglevel=2,
         num_threads=1,
     )
     return model.getvalue()
+
+
+@lru_cache(maxsize=1)
+def tokenizer_model() -> bytes:
+    """A tokenizer of about 400 pieces."""
+    return train_tokenizer(
+        "emotion happy sad remove style whisper speed faster slower sounds denoise clone the "
+        "quick brown fox jumps over a lazy dog and says hello to every good morning world [Sigh]",
+        320,
+    )
 
 
 def manifest(name: str = NAME, *, scorer: bool = True, codebook: str = "tiny-1") -> Manifest:

@@ -106,10 +106,11 @@ class Run:
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.fresh = False
         elif (ended := load_checkpoint(self.out / "final.pt")) is not None:
             self.parts["model"].load_state_dict(ended["model"])
+            self.fresh = False
             log.info("begins from the weights of final.pt")
-        self.fresh = state is None and not (self.out / "final.pt").exists()
         return state
 
     def update(self, step: int, loss: Tensor) -> None:

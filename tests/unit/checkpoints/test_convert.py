@@ -251,6 +251,17 @@ class TestRawFolders:
         with pytest.raises(ValueError, match=r"lack flow.pt"):
             Registry([copy], environment={}).locate(MODEL)
 
+    def test_a_download_that_is_completed_is_seen_without_a_restart(self, copy, monkeypatch):
+        from stepedit_core.checkpoints import convert as module
+
+        monkeypatch.setattr(module, "Sizes", lambda: fake_release.TINY)
+        path = next(copy.rglob("flow.pt"))
+        path.rename(copy / "later.pt")
+        registry = Registry([copy], environment={})
+        assert registry.list()[0].manifest is None
+        (copy / "later.pt").rename(path)
+        assert registry.list()[0].manifest is not None
+
 
 class TestStopping:
     """A run that is killed goes on, and never leaves half a bundle."""
