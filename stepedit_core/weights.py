@@ -186,6 +186,11 @@ class Entry:
         """Bytes in the file."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def header(self) -> tuple[str, tuple[int, ...]]:
+        """Its dtype and shape as read_header gives them."""
+        return _CODES[self.dtype], self.shape
+
 
 def stream_module(
     path: Path, entries: Sequence[Entry], on_bytes: Callable[[int], None] | None = None
@@ -200,9 +205,10 @@ def stream_module(
     at = 0
     for entry in entries:
         span = [at, at + entry.size]
+        dtype, shape = entry.header
         head[entry.name] = {
-            "dtype": _CODES[entry.dtype],
-            "shape": entry.shape,
+            "dtype": dtype,
+            "shape": shape,
             "data_offsets": span,
         }
         at = span[1]

@@ -39,7 +39,7 @@ EDIT_OPTIONS = {
 
 
 def train_tokenizer(text: str, size: int, symbols: Sequence[str] = ()) -> bytes:
-    """A SentencePiece model with <s>, <|EOT|> and <|BOT|> at 1, 3 and 4, and symbols of one's own."""
+    """A SentencePiece model with <s>, <|EOT|> and <|BOT|> at 1, 3 and 4, and given symbols."""
     words = text.split()
     lines = [" ".join(words[i:] + words[:i]) for i in range(len(words))]
     model = io.BytesIO()

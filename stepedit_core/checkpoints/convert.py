@@ -37,7 +37,7 @@ from ..models.speaker import SpeakerConfig
 from ..strict import to_json
 from ..text.tokenizer import TextTokenizer
 from ..vocab import AUDIO_CODES
-from ..weights import Entry, stream_module
+from ..weights import Entry, read_header, stream_module
 from .layout import Release, find_release
 from .rules import Plan, assign
 from .sources import OnnxFile, SafetensorsFiles, TorchFile, kaldi_cmvn, npy_matrix
@@ -224,7 +224,8 @@ def convert(
 
     for part, rows in files.items():
         path = work / file_of(part)
-        if path.exists():
+        # a run that was stopped may have been asked for another dtype
+        if path.exists() and read_header(path) == {e.name: e.header for e in rows}:
             wrote(sum(e.size for e in rows))
         else:
             stream_module(path, rows, wrote)

@@ -37,7 +37,7 @@ from stepedit_core.pipelines.edit import edit
 from stepedit_core.pipelines.tokenize import tokenize
 from stepedit_core.registry import Bundle, Registry
 from stepedit_core.types import Clip, EditRequest
-from stepedit_core.weights import build_empty
+from stepedit_core.weights import build_empty, read_header
 from tests import fake_release
 
 MODEL, TOKENS = "Step-Audio-EditX", "Step-Audio-Tokenizer"
@@ -287,6 +287,18 @@ class TestStopping:
         again = json.loads((out / MANIFEST).read_text())["files"]
         assert again == json.loads((bundle.folder / MANIFEST).read_text())["files"]
         assert not list(tmp_path.glob(".out.converting"))
+
+    def test_a_stopped_run_in_another_dtype_is_not_taken_over(self, copy, tmp_path):
+        def stop(done: int, total: int) -> None:
+            if done > total * 0.9:
+                raise KeyboardInterrupt
+
+        out = tmp_path / "out"
+        with pytest.raises(KeyboardInterrupt):
+            converted(copy, out, dtype="bf16", on_bytes=stop)
+        assert (tmp_path / ".out.converting" / "llm.safetensors").exists()
+        converted(copy, out, dtype="fp16")
+        assert {dtype for dtype, _ in read_header(out / "llm.safetensors").values()} == {"F16"}
 
     def test_an_existing_folder_is_left_alone(self, copy, tmp_path):
         (tmp_path / "out").mkdir()
