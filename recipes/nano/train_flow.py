@@ -1,8 +1,8 @@
 """Flow decoder of nano: codes, a prompt and a speaker vector to the mel, by flow matching.
 
-Each row is two clips of one speaker: the first prompts (its untrimmed mel resized to its tokens,
-as the product does it), the loss counts on the second. Where the product prompts with the clip that
-it edits, the prompt holds the same words: so do a share of the rows, `same_words`. The encoder
+Each row is a prompt and a target of one speaker: the prompt's untrimmed mel is resized to its
+tokens, as the product does it, and the loss counts on the target. Where the product prompts with
+the clip that it edits, the prompt holds the same words: so do a share of the rows, `same_words`. The encoder
 output is also held near the mel itself, which gives the velocity network a good start.
 
     python -m recipes.nano.train_flow --corpus DIR --tokens runs/nano/tokens --out runs/nano/flow
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,24 +88,64 @@ def target_part(
     return rows[3 * first : 3 * (first + count)], mel[FRAMES * first : FRAMES * (first + count)]
 
 
-Lists = dict[str, list[int]]
+Part = tuple[Tensor, Tensor]
+"""Decoder rows (3g, 2) and the mel (6g, 80) over them."""
 
 
-def gather(corpus: Corpus, store: TokenStore) -> tuple[list[dict], Lists, Lists, np.ndarray]:
-    """Clips with tokens and speaker, their indices by speaker and by words, how often each."""
-    records = [
-        r
-        for r in corpus.records
-        if r["id"] in store.speakers and r in store and len(store.codes(r)[0]) >= 8
-    ]
-    mates: Lists = defaultdict(list)
-    versions: Lists = defaultdict(list)
-    for i, record in enumerate(records):
-        mates[record["speaker"]].append(i)
-        versions[record.get("group") or record["id"]].append(i)
-    weights = np.array([stage_weight(r) * min(clip_seconds(r), 6.0) for r in records])
-    log.info("%d clips, %d speakers", len(records), len(mates))
-    return records, mates, versions, weights / weights.sum()
+class Rows:
+    """Draws rows: a prompt and a target of one speaker, each of one clip or several joined.
+
+    Clips of the corpus last three seconds, recordings ten; joined clips show the model the lengths
+    it will meet.
+    """
+
+    def __init__(self, corpus: Corpus, store: TokenStore, config: dict[str, Any]) -> None:
+        """Clips with tokens and a speaker vector, by speaker and by words."""
+        self.corpus, self.store, self.config = corpus, store, config
+        self.records = [
+            r
+            for r in corpus.records
+            if r["id"] in store.speakers and r in store and len(store.codes(r)[0]) >= 8
+        ]
+        self.mates: dict[str, list[dict]] = defaultdict(list)
+        self.versions: dict[str, list[dict]] = defaultdict(list)
+        for record in self.records:
+            self.mates[record["speaker"]].append(record)
+            self.versions[record.get("group") or record["id"]].append(record)
+        weights = np.array([stage_weight(r) * min(clip_seconds(r), 6.0) for r in self.records])
+        self.weights = weights / weights.sum()
+        log.info("%d clips, %d speakers", len(self.records), len(self.mates))
+
+    def draw(self, rng: np.random.Generator, length: int) -> tuple[Part, Part, Tensor]:
+        """(prompt, target, speaker vector (192,)); target of at most `length` groups."""
+        record = self.records[int(rng.choice(len(self.records), p=self.weights))]
+        same = rng.random() < self.config["same_words"]
+        prompts: list[Part] = []
+        targets: list[Part] = []
+        room, heard = length, length if same else int(rng.integers(4, max(26, length)))
+        while room >= 4 and len(targets) < 8:
+            rows, mel = target_part(self.corpus, self.store, record, room, rng)
+            targets.append((rows, mel))
+            room -= len(rows) // 3
+            versions = self.versions[record.get("group") or record["id"]]
+            mates = versions if same else self.mates[record["speaker"]]
+            mate = mates[int(rng.integers(len(mates)))]
+            if heard >= 4 and (same or mate is not record):
+                prompts.append(prompt_part(self.corpus, self.store, mate, heard, rng))
+                heard -= len(prompts[-1][0]) // 3
+            own = self.mates[record["speaker"]]
+            record = own[int(rng.integers(len(own)))]
+        speaker = torch.from_numpy(self.store.speaker(mate).astype(np.float32))
+        if rng.random() < self.config["no_prompt"]:
+            prompts = []
+        return join(prompts), join(targets), speaker
+
+
+def join(parts: list[Part]) -> Part:
+    """Rows and mels one after the other."""
+    if not parts:
+        return torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0, 80)
+    return torch.cat([rows for rows, _ in parts]), torch.cat([mel for _, mel in parts])
 
 
 def mel_statistics(corpus: Corpus, records: list[dict], seed: int) -> tuple[Tensor, Tensor]:
@@ -150,48 +191,31 @@ def main() -> None:
     """Train; the figures logged are per mel value."""
     args, config = options(__doc__ or "", "flow", "tokens", "models")
     corpus = Corpus(args.corpus)
-    store = TokenStore(args.tokens, corpus)
-    records, mates, versions, weights = gather(corpus, store)
+    rows = Rows(corpus, TokenStore(args.tokens, corpus), config)
     torch.random.default_generator.manual_seed(config["seed"])
     model = Flow(FlowConfig(**config["model"]))
     start_from_codebooks(model, args.models)
-    start_near_mel(model, *mel_statistics(corpus, records, config["seed"]))
+    start_near_mel(model, *mel_statistics(corpus, rows.records, config["seed"]))
     optimizer = torch.optim.AdamW(parameters(model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
     run = Run(args.out, config, optimizer, 2.0, model=model)
     state = run.resume()
     first = state["step"] if state else 0
     for step in range(first, config["steps"]):
         if step % 400 == 0 and step > first:  # tokens may still be made
-            store = TokenStore(args.tokens, corpus)
-            records, mates, versions, weights = gather(corpus, store)
+            corpus.refresh()
+            rows = Rows(corpus, TokenStore(args.tokens, corpus), config)
         rng = step_rng(config["seed"], step)
         # 1. rows of prompt and target
-        length = int(rng.integers(14, 36))
-        count = max(2, config["batch_groups"] // (length + 12))
+        longest = config["longest"] if rng.random() < config["long_steps"] else 36
+        length = int(rng.integers(14, longest))
         tokens, goals, conds, ends, speakers = [], [], [], [], []
-        for i in rng.choice(len(records), count, p=weights):
-            record = records[int(i)]
-            same = rng.random() < config["same_words"]
-            others = (
-                versions[record.get("group") or record["id"]] if same else mates[record["speaker"]]
-            )
-            mate = records[int(others[int(rng.integers(len(others)))])]
-            rows, mel = target_part(corpus, store, record, length, rng)
-            if rng.random() < config["no_prompt"]:
-                before = torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0, 80)
-            elif same:
-                before = prompt_part(corpus, store, mate, 40, rng)
-            elif mate is record:
-                cut = int(rng.integers(1, max(2, len(rows) // 6)))
-                before = rows[: 3 * cut], mel[: FRAMES * cut]
-                rows, mel = rows[3 * cut :], mel[FRAMES * cut :]
-            else:
-                before = prompt_part(corpus, store, mate, int(rng.integers(4, 26)), rng)
-            tokens.append(torch.cat([before[0], rows]))
+        for _ in range(max(2, round(config["batch_groups"] / (1.5 * length)))):
+            before, (codes, mel), speaker = rows.draw(rng, length)
+            tokens.append(torch.cat([before[0], codes]))
             goals.append(torch.cat([before[1], mel]))
             conds.append(torch.cat([before[1], torch.zeros_like(mel)]))
             ends.append(len(before[1]))
-            speakers.append(torch.from_numpy(store.speaker(mate).astype(np.float32)))
+            speakers.append(speaker)
         batch, lengths = pad(tokens)
         goal = pad(goals)[0].transpose(1, 2)
         cond = pad(conds)[0].transpose(1, 2)

@@ -216,7 +216,7 @@ def main() -> None:
     }
     weights = select(corpus)
     log.info("%d clips", len(corpus.records))
-    if run.fresh:
+    if run.fresh and state is None:
         start_filter(model)
         pitch_file = args.out / "pitch.pt"
         if (known_pitch := load_checkpoint(pitch_file)) is None:
@@ -242,28 +242,32 @@ def main() -> None:
         noise = torch.from_numpy(
             rng.standard_normal((len(picks), 9, wave.shape[1]), dtype=np.float32)
         )
-        out = model.decode(mel, model.source(drive, noise))
+        source = model.source(drive, noise)
+        with fast_math():
+            out = model.decode(mel, source).float()
         loss_wave = spectral_loss(out, wave, filters)
         loss = loss_wave + 0.5 * loss_f0
         values = {"wave": loss_wave.item(), "f0": loss_f0.item()}
         values["cents"] = median_cents(predicted.detach(), f0)
         if step >= config["judge_from"]:
-            verdicts, features = judge(torch.cat([wave, out.detach()]))
-            pairs = [v.chunk(2) for v in verdicts]
-            loss_judge = sum((r - 1).square().mean() + m.square().mean() for r, m in pairs)
-            judge_optimizer.zero_grad(set_to_none=True)
-            loss_judge.backward()
-            judge_optimizer.step()
+            if step % config["judge_every"] == 0:
+                pairs = [v.chunk(2) for v in judge(torch.cat([wave, out.detach()]))[0]]
+                loss_judge = sum((r - 1).square().mean() + m.square().mean() for r, m in pairs)
+                judge_optimizer.zero_grad(set_to_none=True)
+                loss_judge.backward()
+                judge_optimizer.step()
+                values["judge"] = loss_judge.item() * config["judge_every"]
             judge.requires_grad_(False)
             made, of_made = judge(out)
+            with torch.no_grad():
+                natural = judge(wave)[1]
             judge.requires_grad_(True)
-            natural = [f.detach().chunk(2)[0] for f in features]
             fooled = sum((v - 1).square().mean() for v in made)
             alike = sum((a - b).abs().mean() for a, b in zip(of_made, natural, strict=True)) / len(
                 natural
             )
             loss = loss + config["judge_weight"] * (fooled + 20 * alike)
-            values |= {"judge": loss_judge.item(), "fooled": fooled.item(), "alike": alike.item()}
+            values |= {"fooled": fooled.item(), "alike": alike.item()}
         run.update(step, loss)
         run.close_step(step, values, judge_optimizer=judge_optimizer.state_dict())
     run.finish()

@@ -138,7 +138,7 @@ def main() -> None:
     run = Run(args.out, config, optimizer, 2.0, model=model, head=head)
     state = run.resume()
     first = state["step"] if state else 0
-    if run.fresh:
+    if run.fresh and state is None:
         rng = step_rng(config["seed"], 1_000_000)
         sample = [
             features(augment(rng, corpus.audio(corpus.records[usable[i]])))

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.corpus.groups import FIRST
 from recipes.nano.tokens import TokenStore, build
 from recipes.nano.training import (
     Run,
@@ -44,7 +45,10 @@ from stepedit_core.vocab import (
 )
 
 LAYOUT = "nano"
-Task = tuple[str, str, dict, dict]
+Pair = tuple[dict, dict]
+Task = tuple[str, str, list[dict], list[dict]]
+ALWAYS = ("copy", "clone")
+"""Tasks that need no edit group."""
 
 
 def train_pieces(corpus: Corpus, path: Path, pieces: int) -> None:
@@ -81,14 +85,21 @@ def train_pieces(corpus: Corpus, path: Path, pieces: int) -> None:
 
 
 class Tasks:
-    """Draws (kind, option, source record, target record)."""
+    """Draws (kind, option, source records, target records).
 
-    def __init__(self, corpus: Corpus, store: TokenStore, longest: int = 70) -> None:
-        usable = [
-            r
+    Clips of the corpus last three seconds, recordings ten: several clips of one kind of step are
+    joined, so that the model learns to keep its place and to go on after a pause.
+    """
+
+    def __init__(self, corpus: Corpus, store: TokenStore, longest: int) -> None:
+        """Clips of 8 to `longest` groups that are not held out."""
+        self.groups_of = {
+            r["id"]: len(store.codes(r)[0]) // LINGUISTIC_PER_GROUP
             for r in corpus.records
-            if r in store and 8 <= len(store.codes(r)[0]) // 2 <= longest and not is_dev(r)
-        ]
+            if r in store and not is_dev(r)
+        }
+        self.longest = longest
+        usable = [r for r in corpus.records if 8 <= self.groups_of.get(r["id"], 0) <= longest]
         self.plain = [r for r in usable if not r.get("group")]
         self.by_speaker: dict[str, list[dict]] = defaultdict(list)
         for record in usable:
@@ -101,17 +112,26 @@ class Tasks:
         for record in usable:
             if record.get("group"):
                 groups[record["group"]].append(record)
-        self.edits: list[list[Task]] = [t for g in groups.values() if (t := self._tasks(g))]
+        self.edits: dict[str, dict[str, list[Pair]]] = defaultdict(lambda: defaultdict(list))
+        self.alike: dict[tuple, list[Pair]] = defaultdict(list)
+        for group in groups.values():
+            for kind, option, source, target in self._pairs(group):
+                self.edits[kind][option].append((source, target))
+                self.alike[self._step(kind, option, source, target)].append((source, target))
         log.info(
-            "%d single clips, %d groups with %d edits, %d speakers to clone",
+            "%d single clips, %s edits, %d speakers to clone",
             len(self.plain),
-            len(self.edits),
-            sum(map(len, self.edits)),
+            {kind: sum(map(len, options.values())) for kind, options in self.edits.items()},
             len(self.speakers),
         )
 
     @staticmethod
-    def _tasks(group: list[dict]) -> list[Task]:
+    def _step(kind: str, option: str, source: dict, target: dict) -> tuple:
+        """What two edits must share to be joined: the option and both strengths."""
+        return kind, option, source.get("strength", 0.0), target.get("strength", 0.0)
+
+    @staticmethod
+    def _pairs(group: list[dict]) -> list[tuple[str, str, dict, dict]]:
         neutral = next((r for r in group if r["kind"] == "neutral"), None)
         if neutral is None:
             return []
@@ -119,7 +139,7 @@ class Tasks:
         for record in group:
             if record is not neutral:
                 chains[record["kind"], record["option"]].append(record)
-        tasks: list[Task] = []
+        tasks: list[tuple[str, str, dict, dict]] = []
         for (kind, option), records in chains.items():
             records.sort(key=lambda r: r["strength"])
             if kind in ("emotion", "style"):
@@ -147,18 +167,37 @@ class Tasks:
                 tasks.append(("speed", base, speeds[base], speeds[f"more {base}"]))
         return tasks
 
-    def draw(self, rng: np.random.Generator, shares: dict[str, float], copy_only: bool) -> Task:
-        """One task."""
-        what = "copy" if copy_only else str(rng.choice(list(shares), p=list(shares.values())))
-        if what == "copy" or not self.edits:
-            record = self.plain[int(rng.integers(len(self.plain)))]
-            return "copy", "", record, record
-        if what == "clone" and self.speakers:
+    def draw(self, rng: np.random.Generator, config: dict[str, Any], copy_only: bool) -> Task:
+        """One task, joined from several pairs in a share `joined` of the draws."""
+        shares = {
+            k: v for k, v in config["shares"].items() if v and (k in ALWAYS or k in self.edits)
+        }
+        weights = np.array(list(shares.values()))
+        kind = "copy" if copy_only else str(rng.choice(list(shares), p=weights / weights.sum()))
+        if kind == "clone" and self.speakers:
             mates = self.by_speaker[self.speakers[int(rng.integers(len(self.speakers)))]]
             first, second = rng.integers(len(mates), size=2)
-            return "clone", "", mates[int(first)], mates[int(second)]
-        group = self.edits[int(rng.integers(len(self.edits)))]
-        return group[int(rng.integers(len(group)))]
+            return "clone", "", [mates[int(first)]], [mates[int(second)]]
+        if kind in ALWAYS:
+            kind, option, like = "copy", "", [(r, r) for r in self._pick(rng, self.plain, 12)]
+        else:
+            options = list(self.edits[kind])
+            often = np.array([config["often"] if o in FIRST else 1.0 for o in options])
+            option = str(rng.choice(options, p=often / often.sum()))
+            pair = self._pick(rng, self.edits[kind][option], 1)[0]
+            like = [pair, *self._pick(rng, self.alike[self._step(kind, option, *pair)], 11)]
+        room = rng.uniform(0, self.longest) if rng.random() < config["joined"] else 0.0
+        taken: list[Pair] = []
+        for pair in like:
+            room -= max(self.groups_of[r["id"]] for r in pair)
+            if taken and room < 0:
+                break
+            taken.append(pair)
+        return kind, option, [s for s, _ in taken], [t for _, t in taken]
+
+    @staticmethod
+    def _pick(rng: np.random.Generator, items: list[Any], count: int) -> list[Any]:
+        return [items[int(i)] for i in rng.integers(len(items), size=count)]
 
 
 def example(
@@ -166,27 +205,26 @@ def example(
 ) -> tuple[list[int], list[int]]:
     """(prompt ids, target ids with the end id) of a task."""
     kind, option, source, target = task
-    audio = [
-        vocabulary.interleave(
-            DualCodes(
-                linguistic=torch.from_numpy(lin.astype(np.int64)),
-                semantic=torch.from_numpy(sem.astype(np.int64)),
-                codebook=vocabulary.codebook,
-            )
+    audio = []
+    for records in (source, target):
+        streams = zip(*map(store.codes, records), strict=True)
+        linguistic, semantic = (
+            torch.from_numpy(np.concatenate(s).astype(np.int64)) for s in streams
         )
-        for lin, sem in (store.codes(source), store.codes(target))
-    ]
+        codes = DualCodes(linguistic=linguistic, semantic=semantic, codebook=vocabulary.codebook)
+        audio.append(vocabulary.interleave(codes))
+    words = " ".join(r["text"] for r in source)
     if kind == "clone":
         prompt = clone_prompt(
-            text, LAYOUT, prompt_text=source["text"], audio_ids=audio[0], new_text=target["text"]
+            text,
+            LAYOUT,
+            prompt_text=words,
+            audio_ids=audio[0],
+            new_text=" ".join(r["text"] for r in target),
         )
     else:
-        request = EditRequest(
-            kind=kind,
-            option=option,
-            text=source["text"],
-            new_text=target.get("new_text") or "" if kind == "sounds" else "",
-        )
+        new = " ".join(r.get("new_text") or r["text"] for r in target) if kind == "sounds" else ""
+        request = EditRequest(kind=kind, option=option, text=words, new_text=new)
         prompt = edit_prompt(text, LAYOUT, request, audio[0])
     return prompt, [*audio[1], vocabulary.end_id]
 
@@ -244,7 +282,7 @@ def main() -> None:
     text = TextTokenizer(args.out / "tokenizer.model")
     vocabulary = Vocabulary(audio_offset=text.size, codebook="nano")
     store = TokenStore(args.tokens, corpus)
-    tasks = Tasks(corpus, store)
+    tasks = Tasks(corpus, store, config["longest"])
     model = start_model(config, text, args.models, config["seed"])
     decayed = [p for p in parameters(model) if p.ndim > 1]
     rest = [p for p in parameters(model) if p.ndim == 1]
@@ -263,12 +301,12 @@ def main() -> None:
         if step % 250 == 0 and step and step < config["steps"] * 0.7:  # the corpus may still grow
             corpus.refresh()
             store = TokenStore(args.tokens, corpus)
-            tasks = Tasks(corpus, store)
+            tasks = Tasks(corpus, store, config["longest"])
         rng = step_rng(config["seed"], step)
         # 1. a batch of similar lengths
         pool = [
             example(
-                tasks.draw(rng, config["shares"], step < config["copy_first"]),
+                tasks.draw(rng, config, run.fresh and step < config["copy_first"]),
                 store,
                 text,
                 vocabulary,

@@ -94,7 +94,7 @@ class Run:
         self.timer = Timer()
         self.saved = time.time()
         self.fresh = True
-        """Whether the model has its first random weights."""
+        """Whether the model had random weights when this schedule began."""
 
     def resume(self) -> dict[str, Any] | None:
         """Load last.pt where there is one; returns what it holds, its "step" is the next step.
@@ -106,7 +106,7 @@ class Run:
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.fresh = False
+            self.fresh = state.get("fresh", False)
         elif (ended := load_checkpoint(self.out / "final.pt")) is not None:
             self.parts["model"].load_state_dict(ended["model"])
             self.fresh = False
@@ -139,6 +139,7 @@ class Run:
         if time.time() - self.saved > 180 or step + 1 == self.config["steps"]:
             state: dict[str, Any] = {n: part.state_dict() for n, part in self.parts.items()}
             state |= {"optimizer": self.optimizer.state_dict(), "step": step + 1}
+            state["fresh"] = self.fresh
             save_checkpoint(self.out / "last.pt", state | {"config": self.config["model"]} | extra)
             self.saved = time.time()
 
