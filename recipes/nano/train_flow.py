@@ -229,7 +229,7 @@ def main() -> None:
         keep = torch.from_numpy(
             (rng.random(len(goal)) >= config["drop_condition"]).astype(np.float32)
         )
-        with fast_math():
+        with fast_math(fused=length > 36):
             mu = model.encode(batch, mask).float()
         prior = (mu - goal).abs().mean(1)[counted].mean()
         if (
@@ -238,7 +238,7 @@ def main() -> None:
             run.update(step, prior)
             run.close_step(step, {"prior": prior.item()})
             continue
-        with fast_math():
+        with fast_math(fused=length > 36):
             spk = model.project_speaker(torch.stack(speakers)).float()
             v = model.decoder.estimator(
                 mixed,

@@ -331,7 +331,7 @@ def main() -> None:
             goals.append(torch.tensor(target))
             slots.append(torch.arange(len(target)) % GROUP)
         # 2. loss on the answer only
-        with fast_math():
+        with fast_math(fused=True):
             hidden = model(ids).flatten(0, 1)[torch.cat(index)]
             loss, hit_linguistic, hit_semantic = slot_loss(
                 model, hidden, torch.cat(goals), torch.cat(slots), vocabulary

@@ -5,6 +5,7 @@ more with that tensor as an extra output, so frame-level phone labels are exact 
 """
 
 import json
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def save_with_durations(path: Path) -> None:
     shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
     model.graph.output.append(next(v for v in shapes if v.name == _TOKEN_OF_FRAME))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")  # two stages may start at once
     onnx.save(model, part)
     part.rename(path)
 
