@@ -22,6 +22,7 @@ from torch import nn
 
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
+from recipes.nano.train_hift import folded
 from recipes.nano.training import load_checkpoint, log, save_checkpoint, setup
 from stepedit_core.bundle import (
     TOKENIZER,
@@ -71,6 +72,8 @@ def trained(models: Path, folder: str) -> dict[str, Any] | None:
         state = load_checkpoint(models / folder / name)
         if state is not None and "config" in state:
             log.info("%s: %s of step %s", folder, name, state.get("step", "end"))
+            if "conv_pre.mean" in state["model"]:  # a vocoder that still learns
+                state["model"] = folded(state["config"], state["model"])
             return state
     return None
 

@@ -7,6 +7,7 @@ python -m recipes.nano.train_hift --corpus DIR --out runs/nano/hift
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -159,29 +160,127 @@ def median_cents(predicted: Tensor, f0: Tensor) -> float:
     return float((1200 * (predicted[both] / f0[both]).log2().abs()).median())
 
 
+class Whitened(nn.Module):
+    """A Conv1d over the mel that learns on (mel - mean) / std; folds to a plain Conv1d exactly.
+
+    A log-mel lies near -6: most of what the weights of a plain convolution see, and the gradient
+    of every one of them, is that constant.
+    """
+
+    def __init__(self, conv: nn.Conv1d, mean: Tensor, std: Tensor) -> None:
+        """Mean and std (mel,); the function of `conv` is kept."""
+        super().__init__()
+        self.mean, self.std = nn.Buffer(mean), nn.Buffer(std)
+        self.edge = int(conv.padding[0])
+        self.weight = nn.Parameter(conv.weight.detach() * std[:, None])
+        self.bias = nn.Parameter(conv.bias.detach() + (conv.weight.detach().sum(2) @ mean))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(B, mel, F) -> (B, C, F); the zeros around the mel are those of the plain convolution."""
+        padded = functional.pad(mel, (self.edge, self.edge))
+        white = (padded - self.mean[:, None]) / self.std[:, None]
+        return functional.conv1d(white, self.weight, self.bias)
+
+    @torch.no_grad()
+    def fold(self) -> nn.Conv1d:
+        """The same map as a Conv1d."""
+        out, mel, taps = self.weight.shape
+        conv = nn.Conv1d(mel, out, taps, padding=self.edge)
+        conv.weight.copy_(self.weight / self.std[:, None])
+        conv.bias.copy_(self.bias - conv.weight.sum(2) @ self.mean)
+        return conv
+
+
+class Interpolated(nn.Module):
+    """A ConvTranspose1d that begins as linear interpolation and a mix of channels.
+
+    From free taps every place inside a frame gets its own loudness, a 50 Hz buzz that thousands of
+    steps keep. The mix (C_in, C_out) learns at the full rate, the free `taps` beside it slowly.
+    """
+
+    def __init__(self, up: nn.ConvTranspose1d) -> None:
+        """The function of `up` is kept: what interpolation does not explain goes into the taps."""
+        super().__init__()
+        self.stride, self.padding = up.stride[0], up.padding[0]
+        count = up.weight.shape[2]
+        place = torch.arange(count) - (count - 1) / 2
+        self.ramp = nn.Buffer((1 - place.abs() / self.stride).clamp(min=0))
+        weight = up.weight.detach()
+        self.mix = nn.Parameter(weight @ self.ramp / self.ramp.square().sum())
+        self.taps = nn.Parameter(weight - self.mix.detach()[..., None] * self.ramp)
+        self.bias = nn.Parameter(up.bias.detach().clone())
+
+    def weight(self) -> Tensor:
+        """Kernel (C_in, C_out, taps)."""
+        return self.mix[..., None] * self.ramp + self.taps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, T) -> (B, C_out, stride T)."""
+        return functional.conv_transpose1d(
+            x, self.weight(), self.bias, stride=self.stride, padding=self.padding
+        )
+
+    @torch.no_grad()
+    def fold(self) -> nn.ConvTranspose1d:
+        """The same map as a ConvTranspose1d."""
+        kernel = self.weight()
+        up = nn.ConvTranspose1d(*kernel.shape, self.stride, self.padding)
+        up.weight.copy_(kernel)
+        up.bias.copy_(self.bias)
+        return up
+
+
+def unfold(model: HiFT, mean: Tensor, std: Tensor) -> None:
+    """Put the layers that learn in the place of those that ship; the function stays."""
+    model.conv_pre = Whitened(model.conv_pre, mean, std)
+    model.ups = nn.ModuleList(Interpolated(up) for up in model.ups)
+
+
+def fold(model: HiFT) -> None:
+    """Undo `unfold`."""
+    model.conv_pre = model.conv_pre.fold()
+    model.ups = nn.ModuleList(up.fold() for up in model.ups)
+
+
+def folded(config: dict[str, Any], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a checkpoint of a run under way, as they ship."""
+    model = HiFT(
+        HiFTConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    )
+    unfold(model, state["conv_pre.mean"], state["conv_pre.std"])
+    model.load_state_dict(state)
+    fold(model)
+    return model.state_dict()
+
+
 @torch.no_grad()
 def start_filter(model: HiFT) -> None:
     """Weights at the scale of their inputs, residual branches small, magnitudes near speech's.
 
     The model's own start (deviation 0.01 everywhere, as in HiFi-GAN) relies on weight norm and on
-    hundreds of thousands of steps. Transposed convolutions start as linear interpolation: from
-    random taps every place in a frame has its own loudness, a 50 Hz buzz that 3,000 steps keep.
+    hundreds of thousands of steps.
     """
     for name, module in model.named_modules():
-        if name.startswith(("ups.", "resblocks.", "source_resblocks.", "conv_post")) and isinstance(
-            module, (nn.Conv1d, nn.ConvTranspose1d)
+        if name.startswith(("resblocks.", "source_resblocks.", "conv_post")) and isinstance(
+            module, nn.Conv1d
         ):
             module.reset_parameters()
             if ".convs2." in name:
                 module.weight.mul_(0.3)
-    for up in model.ups:
-        taps, stride = up.weight.shape[2], up.stride[0]
-        ramp = 1 - (torch.arange(taps) - (taps - 1) / 2).abs() / stride
-        mix = torch.randn(up.weight.shape[:2]) * (3 * up.weight.shape[0]) ** -0.5
-        up.weight.copy_(mix[..., None] * ramp.clamp(min=0))
+    for up in model.ups:  # already unfolded
+        nn.init.normal_(up.mix, std=(3 * up.mix.shape[0]) ** -0.5)
+        up.taps.zero_()
         up.bias.zero_()
     bins = model.config.n_fft // 2 + 1
     model.conv_post.bias[:bins] = -3.0  # type: ignore[index]
+
+
+def mel_statistics(corpus: Corpus, seed: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (80,) of the mel over 200 clips of those the run begins with."""
+    picks = step_rng(seed, 1_000_000).choice(len(corpus.records), 200)
+    mels = [crop(corpus, corpus.records[i], 100, step_rng(seed, int(i)))[0] for i in picks]
+    joined = torch.cat(mels, dim=1)
+    return joined.mean(1), joined.std(1)
 
 
 def main() -> None:
@@ -191,21 +290,26 @@ def main() -> None:
     torch.random.default_generator.manual_seed(config["seed"])
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
     model = HiFT(HiFTConfig(**sizes))
-    # pitch is learnt before; at the filter's rate it would be lost again within 200 steps, and the
-    # interpolation of the upsampling with it
-    slow = {"f0_predictor": config["pitch_lr_factor"], "ups": config["ups_lr_factor"], "": 1.0}
-    sorted_out: dict[str, list[nn.Parameter]] = {name: [] for name in slow}
+    before = load_checkpoint(args.out / "final.pt")
+    if before is not None:
+        model.load_state_dict(before["model"])
+    unfold(model, *mel_statistics(corpus, config["seed"]))
+    if before is None:
+        start_filter(model)
+    # pitch is learnt before; at the filter's rate it would be lost again within 200 steps
+    by_scale: dict[float, list[nn.Parameter]] = defaultdict(list)
     for name, weight in model.named_parameters():
-        part = name.split(".")[0]
-        sorted_out[part if part in slow else ""].append(weight)
-    groups = [{"params": sorted_out[name], "scale": scale} for name, scale in slow.items()]
+        slow = config["taps_lr_factor"] if name.endswith(".taps") else 1.0
+        by_scale[config["pitch_lr_factor"] if name.startswith("f0_") else slow].append(weight)
+    groups = [{"params": weights, "scale": scale} for scale, weights in by_scale.items()]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
     judge = SpectrumJudge(config["judge_channels"])
     judge_optimizer = torch.optim.AdamW(
         judge.parameters(), lr=config["judge_lr"], betas=(0.8, 0.99)
     )
     run = Run(args.out, config, optimizer, 2.0, model=model, judge=judge)
-    state = run.resume()
+    state = run.resume(ended=False)
+    run.fresh = before is None
     first = state["step"] if state else 0
     if state:
         judge_optimizer.load_state_dict(state["judge_optimizer"])
@@ -217,7 +321,6 @@ def main() -> None:
     weights = select(corpus)
     log.info("%d clips", len(corpus.records))
     if run.fresh and state is None:
-        start_filter(model)
         pitch_file = args.out / "pitch.pt"
         if (known_pitch := load_checkpoint(pitch_file)) is None:
             train_pitch(model, corpus, config, weights)
@@ -270,6 +373,7 @@ def main() -> None:
             values |= {"fooled": fooled.item(), "alike": alike.item()}
         run.update(step, loss)
         run.close_step(step, values, judge_optimizer=judge_optimizer.state_dict())
+    fold(model)
     run.finish()
 
 
