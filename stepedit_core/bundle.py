@@ -27,6 +27,7 @@ from .models.linguistic import LinguisticConfig, LinguisticTokenizer
 from .models.llm import LMConfig, Step1LM
 from .models.scorer import MarginScorer, ScorerConfig
 from .models.semantic import SemanticConfig, SemanticTokenizer
+from .models.source_filter import SourceFilter, SourceFilterConfig
 from .models.speaker import SpeakerConfig, SpeakerEncoder
 from .strict import from_json, to_json
 from .vocab import Vocabulary
@@ -48,6 +49,7 @@ _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "flow": (FlowConfig, Flow),
     "hift": (HiFTConfig, HiFT),
     "bigvgan": (BigVGANConfig, BigVGAN),
+    "source_filter": (SourceFilterConfig, SourceFilter),
     "linguistic": (LinguisticConfig, LinguisticTokenizer),
     "semantic": (SemanticConfig, SemanticTokenizer),
     "speaker": (SpeakerConfig, SpeakerEncoder),
@@ -91,7 +93,7 @@ class Manifest:
     """Model card: heading -> text (data, hours, figures, limits, attributions)."""
     edit_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Kind -> options, where the bundle's own lists replace the table's (vocabulary nano)."""
-    vocoder: Literal["hift", "bigvgan"] = "hift"
+    vocoder: Literal["hift", "bigvgan", "source_filter"] = "hift"
     """Which vocoder class the file holds."""
     audio_offset: int = 65536
     """LM id of the first audio code."""

@@ -41,6 +41,7 @@ from .models.linguistic import LinguisticTokenizer
 from .models.llm import Step1LM
 from .models.scorer import MarginScorer
 from .models.semantic import SemanticTokenizer
+from .models.source_filter import SourceFilter
 from .models.speaker import SpeakerEncoder
 from .text.tokenizer import TextTokenizer
 from .vocab import Vocabulary
@@ -161,9 +162,9 @@ class Bundle:
         return cast(Flow, self.part("flow"))
 
     @property
-    def vocoder(self) -> HiFT | BigVGAN:
+    def vocoder(self) -> HiFT | BigVGAN | SourceFilter:
         """The vocoder; manifest.vocoder says which."""
-        return cast("HiFT | BigVGAN", self.part("vocoder"))
+        return cast("HiFT | BigVGAN | SourceFilter", self.part("vocoder"))
 
     @property
     def linguistic(self) -> LinguisticTokenizer:

@@ -22,7 +22,6 @@ from torch import nn
 
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
-from recipes.nano.train_hift import folded
 from recipes.nano.training import load_checkpoint, log, save_checkpoint, setup
 from stepedit_core.bundle import (
     TOKENIZER,
@@ -33,11 +32,11 @@ from stepedit_core.bundle import (
     write_bundle,
 )
 from stepedit_core.models.flow import FlowConfig
-from stepedit_core.models.hift import HiFTConfig
 from stepedit_core.models.linguistic import LinguisticConfig
 from stepedit_core.models.llm import LMConfig
 from stepedit_core.models.scorer import ScorerConfig
 from stepedit_core.models.semantic import SemanticConfig
+from stepedit_core.models.source_filter import SourceFilterConfig
 from stepedit_core.models.speaker import SpeakerConfig
 from stepedit_core.text.tokenizer import TextTokenizer
 from stepedit_core.vocab import AUDIO_CODES
@@ -47,7 +46,7 @@ SOURCES = {
     "semantic": ("semantic", SemanticConfig),
     "speaker": ("speaker", SpeakerConfig),
     "flow": ("flow", FlowConfig),
-    "vocoder": ("hift", HiFTConfig),
+    "vocoder": ("vocoder", SourceFilterConfig),
     "llm": ("lm", LMConfig),
     "scorer": ("scorer", ScorerConfig),
 }
@@ -72,8 +71,6 @@ def trained(models: Path, folder: str) -> dict[str, Any] | None:
         state = load_checkpoint(models / folder / name)
         if state is not None and "config" in state:
             log.info("%s: %s of step %s", folder, name, state.get("step", "end"))
-            if "conv_pre.mean" in state["model"]:  # a vocoder that still learns
-                state["model"] = folded(state["config"], state["model"])
             return state
     return None
 
@@ -126,6 +123,7 @@ def main() -> None:
         edit_vocabulary="nano",
         edit_options=edit_options(),
         prompt_layout="nano",
+        vocoder="source_filter",
         audio_offset=pieces,
         components=components,
     )

@@ -98,11 +98,10 @@ class Run:
         self.fresh = True
         """Whether the model had random weights when this schedule began."""
 
-    def resume(self, *, ended: bool = True) -> dict[str, Any] | None:
+    def resume(self) -> dict[str, Any] | None:
         """Load last.pt where there is one; returns what it holds, its "step" is the next step.
 
-        With final.pt alone a new schedule begins from the weights of that training; `ended` False
-        leaves that to the caller.
+        With final.pt alone a new schedule begins from the weights of that training.
         """
         state = load_checkpoint(self.out / "last.pt")
         if state is not None:
@@ -110,8 +109,8 @@ class Run:
                 part.load_state_dict(state[name])
             self.optimizer.load_state_dict(state["optimizer"])
             self.fresh = state.get("fresh", False)
-        elif ended and (final := load_checkpoint(self.out / "final.pt")) is not None:
-            self.parts["model"].load_state_dict(final["model"])
+        elif (ended := load_checkpoint(self.out / "final.pt")) is not None:
+            self.parts["model"].load_state_dict(ended["model"])
             self.fresh = False
             log.info("begins from the weights of final.pt")
         return state

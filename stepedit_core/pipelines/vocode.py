@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..models.hift import HiFT
+from ..models.bigvgan import BigVGAN
 from ..registry import Bundle
 from ..types import SAMPLE_RATE, Clip, Hooks, SilentHooks, stage_generator
 
@@ -18,16 +18,17 @@ def vocode(
 ) -> Clip:
     """Clip of 480 F samples from a natural-log mel (80, F).
 
-    HiFT adds noise of the seed's stage "vocode" and this round; BigVGAN draws none.
+    The noise of HiFT and SourceFilter comes from the seed's stage "vocode" and this round; BigVGAN
+    draws none.
     """
     hooks = hooks or SilentHooks()
     hooks.check()
     vocoder = bundle.vocoder
     rows = mel[None].to(next(vocoder.parameters()))
-    if isinstance(vocoder, HiFT):
-        wave = vocoder(rows, generator=stage_generator(seed, STAGE, round_))
-    else:
+    if isinstance(vocoder, BigVGAN):
         wave = vocoder(rows)
+    else:
+        wave = vocoder(rows, generator=stage_generator(seed, STAGE, round_))
     hooks.progress(STAGE, 1, 1)
     hooks.check()
     return Clip(wave=wave.reshape(-1).float().cpu(), sample_rate=SAMPLE_RATE)

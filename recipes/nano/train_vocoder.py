@@ -1,13 +1,12 @@
-"""HiFT vocoder of nano: pitch from the teacher's F0, wave by multi-resolution spectral losses.
+"""Vocoder of nano: pitch from the teacher's F0, gains by multi-resolution spectral losses.
 
 Spectral losses alone leave a buzz, so small discriminators on spectra join for the last steps.
 
-python -m recipes.nano.train_hift --corpus DIR --out runs/nano/hift
+    python -m recipes.nano.train_vocoder --corpus DIR --out runs/nano/vocoder
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,13 @@ from recipes.nano.training import (
     load_checkpoint,
     log,
     options,
+    parameters,
     save_checkpoint,
     stage_weight,
     step_rng,
 )
 from stepedit_core.audio.mel import mel_filters, prompt_mel
-from stepedit_core.models.hift import HiFT, HiFTConfig
+from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
 
 HOP = 480
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 128), (256, 64, 0))
@@ -126,7 +126,9 @@ def pitch_loss(predicted: Tensor, f0: Tensor) -> Tensor:
     return ((predicted + 20).log2() - (f0 + 20).log2()).abs().mean()
 
 
-def train_pitch(model: HiFT, corpus: Corpus, config: dict[str, Any], weights: np.ndarray) -> None:
+def train_pitch(
+    model: SourceFilter, corpus: Corpus, config: dict[str, Any], weights: np.ndarray
+) -> None:
     """The pitch predictor alone: cheap steps that everything after relies on."""
     optimizer = torch.optim.AdamW(model.f0_predictor.parameters(), lr=1e-3, weight_decay=0.0)
     with torch.no_grad():  # the output is in Hz: from -300 to 300 around 100 to begin with
@@ -160,121 +162,6 @@ def median_cents(predicted: Tensor, f0: Tensor) -> float:
     return float((1200 * (predicted[both] / f0[both]).log2().abs()).median())
 
 
-class Whitened(nn.Module):
-    """A Conv1d over the mel that learns on (mel - mean) / std; folds to a plain Conv1d exactly.
-
-    A log-mel lies near -6: most of what the weights of a plain convolution see, and the gradient
-    of every one of them, is that constant.
-    """
-
-    def __init__(self, conv: nn.Conv1d, mean: Tensor, std: Tensor) -> None:
-        """Mean and std (mel,); the function of `conv` is kept."""
-        super().__init__()
-        self.mean, self.std = nn.Buffer(mean), nn.Buffer(std)
-        self.edge = int(conv.padding[0])
-        self.weight = nn.Parameter(conv.weight.detach() * std[:, None])
-        self.bias = nn.Parameter(conv.bias.detach() + (conv.weight.detach().sum(2) @ mean))
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """(B, mel, F) -> (B, C, F); the zeros around the mel are those of the plain convolution."""
-        padded = functional.pad(mel, (self.edge, self.edge))
-        white = (padded - self.mean[:, None]) / self.std[:, None]
-        return functional.conv1d(white, self.weight, self.bias)
-
-    @torch.no_grad()
-    def fold(self) -> nn.Conv1d:
-        """The same map as a Conv1d."""
-        out, mel, taps = self.weight.shape
-        conv = nn.Conv1d(mel, out, taps, padding=self.edge)
-        conv.weight.copy_(self.weight / self.std[:, None])
-        conv.bias.copy_(self.bias - conv.weight.sum(2) @ self.mean)
-        return conv
-
-
-class Interpolated(nn.Module):
-    """A ConvTranspose1d that begins as linear interpolation and a mix of channels.
-
-    From free taps every place inside a frame gets its own loudness, a 50 Hz buzz that thousands of
-    steps keep. The mix (C_in, C_out) learns at the full rate, the free `taps` beside it slowly.
-    """
-
-    def __init__(self, up: nn.ConvTranspose1d) -> None:
-        """The function of `up` is kept: what interpolation does not explain goes into the taps."""
-        super().__init__()
-        self.stride, self.padding = up.stride[0], up.padding[0]
-        count = up.weight.shape[2]
-        place = torch.arange(count) - (count - 1) / 2
-        self.ramp = nn.Buffer((1 - place.abs() / self.stride).clamp(min=0))
-        weight = up.weight.detach()
-        self.mix = nn.Parameter(weight @ self.ramp / self.ramp.square().sum())
-        self.taps = nn.Parameter(weight - self.mix.detach()[..., None] * self.ramp)
-        self.bias = nn.Parameter(up.bias.detach().clone())
-
-    def weight(self) -> Tensor:
-        """Kernel (C_in, C_out, taps)."""
-        return self.mix[..., None] * self.ramp + self.taps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, T) -> (B, C_out, stride T)."""
-        return functional.conv_transpose1d(
-            x, self.weight(), self.bias, stride=self.stride, padding=self.padding
-        )
-
-    @torch.no_grad()
-    def fold(self) -> nn.ConvTranspose1d:
-        """The same map as a ConvTranspose1d."""
-        kernel = self.weight()
-        up = nn.ConvTranspose1d(*kernel.shape, self.stride, self.padding)
-        up.weight.copy_(kernel)
-        up.bias.copy_(self.bias)
-        return up
-
-
-def unfold(model: HiFT, mean: Tensor, std: Tensor) -> None:
-    """Put the layers that learn in the place of those that ship; the function stays."""
-    model.conv_pre = Whitened(model.conv_pre, mean, std)
-    model.ups = nn.ModuleList(Interpolated(up) for up in model.ups)
-
-
-def fold(model: HiFT) -> None:
-    """Undo `unfold`."""
-    model.conv_pre = model.conv_pre.fold()
-    model.ups = nn.ModuleList(up.fold() for up in model.ups)
-
-
-def folded(config: dict[str, Any], state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a checkpoint of a run under way, as they ship."""
-    model = HiFT(
-        HiFTConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
-    )
-    unfold(model, state["conv_pre.mean"], state["conv_pre.std"])
-    model.load_state_dict(state)
-    fold(model)
-    return model.state_dict()
-
-
-@torch.no_grad()
-def start_filter(model: HiFT) -> None:
-    """Weights at the scale of their inputs, residual branches small, magnitudes near speech's.
-
-    The model's own start (deviation 0.01 everywhere, as in HiFi-GAN) relies on weight norm and on
-    hundreds of thousands of steps.
-    """
-    for name, module in model.named_modules():
-        if name.startswith(("resblocks.", "source_resblocks.", "conv_post")) and isinstance(
-            module, nn.Conv1d
-        ):
-            module.reset_parameters()
-            if ".convs2." in name:
-                module.weight.mul_(0.3)
-    for up in model.ups:  # already unfolded
-        nn.init.normal_(up.mix, std=(3 * up.mix.shape[0]) ** -0.5)
-        up.taps.zero_()
-        up.bias.zero_()
-    bins = model.config.n_fft // 2 + 1
-    model.conv_post.bias[:bins] = -3.0  # type: ignore[index]
-
-
 def mel_statistics(corpus: Corpus, seed: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (80,) of the mel over 200 clips of those the run begins with."""
     picks = step_rng(seed, 1_000_000).choice(len(corpus.records), 200)
@@ -284,32 +171,24 @@ def mel_statistics(corpus: Corpus, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    """Train pitch and filter together; the model's own pitch drives the source later."""
-    args, config = options(__doc__ or "", "hift")
+    """Train pitch alone, then the gains, with the judges at the end."""
+    args, config = options(__doc__ or "", "vocoder")
     corpus = Corpus(args.corpus)
     torch.random.default_generator.manual_seed(config["seed"])
-    sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
-    model = HiFT(HiFTConfig(**sizes))
-    before = load_checkpoint(args.out / "final.pt")
-    if before is not None:
-        model.load_state_dict(before["model"])
-    unfold(model, *mel_statistics(corpus, config["seed"]))
-    if before is None:
-        start_filter(model)
-    # pitch is learnt before; at the filter's rate it would be lost again within 200 steps
-    by_scale: dict[float, list[nn.Parameter]] = defaultdict(list)
+    model = SourceFilter(SourceFilterConfig(**config["model"]))
+    # pitch is learnt before; at the full rate it would be lost again within 200 steps
+    pitch, rest = parameters(model.f0_predictor), []
     for name, weight in model.named_parameters():
-        slow = config["taps_lr_factor"] if name.endswith(".taps") else 1.0
-        by_scale[config["pitch_lr_factor"] if name.startswith("f0_") else slow].append(weight)
-    groups = [{"params": weights, "scale": scale} for scale, weights in by_scale.items()]
+        if not name.startswith("f0_predictor."):
+            rest.append(weight)
+    groups = [{"params": pitch, "scale": config["pitch_lr_factor"]}, {"params": rest}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
     judge = SpectrumJudge(config["judge_channels"])
     judge_optimizer = torch.optim.AdamW(
         judge.parameters(), lr=config["judge_lr"], betas=(0.8, 0.99)
     )
     run = Run(args.out, config, optimizer, 2.0, model=model, judge=judge)
-    state = run.resume(ended=False)
-    run.fresh = before is None
+    state = run.resume()
     first = state["step"] if state else 0
     if state:
         judge_optimizer.load_state_dict(state["judge_optimizer"])
@@ -321,6 +200,8 @@ def main() -> None:
     weights = select(corpus)
     log.info("%d clips", len(corpus.records))
     if run.fresh and state is None:
+        model.mel_mean, model.mel_std = mel_statistics(corpus, config["seed"])
+        nn.init.constant_(model.out.bias, -4.0)  # near the level of speech
         pitch_file = args.out / "pitch.pt"
         if (known_pitch := load_checkpoint(pitch_file)) is None:
             train_pitch(model, corpus, config, weights)
@@ -341,13 +222,9 @@ def main() -> None:
         )
         predicted = model.f0_predictor(mel)
         loss_f0 = pitch_loss(predicted, f0)
-        drive = f0 if step < config["own_f0_from"] and rng.random() < 0.7 else predicted.detach()
-        noise = torch.from_numpy(
-            rng.standard_normal((len(picks), 9, wave.shape[1]), dtype=np.float32)
-        )
-        source = model.source(drive, noise)
+        noise = torch.from_numpy(rng.standard_normal(wave.shape, dtype=np.float32))
         with fast_math():
-            out = model.decode(mel, source).float()
+            out = model.decode(mel, predicted.detach(), noise).float()
         loss_wave = spectral_loss(out, wave, filters)
         loss = loss_wave + 0.5 * loss_f0
         values = {"wave": loss_wave.item(), "f0": loss_f0.item()}
@@ -373,7 +250,6 @@ def main() -> None:
             values |= {"fooled": fooled.item(), "alike": alike.item()}
         run.update(step, loss)
         run.close_step(step, values, judge_optimizer=judge_optimizer.state_dict())
-    fold(model)
     run.finish()
 
 
