@@ -100,7 +100,8 @@ def minimum_phase(log_gain: Tensor) -> Tensor:
     fold = torch.zeros(size, device=log_gain.device)
     fold[0] = fold[size // 2] = 1
     fold[1 : size // 2] = 2
-    return torch.fft.rfft(cepstrum * fold).imag
+    phase: Tensor = torch.fft.rfft(cepstrum * fold).imag
+    return phase
 
 
 class Block(nn.Module):
