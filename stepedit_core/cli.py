@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .precision import PRECISIONS
 
 if TYPE_CHECKING:
     from .registry import Bundle, Found
@@ -60,8 +61,8 @@ def _expected(error: RuntimeError) -> str:
         return f"a sound file could not be written ({error}). Check the disk's free space."
     if "out of memory" in str(error).lower():
         return (
-            "the device has too little free memory for this model; bf16 halves the need, the CPU "
-            "may have more. Use --precision bf16 or --device cpu."
+            "the device has too little free memory for this model; bf16 halves the need, int8 "
+            "quarters it, the CPU may have more. Use --precision bf16, int8 or --device cpu."
         )
     raise error
 
@@ -142,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=("bf16", "fp16"), default="bf16", help="of the language model"
     )
     convert.add_argument(
+        "--quantize", choices=("int8", "int4"), default="", help="of the language model's layers"
+    )
+    convert.add_argument(
         "--verify", action="store_true", help="compare the bundle with the release afterwards"
     )
     convert.set_defaults(run=_convert)
@@ -154,16 +158,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     """Arguments of every command that makes sound."""
-    parser.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
+    _model(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all random draws")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    """Arguments that choose a model and how it runs."""
+    parser.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
     parser.add_argument(
         "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        choices=PRECISIONS,
         default="auto",
-        help="of the language model",
+        help="of the language model; auto: bf16 for a large one, or as the bundle was quantised",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
 
 
 def _load(arguments: argparse.Namespace) -> Bundle:
@@ -277,6 +286,7 @@ def _convert(arguments: argparse.Namespace) -> int:
             arguments.out,
             version=arguments.year,
             dtype=arguments.dtype,
+            quantize=arguments.quantize,
             on_bytes=lambda done, total: bar.progress("convert", done >> 20, max(1, total >> 20)),
         )
     print(f"{about.name}: {about.size / 1e9:.2f} GB in {arguments.out}")

@@ -420,8 +420,10 @@ class Step1LM(nn.Module):
             cache.pad = torch.zeros_like(before, dtype=dtype).masked_fill_(before, -math.inf)
         slopes = sqrt_alibi_slopes(self.config.num_attention_heads, device)
         cache.bias = sqrt_alibi_bias(1, cache.length, slopes, dtype)[:, 0]
-        if sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
-            cache.fused = [cast(Layer, layer).fused() for layer in self.model.layers]
+        layers = [cast(Layer, layer) for layer in self.model.layers]
+        plain = isinstance(layers[0].mlp.down_proj, Linear)  # quantised matrices stay as they are
+        if plain and sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
+            cache.fused = [layer.fused() for layer in layers]
 
     def _prefill_row(
         self, prompt: Sequence[int], kv: Tensor, cuts: Sequence[int], memory: PromptMemory | None

@@ -61,20 +61,21 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
-        if not self.is_packed:
-            if self.weight.requires_grad or self.weight.device.type != "cpu" or self.training:
-                return F.linear(x, self.weight, self.bias)
-            if x.dtype != self.weight.dtype or not can_pack(x.dtype):
-                return F.linear(x, self.weight, self.bias)
-            self.weight = nn.Parameter(_packed(self.weight.detach()), requires_grad=False)
-        if self.weight.requires_grad:
+        weight = self.weight  # read once: another thread may reorder it meanwhile
+        if weight.layout == torch.strided:
+            if weight.requires_grad or weight.device.type != "cpu" or self.training:
+                return F.linear(x, weight, self.bias)
+            if x.dtype != weight.dtype or not can_pack(x.dtype):
+                return F.linear(x, weight, self.bias)
+            self.weight = weight = nn.Parameter(_packed(weight.detach()), requires_grad=False)
+        if weight.requires_grad:
             raise RuntimeError(
                 "this layer has run with frozen weights, which reordered them; they cannot be "
                 "trained now. Call unpack(module) before requires_grad_(True)."
             )
         if x.numel() == 0 or (x.requires_grad and torch.is_grad_enabled()):
-            return F.linear(x, self.dense(), self.bias)
-        return _product(x, self.weight, self.bias)
+            return F.linear(x, weight.to_dense(), self.bias)
+        return _product(x, weight, self.bias)
 
     def unpack(self) -> None:
         """Put the plain weight back."""
