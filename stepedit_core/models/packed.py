@@ -21,7 +21,8 @@ from torch import Tensor, nn
 @lru_cache(maxsize=8)
 def can_pack(dtype: torch.dtype) -> bool:
     """Whether this processor and this torch have the product for a dtype, found by trying it."""
-    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
+    available: Any = torch.backends.mkldnn.is_available  # untyped in some versions of torch
+    if dtype not in (torch.float32, torch.bfloat16) or not available():
         return False
     x = torch.linspace(-1, 1, 3 * 32).view(3, 32).to(dtype)
     weight = torch.linspace(-1, 1, 64 * 32).view(64, 32).to(dtype)
@@ -98,7 +99,8 @@ class Linear(nn.Linear):
             if (moved.dtype, moved.device) == (probe.dtype, probe.device):
                 return self
             self.unpack()
-        return super()._apply(fn, recurse)
+        parent: Any = super()  # untyped in some versions of torch
+        return parent._apply(fn, recurse)
 
 
 def unpack(module: nn.Module) -> None:
