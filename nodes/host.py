@@ -107,8 +107,6 @@ def find_bundle(name: str) -> Found:
 
 def load_model(name: str, device: str, precision: str) -> LoadedModel:
     """The model of a bundle, shared with every node that loaded the same one."""
-    from ..stepedit_core.bundle import file_of, part_dtype
-
     if device not in DEVICES:  # ComfyUI 0.3.75 does not check the values of V3 combos
         raise ValueError(f"device '{device}' is unknown; allowed are auto, cpu. Choose one.")
     found = find_bundle(name)
@@ -116,13 +114,37 @@ def load_model(name: str, device: str, precision: str) -> LoadedModel:
     key = (str(found.folder), found.sha256, str(place), precision)
     model = _loaded.get(key)
     if model is None:
-        lm_bytes = found.manifest.files[file_of("llm")].size
-        dtype = part_dtype("llm", precision, place, lm_bytes=lm_bytes)
-        # parts start on the CPU and ComfyUI moves them, so the precision is settled here
-        named = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
-        bundle = _registry().load(found.folder, device="cpu", precision=named)
+        # parts start on the CPU and ComfyUI moves them
+        bundle = _registry().load(found.folder, device="cpu", precision=precision)
         model = _loaded[key] = LoadedModel(bundle, place)
     return model
+
+
+def keep_converted(name: str, precision: str) -> str:
+    """The bundle to load for a name: a release as downloaded is converted once and kept.
+
+    The bundle lies in models/step_audio_editx/, in 16 bits, or in int8 or int4 where the precision
+    says so. Other bundles are as they are.
+    """
+    from ..stepedit_core.checkpoints.convert import convert
+
+    found = find_bundle(name)
+    if found.release is None or found.manifest is None:
+        return name
+    quantize = precision if precision in ("int8", "int4") else ""
+    dtype = "fp16" if precision == "fp16" else "bf16"
+    kept = "-".join((found.manifest.name, quantize or dtype))
+    target = Path(folder_paths.get_folder_paths(FOLDER_KEY)[0]) / kept
+    if not target.exists():
+        hooks = GraphHooks()
+
+        def on_bytes(done: int, total: int) -> None:
+            hooks.check()
+            hooks.progress("convert", done, total)
+
+        how = {"dtype": dtype, "quantize": quantize, "on_bytes": on_bytes}
+        convert(found.release.folder, None, target, **how)
+    return str(target)
 
 
 def clips(audio: dict[str, Any] | None) -> list[Clip]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..stepedit_core.precision import PRECISIONS
 from . import host
 from .compat import StepEditModel, advanced, schema
 
@@ -38,10 +39,20 @@ class LoadModel(io.ComfyNode):
                 advanced(
                     io.Combo.Input,
                     "precision",
-                    options=["auto", "fp32", "bf16", "fp16"],
+                    options=list(PRECISIONS),
                     default="auto",
-                    tooltip="Number format of the language model: 32 or 16 bits a weight. auto: "
-                    "bf16 for a large model on a GPU, else fp32. The other parts are always fp32.",
+                    tooltip="Number format of the language model: 32, 16, 8 or 4 bits a weight. "
+                    "auto: as the bundle was made, else bf16 for a large model and fp32 for a "
+                    "small one. The other parts are always fp32.",
+                ),
+                advanced(
+                    io.Boolean.Input,
+                    "keep_converted",
+                    optional=True,
+                    default=False,
+                    tooltip="For the released folders as downloaded: write a bundle in this "
+                    "precision into models/step_audio_editx/ once, and load that from then on. "
+                    "It takes 9 GB of disk in 16 bits, 6 in int8, 4 in int4.",
                 ),
             ],
             outputs=[
@@ -53,11 +64,17 @@ class LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, bundle: str, device: str, precision: str) -> str:
+    def fingerprint_inputs(
+        cls, bundle: str, device: str, precision: str, keep_converted: bool = False
+    ) -> str:
         """Digest of the bundle, so that a replaced bundle is loaded anew."""
         return host.find_bundle(bundle).sha256
 
     @classmethod
-    def execute(cls, bundle: str, device: str, precision: str) -> io.NodeOutput:
-        """Load, or take what another node has loaded."""
+    def execute(
+        cls, bundle: str, device: str, precision: str, keep_converted: bool = False
+    ) -> io.NodeOutput:
+        """Load, or take what another node has loaded; convert a release first where asked."""
+        if keep_converted:
+            bundle = host.keep_converted(bundle, precision)
         return io.NodeOutput(host.load_model(bundle, device, precision))

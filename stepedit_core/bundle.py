@@ -25,10 +25,12 @@ from .models.flow import Flow, FlowConfig
 from .models.hift import HiFT, HiFTConfig
 from .models.linguistic import LinguisticConfig, LinguisticTokenizer
 from .models.llm import LMConfig, Step1LM
+from .models.quantized import with_quantized_layers
 from .models.scorer import MarginScorer, ScorerConfig
 from .models.semantic import SemanticConfig, SemanticTokenizer
 from .models.source_filter import SourceFilter, SourceFilterConfig
 from .models.speaker import SpeakerConfig, SpeakerEncoder
+from .precision import TABLE, Precision, Stored, resolve
 from .strict import from_json, to_json
 from .vocab import Vocabulary
 from .weights import build_empty, load_into, read_header, save_module
@@ -40,9 +42,6 @@ MANIFEST_LIMIT = 2**20
 TOKENIZER = "tokenizer.model"
 PARTS = ("llm", "flow", "vocoder", "linguistic", "semantic", "speaker", "scorer")
 OPTIONAL_PARTS = ("scorer",)
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-SMALL_LM = 2**30
-"""An LM file up to this many bytes runs in float32 under "auto": speed is no matter there."""
 
 _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "llm": (LMConfig, Step1LM),
@@ -95,6 +94,8 @@ class Manifest:
     """Kind -> options, where the bundle's own lists replace the table's (vocabulary nano)."""
     vocoder: Literal["hift", "bigvgan", "source_filter"] = "hift"
     """Which vocoder class the file holds."""
+    llm_weights: Stored = "float"
+    """How the file of the language model holds its layers: plain numbers, int8 or int4."""
     audio_offset: int = 65536
     """LM id of the first audio code."""
     end_id: int = 3
@@ -238,42 +239,51 @@ def verify(folder: str | Path) -> Manifest:
     return manifest
 
 
-def part_dtype(
-    part: str, precision: str, device: torch.device, *, lm_bytes: int = 0
-) -> torch.dtype:
-    """The one precision policy. Codes, voices, mels and waves are always made in float32.
+def part_precision(part: str, precision: str, manifest: Manifest) -> Precision:
+    """The row of the precision table for a part; all but the language model are float32."""
+    entry = manifest.files.get(file_of("llm"))
+    row = resolve(
+        precision, stored=manifest.llm_weights, lm_bytes=0 if entry is None else entry.size
+    )
+    return row if part == "llm" else TABLE["fp32"]
 
-    Only the LM changes: "auto" is float32 on a CPU and for a small LM, else bfloat16.
-    """
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"precision '{precision}' is unknown; allowed are {', '.join(PRECISIONS)}."
-        )
-    if part != "llm" or precision == "fp32":
-        return torch.float32
-    if precision == "auto":
-        small = device.type == "cpu" or lm_bytes <= SMALL_LM
-        return torch.float32 if small else torch.bfloat16
-    return torch.bfloat16 if precision == "bf16" else torch.float16
+
+def dtype_of(row: Precision) -> torch.dtype:
+    """The floats of a row of the precision table."""
+    dtype: torch.dtype = getattr(torch, row.dtype)
+    return dtype
 
 
 def build_part(manifest: Manifest, part: str, *, empty: bool = True) -> nn.Module:
     """The module of a part: with no storage behind its parameters, or freshly initialised."""
-    module = _kind_of(part, manifest.vocoder)[1]
-    config = manifest.components[part]
-    return build_empty(lambda: module(config)) if empty else module(config)
+    kind = _kind_of(part, manifest.vocoder)[1]
+
+    def make() -> nn.Module:
+        module = kind(manifest.components[part])
+        if isinstance(module, Step1LM) and manifest.llm_weights != "float":
+            return with_quantized_layers(module, manifest.llm_weights)
+        return module
+
+    return build_empty(make) if empty else make()
 
 
 def load_part(
-    folder: Path, manifest: Manifest, part: str, *, device: torch.device, dtype: torch.dtype
+    folder: Path,
+    manifest: Manifest,
+    part: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantize: Literal["", "int8", "int4"] = "",
 ) -> nn.Module:
-    """One part of a bundle, filled exactly from its file."""
+    """One part of a bundle, filled exactly from its file; `quantize` makes plain matrices so."""
     return load_into(
         build_part(manifest, part),
         folder / file_of(part),
         device=device,
         dtype=dtype,
         what=f"{file_of(part)} of bundle '{manifest.name}'",
+        quantize="" if manifest.llm_weights != "float" else quantize,
     )
 
 

@@ -1,4 +1,4 @@
-"""The command `stepedit`: edit, clone, resynthesize, convert, bundles.
+"""The command `stepedit`: edit, clone, resynthesize, convert, bench, bundles.
 
 Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 the command line is wrong (an unknown
 option of the bundle and a missing transcript included); 130 stopped by Ctrl-C, as shells expect.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .precision import PRECISIONS
 
 if TYPE_CHECKING:
     from .registry import Bundle, Found
@@ -60,8 +61,8 @@ def _expected(error: RuntimeError) -> str:
         return f"a sound file could not be written ({error}). Check the disk's free space."
     if "out of memory" in str(error).lower():
         return (
-            "the device has too little free memory for this model; bf16 halves the need, the CPU "
-            "may have more. Use --precision bf16 or --device cpu."
+            "the device has too little free memory for this model; bf16 halves the need, int8 "
+            "quarters it, the CPU may have more. Use --precision bf16, int8 or --device cpu."
         )
     raise error
 
@@ -142,9 +143,29 @@ def _parser() -> argparse.ArgumentParser:
         "--dtype", choices=("bf16", "fp16"), default="bf16", help="of the language model"
     )
     convert.add_argument(
+        "--quantize", choices=("int8", "int4"), default="", help="of the language model's layers"
+    )
+    convert.add_argument(
         "--verify", action="store_true", help="compare the bundle with the release afterwards"
     )
     convert.set_defaults(run=_convert)
+
+    bench = commands.add_parser(
+        "bench", help="measure time and memory of every stage", allow_abbrev=False
+    )
+    _model(bench)
+    bench.add_argument("--clip", default="", metavar="IN.wav", help="default: 5 s of a made voice")
+    bench.add_argument("--ids", type=int, default=250, help="ids the language model writes")
+    bench.add_argument("--runs", type=int, default=3, help="measured calls of each stage")
+    bench.add_argument("--threads", type=int, default=0, help="of torch; default: torch's own")
+    bench.add_argument(
+        "--against",
+        choices=PRECISIONS[1:],
+        default="",
+        help="compare the language model's answers with this precision",
+    )
+    bench.add_argument("--out", default="", metavar="FILE.json", help="write the figures there")
+    bench.set_defaults(run=_bench)
 
     bundles = commands.add_parser("bundles", help="list installed models", allow_abbrev=False)
     bundles.add_argument("--verify", action="store_true", help="check the sha256 of every file")
@@ -154,16 +175,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     """Arguments of every command that makes sound."""
-    parser.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
+    _model(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all random draws")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    """Arguments that choose a model and how it runs."""
+    parser.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
     parser.add_argument(
         "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        choices=PRECISIONS,
         default="auto",
-        help="of the language model",
+        help="of the language model; auto: bf16 for a large one, or as the bundle was quantised",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
 
 
 def _load(arguments: argparse.Namespace) -> Bundle:
@@ -277,6 +303,7 @@ def _convert(arguments: argparse.Namespace) -> int:
             arguments.out,
             version=arguments.year,
             dtype=arguments.dtype,
+            quantize=arguments.quantize,
             on_bytes=lambda done, total: bar.progress("convert", done >> 20, max(1, total >> 20)),
         )
     print(f"{about.name}: {about.size / 1e9:.2f} GB in {arguments.out}")
@@ -284,6 +311,47 @@ def _convert(arguments: argparse.Namespace) -> int:
         rows = verify_conversion(arguments.release, arguments.tokenizer, arguments.out)
         head = ("part", "tensors", "released used", "dropped")
         print(table(head, [tuple(map(str, row)) for row in rows]))
+    return DONE
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    """`stepedit bench`: time and memory of every stage."""
+    import json
+
+    import torch
+
+    from .evaluate.bench import bench
+    from .registry import Registry
+    from .terminal import Bar, table
+
+    if arguments.threads > 0:
+        torch.set_num_threads(arguments.threads)
+    with Bar(rounds=1) as bar:
+        done = bench(
+            Registry(),
+            arguments.bundle,
+            device=arguments.device,
+            precision=arguments.precision,
+            clip=_read(arguments.clip) if arguments.clip else None,
+            ids=arguments.ids,
+            runs=arguments.runs,
+            against=arguments.against,
+            on_stage=lambda stage: bar.progress(stage, 0, 1),
+        )
+    rows = [
+        (r.stage, *(f"{v:.3f}" for v in (r.median, r.least, r.most)), r.unit) for r in done.rows
+    ]
+    print(table(("stage", "median", "least", "most", "unit"), rows))
+    for where, size in done.facts["peak_bytes"].items():
+        print(f"peak memory, {where}: {size / 1e9:.2f} GB")
+    if done.quality is not None:
+        print(
+            f"against {arguments.against}: KL {done.quality.kl:.5f} nats, same most likely id "
+            f"{100 * done.quality.top1:.1f} % of {done.quality.positions} positions"
+        )
+    if arguments.out:
+        text = json.dumps(done.as_json(), indent=1) + "\n"
+        Path(arguments.out).write_text(text, encoding="utf-8")
     return DONE
 
 

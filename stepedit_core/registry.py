@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,25 +27,30 @@ from .bundle import (
     FileEntry,
     Manifest,
     check_file,
+    dtype_of,
     file_of,
     load_part,
     manifest_sha256,
-    part_dtype,
+    part_precision,
     read_manifest,
 )
 from .checkpoints.convert import describe, load_released
 from .checkpoints.layout import Release, find_release, looks_like_release
+from .memory import check_memory
 from .models.bigvgan import BigVGAN
 from .models.flow import Flow
 from .models.hift import HiFT
 from .models.linguistic import LinguisticTokenizer
 from .models.llm import Step1LM
+from .models.quantized import is_matrix
 from .models.scorer import MarginScorer
 from .models.semantic import SemanticTokenizer
 from .models.source_filter import SourceFilter
 from .models.speaker import SpeakerEncoder
+from .precision import Precision
 from .text.tokenizer import TextTokenizer
 from .vocab import Vocabulary
+from .weights import read_header
 
 HOME_VARIABLE = "STEPEDIT_HOME"
 ASSETS = Path(__file__).parent / "assets"
@@ -260,45 +266,56 @@ class Registry:
         device: str | torch.device | None = None,
         precision: str = "auto",
     ) -> Bundle:
-        """A handle on a bundle. Nothing but bundle.json and file sizes is read yet.
+        """A handle on a bundle. Nothing but bundle.json, file sizes and headers is read yet.
 
         Args:
             name_or_dir: name of a listed bundle, or a folder.
             device: None takes the accelerator, else the CPU.
-            precision: auto, fp32, bf16 or fp16; see bundle.part_dtype.
+            precision: of the language model; see precision.TABLE.
 
-        Raises ValueError for an unknown or damaged bundle, device or precision.
+        Raises ValueError for an unknown or damaged bundle, device or precision, and when the
+        device has too little free memory for it.
         """
         found = self.locate(name_or_dir)
         assert found.manifest is not None
         place = _device(device)
-        part_dtype("llm", precision, place)
+        part_precision("llm", precision, found.manifest)
         for name in found.manifest.files if found.release is None else ():
             check_file(found.folder, found.manifest, name, full=False)
+        self._check_memory(found, place, precision)
         return Bundle(self, found, place, precision)
+
+    def _check_memory(self, found: Found, place: torch.device, precision: str) -> None:
+        """ValueError when the parts of a large bundle that nobody holds yet do not fit."""
+        about = found.manifest
+        assert about is not None
+        if about.size <= VERIFIED_SIZE:
+            return
+        need = 0
+        for part in about.parts:
+            row = part_precision(part, precision, about)
+            if _key(found.folder, found.release, part, place, row) not in self._shared:
+                need += part_bytes(found, part, row)
+        check_memory(need, place, f"bundle '{about.name}'")
 
     def shared_part(self, bundle: Bundle, part: str) -> nn.Module:
         """The loaded part, taken from whoever holds it or read from the disk."""
-        release = bundle.release_files
+        release, place, about = bundle.release_files, bundle.device, bundle.manifest
         path = bundle.folder / file_of(part)
-        dtype = part_dtype(
-            part,
-            bundle.precision,
-            bundle.device,
-            lm_bytes=bundle.manifest.files[file_of(part)].size,
-        )
+        row = part_precision(part, bundle.precision, about)
         with self._lock:
             if release is None:
                 self.check(bundle, path.name)
-            stamp = _stamp(path if release is None else bundle.folder / "config.json")
-            key = (*stamp, part, str(bundle.device), str(dtype))
+            key = _key(bundle.folder, release, part, place, row)
             module = self._shared.get(key)
             if module is None:
-                place, about = bundle.device, bundle.manifest
+                dtype, kind = dtype_of(row), row.quantize
                 module = (
-                    load_part(bundle.folder, about, part, device=place, dtype=dtype)
+                    load_part(bundle.folder, about, part, device=place, dtype=dtype, quantize=kind)
                     if release is None
-                    else load_released(release, about, part, device=place, dtype=dtype)
+                    else load_released(
+                        release, about, part, device=place, dtype=dtype, quantize=kind
+                    )
                 )
                 self._shared[key] = module
             return module
@@ -317,6 +334,31 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     """What changes when a file does: path, size, time."""
     stat = path.stat()
     return str(path.resolve()), stat.st_size, stat.st_mtime_ns
+
+
+def _key(
+    folder: Path, release: Release | None, part: str, place: torch.device, row: Precision
+) -> _Key:
+    """What two handles must agree on to share a part."""
+    path = folder / (file_of(part) if release is None else "config.json")
+    return (*_stamp(path), part, str(place), row.name)
+
+
+def part_bytes(found: Found, part: str, row: Precision) -> int:
+    """Bytes a part takes when it is loaded in a row of the precision table; reads headers only."""
+    about, release = found.manifest, found.release
+    assert about is not None
+    if release is not None and part != "llm":
+        return about.files[file_of(part)].size  # released in float32, as it is loaded
+    paths = (found.folder / file_of(part),) if release is None else release.llm
+    bits = 0.0
+    for path in paths:
+        for name, (code, shape) in read_header(path).items():
+            quantised = part == "llm" and row.quantize and is_matrix(name)
+            kept = code in ("I8", "U8")
+            width = 8 if kept else row.bits if quantised else 8 * dtype_of(row).itemsize
+            bits += width * math.prod(shape)
+    return int(bits / 8)
 
 
 def _look(folder: Path) -> Found:

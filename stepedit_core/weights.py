@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,15 +22,20 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .models.llm import Step1LM
+from .models.quantized import Kind, quantized, with_quantized_layers
+
 HEADER_LIMIT = 8 * 2**20
 """Most bytes of JSON header; the released language model needs 33 kB."""
-DTYPES = ("F16", "BF16", "F32", "I64", "I32")
+DTYPES = ("F16", "BF16", "F32", "I64", "I32", "I8", "U8")
 _CODES = {
     torch.float16: "F16",
     torch.bfloat16: "BF16",
     torch.float32: "F32",
     torch.int64: "I64",
     torch.int32: "I32",
+    torch.int8: "I8",
+    torch.uint8: "U8",
 }
 SMALL_BUFFER = 2**14
 """Buffers of fewer numbers are stored in the precision they have."""
@@ -131,29 +137,65 @@ def check_fit(
         )
 
 
-def load_into(
-    module: M, path: Path, *, device: torch.device, dtype: torch.dtype, what: str = ""
+def fill(
+    module: M,
+    tensors: Iterable[tuple[str, Tensor]],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantize: Kind | Literal[""] = "",
 ) -> M:
-    """Fill a module from a file and return it on `device`; floats become dtype, the rest stays.
+    """Give an empty module its tensors, read one at a time; floats become dtype, the rest stays.
+
+    With `quantize` the matrices of a language model's layers become int8 or int4 on the way.
+    """
+    state: dict[str, Tensor] = {}
+    for name, tensor in tensors:
+        for leaf, value in quantized(name, tensor, quantize).items():
+            wanted = dtype if value.is_floating_point() else value.dtype
+            state[leaf] = value.to(device, wanted)
+    if quantize:
+        assert isinstance(module, Step1LM)
+        build_empty(partial(with_quantized_layers, module, quantize))
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.requires_grad_(False).to(device)
+
+
+def load_into(
+    module: M,
+    path: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    what: str = "",
+    quantize: Kind | Literal[""] = "",
+) -> M:
+    """Fill a module from a file and return it on `device`; arguments as in fill.
 
     A file that has the wanted dtype stays mapped on a CPU and is paged in as it is used.
     Raises ValueError when file and module differ in any name or shape, or the file is damaged.
     """
-    check_fit(module, read_header(path), what or path.name)
-    state: dict[str, Tensor] = {}
+    header = read_header(path)
+    check_fit(module, header, what or path.name)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            for name in file.keys():  # noqa: SIM118 - the handle is no mapping
-                tensor = file.get_tensor(name)
-                wanted = dtype if tensor.is_floating_point() else tensor.dtype
-                state[name] = tensor.to(device, wanted)
+        tensors = ((name, _mapped(path, name)) for name in header)
+        return fill(module, tensors, device=device, dtype=dtype, quantize=quantize)
     except SafetensorError as error:
         raise ValueError(
             f"{what or path.name} is damaged ({error}); Copy the file again from where the bundle "
             "came from."
         ) from error
-    module.load_state_dict(state, strict=True, assign=True)
-    return module.requires_grad_(False).to(device)
+
+
+def _mapped(path: Path, name: str) -> Tensor:
+    """One tensor, in a mapping of its own.
+
+    Tensors of one handle share a mapping, whose pages stay in memory until the last of them is
+    gone; so a weight that is copied (reordered, quantised, moved) gives its pages back at once.
+    """
+    with safe_open(path, framework="pt", device="cpu") as file:
+        tensor: Tensor = file.get_tensor(name)
+        return tensor
 
 
 def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> None:

@@ -1,15 +1,20 @@
 """A release with the published file formats, names and graph structure, and random weights.
 
-`write(folder)` makes the two folders at toy sizes in about a second.
+`write(folder)` makes the two folders at toy sizes in about a second. By hand, at the released
+sizes (9 GB on the disk, 6 GB of memory, some minutes), or with fewer layers in the language model:
+
+    python -m tests.fake_release FOLDER --full [--layers 4] [--tokenizer tokenizer.model]
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import re
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +33,7 @@ from stepedit_core.models.llm import LMConfig, Step1LM
 from stepedit_core.models.semantic import SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerEncoder
 from stepedit_core.vocab import AUDIO_CODES
+from stepedit_core.weights import Entry, build_empty, stream_module
 from tests import tiny_bundle
 
 TINY = Sizes(
@@ -74,10 +80,21 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
 
 
 def write(
-    folder: Path, *, sizes: Sizes = TINY, shards: int = 2, year: str = "2025", seed: int = 0
+    folder: Path,
+    *,
+    sizes: Sizes = TINY,
+    shards: int = 2,
+    year: str = "2025",
+    seed: int = 0,
+    tokenizer: bytes = b"",
+    lm: LMConfig | None = None,
 ) -> dict[str, nn.Module]:
-    """Write Step-Audio-EditX/ and Step-Audio-Tokenizer/ under `folder`; returns the networks."""
-    tokenizer = tokenizer_model()
+    """Write Step-Audio-EditX/ and Step-Audio-Tokenizer/ under `folder`; returns the networks.
+
+    With `lm`, a config of any size, the language model is drawn and written tensor by tensor as one
+    shard, and is not among the networks.
+    """
+    tokenizer = tokenizer or tokenizer_model()
     model_folder = folder / "Step-Audio-EditX"
     decoder = model_folder / "CosyVoice-300M-25Hz"
     tokens = folder / "Step-Audio-Tokenizer"
@@ -85,7 +102,7 @@ def write(
     for path in (decoder, paraformer):
         path.mkdir(parents=True)
     networks: dict[str, nn.Module] = {
-        "llm": randomise(Step1LM(tiny_lm(tokenizer)), seed),
+        **({} if lm else {"llm": randomise(Step1LM(tiny_lm(tokenizer)), seed)}),
         "flow": randomise(Flow(sizes.flow), seed + 1),
         "vocoder": randomise(HiFT(sizes.vocoder), seed + 2),
         "linguistic": randomise(LinguisticTokenizer(sizes.linguistic), seed + 3),
@@ -95,7 +112,10 @@ def write(
     (model_folder / "tokenizer.model").write_bytes(tokenizer)
     settings = {"chat_template": "..."} if year == "2026" else {}
     (model_folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    _write_lm(model_folder, networks["llm"], shards)
+    if lm:
+        _stream_lm(model_folder, lm, seed)
+    else:
+        _write_lm(model_folder, networks["llm"], shards)
     torch.save(networks["flow"].state_dict(), decoder / "flow.pt")
     torch.save(weight_normed(networks["vocoder"]), decoder / "hift.pt")
     (decoder / "campplus.onnx").write_bytes(speaker_graph(networks["speaker"]))
@@ -105,7 +125,7 @@ def write(
     return networks
 
 
-def _write_lm(folder: Path, model: nn.Module, shards: int) -> None:
+def _write_config(folder: Path, lm: LMConfig) -> None:
     config = {
         "architectures": ["Step1ForCausalLM"],
         "model_type": "step1",
@@ -113,9 +133,38 @@ def _write_lm(folder: Path, model: nn.Module, shards: int) -> None:
         "pad_token_id": 0,
         "eos_token_id": 3,
         "torch_dtype": "bfloat16",
-        **asdict(model.config),
+        **asdict(lm),
     }
     (folder / "config.json").write_text(json.dumps(config))
+
+
+def _stream_lm(folder: Path, lm: LMConfig, seed: int) -> None:
+    """One shard, drawn tensor by tensor with the spread that training starts from."""
+    _write_config(folder, lm)
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(name: str, shape: tuple[int, ...]) -> Tensor:
+        if len(shape) == 1:
+            return torch.ones(shape)
+        last = name.endswith(("o_proj.weight", "down_proj.weight"))
+        std = 0.02 / (2 * lm.num_hidden_layers) ** 0.5 if last else 0.02
+        return torch.randn(shape, generator=generator).mul_(std)
+
+    shapes = {
+        name: tuple(value.shape)
+        for name, value in build_empty(lambda: Step1LM(lm)).named_parameters()
+    }
+    rows = [
+        Entry(name=name, shape=shape, dtype=torch.bfloat16, make=partial(drawn, name, shape))
+        for name, shape in shapes.items()
+    ]
+    stream_module(folder / "model-00001.safetensors", rows)
+    where = dict.fromkeys(shapes, "model-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+
+
+def _write_lm(folder: Path, model: nn.Module, shards: int) -> None:
+    _write_config(folder, model.config)
     state = {k: v.to(torch.bfloat16).contiguous() for k, v in model.state_dict().items()}
     names = sorted(state)
     where = {name: f"model-{1 + i % shards:05d}.safetensors" for i, name in enumerate(names)}
@@ -233,3 +282,24 @@ def semantic_graph(model: nn.Module) -> bytes:
         node.name = re.sub("^/encoders/", "/", node.name)
         node.name = re.sub("^/_codebook/", "/quantizer/rq/model/layers.0/_codebook/", node.name)
     return graph.SerializeToString()
+
+
+def main() -> None:
+    """By hand: see the top of the file."""
+    parser = argparse.ArgumentParser(description="Write a release of random weights.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--full", action="store_true", help="at the released sizes")
+    parser.add_argument("--layers", type=int, default=32, help="of the language model")
+    parser.add_argument("--tokenizer", type=Path, help="the released tokenizer.model")
+    parser.add_argument("--year", choices=("2025", "2026"), default="2026")
+    given = parser.parse_args()
+    text = given.tokenizer.read_bytes() if given.tokenizer else b""
+    if given.full:
+        lm = replace(LMConfig(), num_hidden_layers=given.layers)
+        write(given.folder, sizes=Sizes(), year=given.year, tokenizer=text, lm=lm)
+    else:
+        write(given.folder, year=given.year, tokenizer=text)
+
+
+if __name__ == "__main__":
+    main()

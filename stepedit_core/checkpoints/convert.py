@@ -6,16 +6,19 @@ stored as bf16 or fp16; everything else stays float32, so that codes are the rel
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..bundle import (
     MANIFEST,
@@ -28,24 +31,31 @@ from ..bundle import (
     sha256_of,
     verify,
 )
+from ..memory import check_memory
 from ..models.flow import FlowConfig
 from ..models.hift import HiFTConfig
 from ..models.linguistic import LinguisticConfig
 from ..models.llm import LMConfig
+from ..models.quantized import Kind, is_matrix, quantized, stored_as
+from ..models.quantized import quantize as quantize_matrix
 from ..models.semantic import SemanticConfig
 from ..models.speaker import SpeakerConfig
 from ..strict import to_json
 from ..text.tokenizer import TextTokenizer
 from ..vocab import AUDIO_CODES
-from ..weights import Entry, read_header, stream_module
+from ..weights import Entry, fill, read_header, stream_module
 from .layout import Release, find_release
-from .rules import Plan, assign
+from .rules import Place, Plan, assign
 from .sources import OnnxFile, SafetensorsFiles, TorchFile, kaldi_cmvn, npy_matrix
 from .tables import FLOW, HIFT, LANGUAGE_MODEL, LINGUISTIC, SEMANTIC, SPEAKER
 
 Version = Literal["auto", "2025", "2026"]
 LM_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 LICENCE = "Apache-2.0"
+SOURCE = "source.sha256"
+"""File in the growing folder: which release it is made of."""
+SAMPLES, SAMPLE_BYTES = 16, 2**16
+"""Places of a source file that are read to know it again, and how much of each."""
 SPARE = 2**28
 """Free bytes wanted on the disk beside the bundle itself."""
 _LM_KEYS = {
@@ -112,9 +122,14 @@ def version_of(release: Release, asked: Version = "auto") -> Literal["2025", "20
     return "2026" if has_template else "2025"
 
 
-def plan_part(release: Release, manifest: Manifest, part: str) -> Plan:
-    """What a part is made of; every name and shape is checked, no language model weight is read."""
-    module = build_part(manifest, part)
+def plan_part(
+    release: Release, manifest: Manifest, part: str, module: nn.Module | None = None
+) -> Plan:
+    """What a part is made of; every name and shape is checked, no language model weight is read.
+
+    `module` is the empty part where the caller has one.
+    """
+    module = build_part(manifest, part) if module is None else module
     if part == "llm":
         return assign(module, SafetensorsFiles(release.llm), LANGUAGE_MODEL)
     if part == "flow":
@@ -138,16 +153,18 @@ def plans(release: Release, manifest: Manifest) -> dict[str, Plan]:
 
 
 def load_released(
-    release: Release, manifest: Manifest, part: str, *, device: torch.device, dtype: torch.dtype
+    release: Release,
+    manifest: Manifest,
+    part: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantize: Kind | Literal[""] = "",
 ) -> nn.Module:
     """A part straight from the released files; a language model in its own dtype stays mapped."""
-    state = {
-        name: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
-        for name, tensor in plan_part(release, manifest, part).tensors()
-    }
     module = build_part(manifest, part)
-    module.load_state_dict(state, strict=True, assign=True)
-    return module.requires_grad_(False).to(device)
+    tensors = plan_part(release, manifest, part, module).tensors()
+    return fill(module, tensors, device=device, dtype=dtype, quantize=quantize)
 
 
 def describe(
@@ -190,16 +207,19 @@ def convert(
     *,
     version: Version = "auto",
     dtype: str = "bf16",
+    quantize: Kind | Literal[""] = "",
     sizes: Sizes | None = None,
     on_bytes: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Write the bundle of a release; returns its manifest.
 
     The bundle grows in a hidden folder beside `out` and is renamed when it is whole. A run that
-    was stopped goes on where it was. on_bytes(done, total) may raise to stop.
+    was stopped goes on where it was, one of another release is thrown away. `dtype` is of the
+    language model's floats, `quantize` makes the matrices of its layers int8 or int4.
+    on_bytes(done, total) may raise to stop.
 
     Raises ValueError, with nothing written, when a file is missing, damaged or of another network,
-    when `out` exists, or when the disk has too little room.
+    when `out` exists, or when disk or memory have too little room.
     """
     target = Path(out)
     if dtype not in LM_DTYPES:
@@ -209,11 +229,18 @@ def convert(
     release = find_release(model, tokenizer)
     manifest = describe(release, version=version, sizes=sizes)
     checked = plans(release, manifest)
-    files = {part: entries(plan, part, LM_DTYPES[dtype]) for part, plan in checked.items()}
+    # int8 and int4 scales are rounded to bf16, and the layers run in it
+    lm_dtype = torch.bfloat16 if quantize else LM_DTYPES[dtype]
+    files = {part: entries(plan, part, lm_dtype, quantize) for part, plan in checked.items()}
+    if quantize:
+        name = f"{manifest.name}-{quantize}"
+        manifest = replace(manifest, llm_weights=quantize, name=name)
     total = sum(e.size for part in files.values() for e in part)
     work = target.with_name(f".{target.name}.converting")
     _check_room(target, work, total)
-    work.mkdir(parents=True, exist_ok=True)
+    largest = max(math.prod(p.shape) for plan in checked.values() for p in plan.places)
+    check_memory(4 * largest + 2**30, torch.device("cpu"), "converting")
+    _start(work, release)
     done = 0
 
     def wrote(count: int) -> None:
@@ -236,18 +263,69 @@ def convert(
     }
     text = json.dumps(to_json(replace(manifest, files=listed)), indent=1, ensure_ascii=False)
     (work / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    (work / SOURCE).unlink()
     os.replace(work, target)
     return read_manifest(target)
 
 
-def entries(plan: Plan, part: str, lm_dtype: torch.dtype) -> list[Entry]:
+def entries(
+    plan: Plan, part: str, lm_dtype: torch.dtype, quantize: Kind | Literal[""] = ""
+) -> list[Entry]:
     """The file of a part: each tensor with the dtype it is stored in."""
     out = []
     for place in plan.places:
+        if part == "llm" and quantize and is_matrix(place.name):
+            out += _quantized_entries(place, quantize)
+            continue
         floats = lm_dtype if part == "llm" else torch.float32
         stored = torch.int64 if place.name.endswith("num_batches_tracked") else floats
         out.append(Entry(name=place.name, shape=place.shape, dtype=stored, make=place.make))
     return out
+
+
+def _quantized_entries(place: Place, kind: Kind) -> list[Entry]:
+    """What holds one matrix; it is read once, when the first of its entries is written."""
+    made: dict[str, Tensor] = {}
+
+    def leaf(name: str) -> Tensor:
+        if name not in made:
+            made.update(quantize_matrix(place.make(), kind))
+        return made.pop(name)
+
+    stem = place.name.removesuffix("weight")
+    outputs, inputs = place.shape
+    return [
+        Entry(name=stem + name, shape=shape, dtype=dtype, make=partial(leaf, name))
+        for name, (shape, dtype) in stored_as(kind, outputs, inputs).items()
+    ]
+
+
+def source_digest(release: Release) -> str:
+    """What tells two releases apart at once: of each file its size and samples of its bytes.
+
+    Headers lie at the beginning or, in zip files, at the end; weights of another training differ
+    everywhere. Times and folders do not count, so a moved release is still the same.
+    """
+    digest = hashlib.sha256()
+    for path in release.files:
+        size = path.stat().st_size
+        digest.update(f"{size}\n".encode())
+        with path.open("rb") as file:
+            for place in range(SAMPLES):
+                file.seek(max(0, size - SAMPLE_BYTES) * place // (SAMPLES - 1))
+                digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def _start(work: Path, release: Release) -> None:
+    """The folder a bundle grows in; what another release left there is removed."""
+    work.mkdir(parents=True, exist_ok=True)
+    note, digest = work / SOURCE, source_digest(release)
+    if note.is_file() and note.read_text("utf-8").strip() == digest:
+        return
+    for path in work.iterdir():
+        path.unlink()
+    note.write_text(digest + "\n", encoding="utf-8")
 
 
 def _check_room(target: Path, work: Path, total: int) -> None:
@@ -279,14 +357,18 @@ def verify_conversion(
     manifest = verify(out)
     release = find_release(model, tokenizer)
     rows = []
-    for part, plan in plans(release, replace(manifest, files={})).items():
+    kind: Kind | Literal[""] = "" if manifest.llm_weights == "float" else manifest.llm_weights
+    for part, plan in plans(release, replace(manifest, files={}, llm_weights="float")).items():
         path = Path(out) / file_of(part)
         stored = SafetensorsFiles([path])
         for name, tensor in plan.tensors():
-            ours = stored.tensor(name)
-            if not torch.equal(ours, tensor.to(ours.dtype)):
-                raise ValueError(
-                    f"{name} in {path.name} is not the released tensor. Convert the release again."
-                )
+            made = quantized(name, tensor, kind if part == "llm" else "")
+            for leaf, value in made.items():
+                ours = stored.tensor(leaf)
+                if not torch.equal(ours, value.to(ours.dtype)):
+                    raise ValueError(
+                        f"{leaf} in {path.name} is not the released tensor. "
+                        "Convert the release again."
+                    )
         rows.append((part, len(plan.places), plan.used, sum(plan.dropped.values())))
     return rows

@@ -42,10 +42,15 @@ class Release:
     codebook: Path
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that weights are read from, in the order of the flow."""
+        tokenizers = (self.paraformer, self.cmvn, self.codebook, self.semantic)
+        return (*self.llm, self.flow, self.vocoder, *tokenizers, self.speaker, self.tokenizer)
+
+    @property
     def size(self) -> int:
         """Bytes of the files that are read."""
-        files = (*self.llm, self.flow, self.vocoder, self.speaker, self.paraformer, self.semantic)
-        return sum(f.stat().st_size for f in files)
+        return sum(path.stat().st_size for path in self.files)
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .packed import Linear
+
 TIME_SCALE = 1000.0
 TIME_FREQUENCIES = 256
 NORM_EPS = 1e-6
@@ -56,7 +58,7 @@ class TimeEmbedder(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(TIME_FREQUENCIES, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.mlp = nn.Sequential(Linear(TIME_FREQUENCIES, dim), nn.SiLU(), Linear(dim, dim))
 
     def forward(self, t: Tensor) -> Tensor:
         """Map t (T,) to (T, dim) in the dtype of the weights.
@@ -78,12 +80,12 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         inner = heads * head_dim
-        self.to_q = nn.Linear(dim, inner)
-        self.to_k = nn.Linear(dim, inner)
-        self.to_v = nn.Linear(dim, inner)
+        self.to_q = Linear(dim, inner)
+        self.to_k = Linear(dim, inner)
+        self.to_v = Linear(dim, inner)
         self.q_norm = nn.LayerNorm(head_dim)
         self.k_norm = nn.LayerNorm(head_dim)
-        self.proj = nn.Linear(inner, dim)
+        self.proj = Linear(inner, dim)
 
     def _heads(self, x: Tensor) -> Tensor:
         return torch.unflatten(x, -1, (self.heads, -1))  # (B, F, H, head_dim)
@@ -133,8 +135,8 @@ class MLP(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, F, dim) -> (B, F, dim)."""
@@ -154,7 +156,7 @@ class AdaptiveBlock(nn.Module):
         self.attn = Attention(dim, heads, head_dim)
         self.mlp = MLP(dim, int(dim * mlp_ratio))
         self.conv = ConvBranch(dim)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 9 * dim))
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), Linear(dim, 9 * dim))
 
     def forward(self, x: Tensor, modulation: Tensor, mask: Tensor | None) -> Tensor:
         """Map x (B, F, dim), modulation (B or 1, 1, 9 * dim), mask (B, 1, 1, F) -> (B, F, dim)."""
@@ -171,8 +173,8 @@ class FinalLayer(nn.Module):
 
     def __init__(self, dim: int, mel: int) -> None:
         super().__init__()
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 2 * dim))
-        self.linear = nn.Linear(dim, mel)
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), Linear(dim, 2 * dim))
+        self.linear = Linear(dim, mel)
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """Map x (B, F, dim), modulation (B or 1, 1, 2 * dim) -> (B, F, mel)."""

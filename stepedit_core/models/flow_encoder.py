@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .packed import Linear
+
 
 def relative_positions(length: int, dim: int, *, device: torch.device | None = None) -> Tensor:
     """Sinusoids of the relative positions ``length - 1 ... -(length - 1)``.
@@ -44,11 +46,11 @@ class RelativeAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.linear_q = nn.Linear(dim, dim)
-        self.linear_k = nn.Linear(dim, dim)
-        self.linear_v = nn.Linear(dim, dim)
-        self.linear_out = nn.Linear(dim, dim)
-        self.linear_pos = nn.Linear(dim, dim, bias=False)
+        self.linear_q = Linear(dim, dim)
+        self.linear_k = Linear(dim, dim)
+        self.linear_v = Linear(dim, dim)
+        self.linear_out = Linear(dim, dim)
+        self.linear_pos = Linear(dim, dim, bias=False)
         self.pos_bias_u = nn.Parameter(torch.empty(heads, dim // heads))
         self.pos_bias_v = nn.Parameter(torch.empty(heads, dim // heads))
         nn.init.xavier_uniform_(self.pos_bias_u)
@@ -88,8 +90,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, ffn: int, dropout: float) -> None:
         super().__init__()
-        self.w_1 = nn.Linear(dim, ffn)
-        self.w_2 = nn.Linear(ffn, dim)
+        self.w_1 = Linear(dim, ffn)
+        self.w_2 = Linear(ffn, dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,7 +124,7 @@ class InputEmbed(nn.Module):
     def __init__(self, input_dim: int, dim: int, dropout: float) -> None:
         super().__init__()
         self.out = nn.Sequential(
-            nn.Linear(input_dim, dim), nn.LayerNorm(dim, eps=1e-5), nn.Dropout(dropout)
+            Linear(input_dim, dim), nn.LayerNorm(dim, eps=1e-5), nn.Dropout(dropout)
         )
         self.dropout = nn.Dropout(dropout)
         self.dim = dim

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .layers import length_mask, sinusoids
+from .packed import Linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,8 @@ class ChunkAttention(nn.Module):
         super().__init__()
         d = config.d_model
         self.config = config
-        self.linear_q_k_v = nn.Linear(width, 3 * d)
-        self.linear_out = nn.Linear(d, d)
+        self.linear_q_k_v = Linear(width, 3 * d)
+        self.linear_out = Linear(d, d)
         self.fsmn_block = nn.Conv1d(
             d, d, config.kernel, padding=config.kernel // 2, groups=d, bias=False
         )
@@ -118,8 +119,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.w_1 = nn.Linear(width, hidden)
-        self.w_2 = nn.Linear(hidden, width)
+        self.w_1 = Linear(width, hidden)
+        self.w_2 = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) to (..., D)."""

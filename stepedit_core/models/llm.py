@@ -11,11 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
+from weakref import ReferenceType, ref
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .packed import Linear
 
 PREFILL_BLOCK = 1024
 """Queries attended at a time during prefill; bounds the bias to (H, 1024, K)."""
@@ -137,6 +141,48 @@ class KVCache:
             self.pad = self.pad[rows]
 
 
+class PromptMemory:
+    """Keys and values of the prompt that ran last, owned by the caller and given to the next call.
+
+    A prompt is cut where its text turns into audio and where a turn ends; a beginning up to a cut
+    that equals the remembered one is copied instead of run. What runs is cut at the same places
+    with and without a memory, so the results have equal bits. Another model's memory is ignored.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self._kv: Tensor | None = None  # (layers, 1, 2, G, len(ids), head_dim)
+        self._model: ReferenceType[nn.Module] | None = None
+        self.reused = 0
+        """Ids of the newest prompt that were copied."""
+
+    def recall(
+        self, model: nn.Module, prompt: Sequence[int], cuts: Sequence[int], kv: Tensor
+    ) -> int:
+        """Copy the longest known beginning that ends at a cut into kv; how many ids it has."""
+        self.reused = 0
+        held = self._kv
+        if held is None or self._model is None or self._model() is not model:
+            return 0
+        if (held.device, held.dtype) != (kv.device, kv.dtype):
+            return 0
+        same = 0
+        for old, new in zip(self.ids, prompt, strict=False):
+            if old != new:
+                break
+            same += 1
+        known = max((cut for cut in cuts if cut <= same), default=0)
+        kv[..., :known, :] = held[..., :known, :]
+        self.reused = known
+        return known
+
+    def keep(self, model: nn.Module, prompt: Sequence[int], kv: Tensor) -> None:
+        """Remember a prompt that has run; kv (layers, 1, 2, G, >= L, head_dim) is copied."""
+        self.ids = list(prompt)
+        self._kv = kv[..., : len(self.ids), :].clone()
+        self._model = ref(model)
+
+
 class RMSNorm(nn.Module):
     """Root-mean-square norm; the float32 factor is cast to the input's dtype before it is used.
 
@@ -162,10 +208,10 @@ class Attention(nn.Module):
         width, groups = config.hidden_size, config.num_attention_groups
         self.groups = groups
         self.head_dim = config.head_dim
-        self.q_proj = nn.Linear(width, width, bias=False)
-        self.k_proj = nn.Linear(width, groups * config.head_dim, bias=False)
-        self.v_proj = nn.Linear(width, groups * config.head_dim, bias=False)
-        self.o_proj = nn.Linear(width, width, bias=False)
+        self.q_proj = Linear(width, width, bias=False)
+        self.k_proj = Linear(width, groups * config.head_dim, bias=False)
+        self.v_proj = Linear(width, groups * config.head_dim, bias=False)
+        self.o_proj = Linear(width, width, bias=False)
 
     def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None, past: int = 0) -> Tensor:
         """(B, L, D) -> (B, L, D).
@@ -198,9 +244,9 @@ class MLP(nn.Module):
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.gate_proj = Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
@@ -243,10 +289,10 @@ class Layer(nn.Module):
         return _FusedLayer(
             self.input_layernorm.weight,
             _joined(attn.q_proj, attn.k_proj, attn.v_proj),
-            attn.o_proj.weight.T,
+            attn.o_proj.dense().T,
             self.post_attention_layernorm.weight,
             _joined(mlp.gate_proj, mlp.up_proj),
-            mlp.down_proj.weight.T,
+            mlp.down_proj.dense().T,
         )
 
 
@@ -323,11 +369,20 @@ class Step1LM(nn.Module):
         return self.logits(self.step_hidden(ids, cache))
 
     @torch.no_grad()
-    def prefill_hidden(self, prompts: Sequence[Sequence[int]], cache: KVCache) -> Tensor:
+    def prefill_hidden(
+        self,
+        prompts: Sequence[Sequence[int]],
+        cache: KVCache,
+        *,
+        cuts: Sequence[Sequence[int]] = (),
+        memory: PromptMemory | None = None,
+    ) -> Tensor:
         """Fill an empty cache with B prompts of any lengths; last hidden states (B, D).
 
         Each row runs alone and un-padded, hence equals batch 1 exactly, and ends at the same
-        slot as the others; equal prompts run once. Raises ValueError when the cache is too small.
+        slot as the others; equal prompts run once. `cuts` lists for each prompt where it runs in
+        two parts, rising; what `memory`, or a prompt before it, knows up to a cut is not run again.
+        Raises ValueError when the cache is too small.
         """
         longest = max(len(prompt) for prompt in prompts)
         if len(prompts) != cache.batch or longest > cache.length or not all(map(len, prompts)):
@@ -337,6 +392,8 @@ class Step1LM(nn.Module):
                 "more. Make the cache with new_cache(rows, longest prompt + new ids)."
             )
         self._prepare(prompts, longest, cache)
+        if memory is None and len(prompts) > 1 and cuts:
+            memory = PromptMemory()
         done: dict[tuple[int, ...], int] = {}
         hidden: list[Tensor] = []
         for row, prompt in enumerate(prompts):
@@ -345,8 +402,9 @@ class Step1LM(nn.Module):
             if twin != row:
                 cache.kv[:, row, ..., start:longest, :] = cache.kv[:, twin, ..., start:longest, :]
                 hidden.append(hidden[twin])
-            else:
-                hidden.append(self._prefill_row(prompt, cache.kv[:, row : row + 1, ..., start:, :]))
+                continue
+            kv = cache.kv[:, row : row + 1, ..., start:, :]
+            hidden.append(self._prefill_row(prompt, kv, cuts[row] if cuts else (), memory))
         cache.used = longest
         return torch.cat(hidden)
 
@@ -362,20 +420,29 @@ class Step1LM(nn.Module):
             cache.pad = torch.zeros_like(before, dtype=dtype).masked_fill_(before, -math.inf)
         slopes = sqrt_alibi_slopes(self.config.num_attention_heads, device)
         cache.bias = sqrt_alibi_bias(1, cache.length, slopes, dtype)[:, 0]
-        if sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
-            cache.fused = [cast(Layer, layer).fused() for layer in self.model.layers]
+        layers = [cast(Layer, layer) for layer in self.model.layers]
+        plain = isinstance(layers[0].mlp.down_proj, Linear)  # quantised matrices stay as they are
+        if plain and sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
+            cache.fused = [layer.fused() for layer in layers]
 
-    def _prefill_row(self, prompt: Sequence[int], kv: Tensor) -> Tensor:
+    def _prefill_row(
+        self, prompt: Sequence[int], kv: Tensor, cuts: Sequence[int], memory: PromptMemory | None
+    ) -> Tensor:
         """Last hidden state (1, D) of one prompt; kv (layers, 1, 2, G, >= L, head_dim)."""
         ids = torch.tensor([list(prompt)], device=kv.device)
         slopes = sqrt_alibi_slopes(self.config.num_attention_heads, kv.device)
+        known = memory.recall(self, prompt, cuts, kv) if memory is not None else 0
+        edges = [known, *(cut for cut in cuts if cut > known), len(prompt)]
         x = ids.new_empty(0)
-        for past in range(0, ids.shape[1], PREFILL_BLOCK):
-            block = ids[:, past : past + PREFILL_BLOCK]
-            x = self.model.embed_tokens(block)
-            bias = sqrt_alibi_bias(block.shape[1], past + block.shape[1], slopes, x.dtype)[None]
-            for index, layer in enumerate(self.model.layers):
-                x = layer(x, bias, kv[index], past)
+        for first, last in pairwise(edges):
+            for past in range(first, last, PREFILL_BLOCK):
+                block = ids[:, past : min(past + PREFILL_BLOCK, last)]
+                x = self.model.embed_tokens(block)
+                bias = sqrt_alibi_bias(block.shape[1], past + block.shape[1], slopes, x.dtype)[None]
+                for index, layer in enumerate(self.model.layers):
+                    x = layer(x, bias, kv[index], past)
+        if memory is not None:
+            memory.keep(self, prompt, kv)
         return self.model.norm(x[:, -1])  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -390,7 +457,7 @@ class Step1LM(nn.Module):
                 "cache with room. Call prefill first, or make a longer cache."
             )
         total = cache.used + 1
-        bias = cache.bias[None, :, None, cache.length - total :]
+        bias = cache.bias[None, :, None, cache.length - total :].contiguous()
         if cache.pad is not None:
             bias = bias + cache.pad[..., :total]
         if cache.fused is not None:
@@ -435,6 +502,6 @@ def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return x * factor.to(x.dtype) * weight
 
 
-def _joined(*layers: nn.Linear) -> Tensor:
+def _joined(*layers: Linear) -> Tensor:
     """Weights of several layers side by side, (in, sum of out), contiguous."""
-    return torch.cat([layer.weight for layer in layers]).T.contiguous()
+    return torch.cat([layer.dense() for layer in layers]).T.contiguous()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .layers import length_mask, sinusoids
+from .packed import Linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +52,13 @@ class Attention(nn.Module):
         super().__init__()
         d = config.d_model
         self.heads = config.heads
-        self.query = nn.Linear(d, d)
-        self.key = nn.Linear(d, d, bias=False)
-        self.value = nn.Linear(d, d)
-        self.out = nn.Linear(d, d)
+        self.query = Linear(d, d)
+        self.key = Linear(d, d, bias=False)
+        self.value = Linear(d, d)
+        self.out = Linear(d, d)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Attend in x (B, T, D) to keys whose mask (B, 1, 1, T) is True; returns (B, T, D)."""
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend in x (B, T, D) to keys whose mask (B, 1, 1, T) is True, or all; (B, T, D)."""
         batch, frames, width = x.shape
         q, k, v = (
             part(x).reshape(batch, frames, self.heads, -1).transpose(1, 2)
@@ -76,10 +77,10 @@ class Block(nn.Module):
         d = config.d_model
         self.attn = Attention(config)
         self.attn_ln = nn.LayerNorm(d)
-        self.mlp = nn.Sequential(nn.Linear(d, config.ffn), nn.GELU(), nn.Linear(config.ffn, d))
+        self.mlp = nn.Sequential(Linear(d, config.ffn), nn.GELU(), Linear(config.ffn, d))
         self.mlp_ln = nn.LayerNorm(d)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(B, T, D) to (B, T, D)."""
         x = x + self.attn(self.attn_ln(x), mask)
         out: Tensor = x + self.mlp(self.mlp_ln(x))
@@ -100,15 +101,19 @@ class Encoders(nn.Module):
         self.register_buffer("positional_embedding", table)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
 
-    def forward(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
-        """(B, M, T) to (B, T', D); what lies behind a length reaches no valid row."""
-        x = log_mel * length_mask(lengths, log_mel.shape[-1])[:, None]
-        x = F.gelu(self.conv1(x))
-        lengths = halved(lengths)
-        x = F.gelu(self.conv2(x * length_mask(lengths, x.shape[-1])[:, None]))
-        lengths = halved(lengths)
-        x = x.transpose(1, 2)
-        mask = length_mask(lengths, x.shape[1])[:, None, None]
+    def forward(self, log_mel: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, M, T) to (B, T', D); what lies behind a length (B,) reaches no valid row."""
+        mask = None
+        if lengths is None:
+            x = F.gelu(self.conv2(F.gelu(self.conv1(log_mel)))).transpose(1, 2)
+        else:
+            x = log_mel * length_mask(lengths, log_mel.shape[-1])[:, None]
+            x = F.gelu(self.conv1(x))
+            lengths = halved(lengths)
+            x = F.gelu(self.conv2(x * length_mask(lengths, x.shape[-1])[:, None]))
+            lengths = halved(lengths)
+            x = x.transpose(1, 2)
+            mask = length_mask(lengths, x.shape[1])[:, None, None]
         x = x + self.positional_embedding[: x.shape[1]].to(x.dtype)
         for block in self.blocks:
             x = block(x, mask)
@@ -146,9 +151,9 @@ class SemanticTokenizer(nn.Module):
                 f"log-mel has {log_mel.shape[-1]} frames; one piece holds at most {limit}. "
                 "Cut the wave with semantic_pieces."
             )
-        if lengths is None:
-            lengths = torch.full((log_mel.shape[0],), log_mel.shape[-1], device=log_mel.device)
         out = F.normalize(self.encoders(log_mel, lengths), dim=-1)
+        if lengths is None:
+            return out
         return out * length_mask(self.output_lengths(lengths), out.shape[1])[..., None]
 
     def quantize(self, hidden: Tensor) -> Tensor:

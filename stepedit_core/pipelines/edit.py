@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..models.llm import PromptMemory
 from ..registry import Bundle
 from ..text.edits import text_after
 from ..text.prompts import DEFAULT_SPEAKER
@@ -28,6 +29,7 @@ def edit(
     speaker: str = DEFAULT_SPEAKER,
     hooks: Hooks | None = None,
     clock: StageClock | None = None,
+    memory: PromptMemory | None = None,
 ) -> Round:
     """One finished round.
 
@@ -45,6 +47,7 @@ def edit(
         speaker: name in a clone prompt.
         hooks: progress and cancelling.
         clock: times of stages already spent on this round.
+        memory: the language model's prompt of the round before; saves time, changes nothing.
 
     Raises ValueError for a request the bundle does not know, or another bundle's codes.
     """
@@ -60,6 +63,7 @@ def edit(
             sampling=sampling,
             speaker=speaker,
             hooks=hooks,
+            memory=memory,
         )
     with clock.stage("flow"):
         mel = flow_decode(

@@ -10,6 +10,7 @@ import logging
 
 import torch
 
+from ..models.llm import PromptMemory
 from ..registry import Bundle
 from ..text.edits import edit_vocabulary, validate
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
@@ -61,11 +62,13 @@ def generate(
     sampling: Sampling | None = None,
     speaker: str = DEFAULT_SPEAKER,
     hooks: Hooks | None = None,
+    memory: PromptMemory | None = None,
 ) -> DualCodes:
     """New codes for the request; draws come from the seed's stage "generate" and this round.
 
-    `speaker` is the name a clone prompt carries. Raises ValueError for a request the bundle does
-    not know, codes of another bundle, or a model that ends before one whole group.
+    `speaker` is the name a clone prompt carries; `memory` of the round before saves time, changes
+    nothing. Raises ValueError for a request the bundle does not know, codes of another bundle, or a
+    model that ends before one whole group.
     """
     hooks = hooks or SilentHooks()
     check_request(bundle, request)
@@ -83,6 +86,7 @@ def generate(
         generators=[stage_generator(seed, STAGE, round_)],
         max_ids=limit,
         hooks=hooks,
+        memory=memory,
     )[0]
     made = bundle.vocabulary.split(ids)
     log.info("round %d: %d ids of at most %d, %.2f s", round_, len(ids), limit, made.seconds)

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Literal
 
 from ..audio.resample import resample
+from ..models.llm import PromptMemory
 from ..registry import Bundle
 from ..text.edits import text_after
 from ..types import (
@@ -127,6 +128,7 @@ def iterate_rounds(
         stage_seconds=dict(clock.seconds),
     )
     previous: Round | None = None
+    memory = PromptMemory()
     for number, request in enumerate(plan, start=1):
         clock = StageClock()
         if previous is not None:
@@ -149,6 +151,7 @@ def iterate_rounds(
             score_against=before,
             hooks=hooks,
             clock=clock,
+            memory=memory,
         )
         previous = replace(finished, tokens="tokenized" if number == 1 else "reused")
         yield previous

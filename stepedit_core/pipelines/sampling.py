@@ -12,12 +12,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..models.llm import KVCache, Step1LM
+from ..models.llm import KVCache, PromptMemory, Step1LM
 from ..types import Hooks, Sampling, SilentHooks
 from ..vocab import GROUP, GROUP_SECONDS, Vocabulary
 
 IDS_PER_SECOND = GROUP / GROUP_SECONDS
 """41.67 audio ids stand for one second of speech."""
+SHORTEST_PART = 32
+"""Fewest ids of a part of a prompt that is run on its own."""
 REPEAT_WINDOW = 10
 REPEAT_SHARE = 0.1
 """The 2025 rule looks at the last ten ids and acts above this share of them (spec 6.8)."""
@@ -37,6 +39,23 @@ def edit_limit(source_ids: int) -> int:
     return int(1.6 * source_ids + 125)
 
 
+def prompt_cuts(prompt: Sequence[int], vocabulary: Vocabulary) -> list[int]:
+    """Where a prompt runs in parts, rising: before its first audio id, behind the end of a turn.
+
+    The next round of an edit has the same ids up to the audio, another edit up to the end of the
+    system's turn. Cuts leave SHORTEST_PART ids or more on either side: a part costs one reading of
+    all weights, which so many rows of arithmetic outweigh.
+    """
+    first_audio = next((i for i, id_ in enumerate(prompt) if id_ >= vocabulary.audio_offset), 0)
+    ends = [i + 1 for i, id_ in enumerate(prompt) if id_ == vocabulary.end_id]
+    cuts: list[int] = []
+    for cut in sorted({first_audio, *ends}):
+        before = cuts[-1] if cuts else 0
+        if cut - before >= SHORTEST_PART and len(prompt) - cut >= SHORTEST_PART:
+            cuts.append(cut)
+    return cuts
+
+
 @torch.inference_mode()
 def sample_ids(
     model: Step1LM,
@@ -48,6 +67,7 @@ def sample_ids(
     max_ids: int,
     hooks: Hooks | None = None,
     cache: KVCache | None = None,
+    memory: PromptMemory | None = None,
 ) -> list[list[int]]:
     """Continue B prompts of any lengths with audio ids until each ends or max_ids is reached.
 
@@ -60,6 +80,8 @@ def sample_ids(
         max_ids: most ids a row may get, whole groups count.
         hooks: called at every id.
         cache: an empty cache for B rows of longest prompt + max_ids ids; made when absent.
+        memory: what the call before ran, of the same model; a beginning that is equal up to a cut
+            is not run again. The ids are the same without it.
 
     Returns:
         One list of ids per prompt, whole groups only, without the end id.
@@ -73,7 +95,8 @@ def sample_ids(
     device = cache.kv.device
     drawn: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(prompts)))
-    hidden = model.prefill_hidden(prompts, cache)
+    cuts = [prompt_cuts(prompt, vocabulary) for prompt in prompts]
+    hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=memory)
     for position in range(limit):
         hooks.check()
         hooks.progress("generate", position, limit)

@@ -6,6 +6,8 @@ from 24 kHz and the speaker vector from 16 kHz, both untrimmed, and the codes fr
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import torch
 from torch import Tensor
 
@@ -56,9 +58,11 @@ def _codes(bundle: Bundle, wave: Tensor, rate: int, hooks: Hooks) -> DualCodes:
     hooks.progress(STAGE, 1, STEPS)
     hooks.check()
     semantic = []
-    for piece in semantic_pieces(speech):
-        log_mel = semantic_log_mel(piece).to(bundle.semantic.codebook)
-        semantic.append(bundle.semantic.encode(log_mel[None])[0])
+    mels = [semantic_log_mel(piece) for piece in semantic_pieces(speech)]
+    # whole pieces of 30 s are one batch; a rest would be padded, at its cost
+    for _, equal in groupby(mels, key=lambda mel: mel.shape[-1]):
+        batch = torch.stack(list(equal)).to(bundle.semantic.codebook)
+        semantic.append(bundle.semantic.encode(batch).flatten())
         hooks.check()
     hooks.progress(STAGE, 2, STEPS)
     codes = align(linguistic.cpu(), torch.cat(semantic).cpu(), bundle.vocabulary.codebook)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,15 +14,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from stepedit_core.bundle import (
+    FileEntry,
     build_part,
+    dtype_of,
     file_of,
     load_part,
-    part_dtype,
+    part_precision,
     read_manifest,
     sha256_of,
     verify,
     write_bundle,
 )
+from stepedit_core.precision import TABLE
 from stepedit_core.strict import from_json
 from stepedit_core.weights import HEADER_LIMIT, build_empty, read_header
 from tests import tiny_bundle
@@ -120,27 +123,49 @@ def test_another_precision_changes_floats_only(bundles: Path):
 
 
 @pytest.mark.parametrize(
-    ("part", "precision", "device", "size", "dtype"),
+    ("part", "precision", "size", "name"),
     [
-        ("llm", "auto", "cpu", 7 * 2**30, torch.float32),
-        ("llm", "auto", "meta", 7 * 2**30, torch.bfloat16),
-        ("llm", "auto", "meta", 2**24, torch.float32),
-        ("llm", "fp16", "cpu", 0, torch.float16),
-        ("llm", "bf16", "cpu", 0, torch.bfloat16),
-        ("llm", "fp32", "meta", 7 * 2**30, torch.float32),
-        ("flow", "bf16", "meta", 0, torch.float32),
-        ("linguistic", "fp16", "meta", 0, torch.float32),
+        ("llm", "auto", 7 * 2**30, "bf16"),
+        ("llm", "auto", 2**24, "fp32"),
+        ("llm", "fp16", 0, "fp16"),
+        ("llm", "bf16", 0, "bf16"),
+        ("llm", "fp32", 7 * 2**30, "fp32"),
+        ("llm", "int4", 0, "int4"),
+        ("flow", "bf16", 0, "fp32"),
+        ("linguistic", "int8", 0, "fp32"),
     ],
 )
 def test_only_the_language_model_changes_precision(
-    part: str, precision: str, device: str, size: int, dtype: torch.dtype
+    bundles: Path, part: str, precision: str, size: int, name: str
 ):
-    assert part_dtype(part, precision, torch.device(device), lm_bytes=size) == dtype
+    about = read_manifest(bundles / "tiny")
+    files = {**about.files, "llm.safetensors": FileEntry(size=size, sha256="")}
+    assert part_precision(part, precision, replace(about, files=files)).name == name
 
 
-def test_an_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match="precision 'int4' is unknown; allowed are auto, fp32"):
-        part_dtype("llm", "int4", CPU)
+def test_an_unknown_precision_is_refused(bundles: Path):
+    about = read_manifest(bundles / "tiny")
+    with pytest.raises(ValueError, match="precision 'int3' is unknown; allowed are auto, fp32"):
+        part_precision("llm", "int3", about)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_a_quantised_bundle_has_the_precision_it_was_made_in_and_no_other(bundles: Path, kind):
+    about = replace(read_manifest(bundles / "tiny"), llm_weights=kind)
+    assert part_precision("llm", "auto", about).name == kind
+    assert part_precision("llm", kind, about).name == kind
+    with pytest.raises(ValueError, match=f"holds {kind} weights; allowed are auto and {kind}"):
+        part_precision("llm", "bf16", about)
+
+
+def test_every_row_of_the_precision_table_names_a_dtype_of_torch():
+    assert [dtype_of(row) for row in TABLE.values()] == [
+        torch.float32,
+        torch.bfloat16,
+        torch.float16,
+        torch.bfloat16,
+        torch.bfloat16,
+    ]
 
 
 def refused(folder: Path, match: str) -> None:

@@ -362,7 +362,7 @@ def test_an_edit_the_bundle_does_not_know_is_a_usage_error(
         ("edit", "in.wav", "--out", "o", "--denoise", "--rounds", "11"),
         ("edit", "in.wav", "--out", "o", "--denoise", "--rounds", "two"),
         ("edit", "in.wav", "--out", "o", "--denoise", "--prompt", "mixed"),
-        ("edit", "in.wav", "--out", "o", "--denoise", "--precision", "int4"),
+        ("edit", "in.wav", "--out", "o", "--denoise", "--precision", "int3"),
         ("edit", "in.wav", "--out", "o", "--denoise", "--seed", "x"),
         ("clone", "in.wav", "--text", "a", "--out", "o"),
         ("sing",),

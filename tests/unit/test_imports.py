@@ -12,7 +12,7 @@ import pytest
 
 CORE = Path(__file__).parents[2] / "stepedit_core"
 LEVELS = (
-    ("types", "strict", "terminal"),
+    ("types", "strict", "terminal", "precision", "memory"),
     ("vocab",),
     ("tokens_file",),
     ("audio", "text"),
@@ -22,6 +22,7 @@ LEVELS = (
     ("checkpoints",),
     ("registry",),
     ("pipelines",),
+    ("evaluate",),
     ("report",),
     ("cli",),
     ("__main__",),

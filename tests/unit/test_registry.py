@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stepedit_core.registry import Registry
+from stepedit_core.bundle import part_precision
+from stepedit_core.memory import check_memory
+from stepedit_core.registry import Registry, part_bytes
 
 
 @pytest.fixture
@@ -130,3 +132,45 @@ def test_a_bundle_without_scorer_says_so(registry: Registry):
     assert not handle.has_scorer
     with pytest.raises(ValueError, match="bundle 'other' has no scorer; it holds llm, flow"):
         _ = handle.scorer
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "int4"])
+def test_too_little_memory_for_a_large_bundle_is_said_before_anything_is_loaded(
+    bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+):
+    registry = Registry([bundles], {})
+    about = registry.locate("tiny")
+    row = part_precision("llm", precision, about.manifest)
+    need = part_bytes(about, "llm", row)
+    loaded = registry.load("tiny", device="cpu", precision=precision).llm
+    held = sum(t.nbytes for t in loaded.state_dict().values())
+    assert need == pytest.approx(held, rel=0.06)  # scales of toy groups are larger
+    monkeypatch.setattr("stepedit_core.registry.VERIFIED_SIZE", 0)
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 900 kB\nMemAvailable: 10 kB\n")
+    monkeypatch.setattr("stepedit_core.memory.MEMINFO", meminfo)
+    with pytest.raises(ValueError, match=r"bundle 'tiny' needs .* GB of memory .* Close other"):
+        Registry([bundles], {}).load("tiny", device="cpu", precision=precision)
+
+
+def test_parts_that_somebody_holds_need_no_further_memory(
+    bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    registry = Registry([bundles], {})
+    first = registry.load("tiny", device="cpu")
+    first.load_all()
+    monkeypatch.setattr("stepedit_core.registry.VERIFIED_SIZE", 0)
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemAvailable: 10 kB\n")
+    monkeypatch.setattr("stepedit_core.memory.MEMINFO", meminfo)
+    assert registry.load("tiny", device="cpu").llm is first.llm
+
+
+@pytest.mark.parametrize("text", ["", "MemAvailable: many kB\n", "MemFree: 3 kB\n"])
+def test_a_system_that_does_not_say_its_memory_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(text)
+    monkeypatch.setattr("stepedit_core.memory.MEMINFO", meminfo)
+    check_memory(2**60, torch.device("cpu"), "this")

@@ -15,13 +15,15 @@ import pytest
 import torch
 from torch import nn
 
-from stepedit_core.bundle import MANIFEST
+from stepedit_core.bundle import MANIFEST, sha256_of
 from stepedit_core.checkpoints.convert import (
+    SOURCE,
     Sizes,
     convert,
     describe,
     lm_config,
     plans,
+    source_digest,
     verify_conversion,
     version_of,
 )
@@ -36,7 +38,7 @@ from stepedit_core.models.semantic import SemanticTokenizer
 from stepedit_core.pipelines.edit import edit
 from stepedit_core.pipelines.tokenize import tokenize
 from stepedit_core.registry import Bundle, Registry
-from stepedit_core.types import Clip, EditRequest
+from stepedit_core.types import Clip, EditRequest, Sampling
 from stepedit_core.weights import build_empty, read_header
 from tests import fake_release
 
@@ -236,8 +238,10 @@ class TestRawFolders:
 
     def test_its_parts_hold_what_the_converted_bundle_holds(self, registry, bundle):
         raw = registry.load("editx-2025", device="cpu", precision="fp32")
+        # a handle of its own: layers that have run hold their weights in another layout
+        again = Registry().load(bundle.folder, device="cpu", precision="fp32")
         for part in raw.manifest.parts:
-            wanted = bundle.part(part).state_dict()
+            wanted = again.part(part).state_dict()
             for name, value in raw.part(part).state_dict().items():
                 assert torch.equal(value, wanted[name]), f"{part} {name}"
         assert raw.text.size == bundle.text.size
@@ -300,6 +304,36 @@ class TestStopping:
         converted(copy, out, dtype="fp16")
         assert {dtype for dtype, _ in read_header(out / "llm.safetensors").values()} == {"F16"}
 
+    def test_a_stopped_run_of_another_release_is_not_taken_over(self, copy, tmp_path):
+        def stop(done: int, total: int) -> None:
+            if done > total * 0.9:
+                raise KeyboardInterrupt
+
+        out = tmp_path / "out"
+        with pytest.raises(KeyboardInterrupt):
+            converted(copy, out, on_bytes=stop)
+        path = next(copy.rglob("model-00001.safetensors"))
+        raw = bytearray(path.read_bytes())
+        raw[-7] ^= 64  # one other weight: names, shapes and sizes are the same
+        path.write_bytes(raw)
+        converted(copy, out)
+        assert verify_conversion(copy / MODEL, copy / TOKENS, out, sizes=fake_release.TINY)
+
+    def test_a_moved_and_touched_release_is_still_the_same(self, copy, tmp_path):
+        before = source_digest(find_release(copy / MODEL, copy / TOKENS))
+        moved = copy.rename(tmp_path / "moved")
+        for path in moved.rglob("*"):
+            os.utime(path, (1, 1))
+        assert source_digest(find_release(moved / MODEL, moved / TOKENS)) == before
+
+    def test_too_little_memory_is_said_before_the_first_byte(self, copy, tmp_path, monkeypatch):
+        meminfo = tmp_path / "meminfo"
+        meminfo.write_text("MemTotal: 900 kB\nMemAvailable: 500 kB\n")
+        monkeypatch.setattr("stepedit_core.memory.MEMINFO", meminfo)
+        with pytest.raises(ValueError, match=r"converting needs 1\.\d GB of memory and 0\.0 GB"):
+            converted(copy, tmp_path / "out")
+        assert list(tmp_path.glob(".out*")) == []
+
     def test_an_existing_folder_is_left_alone(self, copy, tmp_path):
         (tmp_path / "out").mkdir()
         with pytest.raises(ValueError, match="exists already"):
@@ -321,6 +355,94 @@ class _Payload:
 
     def __reduce__(self):
         return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+class TestQuantised:
+    """A bundle whose language model has layers of 8 or 4 bits."""
+
+    @pytest.fixture
+    def small(self, release, tmp_path, kind) -> Path:
+        converted(release[0], tmp_path / kind, quantize=kind)
+        return tmp_path / kind
+
+    def test_it_says_so_and_is_verified_against_the_release(self, release, small, kind):
+        about = json.loads((small / MANIFEST).read_text())
+        assert about["name"] == f"editx-2025-{kind}"
+        assert about["llm_weights"] == kind
+        folder = release[0]
+        how = {"sizes": fake_release.TINY}
+        rows = verify_conversion(folder / MODEL, folder / TOKENS, small, **how)
+        assert rows[0][0] == "llm"
+        assert not (small / SOURCE).exists()
+
+    def test_another_quantised_weight_is_found(self, release, small):
+        path = small / "llm.safetensors"
+        raw = bytearray(path.read_bytes())
+        raw[-1] ^= 1
+        path.write_bytes(raw)
+        about = json.loads((small / MANIFEST).read_text())
+        about["files"][path.name]["sha256"] = sha256_of(path)
+        (small / MANIFEST).write_text(json.dumps(about))
+        with pytest.raises(ValueError, match="is not the released tensor"):
+            verify_conversion(
+                release[0] / MODEL, release[0] / TOKENS, small, sizes=fake_release.TINY
+            )
+
+    def test_it_equals_what_loading_the_16_bit_bundle_in_that_precision_makes(
+        self, small, bundle, kind
+    ):
+        stored = Registry().load(small, device="cpu").llm
+        at_load = Registry().load(bundle.folder, device="cpu", precision=kind).llm
+        for (name, a), (_, b) in zip(
+            stored.state_dict().items(), at_load.state_dict().items(), strict=True
+        ):
+            assert a.dtype == b.dtype, name
+            assert torch.equal(a, b), name
+        assert "model.layers.0.mlp.up_proj.scale" in stored.state_dict()
+
+    def test_the_raw_folders_load_in_that_precision(self, release, small, kind, monkeypatch):
+        from stepedit_core.checkpoints import convert as module
+
+        monkeypatch.setattr(module, "Sizes", lambda: fake_release.TINY)
+        raw = Registry([release[0]], {}).load("editx-2025", device="cpu", precision=kind).llm
+        stored = Registry().load(small, device="cpu").llm
+        for name, value in stored.state_dict().items():
+            assert torch.equal(value, raw.state_dict()[name]), name
+
+    def test_a_precision_it_no_longer_has_is_refused(self, small, kind):
+        with pytest.raises(ValueError, match=f"holds {kind} weights; allowed are auto and {kind}"):
+            Registry().load(small, device="cpu", precision="bf16")
+
+    def test_a_clip_is_edited_to_a_wave(self, small):
+        noise = torch.randn(24_000, generator=torch.Generator().manual_seed(6)) * 0.1
+        handle = Registry().load(small, device="cpu")
+        codes, voice = tokenize(handle, Clip(wave=noise, sample_rate=24_000))
+        request = EditRequest(kind="emotion", option="happy", text="hello world")
+        sampling = Sampling(max_ids=15)
+        done = edit(handle, codes, voice, request, seed=1, sampling=sampling)
+        assert torch.isfinite(done.clip.wave).all()
+
+
+def test_an_empty_part_is_built_once_when_a_release_is_loaded(release, monkeypatch):
+    from stepedit_core.checkpoints import convert as module
+
+    built: list[str] = []
+    build = module.build_part
+    monkeypatch.setattr(module, "build_part", lambda m, p: (built.append(p), build(m, p))[1])
+    found = find_release(release[0] / MODEL, release[0] / TOKENS)
+    about = describe(found, sizes=fake_release.TINY)
+    module.load_released(found, about, "flow", device=torch.device("cpu"), dtype=torch.float32)
+    assert built == ["flow"]
+
+
+def test_a_language_model_of_any_size_is_drawn_tensor_by_tensor(tmp_path):
+    tokenizer = fake_release.tokenizer_model()
+    lm = fake_release.tiny_lm(tokenizer)
+    networks = fake_release.write(tmp_path, tokenizer=tokenizer, lm=lm)
+    assert "llm" not in networks
+    converted(tmp_path, tmp_path / "out")
+    assert Registry().load(tmp_path / "out", device="cpu").llm.config == lm
 
 
 class TestDamage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import json
@@ -23,6 +24,7 @@ from stepedit_core.models.llm import (
     sqrt_alibi_bias,
     sqrt_alibi_slopes,
 )
+from stepedit_core.models.packed import can_pack
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 # float32 sums in another order; logits are of size 4
@@ -208,6 +210,26 @@ def test_cached_decode_equals_the_official_model(
         logits = model.step(newest, cache)
         expected = torch.stack([golden[f"decode_{row}"][step] for row in rows])
         torch.testing.assert_close(logits, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_frozen_model_whose_layers_are_reordered_equals_the_official_one(
+    model: Step1LM, capture: ModuleType, ids: Tensor, golden: dict[str, Tensor], fused: bool
+) -> None:
+    frozen = copy.deepcopy(model).requires_grad_(False)
+    prompt = prompts_of(capture, ids)[0]
+    for _ in range(2):  # the second time with what the first has reordered
+        cache = frozen.new_cache(1, 60)
+        logits = frozen.prefill([prompt], cache)[0]
+        torch.testing.assert_close(logits, golden["prefill_0"][-1], **CLOSE)
+        if not fused:
+            cache.fused = None
+        for step in range(capture.STEPS):
+            newest = ids[:1, len(prompt) + step]
+            logits = frozen.step(newest, cache)[0]
+            torch.testing.assert_close(logits, golden["decode_0"][step], **CLOSE)
+    layer = frozen.model.layers[0].mlp.up_proj
+    assert layer.is_packed == can_pack(torch.float32)
 
 
 def test_prefill_of_a_batch_equals_batch_1_exactly(

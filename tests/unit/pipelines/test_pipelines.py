@@ -52,6 +52,27 @@ def same(first: DualCodes, second: DualCodes) -> bool:
     )
 
 
+def test_pieces_of_equal_length_are_one_batch_and_give_the_codes_of_each(
+    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepedit_core.audio.mel.SEMANTIC_PIECE", 3200)  # 0.2 s for 30 s
+    batches: list[int] = []
+    encode = bundle.semantic.encode
+
+    def seen(log_mel: torch.Tensor) -> torch.Tensor:
+        batches.append(log_mel.shape[0])
+        return encode(log_mel)
+
+    monkeypatch.setattr(bundle.semantic, "encode", seen)
+    together = tokenize(bundle, clip)[0].semantic
+    assert batches[0] > 1
+    assert batches[1:] == [1]  # the rest, shorter
+    monkeypatch.setattr(
+        "stepedit_core.pipelines.tokenize.groupby", lambda mels, key: ((0, [mel]) for mel in mels)
+    )
+    assert torch.equal(tokenize(bundle, clip)[0].semantic, together)
+
+
 class Recorder:
     """Hooks that write everything down and can cancel at one moment."""
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.llm import LMConfig, PromptMemory, Step1LM
 from stepedit_core.pipelines.sampling import (
     clone_limit,
     draw,
     edit_limit,
     filter_logits,
     forbid_repeat,
+    prompt_cuts,
     sample_ids,
 )
 from stepedit_core.types import Sampling, stage_generator
@@ -276,3 +277,97 @@ def test_one_generator_a_prompt_is_required(model: Step1LM) -> None:
             generators=[stage_generator(1, "generate")],
             max_ids=10,
         )
+
+
+SYSTEM = [1, 4, *([10, 11, 12] * 14), 3]
+"""45 ids."""
+
+
+def round_prompt(words: int, audio: int) -> list[int]:
+    heard = [40 + i % 1024 for i in range(audio)]
+    return [*SYSTEM, 4, *([20 + words] * 40), *heard, 3, 4, 9, 9]
+
+
+def test_prompts_are_cut_behind_a_turn_and_before_the_audio() -> None:
+    prompt = round_prompt(0, 50)
+    assert prompt_cuts(prompt, VOCABULARY) == [45, 86]
+    assert prompt[44] == 3
+    assert prompt[86] == 40
+
+
+@pytest.mark.parametrize("prompt", [[1, 4, 9], [*range(4, 34), *[40] * 50], [*[9] * 60, *[40] * 5]])
+def test_parts_too_short_to_be_worth_a_reading_of_the_weights_are_not_cut(prompt) -> None:
+    assert prompt_cuts(prompt, VOCABULARY) == []
+
+
+def run_rounds(model: Step1LM, memory: PromptMemory | None) -> tuple[list[list[int]], list[int]]:
+    """Three rounds: same words, then other words; the ids, and how many were not run again."""
+    ids, reused = [], []
+    for number, (words, audio) in enumerate([(0, 50), (0, 60), (1, 45)]):
+        ids += sample_ids(
+            model,
+            [round_prompt(words, audio)],
+            vocabulary=VOCABULARY,
+            sampling=Sampling(),
+            generators=[stage_generator(3, "generate", number)],
+            max_ids=20,
+            memory=memory,
+        )
+        reused.append(0 if memory is None else memory.reused)
+    return ids, reused
+
+
+def test_rounds_with_a_memory_draw_the_ids_of_rounds_without(model: Step1LM) -> None:
+    without, _ = run_rounds(model, None)
+    with_memory, reused = run_rounds(model, PromptMemory())
+    assert with_memory == without
+    assert reused == [0, 86, 45]
+
+
+def test_a_remembered_beginning_gives_equal_bits_and_is_not_run(
+    model: Step1LM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [round_prompt(0, 50), round_prompt(0, 60)]
+    cuts = [prompt_cuts(prompt, VOCABULARY) for prompt in prompts]
+    alone = model.new_cache(1, 200)
+    expected = model.prefill_hidden([prompts[1]], alone, cuts=[cuts[1]])
+    memory, cache = PromptMemory(), model.new_cache(1, 200)
+    model.prefill_hidden([prompts[0]], cache, cuts=[cuts[0]], memory=memory)
+    seen: list[int] = []
+    embed = model.model.embed_tokens.forward
+    monkeypatch.setattr(
+        model.model.embed_tokens, "forward", lambda ids: (seen.append(ids.shape[1]), embed(ids))[1]
+    )
+    cache = model.new_cache(1, 200)
+    hidden = model.prefill_hidden([prompts[1]], cache, cuts=[cuts[1]], memory=memory)
+    assert torch.equal(hidden, expected)
+    assert torch.equal(cache.kv, alone.kv)
+    assert seen == [len(prompts[1]) - 86]
+
+
+def test_candidates_of_one_batch_share_the_beginning_of_their_prompts(
+    model: Step1LM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [round_prompt(0, 50), round_prompt(1, 50), round_prompt(0, 50)]
+    cuts = [prompt_cuts(prompt, VOCABULARY) for prompt in prompts]
+    seen: list[int] = []
+    embed = model.model.embed_tokens.forward
+    monkeypatch.setattr(
+        model.model.embed_tokens, "forward", lambda ids: (seen.append(ids.shape[1]), embed(ids))[1]
+    )
+    together = model.prefill_hidden(prompts, model.new_cache(3, 160), cuts=cuts)
+    assert sum(seen) == len(prompts[0]) + len(prompts[1]) - 45
+    for row in range(2):
+        single = model.prefill_hidden([prompts[row]], model.new_cache(1, 160), cuts=[cuts[row]])
+        assert torch.equal(together[row], single[0])
+    assert torch.equal(together[2], together[0])
+
+
+def test_the_memory_of_another_model_or_dtype_is_ignored(model: Step1LM) -> None:
+    other = Step1LM(model.config).eval()
+    other.initialise(torch.Generator().manual_seed(1), std=0.3)
+    memory = PromptMemory()
+    run_rounds(other, memory)
+    with_foreign, reused = run_rounds(model, memory)
+    assert with_foreign == run_rounds(model, None)[0]
+    assert reused[0] == 0

@@ -1,0 +1,202 @@
+"""Linear layers of the language model with weights of 8 or 4 bits; activations stay as they are.
+
+int8  w = q * scale, q in -127..127, one bfloat16 scale a row of the output
+int4  w = (q - 8) * scale + zero, q in 0..15, one bfloat16 pair for 64 inputs of a row
+
+Embedding and head stay in 16 bits, as in AWQ (spec 10): of the head a step reads a few rows only.
+The int4 file holds blocks of 64 rows as torch's product for CPUs with AVX-512 reads them (byte
+[block, k, j] has row j in its low half and row 32 + j in its high half), so it can stay mapped.
+One row at a time goes through torch's own products; many rows, and devices without them, take
+blocks of the weight back to floats and multiply those.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .llm import Layer, Step1LM
+from .packed import Linear
+
+Kind = Literal["int8", "int4"]
+LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The seven matrices of a decoder layer; 224 of them in the release."""
+BLOCK = 64
+"""Rows of an int4 block, and inputs that share a scale."""
+FEW = {"int8": 16, "int4": 40}
+"""Most rows for torch's own products: with more, taking the weight back to floats is faster
+(1024 x 2048, one thread: int8, 16 rows 0.87 ms either way; int4, 32 rows 1.6 by the product and
+about 1.8 by floats, 64 rows 3.3 and about 2.5)."""
+STRIP = 512
+"""Rows of the weight taken back to floats at a time: 3 MB that the caches hold."""
+
+
+class QuantizedLinear(nn.Module):
+    """A linear layer without bias, (..., inputs) -> (..., outputs)."""
+
+    weight: Tensor
+    scale: Tensor
+
+    def __init__(self, kind: Kind, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.inputs = inputs
+        self.outputs = outputs
+        for name, (shape, dtype) in stored_as(kind, outputs, inputs).items():
+            self.register_buffer(name, torch.empty(shape, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs) in the dtype of x."""
+        rows = x.reshape(-1, self.inputs)
+        if rows.shape[0] <= FEW[self.kind] and rows.shape[0] and self._has_product(x):
+            if self.kind == "int8":
+                out = torch._weight_int8pack_mm(rows, self.weight, self.scale)
+            else:
+                out = torch._weight_int4pack_mm_for_cpu(
+                    rows, self.weight.view(self.outputs, -1), BLOCK, self.scale
+                )
+        else:
+            out = x.new_empty(rows.shape[0], self.outputs)
+            for first in range(0, self.outputs, STRIP):
+                last = min(first + STRIP, self.outputs)
+                out[:, first:last] = self._strip(rows, first, last)
+        return out.view(*x.shape[:-1], self.outputs)
+
+    def dense(self) -> Tensor:
+        """The weight (outputs, inputs) as numbers, in the dtype of the scales."""
+        if self.kind == "int8":
+            return self.weight.to(self.scale.dtype) * self.scale[:, None]
+        return self._columns(0, self.outputs, self.scale.dtype).T
+
+    def _has_product(self, x: Tensor) -> bool:
+        if x.dtype != self.scale.dtype:
+            return False
+        if self.kind == "int4" and (self.outputs % BLOCK or self.inputs % BLOCK):
+            return False
+        return has_product(self.kind, x.device.type, x.dtype)
+
+    def _strip(self, rows: Tensor, first: int, last: int) -> Tensor:
+        """Outputs first..last-1 of rows (n, inputs), through floats."""
+        if self.kind == "int8":
+            out = F.linear(rows, self.weight[first:last].to(rows.dtype))
+            return out * self.scale[first:last].to(rows.dtype)
+        return rows @ self._columns(first, last, rows.dtype)
+
+    def _columns(self, first: int, last: int, dtype: torch.dtype) -> Tensor:
+        """Rows first..last-1 of an int4 weight as columns (inputs, last - first)."""
+        _, inputs, half = self.weight.shape
+        blocks = slice(first // (2 * half), last // (2 * half))
+        packed = self.weight[blocks].transpose(0, 1)  # (inputs, blocks, half)
+        numbers = torch.empty(inputs, packed.shape[1], 2, half, dtype=dtype, device=packed.device)
+        # bytes are moved before they become floats, and scales lie close: five times faster
+        numbers[:, :, 0] = (packed & 15).view(torch.int8).sub_(8)
+        numbers[:, :, 1] = (packed >> 4).view(torch.int8).sub_(8)
+        pairs = self.scale[:, first:last].to(dtype)  # (inputs / group, rows, 2)
+        scale, zero = (pairs[:, None, :, place].contiguous() for place in (0, 1))
+        grouped = numbers.view(pairs.shape[0], -1, last - first)
+        return torch.addcmul(zero, grouped, scale).view(inputs, -1)
+
+
+def stored_as(
+    kind: Kind, outputs: int, inputs: int
+) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Name -> shape and dtype of what holds a weight (outputs, inputs)."""
+    if kind == "int8":
+        return {
+            "weight": ((outputs, inputs), torch.int8),
+            "scale": ((outputs,), torch.bfloat16),
+        }
+    block = _block(outputs)
+    return {
+        "weight": ((outputs // block, inputs, block // 2), torch.uint8),
+        "scale": ((inputs // _group(inputs), outputs, 2), torch.bfloat16),
+    }
+
+
+def _block(outputs: int) -> int:
+    """Rows of an int4 block: 64, or the greatest even divisor of a toy size up to that."""
+    return math.gcd(outputs, BLOCK)
+
+
+def _group(inputs: int) -> int:
+    """Inputs that share an int4 scale: 64, or the greatest divisor of a toy size."""
+    return math.gcd(inputs, BLOCK)
+
+
+def quantize(weight: Tensor, kind: Kind) -> dict[str, Tensor]:
+    """What holds a weight (outputs, inputs) of any float dtype; see stored_as.
+
+    Scales are rounded to bfloat16 first and the weights with the rounded scale, so that the
+    rounding of a scale costs nothing.
+    """
+    w = weight.detach().float()
+    if kind == "int8":
+        scale = (w.abs().amax(1) / 127).clamp(min=1e-8).bfloat16()
+        q = w / scale[:, None].float()
+        return {"weight": q.round_().clamp_(-127, 127).to(torch.int8), "scale": scale}
+    outputs, inputs = w.shape
+    group, block = _group(inputs), _block(outputs)
+    grouped = w.view(outputs, -1, group)
+    low, high = grouped.amin(-1), grouped.amax(-1)
+    scale = ((high - low) / 15).clamp(min=1e-8).bfloat16()
+    zero = (low + 8 * scale.float()).bfloat16()
+    q = (grouped - zero[..., None].float()) / scale[..., None].float()
+    numbers = q.add_(8).round_().clamp_(0, 15).to(torch.uint8).view(outputs, inputs)
+    blocks = numbers.view(outputs // block, 2, block // 2, inputs)
+    packed = (blocks[:, 0] | (blocks[:, 1] << 4)).transpose(1, 2).contiguous()
+    return {"weight": packed, "scale": torch.stack([scale.T, zero.T], -1).contiguous()}
+
+
+def quantized(name: str, tensor: Tensor, kind: Kind | Literal[""]) -> dict[str, Tensor]:
+    """Entries that replace one tensor of the language model: itself unless a layer's matrix."""
+    if not kind or not is_matrix(name):
+        return {name: tensor}
+    stem = name.removesuffix(".weight")
+    return {f"{stem}.{leaf}": value for leaf, value in quantize(tensor, kind).items()}
+
+
+def is_matrix(name: str) -> bool:
+    """Whether a tensor of the language model is one of the matrices that are quantised."""
+    parts = name.split(".")
+    return parts[-1] == "weight" and len(parts) > 1 and parts[-2] in LAYERS
+
+
+def with_quantized_layers(model: Step1LM, kind: Kind) -> Step1LM:
+    """The model with empty quantised layers in place of its matrices; changed in place."""
+    for layer in model.model.layers:
+        assert isinstance(layer, Layer)
+        for part in (layer.self_attn, layer.mlp):
+            for name, old in list(part.named_children()):
+                if isinstance(old, Linear):
+                    setattr(part, name, QuantizedLinear(kind, old.in_features, old.out_features))
+    return model
+
+
+@lru_cache(maxsize=16)
+def has_product(kind: Kind, device: str, dtype: torch.dtype) -> bool:
+    """Whether torch's product for quantised weights is right on a device, found by trying it.
+
+    The layout of int4 weights depends on the processor: ours is the one of AVX-512.
+    """
+    layer = QuantizedLinear(kind, BLOCK, 2 * BLOCK)
+    weight = torch.linspace(-1, 1, 2 * BLOCK * BLOCK).sin().view(2 * BLOCK, BLOCK)
+    for name, value in quantize(weight, kind).items():
+        value = value.to(device, dtype) if value.is_floating_point() else value.to(device)
+        setattr(layer, name, value)
+    x = torch.linspace(-1, 1, 2 * BLOCK).cos().view(2, BLOCK).to(device, dtype)
+    if kind == "int4" and device != "cpu":
+        return False  # the product for CUDA wants another layout
+    try:
+        if kind == "int8":
+            made = torch._weight_int8pack_mm(x, layer.weight, layer.scale)
+        else:
+            flat = layer.weight.view(2 * BLOCK, -1)
+            made = torch._weight_int4pack_mm_for_cpu(x, flat, BLOCK, layer.scale)
+    except (RuntimeError, AttributeError):  # this torch, or this device, has none
+        return False
+    return torch.allclose(made.float(), (x @ layer.dense().T).float(), rtol=2e-2, atol=5e-2)

@@ -1,0 +1,66 @@
+"""The one precision table: what `auto, fp32, bf16, fp16, int8, int4` mean for the language model.
+
+Only the language model changes: codes, voices, mels and waves are always made in float32, so that
+codes are the released ones. Nothing here imports torch, so that the command and the nodes can list
+the names at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stored = Literal["float", "int8", "int4"]
+"""How a bundle keeps the matrices of the language model's layers."""
+SMALL_LM = 2**30
+"""An LM file up to this many bytes runs in float32 under "auto": speed is no matter there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """One row of the table."""
+
+    name: str
+    dtype: str
+    """Of activations, norms, embedding and head, and of the matrices unless quantised; torch's
+    name."""
+    quantize: Literal["", "int8", "int4"] = ""
+    """How the matrices of the layers are held; empty for plain numbers."""
+    bits: float
+    """Bits a weight of a matrix takes, scales included."""
+
+
+TABLE = {
+    row.name: row
+    for row in (
+        Precision(name="fp32", dtype="float32", bits=32),
+        Precision(name="bf16", dtype="bfloat16", bits=16),
+        Precision(name="fp16", dtype="float16", bits=16),
+        Precision(name="int8", dtype="bfloat16", quantize="int8", bits=8),
+        Precision(name="int4", dtype="bfloat16", quantize="int4", bits=4.5),
+    )
+}
+PRECISIONS = ("auto", *TABLE)
+
+
+def resolve(precision: str, *, stored: Stored = "float", lm_bytes: int = 0) -> Precision:
+    """The row that is meant, for a language model of so many bytes kept in this way.
+
+    "auto" is what a quantised bundle was made for, else float32 for a small model and bfloat16 for
+    a large one. ValueError for an unknown name, and where a quantised bundle is asked for weights
+    it no longer has.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision '{precision}' is unknown; allowed are {', '.join(PRECISIONS)}. Choose one."
+        )
+    if stored != "float":
+        if precision not in ("auto", stored):
+            raise ValueError(
+                f"precision '{precision}' is wanted of a bundle that holds {stored} weights; "
+                f"allowed are auto and {stored}. Convert the release again for another."
+            )
+        return TABLE[stored]
+    if precision == "auto":
+        return TABLE["fp32" if lm_bytes <= SMALL_LM else "bf16"]
+    return TABLE[precision]

@@ -1,0 +1,99 @@
+"""What Load Model does with a release as downloaded, without ComfyUI: its modules are stand-ins."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests import fake_release
+from tests.nodes.conftest import PACK
+
+
+class Bar:
+    """ComfyUI's progress bar; keeps what it was told."""
+
+    seen: list[int] = []  # noqa: RUF012 - emptied by the fixture
+
+    def __init__(self, total: int) -> None: ...
+
+    def update_absolute(self, value: int, total: int) -> None:
+        self.seen.append(value)
+
+
+class Cancelled(Exception):
+    """As ComfyUI's own."""
+
+
+@pytest.fixture
+def host(
+    pack_module: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """nodes/host.py over a models folder that holds a toy release."""
+    models = tmp_path / "models"
+    fake_release.write(models)
+    stand_ins: dict[str, dict[str, Any]] = {
+        "folder_paths": {"get_folder_paths": lambda key: [str(models)]},
+        "comfy": {},
+        "comfy.model_management": {"throw_exception_if_processing_interrupted": lambda: None},
+        "comfy.model_patcher": {"ModelPatcher": object},
+        "comfy.utils": {"ProgressBar": Bar},
+    }
+    for name, values in stand_ins.items():
+        module = ModuleType(name)
+        vars(module).update(values)
+        monkeypatch.setitem(sys.modules, name, module)
+        if "." in name:
+            setattr(sys.modules["comfy"], name.split(".")[1], module)
+    monkeypatch.delitem(sys.modules, f"{PACK}.nodes.host", raising=False)
+    found = pack_module("host")
+    convert = importlib.import_module(f"{PACK}.stepedit_core.checkpoints.convert")
+    monkeypatch.setattr(convert, "Sizes", lambda: fake_release.TINY)
+    Bar.seen.clear()
+    yield found
+    sys.modules.pop(f"{PACK}.nodes.host", None)
+
+
+@pytest.mark.parametrize(
+    ("precision", "name", "weights"),
+    [
+        ("auto", "editx-2025-bf16", "float"),
+        ("fp16", "editx-2025-fp16", "float"),
+        ("int4", "editx-2025-int4", "int4"),
+    ],
+)
+def test_a_release_is_converted_once_and_kept_beside_the_folders(
+    host: Any, tmp_path: Path, precision: str, name: str, weights: str
+) -> None:
+    kept = host.keep_converted("editx-2025", precision)
+    assert kept == str(tmp_path / "models" / name)
+    manifest = Path(kept) / "bundle.json"
+    assert json.loads(manifest.read_text())["llm_weights"] == weights
+    assert Bar.seen[-1] == host.BAR_UNITS
+    written = manifest.stat().st_mtime_ns
+    assert host.keep_converted("editx-2025", precision) == kept
+    assert manifest.stat().st_mtime_ns == written
+    assert host.find_bundle(kept).release is None
+
+
+def test_a_bundle_is_left_as_it_is(host: Any) -> None:
+    assert host.keep_converted("nano", "int8") == "nano"
+
+
+def test_cancelling_leaves_no_bundle(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancel() -> None:
+        raise Cancelled
+
+    management = sys.modules["comfy.model_management"]
+    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
+    with pytest.raises(Cancelled):
+        host.keep_converted("editx-2025", "auto")
+    assert not (tmp_path / "models" / "editx-2025-bf16").exists()
