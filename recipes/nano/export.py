@@ -66,11 +66,13 @@ def edit_options() -> dict[str, tuple[str, ...]]:
 
 
 def trained(models: Path, folder: str) -> dict[str, Any] | None:
-    """The final checkpoint of a part, or its newest one while it still trains."""
-    for name in ("final.pt", "last.pt"):
-        state = load_checkpoint(models / folder / name)
+    """The newest checkpoint of a part: its final one, or one of a training that still goes on."""
+    paths = [models / folder / name for name in ("final.pt", "last.pt")]
+    paths = [path for path in paths if path.exists()]
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+        state = load_checkpoint(path)
         if state is not None and "config" in state:
-            log.info("%s: %s of step %s", folder, name, state.get("step", "end"))
+            log.info("%s: %s of step %s", folder, path.name, state.get("step", "end"))
             return state
     return None
 
