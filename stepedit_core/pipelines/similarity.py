@@ -16,7 +16,8 @@ def speaker_vector(bundle: Bundle, clip: Clip) -> torch.Tensor:
     """Speaker vector (192,) float32 on the CPU of an untrimmed clip, as in its Voice."""
     weight = next(bundle.speaker.parameters())
     wave = resample(cap_peak(clip.wave), clip.sample_rate, RATE)
-    return bundle.speaker(speaker_features(wave).to(weight)[None])[0].float().cpu()
+    vectors: torch.Tensor = bundle.speaker(speaker_features(wave).to(weight)[None])
+    return vectors[0].float().cpu()
 
 
 def voice_similarity(one: torch.Tensor, other: torch.Tensor) -> float:
