@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
@@ -13,6 +12,8 @@ from .compat import StepEditEdit, schema
 
 if TYPE_CHECKING:
     from .instructions import Edit
+
+PROMPTS = ("follow", "fixed")
 
 
 class IterativeEdit(io.ComfyNode):
@@ -27,6 +28,7 @@ class IterativeEdit(io.ComfyNode):
             description="Edits a clip by rounds: each round builds on the one before and makes the "
             "edit stronger. Several edits follow one another, each with that many rounds.",
             search_aliases=["speech edit", "emotion", "voice edit", "Step-Audio-EditX"],
+            has_intermediate_output=True,
             inputs=[
                 inputs.model(),
                 inputs.recording(),
@@ -39,20 +41,36 @@ class IterativeEdit(io.ComfyNode):
                     default=1,
                     min=1,
                     max=10,
-                    tooltip="Rounds of each edit, 1 to 10. Time grows in proportion.",
+                    tooltip="Rounds of each edit, 1 to 10. Time grows in proportion; one more "
+                    "round costs one round, as long as the model stays loaded.",
                 ),
                 io.Combo.Input(
                     "prompt",
-                    options=["follow", "fixed"],
+                    options=list(PROMPTS),
                     default="follow",
                     tooltip="Whose sound the decoder follows in later rounds. follow: the round "
                     "before. fixed: always the original, which keeps the voice closer.",
                 ),
                 inputs.seed(),
+                io.Int.Input(
+                    "best_round",
+                    optional=True,
+                    default=0,
+                    min=0,
+                    max=100,
+                    tooltip="Number of the round that the output best gives; 0 takes the round of "
+                    "the last edit with the highest score. Marked in the panel by a click.",
+                ),
             ],
             outputs=[
                 io.Audio.Output(
-                    display_name="audio",
+                    display_name="best",
+                    is_output_list=True,
+                    tooltip="The marked round, else the one with the highest score, mono at 24 "
+                    "kHz; one for each clip of the batch.",
+                ),
+                io.Audio.Output(
+                    display_name="final",
                     is_output_list=True,
                     tooltip="The last round, mono at 24 kHz; one for each clip of the batch.",
                 ),
@@ -64,7 +82,8 @@ class IterativeEdit(io.ComfyNode):
                 io.Float.Output(
                     display_name="scores",
                     is_output_list=True,
-                    tooltip="Margin score of each round, 1 to 10, without the input.",
+                    tooltip="Margin score of each round, 1 to 10, without the input; 0 where the "
+                    "bundle cannot score the edit.",
                 ),
                 io.Image.Output(
                     display_name="chart",
@@ -74,11 +93,17 @@ class IterativeEdit(io.ComfyNode):
                 io.String.Output(
                     display_name="report",
                     is_output_list=True,
-                    tooltip="What was done, as JSON: bundle, seed, and by round seconds, score, "
-                    "median pitch and time.",
+                    tooltip="What was done, as JSON: bundle, seed, best round, and by round "
+                    "seconds, score, likeness of the voice (1 is the same), median pitch in Hz "
+                    "and time in seconds.",
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, prompt: str = PROMPTS[0]) -> bool | str:
+        """Core 0.3.75 does not check the values of combos."""
+        return inputs.one_of("prompt", prompt, PROMPTS)
 
     @classmethod
     def execute(
@@ -90,27 +115,31 @@ class IterativeEdit(io.ComfyNode):
         rounds: int,
         prompt: str,
         seed: int,
+        best_round: int = 0,
     ) -> io.NodeOutput:
         """Edit every clip of the batch."""
-        from ..stepedit_core.pipelines.iterate import iterate
         from . import rounds as shown
 
         clips = host.clips(audio)
-        bundle = model.ready(2 * max((clip.seconds for clip in clips), default=0))
-        requests = [replace(wanted, text=text) for wanted in edit[:1]] + list(edit[1:])
-        results = []
-        for clip in clips:
-            hooks = host.GraphHooks(rounds * len(edit))
-            how = {"rounds": rounds, "prompt": prompt, "seed": seed, "hooks": hooks}
-            done = iterate(bundle, clip, requests, on_round=hooks.round_finished, **how)
-            results.append(done.rounds)
-        every = [round_ for result in results for round_ in result]
+        edits = shown.requests_with(text, edit)
+        count = shown.check(model.bundle, edits, rounds, prompt, best_round)
+        bundle = model.ready(2 * max(clip.seconds for clip in clips))
+        how = {"rounds": rounds, "prompt": prompt, "seed": seed}
+        hooks = host.GraphHooks(count, clips=len(clips))
+        runs = [shown.run(model.memory, bundle, c, edits, hooks=hooks, **how) for c in clips]
+        best = [shown.best_number(run, best_round) for run in runs]
+        hooks.finish(best[-1], runs[-1][best[-1]].round.score)
+        files = [[host.preview(one.round.clip) for one in run] for run in runs]
+        both = list(zip(runs, best, strict=True))
+        panel = [shown.panel(*pair, f) for pair, f in zip(both, files, strict=True)]
         return io.NodeOutput(
-            [host.audio(result[-1].clip) for result in results],
-            [host.audio(round_.clip) for round_ in every],
-            [round_.score for round_ in every if round_.score is not None],
-            [shown.chart(result) for result in results],
-            [json.dumps(shown.report(bundle, seed, result), indent=1) for result in results],
+            [host.audio(run[number].round.clip) for run, number in both],
+            [host.audio(run[-1].round.clip) for run in runs],
+            [host.audio(one.round.clip) for run in runs for one in run],
+            [score for run in runs for score in shown.scores(run)],
+            [shown.chart(run) for run in runs],
+            [json.dumps(shown.report(bundle, seed, *pair), indent=1) for pair in both],
+            ui={host.PANEL: panel},
         )
 
 
@@ -151,6 +180,11 @@ class CloneVoice(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, new_words: str = "?") -> bool | str:
+        """A voice needs something to say."""
+        return inputs.written("clone", new_words)
+
+    @classmethod
     def execute(
         cls,
         model: host.LoadedModel,
@@ -166,10 +200,11 @@ class CloneVoice(io.ComfyNode):
     ) -> io.NodeOutput:
         """Clone the voice of every clip of the batch."""
         from ..stepedit_core.pipelines.clone import clone
-        from ..stepedit_core.types import Sampling
+        from ..stepedit_core.types import EditRequest, Sampling
 
         clips = host.clips(audio)
-        bundle = model.ready(15 + max((clip.seconds for clip in clips), default=0))
+        model.check([EditRequest(kind="clone", text=text, new_text=new_words)])
+        bundle = model.ready(15 + max(clip.seconds for clip in clips))
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         how = {"seed": seed, "sampling": sampling, "steps": steps, "guidance": guidance}
         made = [clone(bundle, c, text, new_words, hooks=host.GraphHooks(1), **how) for c in clips]

@@ -6,10 +6,14 @@ Source: the ModelPatcher protocol as in ComfyUI 0.3.75 to 0.33.0. AUDIO is
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import re
 import shutil
 import time
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -19,11 +23,15 @@ import torch
 from comfy import model_management
 from comfy.model_patcher import ModelPatcher
 from comfy.utils import ProgressBar
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
 
 from ..stepedit_core.types import Clip
+from .rounds import RoundMemory
 
 if TYPE_CHECKING:
     from ..stepedit_core.registry import Bundle, Found, Registry
+    from ..stepedit_core.types import DualCodes, EditRequest
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +42,10 @@ SAMPLE_INPUT = f"stepedit_{SAMPLE}"
 """Name that the shipped sample clip gets in ComfyUI's input folder."""
 TOKENS = "stepedit"
 """Folder below input and output that is searched for token files, like the folder itself."""
+PREVIEWS = "stepedit"
+"""Folder below temp with the clips of the listening panel."""
+PANEL = "stepedit_rounds"
+"""Key under which Iterative Edit tells the listening panel of its rounds."""
 DEVICES = ("auto", "cpu")
 BAR_UNITS = 1000
 BAR_SECONDS = 0.1
@@ -46,26 +58,56 @@ SHARES = {
     "score": (0.99, 0.01),
 }
 """Where a stage begins within the bar of a round, and how much of it it fills."""
+DOING = {
+    "tokenize": "listening",
+    "generate": "writing tokens",
+    "flow": "decoding",
+    "vocode": "vocoding",
+    "score": "scoring",
+}
+"""What the line on the node calls a stage."""
 DECODER_BYTES_PER_SECOND = 8 * 64 * 4 * 24_000
 """Eight live tensors of the vocoder's last stage: 64 channels of float32 at 24 kHz."""
 
 
 class LoadedModel:
-    """What STEPEDIT_MODEL holds: a bundle whose parts sit in one ModelPatcher."""
+    """What STEPEDIT_MODEL holds: a bundle whose parts sit in one ModelPatcher from first use on.
+
+    Until a node has found its inputs good, nothing but bundle.json is read.
+    """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
-        self._bundle = bundle
-        offload = torch.device("cpu") if device.type == "cpu" else _offload_device()
-        self.patcher = ModelPatcher(bundle.load_all(), load_device=device, offload_device=offload)
+        self.bundle = bundle
+        self.memory = RoundMemory()
+        self._device = device
+        self._patcher: ModelPatcher | None = None
+
+    def check(self, requests: Sequence[EditRequest]) -> None:
+        """Raise ValueError for a request that the bundle does not know; loads no network."""
+        from ..stepedit_core.pipelines.generate import check_request
+
+        for request in requests:
+            check_request(self.bundle, request)
+
+    def check_tokens(self, *tokens: DualCodes) -> None:
+        """Raise ValueError for tokens of another bundle, or none; loads no network."""
+        for codes in tokens:
+            self.bundle.vocabulary.check_codebook(codes)
 
     def ready(self, seconds: float) -> Bundle:
         """The bundle with all parts on the load device and room for a clip of so many seconds."""
-        patcher = self.patcher
-        need = _bytes_needed(self._bundle, seconds)
+        if self._patcher is None:
+            say(f"loading {self.bundle.name}")
+            place = self._device
+            offload = torch.device("cpu") if place.type == "cpu" else _offload_device()
+            parts = self.bundle.load_all()
+            self._patcher = ModelPatcher(parts, load_device=place, offload_device=offload)
+        patcher = self._patcher
+        need = _bytes_needed(self.bundle, seconds)
         model_management.load_models_gpu([patcher], memory_required=need, force_full_load=True)
         if patcher.loaded_size() < patcher.model_size():  # --novram, or once loaded in part
             patcher.load(patcher.load_device, full_load=True)
-        return self._bundle
+        return self.bundle
 
 
 _loaded: WeakValueDictionary[tuple[str, str, str, str], LoadedModel] = WeakValueDictionary()
@@ -80,7 +122,10 @@ def register_folder() -> None:
 
 def offer_sample() -> None:
     """Put the sample clip of the workflows into ComfyUI's input folder unless it is there."""
-    from ..stepedit_core.registry import ASSETS
+    try:
+        from ..stepedit_core.registry import ASSETS
+    except ImportError:  # said by bundle_names
+        return
 
     source = ASSETS / "samples" / SAMPLE
     target = Path(folder_paths.get_input_directory()) / SAMPLE_INPUT
@@ -92,17 +137,44 @@ def offer_sample() -> None:
         log.info("StepEdit: the sample clip was not copied to the input folder (%s)", error)
 
 
-def bundle_names() -> list[str]:
-    """Names of all bundles found, nano first."""
-    from ..stepedit_core.registry import DEFAULT_BUNDLE
+def check_packages() -> None:
+    """Raise ValueError with pip's line for a package of requirements.txt that is not here."""
+    text = (Path(__file__).parents[1] / "requirements.txt").read_text("utf-8")
+    for line in text.split():
+        name = re.split(r"[<>=~!\[]", line)[0]
+        if find_spec(name) is None:
+            raise ValueError(
+                f"the Python package {name} is missing; StepEdit needs it. Run: pip install "
+                f'"{line}", with the Python of ComfyUI, and restart.'
+            )
 
-    names = {found.name for found in _registry().list()}
+
+def bundle_names() -> list[str]:
+    """Names of all bundles found, nano first; nano alone while a package is missing."""
+    try:
+        from ..stepedit_core.registry import DEFAULT_BUNDLE
+
+        names = {found.name for found in _registry().list()}
+    except ImportError as error:
+        log.warning("StepEdit: %s; Load StepEdit Model says what to install", error)
+        return ["nano"]
     return [DEFAULT_BUNDLE, *sorted(names - {DEFAULT_BUNDLE})]
 
 
 def find_bundle(name: str) -> Found:
-    """The bundle of this name; ValueError when there is none or it is damaged."""
-    return _registry().locate(name)
+    """The bundle of this name; ValueError when it is not on the list, or is damaged.
+
+    The name may come from anybody's workflow, so it is never taken as a path.
+    """
+    check_packages()
+    registry = _registry()
+    if not any(name in (found.name, found.folder.name) for found in registry.list()):
+        shown = " ".join(name.split())[:60]
+        raise ValueError(
+            f"no bundle '{shown}'; installed are {', '.join(bundle_names())}. Put it under "
+            f"models/{FOLDER_KEY}, or choose another."
+        )
+    return registry.locate(name)
 
 
 def load_model(name: str, device: str, precision: str) -> LoadedModel:
@@ -148,11 +220,25 @@ def keep_converted(name: str, precision: str) -> str:
 
 
 def clips(audio: dict[str, Any] | None) -> list[Clip]:
-    """One mono clip per batch item of an AUDIO, at its own rate; channels are averaged."""
+    """One checked mono clip per batch item of an AUDIO, at its own rate; channels are averaged."""
+    from ..stepedit_core.audio.files import check_clip
+
     if audio is None:
         raise ValueError("there is no audio; one recording is wanted. Connect a clip with sound.")
     waveform = audio["waveform"].detach().to("cpu", torch.float32)
-    return [Clip(wave=item.mean(dim=0), sample_rate=int(audio["sample_rate"])) for item in waveform]
+    found = [
+        Clip(wave=item.mean(dim=0), sample_rate=int(audio["sample_rate"])) for item in waveform
+    ]
+    if not found:
+        raise ValueError("the audio is a batch of 0 clips; 1 or more are wanted. Connect a clip.")
+    for number, clip in enumerate(found, start=1):
+        try:
+            check_clip(clip)
+        except ValueError as error:
+            if len(found) == 1:
+                raise
+            raise ValueError(f"of {len(found)} clips number {number} is no good: {error}") from None
+    return found
 
 
 def audio(clip: Clip) -> dict[str, Any]:
@@ -160,17 +246,46 @@ def audio(clip: Clip) -> dict[str, Any]:
     return {"waveform": clip.wave.float().cpu()[None, None], "sample_rate": clip.sample_rate}
 
 
-class GraphHooks:
-    """Progress bar of the running node, and ComfyUI's Cancel.
+def say(text: str) -> None:
+    """A line on the node that runs, in the browser that queued it; never words of users.
 
-    With `rounds` the bar covers so many whole rounds; without, the one stage the node runs.
+    The browser draws it as HTML.
+    """
+    context = get_executing_context()
+    server = PromptServer.instance
+    if context is not None and server.client_id is not None:
+        server.send_progress_text(text, context.node_id, server.client_id)
+
+
+def preview(clip: Clip) -> dict[str, str]:
+    """A clip as a file for the browser; equal samples get one file."""
+    import soundfile
+
+    wave = clip.wave.clamp(-1, 1).float().cpu().contiguous().numpy()
+    digest = hashlib.sha256(wave.tobytes()).hexdigest()[:24]
+    folder = Path(folder_paths.get_temp_directory(), PREVIEWS)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{digest}.flac"
+    if not path.exists():
+        soundfile.write(path, wave, clip.sample_rate, format="FLAC", subtype="PCM_16")
+    return {"filename": path.name, "subfolder": PREVIEWS, "type": "temp"}
+
+
+class GraphHooks:
+    """Progress bar and line of the running node, and ComfyUI's Cancel.
+
+    With `rounds` the bar covers so many whole rounds of each of `clips`; without, the one stage
+    the node runs.
     """
 
-    def __init__(self, rounds: int = 0) -> None:
+    def __init__(self, rounds: int = 0, clips: int = 1) -> None:
         self._rounds = rounds
+        self._clips = clips
         self._finished = 0
         self._bar = ProgressBar(BAR_UNITS)
         self._sent = 0.0
+        self._score: float | None = None
+        self._line = ""
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Move the bar, at most ten times a second."""
@@ -180,22 +295,59 @@ class GraphHooks:
             return
         self._sent = now
         if self._rounds:
+            self._say(f"{DOING[stage]}{self._last_score()}")
             start, share = SHARES[stage]
-            part = (self._finished + start + share * part) / self._rounds
+            least = self._rounds * self._clips
+            part = min(self._finished + start + share * part, least) / least
         self._bar.update_absolute(round(part * BAR_UNITS), BAR_UNITS)
 
     def check(self) -> None:
         """Raise ComfyUI's own exception when the user pressed Cancel."""
         model_management.throw_exception_if_processing_interrupted()
 
-    def round_finished(self, round_: object) -> None:
+    def round_finished(self, number: int, score: float | None) -> None:
         """Count a finished round; the input, round 0, fills no part of the bar."""
-        if getattr(round_, "request", None) is not None:
-            self._finished = min(self._finished + 1, self._rounds - 1)
+        self._score = score
+        if number:
+            self._say(f"done{self._last_score()}")
+            self._finished += 1
+            self._bar.update_absolute(
+                BAR_UNITS * self._finished // (self._rounds * self._clips), BAR_UNITS
+            )
+
+    def finish(self, best: int, score: float | None) -> None:
+        """Leave a line that says how it ended."""
+        self._score = score
+        say(f"{self._rounds} of {self._rounds} rounds, best is {best}{self._last_score()}")
+
+    def _last_score(self) -> str:
+        return "" if self._score is None else f", score {self._score:.1f}"
+
+    def _say(self, words: str) -> None:
+        """Where the run is, whenever that changes."""
+        clip, round_ = divmod(self._finished, self._rounds)
+        which = f"clip {clip + 1} of {self._clips}, " if self._clips > 1 else ""
+        line = f"{which}round {round_ + 1} of {self._rounds}, {words}"
+        if line != self._line:
+            self._line = line
+            say(line)
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise ValueError for a prefix that leads out of ComfyUI's output folder."""
+    out = Path(folder_paths.get_output_directory()).resolve()
+    inside = "\0" not in prefix and (out / prefix).resolve().is_relative_to(out)
+    if not prefix.strip() or prefix.endswith(("/", "\\")) or not inside:
+        shown = " ".join(prefix.replace("\0", " ").split())[:60]
+        raise ValueError(
+            f"filename_prefix is '{shown}'; a folder and name below the output folder are wanted. "
+            "Write one like stepedit/tokens."
+        )
 
 
 def new_output_file(prefix: str, suffix: str) -> tuple[Path, str]:
     """Path of a new numbered file below ComfyUI's output folder, and its name for Load Tokens."""
+    check_prefix(prefix)
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory()
     )
@@ -218,9 +370,10 @@ def token_files() -> list[str]:
 def annotated_path(name: str) -> Path:
     """Path of a name that token_files gave; other names are refused."""
     if name not in token_files():
+        shown = " ".join(name.split())[:60]
         raise ValueError(
-            f"no tokens file '{name}' in the input or output folder. Save tokens first, or press R "
-            "to refresh the list."
+            f"no tokens file '{shown}' in the input or output folder. Save tokens first, or press "
+            "R to refresh the list."
         )
     return Path(folder_paths.get_annotated_filepath(name))
 

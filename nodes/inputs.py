@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import io
 
+from ..stepedit_core.text.edits import check_written
 from .compat import StepEditModel, advanced
 
 LARGEST_SEED = 2**53 - 1
@@ -119,3 +121,20 @@ def decoding() -> list[Any]:
             tooltip="Weight of classifier-free guidance, no unit: 0 is off, 0.7 is the release's.",
         ),
     ]
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> bool | str:
+    """For validate_inputs: True, or the sentence for a value that is not on the list."""
+    if value in allowed:
+        return True
+    shown = " ".join(str(value).split())[:60]
+    return f"{name} is '{shown}'; allowed are {', '.join(allowed)}. Choose one."
+
+
+def written(kind: str, text: str) -> bool | str:
+    """For validate_inputs: True, or the sentence for words that no bundle could use."""
+    try:
+        check_written(kind, text)
+    except ValueError as error:
+        return str(error)
+    return True

@@ -6,16 +6,21 @@ the release (stepedit_core/text/edits.py); a bundle that was not taught one says
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from comfy_api.latest import io
 
 from ..stepedit_core.text.edits import DIALECTS, EMOTIONS, SPEEDS, STYLES, TAGS_2025, TAGS_2026
 from ..stepedit_core.types import EditRequest
+from . import inputs
 from .compat import StepEditEdit, schema
 
 Edit = tuple[EditRequest, ...]
 
 
-def _schema(name: str, title: str, description: str, *inputs: io.Input) -> io.Schema:
+def _schema(
+    name: str, title: str, description: str, *own: io.Input, aliases: Sequence[str] = ()
+) -> io.Schema:
     """The schema all instruction nodes share: own inputs, then the edit to append to."""
     before = StepEditEdit.Input(
         "edit",
@@ -29,7 +34,8 @@ def _schema(name: str, title: str, description: str, *inputs: io.Input) -> io.Sc
         node_id=f"StepEdit_{name}",
         display_name=title,
         description=description,
-        inputs=[*inputs, before],
+        search_aliases=[*aliases, "speech edit", "Step-Audio-EditX"],
+        inputs=[*own, before],
         outputs=[out],
     )
 
@@ -52,7 +58,14 @@ class Emotion(io.ComfyNode):
             "knows its own part of this list.",
         )
         words = "Asks for another emotion with the same words. More rounds make it stronger."
-        return _schema("Emotion", "Emotion", words, emotion)
+        return _schema(
+            "Emotion", "Emotion", words, emotion, aliases=["mood", "feeling", "happy", "angry"]
+        )
+
+    @classmethod
+    def validate_inputs(cls, emotion: str = EMOTIONS[0]) -> bool | str:
+        """Core 0.3.75 does not check the values of combos."""
+        return inputs.one_of("emotion", emotion, EMOTIONS)
 
     @classmethod
     def execute(cls, emotion: str, edit: Edit | None = None) -> io.NodeOutput:
@@ -74,7 +87,14 @@ class SpeakingStyle(io.ComfyNode):
             "of this list.",
         )
         words = "Asks for another speaking style with the same words."
-        return _schema("SpeakingStyle", "Speaking Style", words, style)
+        return _schema(
+            "SpeakingStyle", "Speaking Style", words, style, aliases=["whisper", "tone", "delivery"]
+        )
+
+    @classmethod
+    def validate_inputs(cls, style: str = STYLES[0]) -> bool | str:
+        """Core 0.3.75 does not check the values of combos."""
+        return inputs.one_of("style", style, STYLES)
 
     @classmethod
     def execute(cls, style: str, edit: Edit | None = None) -> io.NodeOutput:
@@ -96,7 +116,14 @@ class Speed(io.ComfyNode):
             "times; 'more' goes further.",
         )
         words = "Asks for a faster or slower delivery, spoken anew rather than stretched."
-        return _schema("Speed", "Speed", words, speed)
+        return _schema(
+            "Speed", "Speed", words, speed, aliases=["tempo", "pace", "faster", "slower"]
+        )
+
+    @classmethod
+    def validate_inputs(cls, speed: str = SPEEDS[0]) -> bool | str:
+        """Core 0.3.75 does not check the values of combos."""
+        return inputs.one_of("speed", speed, SPEEDS)
 
     @classmethod
     def execute(cls, speed: str, edit: Edit | None = None) -> io.NodeOutput:
@@ -119,7 +146,18 @@ class NonverbalSounds(io.ComfyNode):
             f"Release 2025: {', '.join(TAGS_2025)}. Release 2026: {', '.join(TAGS_2026)}.",
         )
         words = "Asks for laughter, breath and other sounds at given places between the words."
-        return _schema("NonverbalSounds", "Non-verbal Sounds", words, text)
+        return _schema(
+            "NonverbalSounds",
+            "Non-verbal Sounds",
+            words,
+            text,
+            aliases=["paralinguistic", "laughter", "breath", "sigh"],
+        )
+
+    @classmethod
+    def validate_inputs(cls, text_with_sounds: str = "?") -> bool | str:
+        """There are words, and every bracket has its partner."""
+        return inputs.written("sounds", text_with_sounds)
 
     @classmethod
     def execute(cls, text_with_sounds: str, edit: Edit | None = None) -> io.NodeOutput:
@@ -133,7 +171,12 @@ class Denoise(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """No input of its own."""
-        return _schema("Denoise", "Denoise", "Asks for the same speech without background noise.")
+        return _schema(
+            "Denoise",
+            "Denoise",
+            "Asks for the same speech without background noise.",
+            aliases=["noise", "clean up"],
+        )
 
     @classmethod
     def execute(cls, edit: Edit | None = None) -> io.NodeOutput:
@@ -148,7 +191,10 @@ class RemoveSilence(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """No input of its own."""
         return _schema(
-            "RemoveSilence", "Remove Silence", "Asks for the same speech without pauses."
+            "RemoveSilence",
+            "Remove Silence",
+            "Asks for the same speech without pauses.",
+            aliases=["vad", "trim silence", "pauses"],
         )
 
     @classmethod
@@ -172,7 +218,13 @@ class NewWords(io.ComfyNode):
             f"[{'], ['.join(DIALECTS)}] before the words.",
         )
         words = "Asks for other words in the voice of the clip. For Generate Tokens; whole clips "
-        return _schema("NewWords", "New Words", words + "are cloned by Clone Voice.", text)
+        words += "are cloned by Clone Voice."
+        return _schema("NewWords", "New Words", words, text, aliases=["TTS", "clone"])
+
+    @classmethod
+    def validate_inputs(cls, new_words: str = "?") -> bool | str:
+        """There are words, and every bracket has its partner."""
+        return inputs.written("clone", new_words)
 
     @classmethod
     def execute(cls, new_words: str, edit: Edit | None = None) -> io.NodeOutput:

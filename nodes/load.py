@@ -58,10 +58,20 @@ class LoadModel(io.ComfyNode):
             outputs=[
                 StepEditModel.Output(
                     display_name="model",
-                    tooltip="The model; freed when no node holds it any more.",
+                    tooltip="The model. Its weights are read at first use and freed when no node "
+                    "holds it any more.",
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, bundle: str = "nano") -> bool | str:
+        """The bundle is here and its bundle.json is understood."""
+        try:
+            host.find_bundle(bundle)
+        except ValueError as error:
+            return str(error)
+        return True
 
     @classmethod
     def fingerprint_inputs(

@@ -22,6 +22,7 @@ class MelPicture(io.ComfyNode):
         return schema(
             node_id="StepEdit_MelPicture",
             display_name="Mel Picture",
+            search_aliases=["spectrogram", "plot"],
             description="Draws a mel spectrogram with axes in seconds and hertz.",
             inputs=[StepEditMel.Input("mel", tooltip="From Flow Decode: 80 bands, 50 frames/s.")],
             outputs=[

@@ -33,6 +33,7 @@ class TokenizeSpeech(io.ComfyNode):
         return schema(
             node_id="StepEdit_TokenizeSpeech",
             display_name="Tokenize Speech",
+            search_aliases=["encode", "speech tokens"],
             description="Turns a clip into the two token streams the language model edits, and "
             "into the voice that the decoder speaks with. The same every time, without a seed.",
             inputs=[inputs.model(), inputs.recording()],
@@ -57,7 +58,7 @@ class TokenizeSpeech(io.ComfyNode):
         from ..stepedit_core.pipelines.tokenize import tokenize
 
         clips = host.clips(audio)
-        bundle = model.ready(max((clip.seconds for clip in clips), default=0))
+        bundle = model.ready(max(clip.seconds for clip in clips))
         pairs = [tokenize(bundle, clip, hooks=host.GraphHooks()) for clip in clips]
         return io.NodeOutput([codes for codes, _ in pairs], [voice for _, voice in pairs])
 
@@ -71,6 +72,7 @@ class GenerateTokens(io.ComfyNode):
         return schema(
             node_id="StepEdit_GenerateTokens",
             display_name="Generate Tokens",
+            search_aliases=["sampler", "language model"],
             description="The language model writes the tokens of the edited speech. Several edits "
             "are applied one after another.",
             inputs=[
@@ -109,14 +111,18 @@ class GenerateTokens(io.ComfyNode):
         from ..stepedit_core.pipelines.generate import generate
         from ..stepedit_core.text.edits import text_after
 
+        requests = []
+        for wanted in edit:
+            requests.append(replace(wanted, text=text))
+            text = text_after(requests[-1])
+        model.check(requests)
+        model.check_tokens(tokens)
         bundle = model.ready(tokens.seconds)
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
-        for number, wanted in enumerate(edit, start=round):
-            request = replace(wanted, text=text)
+        for number, request in enumerate(requests, start=round):
             hooks = host.GraphHooks()
             draws = {"seed": seed, "round_": number, "sampling": sampling}
             tokens = generate(bundle, tokens, request, hooks=hooks, **draws)
-            text = text_after(request)
         return io.NodeOutput(tokens)
 
 
@@ -129,6 +135,7 @@ class FlowDecode(io.ComfyNode):
         return schema(
             node_id="StepEdit_FlowDecode",
             display_name="Flow Decode",
+            search_aliases=["decoder", "mel"],
             description="Flow matching turns tokens into a mel spectrogram in the given voice.",
             inputs=[
                 inputs.model(),
@@ -161,6 +168,7 @@ class FlowDecode(io.ComfyNode):
         """Decode."""
         from ..stepedit_core.pipelines.flow_decode import flow_decode
 
+        model.check_tokens(tokens, voice.codes)
         bundle = model.ready(tokens.seconds + voice.codes.seconds)
         draws = {"seed": seed, "round_": round, "steps": steps, "guidance": guidance}
         return io.NodeOutput(flow_decode(bundle, tokens, voice, hooks=host.GraphHooks(), **draws))
@@ -175,6 +183,7 @@ class Vocode(io.ComfyNode):
         return schema(
             node_id="StepEdit_Vocode",
             display_name="Vocode",
+            search_aliases=["vocoder", "HiFT", "mel to audio"],
             description="The vocoder turns a mel spectrogram into sound.",
             inputs=[
                 inputs.model(),
@@ -208,6 +217,7 @@ class MarginScore(io.ComfyNode):
         return schema(
             node_id="StepEdit_MarginScore",
             display_name="Margin Score",
+            search_aliases=["judge", "strength", "measure"],
             description="How strongly an edit came out: 1 is nothing, 10 is unmistakable.",
             inputs=[
                 inputs.model(),
@@ -238,6 +248,7 @@ class MarginScore(io.ComfyNode):
         """Score every request of the edit."""
         from ..stepedit_core.pipelines.score import score
 
+        model.check_tokens(source_tokens, edited_tokens)
         bundle = model.ready(source_tokens.seconds + edited_tokens.seconds)
         tokens = (source_tokens, edited_tokens)
         scores = [score(bundle, *tokens, r, hooks=host.GraphHooks()) for r in edit]

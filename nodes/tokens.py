@@ -23,6 +23,7 @@ class SaveTokens(io.ComfyNode):
             node_id="StepEdit_SaveTokens",
             display_name="Save Tokens",
             description="Writes tokens to a numbered .safetensors file in ComfyUI's output folder.",
+            search_aliases=["save codes", "speech tokens"],
             is_output_node=True,
             inputs=[
                 StepEditTokens.Input("tokens", tooltip="Speech tokens to keep, 5 per 120 ms."),
@@ -39,6 +40,15 @@ class SaveTokens(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str = "stepedit/tokens") -> bool | str:
+        """The file would lie below the output folder."""
+        try:
+            host.check_prefix(filename_prefix)
+        except ValueError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(cls, tokens: DualCodes, filename_prefix: str) -> io.NodeOutput:
@@ -59,6 +69,7 @@ class LoadTokens(io.ComfyNode):
         return schema(
             node_id="StepEdit_LoadTokens",
             display_name="Load Tokens",
+            search_aliases=["load codes", "speech tokens"],
             description="Reads tokens that Save Tokens or the command `stepedit edit` wrote.",
             inputs=[
                 io.Combo.Input(
@@ -76,6 +87,16 @@ class LoadTokens(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, file: str | None = None) -> bool | str:
+        """The file is one of those that the list offers."""
+        try:
+            if file is not None:
+                host.annotated_path(file)
+        except ValueError as error:
+            return str(error)
+        return True
 
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:

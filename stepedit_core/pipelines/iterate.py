@@ -54,6 +54,7 @@ def iterate(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
     hooks: Hooks | None = None,
+    made: Sequence[Round] = (),
     on_round: Callable[[Round], None] | None = None,
 ) -> EditResult:
     """All rounds, round 0 (the input at 24 kHz) first; arguments as in iterate_rounds.
@@ -73,6 +74,7 @@ def iterate(
         steps=steps,
         guidance=guidance,
         hooks=hooks,
+        made=made,
     ):
         done.append(finished)
         if on_round is not None:
@@ -92,6 +94,7 @@ def iterate_rounds(
     steps: int = STEPS,
     guidance: float = GUIDANCE,
     hooks: Hooks | None = None,
+    made: Sequence[Round] = (),
 ) -> Iterator[Round]:
     """Yield round 0, then every finished round.
 
@@ -107,60 +110,69 @@ def iterate_rounds(
         steps: Euler steps of the flow decoder.
         guidance: weight of its classifier-free guidance.
         hooks: progress and cancelling.
+        made: rounds of an earlier run with the same clip, requests so far, prompt and seed, round 0
+            first; they are yielded as they are and only the rounds behind them are worked out.
 
     The margin score of a round compares with the codes before the first round of its request.
     Raises ValueError before any work for wrong requests, rounds or prompt, and for a bad clip.
     """
-    plan = _plan(bundle, requests, rounds, prompt)
+    plan = plan_rounds(bundle, requests, rounds, prompt)
     hooks = hooks or SilentHooks()
-    clock = StageClock()
-    with clock.stage("tokenize"):
-        codes, voice = tokenize(bundle, clip, hooks=hooks)
-    before = codes
-    at_24k = Clip(wave=resample(clip.wave, clip.sample_rate, SAMPLE_RATE), sample_rate=SAMPLE_RATE)
-    yield Round(
-        clip=at_24k,
-        codes=codes,
-        request=None,
-        score=None,
-        seconds_elapsed=clock.elapsed,
-        text=plan[0].text,
-        stage_seconds=dict(clock.seconds),
-    )
-    previous: Round | None = None
-    memory = PromptMemory()
-    for number, request in enumerate(plan, start=1):
+    done = list(made[: len(plan) + 1])
+    yield from done
+    voice = None
+    if not done:
         clock = StageClock()
-        if previous is not None:
-            codes = previous.codes
-            if prompt == "follow":
-                with clock.stage("tokenize"):
-                    voice = voice_of(bundle, previous.clip, codes, hooks=hooks)
-        if (number - 1) % rounds == 0:
-            before = codes
+        with clock.stage("tokenize"):
+            codes, voice = tokenize(bundle, clip, hooks=hooks)
+        wave = resample(clip.wave, clip.sample_rate, SAMPLE_RATE)
+        done.append(
+            Round(
+                clip=Clip(wave=wave, sample_rate=SAMPLE_RATE),
+                codes=codes,
+                request=None,
+                score=None,
+                seconds_elapsed=clock.elapsed,
+                text=plan[0].text,
+                stage_seconds=dict(clock.seconds),
+            )
+        )
+        yield done[0]
+    memory = PromptMemory()
+    for number in range(len(done), len(plan) + 1):
+        clock = StageClock()
+        previous = done[-1]
+        if voice is None or (number > 1 and prompt == "follow"):
+            heard = previous.clip if number > 1 and prompt == "follow" else clip
+            with clock.stage("tokenize"):
+                of = done[0].codes if heard is clip else previous.codes
+                voice = voice_of(bundle, heard, of, hooks=hooks)
         finished = edit(
             bundle,
-            codes,
+            previous.codes,
             voice,
-            request,
+            plan[number - 1],
             seed=seed,
             round_=number,
             sampling=sampling,
             steps=steps,
             guidance=guidance,
-            score_against=before,
+            score_against=done[(number - 1) // rounds * rounds].codes,
             hooks=hooks,
             clock=clock,
             memory=memory,
         )
-        previous = replace(finished, tokens="tokenized" if number == 1 else "reused")
-        yield previous
+        done.append(replace(finished, tokens="tokenized" if number == 1 else "reused"))
+        yield done[-1]
 
 
-def _plan(
+def plan_rounds(
     bundle: Bundle, requests: Sequence[EditRequest], rounds: int, prompt: str
 ) -> list[EditRequest]:
-    """One request per round with the transcript it will meet; ValueError for anything wrong."""
+    """One request per round with the transcript it will meet; ValueError for anything wrong.
+
+    Reads the bundle's text tokenizer at most, no network.
+    """
     if prompt not in PROMPTS:
         raise ValueError(f"prompt is '{prompt}'; allowed are {', '.join(PROMPTS)}. Choose one.")
     if not 1 <= rounds <= MOST_ROUNDS:

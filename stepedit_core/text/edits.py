@@ -166,13 +166,26 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
         _check_new_text(request, vocabulary)
 
 
+def check_written(kind: str, text: str) -> None:
+    """Check new words without knowing the bundle: there are some, and brackets have partners.
+
+    Raises ValueError with one sentence.
+    """
+    if not text.strip():
+        raise ValueError(
+            f"{kind} was given no new text; it needs the words after the edit. Type them."
+        )
+    if "[" in _TAG.sub("", text) or "]" in _TAG.sub("", text):
+        raise ValueError(
+            f"the new text '{_shown(text)}' has a bracket without its partner; sounds are written "
+            "like [sigh]. Close or remove the bracket."
+        )
+
+
 def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
     """Check that there are new words and that every bracket in them holds a known tag."""
     text = request.new_text
-    if not text.strip():
-        raise ValueError(
-            f"{request.kind} was given no new text; it needs the words after the edit. Type them."
-        )
+    check_written(request.kind, text)
     allowed = vocabulary.tags
     if request.kind == "clone":
         allowed = (*vocabulary.tags, *vocabulary.dialects)
@@ -180,14 +193,9 @@ def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
     for tag in found:
         if tag not in allowed:
             raise ValueError(_choice("sound tag", tag, allowed))
-    if "[" in _TAG.sub("", text) or "]" in _TAG.sub("", text):
-        raise ValueError(
-            f"the new text '{text}' has a bracket without its partner; sounds are written like "
-            "[sigh]. Close or remove the bracket."
-        )
     if request.kind == "sounds" and not found:
         raise ValueError(
-            f"the new text '{text}' holds no sound tag; allowed are "
+            f"the new text '{_shown(text)}' holds no sound tag; allowed are "
             f"{', '.join(f'[{tag}]' for tag in allowed)}. Put one where the sound belongs."
         )
 
@@ -228,12 +236,18 @@ def text_after(request: EditRequest) -> str:
     return request.new_text if KINDS[request.kind].needs_new_text else request.text
 
 
+def _shown(text: str, most: int = 80) -> str:
+    """A user's text inside an error sentence: on one line, and not endless."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
 def _choice(what: str, found: str, allowed: Sequence[str], where: str = "") -> str:
     """Error sentence for a value that is not on a list, with the nearest one that is."""
     near = get_close_matches(found.lower(), [a.lower() for a in allowed], n=1, cutoff=0.5)
     best = next((a for a in allowed if near and a.lower() == near[0]), None)
     remedy = f"Did you mean '{best}'?" if best else "Choose one of these."
-    shown = f"'{found}'" if found else "empty"
+    shown = f"'{_shown(found)}'" if found else "empty"
     return (
         f"the {what} {where + ' ' if where else ''}is {shown}; allowed are "
         f"{', '.join(allowed) or 'none in this bundle'}. {remedy}"

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.server.comfyui import PATIENCE
+
 READY = """
 () => Boolean(window.app?.graph && window.LiteGraph?.registered_node_types?.StepEdit_LoadModel)
 """
@@ -80,8 +82,8 @@ def open_page(url: str, *, width: int = 1600, height: int = 900) -> Iterator[Pag
             raise NoBrowser(f"Chromium does not start: {str(error).splitlines()[0]}") from error
         try:
             page = Page(browser.new_page(viewport={"width": width, "height": height}))
-            page.page.goto(url, timeout=120_000)
-            page.page.wait_for_function(READY, timeout=120_000)
+            page.page.goto(url, timeout=120_000 * PATIENCE)
+            page.page.wait_for_function(READY, timeout=120_000 * PATIENCE)
             page.page.wait_for_timeout(1000)
             yield page
         finally:

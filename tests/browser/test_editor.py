@@ -10,11 +10,12 @@ import pytest
 
 from tests.browser.page import Page
 from tests.conftest import REPOSITORY
-from tests.server.comfyui import Server
+from tests.server.comfyui import PATIENCE, Server
 from tests.server.graph import to_prompt
 
 pytestmark = pytest.mark.browser
 FILES = sorted((REPOSITORY / "workflows").glob("*.json"))
+BLUEPRINTS = sorted((REPOSITORY / "subgraphs").glob("*.json"))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -75,6 +76,50 @@ def test_the_editor_sends_what_the_tests_send(
     assert page.prompt().keys() == ours.keys()
 
 
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_a_blueprint_opens_whole_and_runs_between_two_core_nodes(
+    page: Page, server: Server, renderer: bool, path: Path
+) -> None:
+    blueprint = read(path)
+    page.load(blueprint)
+    place = page.evaluate(
+        """
+        () => {
+          const [node] = app.graph.nodes;
+          const clip = LiteGraph.createNode("LoadAudio");
+          const play = LiteGraph.createNode("PreviewAudio");
+          app.graph.add(clip);
+          app.graph.add(play);
+          clip.widgets.find((w) => w.name === "audio").value = "speech.wav";
+          clip.connect(0, node, node.inputs.findIndex((i) => i.type === "AUDIO"));
+          node.connect(node.outputs.findIndex((o) => o.type === "AUDIO"), play, 0);
+          for (const inner of node.subgraph.nodes) {
+            const of = (name) => inner.widgets?.find((w) => w.name === name);
+            if (of("bundle")) of("bundle").value = "tiny";
+            if (of("text")) of("text").value = "hello good morning world";
+          }
+          return String(play.id);
+        }
+        """
+    )
+    sent = page.prompt()
+    status, answer = server.post("/prompt", {"prompt": sent})
+    assert status == 200, answer
+    history: dict[str, Any] = {}
+    while not history:
+        page.page.wait_for_timeout(200)
+        history = server.get(f"/history/{answer['prompt_id']}")
+    (entry,) = history.values()
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    assert len(entry["outputs"][place]["audio"]) == 1
+    assert page.errors == []
+
+
+def test_the_blueprints_are_offered(server: Server) -> None:
+    offered = [entry["name"] for entry in server.get("/global_subgraphs").values()]
+    assert {path.stem for path in BLUEPRINTS} <= set(offered)
+
+
 def test_run_in_the_editor_plays_every_round(page: Page, server: Server, renderer: bool) -> None:
     workflow = read(FILES[0])
     values = {n["type"]: n["widgets_values"] for n in workflow["nodes"] if "widgets_values" in n}
@@ -83,7 +128,7 @@ def test_run_in_the_editor_plays_every_round(page: Page, server: Server, rendere
     page.load(workflow)
     count = len(server.get("/history"))
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
-    for _ in range(300):
+    for _ in range(int(300 * PATIENCE)):
         if len(server.get("/history")) > count:
             break
         page.page.wait_for_timeout(200)

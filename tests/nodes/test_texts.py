@@ -7,13 +7,14 @@ import re
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from stepedit_core.text import edits
 from tests.conftest import REPOSITORY
-from tests.server.catalogue import ENGLISH, SNAPSHOT, texts
+from tests.server.catalogue import LANGUAGES, LOCALES, SNAPSHOT, node_texts, panel_texts, phrases
 
 INFOS: dict[str, Any] = json.loads(SNAPSHOT.read_text("utf-8"))
-LANGUAGES = sorted(folder.name for folder in (REPOSITORY / "locales").iterdir())
+SCRIPTS = {"zh": "[\u4e00-\u9fff]", "ko": "[\uac00-\ud7a3]", "ja": "[\u3041-\u30ff\u4e00-\u9fff]"}
 
 
 def keys(value: Any, path: str = "") -> set[str]:
@@ -23,28 +24,57 @@ def keys(value: Any, path: str = "") -> set[str]:
     return {found for key, item in value.items() for found in keys(item, f"{path}/{key}")}
 
 
-def language(name: str) -> dict[str, Any]:
-    path = REPOSITORY / "locales" / name / "nodeDefs.json"
-    return dict(json.loads(path.read_text("utf-8")))
+def read(name: str, file: str) -> dict[str, Any]:
+    return dict(json.loads((LOCALES / name / file).read_text("utf-8")))
 
 
-def test_the_english_texts_are_those_of_the_nodes() -> None:
-    assert json.loads(ENGLISH.read_text("utf-8")) == texts(INFOS)
-
-
-def test_english_and_chinese_are_there() -> None:
-    assert LANGUAGES == ["en", "zh"]
+def test_the_folders_are_the_languages() -> None:
+    assert {path.name for path in LOCALES.iterdir() if path.is_dir()} == set(LANGUAGES)
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_every_language_has_the_same_texts_none_empty(name: str) -> None:
-    assert keys(language(name)) == keys(language("en"))
-    assert all(text.strip() for text in all_texts(language(name)))
+def test_the_texts_are_those_of_the_nodes_and_the_phrases(name: str) -> None:
+    """After a change on purpose: python -m tests.server.catalogue --texts."""
+    assert read(name, "nodeDefs.json") == node_texts(INFOS, name)
+    assert read(name, "main.json") == panel_texts(name)
 
 
-def test_chinese_texts_are_chinese() -> None:
-    for node in language("zh").values():
-        assert re.search(r"[\u4e00-\u9fff]", node["description"])
+@pytest.mark.parametrize("name", LANGUAGES)
+@pytest.mark.parametrize("file", ["nodeDefs.json", "main.json"])
+def test_every_language_has_the_same_texts_none_empty(name: str, file: str) -> None:
+    assert keys(read(name, file)) == keys(read("en", file))
+    assert all(text.strip() for text in all_texts(read(name, file)))
+
+
+def test_no_translation_is_left_over() -> None:
+    said = set(all_texts(node_texts(INFOS)))
+    names = {key for info in INFOS.values() for g in info["input"].values() for key in g}
+    assert set(phrases()["nodes"]) <= said | names
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_texts_are_written_in_the_script_of_the_language(name: str) -> None:
+    for node in read(name, "nodeDefs.json").values():
+        assert re.search(SCRIPTS[name], node["description"])
+    for text in all_texts(read(name, "main.json")):
+        assert re.search(SCRIPTS[name], text), text
+
+
+@pytest.mark.parametrize(
+    ("kind", "offered"),
+    [("emotion", edits.EMOTIONS), ("style", edits.STYLES), ("speed", edits.SPEEDS)],
+)
+def test_every_option_has_a_readable_name_and_a_meaning(
+    kind: str, offered: tuple[str, ...]
+) -> None:
+    table = phrases()["options"][kind]
+    assert list(table) == list(offered)
+    for name in LANGUAGES:
+        assert len({table[option][name]["name"] for option in offered}) == len(offered)
+
+
+def test_every_sound_tag_of_the_releases_has_a_meaning() -> None:
+    assert set(phrases()["sounds"]) == {*edits.TAGS_2025, *edits.TAGS_2026}
 
 
 def all_texts(value: Any) -> list[str]:
@@ -56,7 +86,8 @@ def all_texts(value: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_no_text_holds_a_sign_that_the_browser_would_interpret(name: str) -> None:
-    assert not [text for text in all_texts(language(name)) if re.search(r"[{}@|]", text)]
+    found = all_texts(read(name, "nodeDefs.json")) + all_texts(read(name, "main.json"))
+    assert not [text for text in found if re.search(r"[{}@|<>]", text)]
 
 
 @pytest.mark.parametrize("name", INFOS)
@@ -73,11 +104,16 @@ def test_every_node_has_a_help_page_that_names_all_inputs_and_outputs(name: str)
     for title in info["output_name"]:
         assert f"- `{title}`" in page
     assert "## Example" in page
+    (picture,) = re.findall(r"!\[[^\]]+\]\((images/\S+)\)", page)
+    with Image.open(REPOSITORY / "web" / "docs" / picture) as shown:
+        assert shown.format == "JPEG"
+        assert shown.width >= 200
 
 
 def test_no_help_page_is_left_over() -> None:
-    pages = {path.stem for path in (REPOSITORY / "web" / "docs").glob("*.md")}
-    assert pages == set(INFOS)
+    folder = REPOSITORY / "web" / "docs"
+    assert {path.stem for path in folder.glob("*.md")} == set(INFOS)
+    assert {path.stem for path in (folder / "images").iterdir()} == set(INFOS)
 
 
 @pytest.mark.parametrize("name", INFOS)

@@ -15,6 +15,7 @@ from tests.server.catalogue import SNAPSHOT
 from tests.server.graph import widget_names
 
 FILES = sorted((REPOSITORY / "workflows").glob("*.json"))
+BLUEPRINTS = sorted((REPOSITORY / "subgraphs").glob("*.json"))
 CORE = {"LoadAudio", "PreviewAudio", "SaveAudio", "PreviewImage", "PreviewAny", "MarkdownNote"}
 INFOS = json.loads(SNAPSHOT.read_text("utf-8"))
 
@@ -28,8 +29,8 @@ def workflow(request: pytest.FixtureRequest) -> dict[str, Any]:
     return read(request.param)
 
 
-def test_there_are_four_workflows() -> None:
-    assert [path.stem[:2] for path in FILES] == ["01", "02", "03", "04"]
+def test_there_are_six_workflows() -> None:
+    assert [path.stem[:2] for path in FILES] == ["01", "02", "03", "04", "05", "06"]
 
 
 def test_every_node_is_ours_or_of_core(workflow: dict[str, Any]) -> None:
@@ -108,3 +109,25 @@ def test_all_workflows_have_format_0_4_and_a_note(workflow: dict[str, Any]) -> N
     assert workflow["version"] == 0.4
     assert [n["type"] for n in workflow["nodes"]].count("MarkdownNote") == 1
     assert {"id", "revision", "last_node_id", "last_link_id", "nodes", "links"} <= workflow.keys()
+
+
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_a_blueprint_is_one_subgraph_of_known_nodes(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert not re.search(r"(/home/|/root/|/tmp/|/Users/|[A-Z]:\\\\)", text)
+    graph = read(path)
+    (outer,) = graph["nodes"]
+    (inner,) = graph["definitions"]["subgraphs"]
+    assert graph["version"] == 0.4
+    assert outer["type"] == inner["id"]
+    assert outer["title"] == inner["name"] == path.stem
+    assert [socket["type"] for socket in outer["inputs"]] == ["AUDIO"]
+    assert outer["outputs"][0]["type"] == "AUDIO"
+    nodes = {str(node["id"]): node["type"] for node in inner["nodes"]}
+    assert set(nodes.values()) <= INFOS.keys()
+    for number, name in outer["properties"]["proxyWidgets"]:
+        assert name in widget_names(INFOS[nodes[number]])
+
+
+def test_there_are_two_blueprints() -> None:
+    assert len(BLUEPRINTS) == 2

@@ -1,6 +1,10 @@
-"""What the pack's nodes look like from outside: the snapshot, and the English texts made from it.
+"""What the pack's nodes look like from outside: the snapshot, and the texts made from it.
 
-python -m tests.server.catalogue      boots ComfyUI and writes both files anew
+python -m tests.server.catalogue           boots ComfyUI and writes everything anew
+python -m tests.server.catalogue --texts   writes the texts from the kept snapshot
+
+locales/<language>/nodeDefs.json and main.json are made of the nodes' own English texts and of
+locales/phrases.json, which holds each of them once with its translations.
 """
 
 from __future__ import annotations
@@ -13,7 +17,16 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SNAPSHOT = Path(__file__).with_name("object_info.json")
-ENGLISH = REPOSITORY / "locales" / "en" / "nodeDefs.json"
+LOCALES = REPOSITORY / "locales"
+PHRASES = LOCALES / "phrases.json"
+LANGUAGES = ("en", "zh", "ko", "ja")
+OPTIONS = {
+    ("StepEdit_Emotion", "emotion"): "emotion",
+    ("StepEdit_SpeakingStyle", "style"): "style",
+    ("StepEdit_Speed", "speed"): "speed",
+    ("StepEdit_IterativeEdit", "prompt"): "prompt",
+}
+"""Combos whose options have readable names, and the name of their table in phrases.json."""
 LOCAL_LISTS = {("StepEdit_LoadModel", "bundle"), ("StepEdit_LoadTokens", "file")}
 """Combos whose options are files of this machine."""
 KEPT = (
@@ -39,28 +52,59 @@ def snapshot(infos: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def texts(infos: dict[str, Any]) -> dict[str, Any]:
-    """locales/<language>/nodeDefs.json as the browser reads it, from a snapshot."""
+def phrases() -> dict[str, Any]:
+    """The translations by English text, and the words of the panels in all languages."""
+    return dict(json.loads(PHRASES.read_text("utf-8")))
+
+
+def node_texts(infos: dict[str, Any], language: str = "en") -> dict[str, Any]:
+    """locales/<language>/nodeDefs.json as the browser reads it, from a snapshot.
+
+    KeyError names an English text that has no translation.
+    """
+    known = phrases()
+
+    def said(text: str) -> str:
+        return text if language == "en" else str(known["nodes"][text][language])
+
     found = {}
     for name, info in infos.items():
-        inputs = {
-            key: {"name": key, "tooltip": spec[1]["tooltip"]}
-            for group in info["input"].values()
-            for key, spec in group.items()
-        }
+        inputs: dict[str, Any] = {}
+        for group in info["input"].values():
+            for key, spec in group.items():
+                inputs[key] = {"name": said(key), "tooltip": said(spec[1]["tooltip"])}
+                table = known["options"].get(OPTIONS.get((name, key)))
+                if table:
+                    offered = spec[1]["options"]
+                    inputs[key]["options"] = {o: table[o][language]["name"] for o in offered}
         outputs = {
-            str(place): {"name": title, "tooltip": tooltip}
+            str(place): {"name": said(title), "tooltip": said(tooltip)}
             for place, (title, tooltip) in enumerate(
                 zip(info["output_name"], info["output_tooltips"], strict=True)
             )
         }
         found[name] = {
-            "display_name": info["display_name"],
-            "description": info["description"],
+            "display_name": said(info["display_name"]),
+            "description": said(info["description"]),
             **({"inputs": inputs} if inputs else {}),
             "outputs": outputs,
         }
     return found
+
+
+def panel_texts(language: str) -> dict[str, Any]:
+    """locales/<language>/main.json: what the panels of web/ say."""
+    known = phrases()
+    return {
+        "stepedit": {
+            "panel": {key: entry[language] for key, entry in known["panel"].items()},
+            "sounds": {tag: entry[language] for tag, entry in known["sounds"].items()},
+            "options": {
+                kind: {option: entry[language] for option, entry in table.items()}
+                for kind, table in known["options"].items()
+            },
+        }
+    }
 
 
 def write(path: Path, data: Any) -> None:
@@ -69,20 +113,28 @@ def write(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def main() -> int:
-    """Write the snapshot and the English texts."""
+def write_texts(infos: dict[str, Any]) -> None:
+    """All files of locales/ but phrases.json."""
+    for language in LANGUAGES:
+        write(LOCALES / language / "nodeDefs.json", node_texts(infos, language))
+        write(LOCALES / language / "main.json", panel_texts(language))
+
+
+def main(arguments: list[str]) -> int:
+    """Write the snapshot and all texts; with --texts only the texts."""
     from tests.server.comfyui import Server
 
-    with TemporaryDirectory() as base:
-        server = Server(Path(base)).start()
-        try:
-            infos = snapshot(server.get("/object_info"))
-        finally:
-            server.stop()
-    write(SNAPSHOT, infos)
-    write(ENGLISH, texts(infos))
+    if "--texts" not in arguments:
+        with TemporaryDirectory() as base:
+            server = Server(Path(base)).start()
+            try:
+                infos = snapshot(server.get("/object_info"))
+            finally:
+                server.stop()
+        write(SNAPSHOT, infos)
+    write_texts(json.loads(SNAPSHOT.read_text("utf-8")))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

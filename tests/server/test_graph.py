@@ -119,8 +119,8 @@ def test_iterative_edit_gives_the_commands_samples(
 ) -> None:
     graph = Graph()
     node = edited(graph, recording(graph), rounds=2)
-    keep(graph, (node, 0), "final")
-    keep(graph, (node, 1), "rounds")
+    keep(graph, (node, 1), "final")
+    keep(graph, (node, 2), "rounds")
     assert server.run(graph).outcome == "success"
     for number in range(3):
         wanted = (command_rounds / f"round_{number}.wav").read_bytes()
@@ -173,15 +173,15 @@ def test_clone_voice_gives_the_commands_samples(server: Server, tmp_path: Path) 
 def test_scores_chart_and_report_describe_every_round(server: Server) -> None:
     graph = Graph()
     node = edited(graph, recording(graph), rounds=2, seed=8)
-    shown = {slot: graph.add("ProbeShow", value=(node, slot)) for slot in (2, 3, 4)}
+    shown = {slot: graph.add("ProbeShow", value=(node, slot)) for slot in (3, 4, 5)}
     run = server.run(graph)
-    scores = run.outputs[shown[2]]["values"]
+    scores = run.outputs[shown[3]]["values"]
     assert len(scores) == 2
     assert all(1 <= score <= 10 for score in scores)
-    (chart,) = run.outputs[shown[3]]["values"]
+    (chart,) = run.outputs[shown[4]]["values"]
     assert chart[0] == 1
     assert chart[3] == 3
-    report = json.loads(run.outputs[shown[4]]["values"][0])
+    report = json.loads(run.outputs[shown[5]]["values"][0])
     assert [row["edit"] for row in report["rounds"]] == ["input"] + ["emotion happy"] * 2
     assert report["seed"] == 8
     assert report["bundle"] == BUNDLE
@@ -231,7 +231,7 @@ def test_a_batch_comes_back_as_a_list_of_single_clips(server: Server) -> None:
         ("silence", "clip is silent"),
         ("empty", "0.00 s"),
         ("short", "0.10 s"),
-        ("long", "31.00 s"),
+        ("long", "40.00 s"),
     ],
 )
 def test_bad_audio_is_answered_with_one_sentence(server: Server, kind: str, words: str) -> None:
@@ -393,9 +393,9 @@ def test_an_edit_shows_progress_that_never_falls(server: Server) -> None:
 def test_previews_and_saved_files_hold_the_clip(server: Server) -> None:
     graph = Graph()
     node = edited(graph, recording(graph), rounds=2, seed=51)
-    player = graph.add("PreviewAudio", audio=(node, 1))
+    player = graph.add("PreviewAudio", audio=(node, 2))
     saver = graph.add("SaveAudio", audio=(node, 0), filename_prefix="audio/stepedit")
-    picture = graph.add("PreviewImage", images=(node, 3))
+    picture = graph.add("PreviewImage", images=(node, 4))
     run = server.run(graph)
     assert len(run.outputs[player]["audio"]) == 3
     (item,) = run.outputs[saver]["audio"]

@@ -22,6 +22,8 @@ PLAYERS = {
     "02_every_stage_open": {"PreviewAudio": 1, "SaveAudio": 1},
     "03_clone_a_voice": {"PreviewAudio": 1, "SaveAudio": 1},
     "04_chain_style_then_laughter": {"rounds": 3, "SaveAudio": 1},
+    "05_clean_up_for_dubbing": {"rounds": 4, "cleaned up": 1, "SaveAudio": 1},
+    "06_compare_rounds_keep_the_best": {"best round": 1, "SaveAudio": 1},
 }
 """Title (or type) of a node with sound -> how many clips it must hold."""
 

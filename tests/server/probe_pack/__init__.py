@@ -11,7 +11,10 @@ from aiohttp import web
 from comfy import model_management
 from server import PromptServer
 
-KINDS = ("plain", "stereo", "batch", "nan", "silence", "empty", "short", "long", "8k", "96k")
+KINDS = (
+    *("plain", "stereo", "batch", "no clips", "one bad of two", "nan", "silence", "empty"),
+    *("short", "long", "8k", "96k"),
+)
 
 
 def speech_like(seconds: float, rate: int) -> torch.Tensor:
@@ -34,14 +37,18 @@ class ProbeAudio:
 
     def make(self, kind):
         rate = {"8k": 8000, "96k": 96000}.get(kind, 24000)
-        seconds = {"empty": 0.0, "short": 0.1, "long": 31.0}.get(kind, 1.5)
+        seconds = {"empty": 0.0, "short": 0.1, "long": 40.0}.get(kind, 1.5)
         wave = speech_like(seconds, rate)[None, None]
         if kind == "stereo":
             wave = torch.cat([wave, 0.5 * wave], dim=1)
         if kind == "batch":
             wave = torch.cat([wave, -0.5 * wave], dim=0)
-        if kind == "nan":
-            wave[..., 100] = torch.nan
+        if kind == "no clips":
+            wave = wave[:0]
+        if kind == "one bad of two":
+            wave = torch.cat([wave, wave], dim=0)
+        if kind in ("nan", "one bad of two"):
+            wave[-1, ..., 100] = torch.nan
         if kind == "silence":
             wave = torch.zeros_like(wave)
         return ({"waveform": wave, "sample_rate": rate},)

@@ -18,6 +18,7 @@ from stepedit_core.pipelines.generate import generate, prompt_ids
 from stepedit_core.pipelines.iterate import iterate, iterate_rounds
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.score import score
+from stepedit_core.pipelines.similarity import speaker_vector, voice_similarity
 from stepedit_core.pipelines.tokenize import tokenize, voice_of
 from stepedit_core.pipelines.vocode import vocode
 from stepedit_core.registry import Bundle, Registry
@@ -250,6 +251,31 @@ def test_the_first_round_is_the_same_however_many_follow(bundle: Bundle, clip: C
     one = iterate(bundle, clip, [HAPPY], seed=5, rounds=1, sampling=SHORT).final
     two = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds[1]
     assert torch.equal(one.clip.wave, two.clip.wave)
+
+
+@pytest.mark.parametrize("prompt", ["follow", "fixed"])
+@pytest.mark.parametrize("known", [1, 2, 3, 4])
+def test_a_run_that_goes_on_from_finished_rounds_gives_the_same_samples(
+    bundle: Bundle, clip: Clip, prompt: str, known: int
+):
+    how = {"seed": 5, "prompt": prompt, "sampling": SHORT}
+    edits = [HAPPY, replace(HAPPY, option="sad")]
+    whole = iterate(bundle, clip, edits, rounds=2, **how).rounds
+    before = list(whole[:known])
+    grown = iterate(bundle, clip, edits, rounds=2, made=before, **how).rounds
+    assert all(new is old for new, old in zip(grown, before, strict=False))
+    for new, old in zip(grown, whole, strict=True):
+        assert torch.equal(new.clip.wave, old.clip.wave)
+        assert (new.score, new.tokens, new.text) == (old.score, old.tokens, old.text)
+
+
+def test_a_clip_has_its_own_voice_and_another_one_less_of_it(bundle: Bundle, clip: Clip):
+    own = speaker_vector(bundle, clip)
+    assert torch.equal(own, tokenize(bundle, clip)[1].speaker)
+    noise = 0.1 * torch.randn(clip.wave.shape, generator=torch.Generator().manual_seed(1))
+    other = speaker_vector(bundle, Clip(wave=noise, sample_rate=clip.sample_rate))
+    assert voice_similarity(own, own) == pytest.approx(1)
+    assert voice_similarity(own, other) < 0.99
 
 
 def test_stage_by_stage_equals_the_whole_path(bundle: Bundle, clip: Clip):

@@ -1,0 +1,25 @@
+"""How alike two clips sound in voice: cosine of the bundle's own speaker vectors."""
+
+from __future__ import annotations
+
+import torch
+
+from ..audio.fbank import RATE, speaker_features
+from ..audio.resample import resample
+from ..audio.trim import cap_peak
+from ..registry import Bundle
+from ..types import Clip
+
+
+@torch.no_grad()
+def speaker_vector(bundle: Bundle, clip: Clip) -> torch.Tensor:
+    """Speaker vector (192,) float32 on the CPU of an untrimmed clip, as in its Voice."""
+    weight = next(bundle.speaker.parameters())
+    wave = resample(cap_peak(clip.wave), clip.sample_rate, RATE)
+    vectors: torch.Tensor = bundle.speaker(speaker_features(wave).to(weight)[None])
+    return vectors[0].float().cpu()
+
+
+def voice_similarity(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Cosine of two speaker vectors (192,): 1 is the same voice, 0 unrelated."""
+    return float(torch.nn.functional.cosine_similarity(one, other, dim=0))

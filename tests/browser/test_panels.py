@@ -1,0 +1,284 @@
+"""The panels of web/ in the real editor, in both renderers: pointer, keys, hostile words."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stepedit_core.text import edits
+from tests.browser.page import Page
+from tests.conftest import REPOSITORY
+from tests.server.comfyui import PATIENCE, Server
+
+pytestmark = pytest.mark.browser
+SHOTS = Path(os.environ.get("STEPEDIT_SHOTS") or REPOSITORY / "runs" / "screenshots")
+"""Where pictures of the panels are left, an artefact of the run; git ignores it."""
+
+ONE_NODE = """
+async ([type, values]) => {
+  app.graph.clear();
+  const node = LiteGraph.createNode(type);
+  node.pos = [80, 80];
+  app.graph.add(node);
+  for (const [name, value] of Object.entries(values))
+    node.widgets.find((w) => w.name === name).value = value;
+  app.canvas.ds.scale = 1.4;
+  app.canvas.ds.offset = [40, 40];
+  app.canvas.setDirty(true, true);
+  await new Promise((done) => setTimeout(done, 500));
+}
+"""
+TELL = "(told) => app.graph.nodes[0].onExecuted({ stepedit_rounds: told })"
+VALUE = "(name) => app.graph.nodes[0].widgets.find((w) => w.name === name).value"
+HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
+
+
+def told(rounds: int = 4, **more: Any) -> dict[str, Any]:
+    """What the server says of one clip."""
+    return {
+        "best": 2,
+        "rounds": [
+            {
+                "round": number,
+                "edit": "emotion happy" if number else "input",
+                "seconds": 2.0,
+                "score": 3.5 + number if number else None,
+                "voice_similarity": 1 - number / 10,
+                "file": {"filename": "speech.wav", "subfolder": "", "type": "input"},
+                "peaks": [(7 * k * (number + 1)) % 101 for k in range(160)],
+                **more,
+            }
+            for number in range(rounds)
+        ],
+    }
+
+
+@pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"])
+def renderer(request: pytest.FixtureRequest, page: Page) -> bool:
+    """Both ways in which the editor draws nodes."""
+    page.evaluate(
+        "async (on) => await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)",
+        request.param,
+    )
+    page.errors.clear()
+    return bool(request.param)
+
+
+def open_node(page: Page, kind: str, **values: Any) -> None:
+    page.evaluate(ONE_NODE, [f"StepEdit_{kind}", values])
+
+
+def panel(page: Page) -> Any:
+    return page.page.get_by_role("group", name="Rounds to listen to")
+
+
+def shoot(page: Page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def test_rounds_are_listed_with_score_and_voice(page: Page, renderer: bool) -> None:
+    open_node(page, "IterativeEdit")
+    assert panel(page).get_by_text("Run the node").is_visible()
+    page.evaluate(TELL, [told()])
+    page.page.wait_for_timeout(500)
+    rows = panel(page).get_by_role("radio")
+    assert rows.count() == 4
+    assert rows.nth(0).get_attribute("aria-label") == "0 · Input, 2.0 s, Score -, Voice 1.00"
+    words = "2 · emotion happy, 2.0 s, Score 5.5, Voice 0.80"
+    assert rows.nth(2).get_attribute("aria-label") == words
+    assert [rows.nth(k).get_attribute("aria-checked") for k in range(4)] == [
+        *("true", "false", "false", "false"),
+    ]
+    assert rows.nth(3).is_visible()
+    shoot(page, f"panel_{'nodes2' if renderer else 'canvas'}")
+    assert page.errors == []
+
+
+def test_keys_switch_rounds_and_mark_the_best(page: Page, renderer: bool) -> None:
+    open_node(page, "IterativeEdit")
+    page.evaluate(TELL, [told()])
+    panel(page).focus()
+    page.page.keyboard.press("3")
+    rows = panel(page).get_by_role("radio")
+    assert rows.nth(3).get_attribute("aria-checked") == "true"
+    page.page.keyboard.press("b")
+    assert page.evaluate(VALUE, "best_round") == 3
+    assert panel(page).get_by_role("status").inner_text().startswith("Marked.")
+    page.page.keyboard.press("b")
+    assert page.evaluate(VALUE, "best_round") == 0
+    page.page.keyboard.press("0")
+    page.page.keyboard.press("b")  # the input is no round to keep
+    assert page.evaluate(VALUE, "best_round") == 0
+    page.page.keyboard.press("9")  # there is no round 9
+    assert rows.nth(0).get_attribute("aria-checked") == "true"
+    assert page.evaluate("() => app.graph.nodes.length") == 1
+    assert page.errors == []
+
+
+def test_a_click_on_the_star_marks_and_the_prompt_carries_it(page: Page, renderer: bool) -> None:
+    open_node(page, "IterativeEdit")
+    page.evaluate(TELL, [told()])
+    page.page.wait_for_timeout(300)
+    star = panel(page).get_by_role("button", name=re.compile("best: 1$"))
+    star.click()
+    assert star.get_attribute("aria-pressed") == "true"
+    (sent,) = page.prompt().values()
+    assert sent["inputs"]["best_round"] == 1
+    assert "listen" not in sent["inputs"]
+    (saved,) = page.saved()["nodes"]
+    assert saved["widgets_values"][-1] == 1  # the panel itself is not saved
+    assert page.errors == []
+
+
+def test_playing_goes_on_at_the_same_moment_in_another_round(page: Page, renderer: bool) -> None:
+    open_node(page, "IterativeEdit")
+    page.evaluate(TELL, [told()])
+    page.page.wait_for_timeout(300)
+    slider = panel(page).get_by_role("slider")
+    slider.fill("0.25")
+    panel(page).get_by_role("button", name="Play").click()
+    panel(page).get_by_role("button", name="Pause").wait_for(timeout=20_000 * PATIENCE)
+    panel(page).focus()
+    page.page.keyboard.press("2")
+    page.page.keyboard.press(" ")
+    panel(page).get_by_role("button", name="Play").wait_for(timeout=20_000 * PATIENCE)
+    share = float(slider.input_value())
+    assert 0.25 <= share <= 1
+    page.page.keyboard.press("1")
+    assert float(slider.input_value()) == pytest.approx(share, abs=0.002)
+    assert page.errors == []
+
+
+def test_a_batch_has_a_choice_of_clips(page: Page, renderer: bool) -> None:
+    open_node(page, "IterativeEdit")
+    page.evaluate(TELL, [told(2), told(3)])
+    choice = panel(page).get_by_role("combobox", name="Clip")
+    assert panel(page).get_by_role("radio").count() == 2
+    choice.select_option("1")
+    assert panel(page).get_by_role("radio").count() == 3
+    assert page.errors == []
+
+
+def test_hostile_words_are_shown_as_words(page: Page, renderer: bool) -> None:
+    open_node(page, "IterativeEdit")
+    page.evaluate(TELL, [told(2, edit=HOSTILE)])
+    page.page.wait_for_timeout(500)
+    row = panel(page).get_by_role("radio").nth(1)
+    assert HOSTILE in row.get_attribute("aria-label")
+    assert row.inner_text().startswith("1 · src=x onerror")
+    assert panel(page).locator("img").count() == 0
+    assert page.page.title() != "hacked"
+    open_node(page, "NonverbalSounds", text_with_sounds=HOSTILE)
+    page.page.get_by_role("button", name=re.compile(": Laughter, ")).click()
+    assert page.evaluate(VALUE, "text_with_sounds") == f"{HOSTILE} [Laughter]"
+    assert page.page.title() != "hacked"
+    assert page.errors == []
+
+
+def test_a_sound_goes_where_the_caret_is(page: Page, renderer: bool) -> None:
+    open_node(page, "NonverbalSounds", text_with_sounds="one two")
+    areas = page.page.locator("textarea")
+    (area,) = [item for item in areas.all() if item.input_value() == "one two"]
+    area.click()
+    area.evaluate("(element) => element.setSelectionRange(3, 3)")
+    page.page.get_by_role("button", name=re.compile("Sigh, a long breath out")).first.click()
+    assert page.evaluate(VALUE, "text_with_sounds") == "one [Sigh] two"
+    shoot(page, f"sounds_{'nodes2' if renderer else 'canvas'}")
+    assert page.errors == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "press", "key"),
+    [
+        ("Emotion", "emotion", "Sad: low, slow and heavy [sad]", "sad"),
+        ("SpeakingStyle", "style", "Coy: playfully spoilt [act_coy]", "act_coy"),
+        ("Speed", "speed", "Much faster: goes further than faster [more faster]", "more faster"),
+    ],
+)
+def test_options_have_readable_names_and_keep_their_keys(
+    page: Page, renderer: bool, kind: str, name: str, press: str, key: str
+) -> None:
+    open_node(page, kind)
+    button = page.page.get_by_role("button", name=press, exact=True)
+    assert button.get_attribute("title") == press
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert page.evaluate(VALUE, name) == key
+    (sent,) = page.prompt().values()
+    assert sent["inputs"][name] == key
+    shoot(page, f"{name}_{'nodes2' if renderer else 'canvas'}")
+    assert page.errors == []
+
+
+def test_the_panel_works_inside_a_subgraph_and_beside_many_nodes(
+    page: Page, renderer: bool
+) -> None:
+    open_node(page, "IterativeEdit")
+    count = page.evaluate(
+        """
+        async () => {
+          for (let k = 0; k < 30; k++) {
+            const more = LiteGraph.createNode("StepEdit_IterativeEdit");
+            more.pos = [500 + 400 * (k % 6), 600 * Math.floor(k / 6)];
+            app.graph.add(more);
+          }
+          const { subgraph, node } = app.graph.convertToSubgraph(new Set([app.graph.nodes[0]]));
+          app.canvas.setGraph(subgraph);
+          await new Promise((done) => setTimeout(done, 800));
+          return subgraph.nodes.length;
+        }
+        """
+    )
+    assert count == 1
+    page.evaluate(
+        "(told) => app.canvas.graph.nodes[0].onExecuted({ stepedit_rounds: told })", [told()]
+    )
+    page.page.wait_for_timeout(500)
+    assert panel(page).get_by_role("radio").first.is_visible()
+    page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
+    assert page.errors == []
+
+
+def test_a_run_fills_the_panel_and_the_stored_result_comes_back(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    path = next((REPOSITORY / "workflows").glob("06*.json"))
+    workflow = json.loads(path.read_text("utf-8"))
+    values = {n["type"]: n["widgets_values"] for n in workflow["nodes"] if "widgets_values" in n}
+    values["StepEdit_LoadModel"][0] = "tiny"
+    values["LoadAudio"][0] = "speech.wav"
+    page.load(workflow)
+    count = len(server.get("/history"))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    for _ in range(int(300 * PATIENCE)):
+        if len(server.get("/history")) > count:
+            break
+        page.page.wait_for_timeout(200)
+    page.page.wait_for_timeout(500)
+    assert panel(page).get_by_role("radio").count() == 5
+    shoot(page, f"workflow_06_{'nodes2' if renderer else 'canvas'}")
+    page.evaluate(
+        """
+        () => {
+          const node = app.graph.nodes.find((n) => n.type === "StepEdit_IterativeEdit");
+          node.widgets.find((w) => w.name === "listen").value = [];
+          app.nodeOutputs = app.nodeOutputs;
+        }
+        """
+    )
+    page.page.wait_for_timeout(300)
+    assert panel(page).get_by_role("radio").count() == 5
+    assert page.errors == []
+
+
+def test_the_palette_offers_the_tags_of_both_releases() -> None:
+    text = (REPOSITORY / "web" / "palette.mjs").read_text("utf-8")
+    for name, tags in (("2025", edits.TAGS_2025), ("2026", edits.TAGS_2026)):
+        inside = re.search(rf"RELEASE_{name} = \[(.*?)\]", text, re.S)
+        assert re.findall(r'"([^"]+)"', inside[1]) == list(tags)

@@ -1,0 +1,254 @@
+"""Iterative Edit in a running ComfyUI: what it offers, remembers, says, and refuses."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.server.comfyui import Server
+from tests.server.graph import Graph
+from tests.server.test_graph import edited, every_stage, keep, kept, loaded, recording
+
+pytestmark = pytest.mark.server
+BEST, FINAL, ROUNDS, SCORES, CHART, REPORT = range(6)
+
+
+def reported(server: Server, graph: Graph, node: str) -> list[dict[str, Any]]:
+    """Reports of a run, one for each clip."""
+    shown = next(
+        (name for name, entry in graph.items() if entry["inputs"].get("value") == [node, REPORT]),
+        None,
+    )
+    shown = shown or graph.add("ProbeShow", value=(node, REPORT))
+    run = server.run(graph)
+    assert run.outcome == "success", run.error
+    return [json.loads(text) for text in run.outputs[shown]["values"]]
+
+
+def test_best_is_the_round_with_the_highest_score(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=3, seed=201)
+    keep(graph, (node, BEST), "best")
+    keep(graph, (node, ROUNDS), "best-rounds")
+    (report,) = reported(server, graph, node)
+    scores = [row["score"] for row in report["rounds"]][1:]
+    assert report["best"] == 1 + scores.index(max(scores))
+    assert np.array_equal(kept(server, "best"), kept(server, "best-rounds", report["best"]))
+
+
+def test_a_marked_round_is_the_best_and_costs_no_second_edit(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=3, seed=202)
+    keep(graph, (node, BEST), "marked")
+    (before,) = reported(server, graph, node)
+    number = 1 + before["best"] % 3
+    graph[node]["inputs"]["best_round"] = number
+    (after,) = reported(server, graph, node)
+    assert after == {**before, "best": number}  # times included: no round was made again
+    keep(graph, (node, ROUNDS), "marked-rounds")
+    reported(server, graph, node)
+    assert np.array_equal(kept(server, "marked"), kept(server, "marked-rounds", number))
+
+
+def test_one_more_round_costs_one_round_and_changes_none(server: Server) -> None:
+    for prompt in ("follow", "fixed"):
+        graph = Graph()
+        node = edited(graph, recording(graph), rounds=2, seed=203, prompt=prompt)
+        (short,) = reported(server, graph, node)
+        graph[node]["inputs"]["rounds"] = 3
+        keep(graph, (node, FINAL), f"grown-{prompt}")
+        (long,) = reported(server, graph, node)
+        assert long["rounds"][:3] == short["rounds"]  # times included
+        server.post("/free", {"unload_models": True, "free_memory": True})
+        end = time.monotonic() + 10
+        while server.get("/probe")["models"]:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        grown = kept(server, f"grown-{prompt}")
+        reported(server, graph, node)
+        assert np.array_equal(grown, kept(server, f"grown-{prompt}"))
+
+
+def test_the_lines_on_the_node_count_rounds_and_name_scores(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=3, seed=204)
+    keep(graph, (node, BEST), "lines")
+    lines = [text for name, text in server.run(graph).lines if name == node]
+    assert any(line.startswith("round 1 of 3, ") for line in lines)
+    assert any(line.startswith("round 2 of 3, done, score ") for line in lines)
+    assert lines[-1].startswith("3 of 3 rounds, best is ")
+
+
+def test_every_round_has_a_likeness_of_the_voice_and_the_input_is_like_itself(
+    server: Server,
+) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=2, seed=205)
+    (report,) = reported(server, graph, node)
+    likeness = [row["voice_similarity"] for row in report["rounds"]]
+    assert likeness[0] == 1
+    assert all(-1 <= value <= 1 for value in likeness)
+
+
+def test_the_panel_is_told_of_every_round_and_can_fetch_it(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph, "batch"), rounds=2, seed=206)
+    keep(graph, (node, BEST), "panel")
+    told = server.run(graph).outputs[node]["stepedit_rounds"]
+    assert len(told) == 2
+    for clip in told:
+        assert [row["round"] for row in clip["rounds"]] == [0, 1, 2]
+        for row in clip["rounds"]:
+            assert server.view(row["file"]).startswith(b"fLaC")
+            assert 0 < len(row["peaks"]) <= 160
+            assert all(0 <= peak <= 100 for peak in row["peaks"])
+
+
+def test_an_edit_without_a_score_gives_zeros_and_the_last_round_as_best(server: Server) -> None:
+    graph = Graph()
+    edit = (graph.add("StepEdit_Denoise"), 0)
+    node = graph.add(
+        "StepEdit_IterativeEdit",
+        model=loaded(graph),
+        audio=recording(graph),
+        edit=edit,
+        text="",
+        rounds=2,
+        prompt="follow",
+        seed=207,
+        best_round=0,
+    )
+    scores = graph.add("ProbeShow", value=(node, SCORES))
+    (report,) = reported(server, graph, node)
+    assert report["best"] == 2
+    assert server.run(graph).outputs[scores]["values"] == [0, 0]
+
+
+def test_a_workflow_without_best_round_still_runs(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), seed=208)
+    graph[node]["inputs"].pop("best_round", None)
+    (report,) = reported(server, graph, node)
+    assert report["best"] == 1
+
+
+def answer(server: Server, graph: Graph) -> tuple[str, float]:
+    """The sentence that a bad prompt gets, before or in the run, and after how many seconds."""
+    started = time.monotonic()
+    status, told = server.post("/prompt", {"prompt": graph})
+    if status != 200:
+        seconds = time.monotonic() - started
+        wrong = [error for entry in told["node_errors"].values() for error in entry["errors"]]
+        assert len(wrong) == 1, wrong  # named against one input, not against all
+        return str(wrong[0]["details"]), seconds
+    with_id = told["prompt_id"]
+    while with_id not in (history := server.get(f"/history/{with_id}")):
+        time.sleep(0.01)
+    seconds = time.monotonic() - started
+    kind, last = history[with_id]["status"]["messages"][-1]
+    assert kind == "execution_error", kind
+    return str(last["exception_message"]).strip(), seconds
+
+
+def bad_audio(kind: str) -> Graph:
+    graph = Graph()
+    audio = (graph.add("ProbeNothing"), 0) if kind == "none" else recording(graph, kind)
+    keep(graph, (edited(graph, audio), 0), "bad")
+    return graph
+
+
+def bad_value(name: str, value: object) -> Graph:
+    graph = Graph()
+    keep(graph, (edited(graph, recording(graph)), 0), "bad")
+    for entry in graph.values():
+        if name in entry["inputs"]:
+            entry["inputs"][name] = value
+    if name == "best_round":
+        graph["4"]["inputs"][name] = value
+    return graph
+
+
+def bad_prefix(prefix: str) -> Graph:
+    graph = Graph()
+    tokens = (graph.add("StepEdit_TokenizeSpeech", model=loaded(graph), audio=recording(graph)), 0)
+    graph.add("StepEdit_SaveTokens", tokens=tokens, filename_prefix=prefix)
+    return graph
+
+
+def bad_file(name: str) -> Graph:
+    graph = Graph()
+    graph.add(
+        "StepEdit_SaveTokens",
+        tokens=(graph.add("StepEdit_LoadTokens", file=name), 0),
+        filename_prefix="stepedit/x",
+    )
+    return graph
+
+
+def bad_words(node: str, words: str) -> Graph:
+    graph = Graph()
+    name = "text_with_sounds" if node == "StepEdit_NonverbalSounds" else "new_words"
+    keep(graph, (edited(graph, recording(graph)), 0), "bad")
+    (old,) = [key for key, entry in graph.items() if entry["class_type"] == "StepEdit_Emotion"]
+    graph[old] = {"class_type": node, "inputs": {name: words}}
+    return graph
+
+
+HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
+
+
+@pytest.mark.parametrize(
+    ("graph", "found", "allowed", "remedy"),
+    [
+        (bad_audio("none"), "no audio", "one recording", "Connect"),
+        (bad_audio("no clips"), "batch of 0 clips", "1 or more", "Connect"),
+        (bad_audio("empty"), "0.00 s", "0.5 to 30 s", "Use a longer"),
+        (bad_audio("short"), "0.10 s", "0.5 to 30 s", "Use a longer"),
+        (bad_audio("long"), "40.00 s", "0.5 to 30 s", "Cut it"),
+        (bad_audio("nan"), "1 samples that are NaN", "finite", "Export"),
+        (bad_audio("silence"), "silent", "must reach", "raise its volume"),
+        (bad_audio("one bad of two"), "number 2", "finite", "Export"),
+        (bad_value("bundle", "absent"), "no bundle 'absent'", "installed are", "Put it under"),
+        (bad_value("bundle", "../../etc"), "'../../etc'", "", ""),
+        (bad_value("device", "moon"), "device 'moon'", "auto, cpu", "Choose"),
+        (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
+        (bad_value("text", " \n"), "no words", "transcript", "Type"),
+        (bad_value("best_round", 5), "best_round is 5", "1 to 1", "Mark"),
+        (bad_value("prompt", HOSTILE), "prompt is '<img", "follow, fixed", "Choose"),
+        (bad_words("StepEdit_NonverbalSounds", ""), "no new text", "needs the words", "Type"),
+        (bad_words("StepEdit_NonverbalSounds", HOSTILE), "a bracket without", "[sigh]", "Close"),
+        (bad_words("StepEdit_NonverbalSounds", "a\n[Yell] b"), "'Yell'", "Laughter", "Choose"),
+        (bad_words("StepEdit_NewWords", "other words"), "clone", "new words", "Use Clone Voice"),
+        (bad_prefix("../../evil"), "'../../evil'", "below the output folder", "Write one"),
+        (bad_prefix("/etc/evil"), "'/etc/evil'", "below the output folder", "Write one"),
+        (bad_prefix(""), "is ''", "below the output folder", "Write one"),
+        (bad_file("../secret.safetensors"), "'../secret.safetensors'", "input or output", "Save"),
+        (bad_file(HOSTILE), "'<img src=x", "input or output", "Save"),
+    ],
+)
+def test_bad_input_is_answered_at_once_and_before_any_load(
+    server: Server, graph: Graph, found: str, allowed: str, remedy: str
+) -> None:
+    server.post("/free", {"unload_models": True, "free_memory": True})
+    while server.get("/probe")["networks"]:
+        time.sleep(0.05)
+    sentence, seconds = answer(server, graph)
+    again = answer(server, graph)[1] if seconds >= 1 else seconds  # a machine may hiccup once
+    assert "\n" not in sentence
+    assert found in sentence
+    assert allowed in sentence
+    assert remedy in sentence
+    assert server.get("/probe")["networks"] == 0, "weights were loaded"
+    assert min(seconds, again) < 1
+    assert server.get("/prompt")["exec_info"]["queue_remaining"] == 0
+
+
+def test_the_queue_goes_on_after_a_bad_input(server: Server) -> None:
+    answer(server, bad_audio("silence"))
+    graph = Graph()
+    keep(graph, (every_stage(graph, audio=recording(graph))["audio"], 0), "after")
+    assert server.run(graph).outcome == "success"

@@ -1,0 +1,124 @@
+/* Palettes: buttons that choose an option of a list, or put a sound tag into the words. */
+
+import { addStyle, after, fit, keepEvents, make, setWidget } from "./dom.mjs";
+import { panelWord, words } from "./words.mjs";
+
+const HEIGHT = { emotion: 88, style: 130, speed: 44, sounds: 150 };
+const RELEASE_2025 = [
+  "Breathing", "Laughter", "Surprise-oh", "Confirmation-en", "Uhm",
+  "Surprise-ah", "Surprise-wa", "Sigh", "Question-ei", "Dissatisfaction-hnn",
+];
+const RELEASE_2026 = [
+  "sigh", "inhale", "laugh", "chuckle", "exhale", "clears throat", "snort", "giggle", "cough",
+  "breath", "uhm", "Confirmation-en", "Surprise-oh", "Surprise-ah", "Surprise-wa", "Surprise-yo",
+  "Dissatisfaction-hnn", "Question-ei", "Question-ah", "Question-en", "Question-yi", "Question-oh",
+];
+
+/** Readable names in a list, which keeps the model's keys, and below it the same as buttons. */
+export function addOptionPalette(app, node, name, withButtons) {
+  const widget = node.widgets?.find((other) => other.name === name);
+  const table = words(app, "options")[name];
+  if (!widget || !table) return;
+  widget.options.getOptionLabel = (value) => table[value]?.name ?? value ?? "";
+  if (!withButtons) return;
+  const chips = make("div", {
+    className: "chips",
+    role: "group",
+    "aria-label": panelWord(app)("choices"),
+  });
+  const buttons = new Map();
+  for (const option of widget.options.values ?? []) {
+    const entry = table[option] ?? { name: option, meaning: option };
+    const button = chip(entry.name, `${entry.name}: ${entry.meaning} [${option}]`);
+    button.addEventListener("click", () => setWidget(app, node, widget, option));
+    buttons.set(option, button);
+    chips.append(button);
+  }
+  const show = () => {
+    for (const [option, button] of buttons)
+      button.setAttribute("aria-pressed", String(option === widget.value));
+  };
+  after(widget, "callback", show);
+  after(node, "onConfigure", show);
+  show();
+  add(node, "choose", chips, HEIGHT[name]);
+}
+
+/** Buttons that insert a sound tag where the caret is, else at the end. */
+export function addSoundPalette(app, node) {
+  const widget = node.widgets?.find((other) => other.name === "text_with_sounds");
+  const table = words(app, "sounds");
+  if (!widget || !Object.keys(table).length) return;
+  const word = panelWord(app);
+  const box = make("div", {});
+  const caret = new Caret(widget);
+  box.addEventListener("pointerdown", () => caret.note(document.activeElement), true);
+  box.addEventListener("focusin", (event) => caret.note(event.relatedTarget));
+  for (const [release, tags] of [
+    ["release_2025", RELEASE_2025],
+    ["release_2026", RELEASE_2026],
+  ]) {
+    const chips = make("div", { className: "chips", role: "group", "aria-label": word(release) });
+    for (const tag of tags) {
+      const entry = table[tag] ?? { name: tag, meaning: "" };
+      const button = chip(`[${tag}]`, `${word("sounds")}: ${entry.name}, ${entry.meaning}`);
+      button.addEventListener("click", () => caret.insert(app, node, `[${tag}]`));
+      chips.append(button);
+    }
+    box.append(make("div", { className: "note", text: word(release) }), chips);
+  }
+  add(node, "sounds", box, HEIGHT.sounds);
+}
+
+function chip(text, title) {
+  return make("button", { type: "button", text, title, "aria-label": title });
+}
+
+function add(node, name, content, height) {
+  addStyle();
+  const element = make("div", { className: "stepedit" }, content);
+  element.style.minHeight = `${height}px`;
+  keepEvents(element);
+  const widget = node.addDOMWidget(name, `STEPEDIT_${name.toUpperCase()}`, element, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => height,
+    getValue: () => "",
+    setValue: () => {},
+  });
+  widget.serialize = false;
+  after(node, "onConfigure", () => fit(node));
+  fit(node);
+}
+
+/** Where the user was in the words. Both renderers draw them as a text area with the same text. */
+class Caret {
+  constructor(widget) {
+    this.widget = widget;
+    this.area = null;
+    this.at = null;
+  }
+
+  note(element) {
+    if (element?.tagName !== "TEXTAREA" || element.value !== this.widget.value) return;
+    this.area = element;
+    this.at = [element.selectionStart, element.selectionEnd];
+  }
+
+  insert(app, node, tag) {
+    const text = String(this.widget.value ?? "");
+    const known = this.at && this.at[1] <= text.length;
+    const [start, end] = known ? this.at : [text.length, text.length];
+    const before = text.slice(0, start);
+    const behind = text.slice(end);
+    const left = before && !/\s$/.test(before) ? " " : "";
+    const right = behind && !/^\s/.test(behind) ? " " : "";
+    setWidget(app, node, this.widget, before + left + tag + right + behind);
+    const place = start + left.length + tag.length;
+    this.at = [place, place];
+    requestAnimationFrame(() => {
+      if (this.area?.isConnected && this.area.value === this.widget.value)
+        this.area.setSelectionRange(place, place);
+    });
+  }
+}

@@ -1,0 +1,36 @@
+/* StepEdit in the browser: a panel to listen to rounds, and palettes for tags and options.
+
+   Only hooks of the frontend are used; without this file every node works with its plain widgets.
+   Helpers are .mjs files, because ComfyUI loads each .js file by itself. */
+
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { addRoundsPanel, showStoredRounds } from "./rounds_panel.mjs";
+import { addOptionPalette, addSoundPalette } from "./palette.mjs";
+import { loadWords } from "./words.mjs";
+
+const OPTIONS = {
+  StepEdit_Emotion: "emotion",
+  StepEdit_SpeakingStyle: "style",
+  StepEdit_Speed: "speed",
+  StepEdit_IterativeEdit: "prompt",
+};
+
+app.registerExtension({
+  name: "StepEdit.Panels",
+
+  async init() {
+    await loadWords(api);
+  },
+
+  nodeCreated(node) {
+    const kind = OPTIONS[node.comfyClass];
+    if (kind) addOptionPalette(app, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
+    if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, node);
+    if (node.comfyClass === "StepEdit_IterativeEdit") addRoundsPanel(app, api, node);
+  },
+
+  onNodeOutputsUpdated(outputs) {
+    showStoredRounds(outputs);
+  },
+});
