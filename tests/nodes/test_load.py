@@ -44,13 +44,16 @@ def host(
         "comfy.model_management": {"throw_exception_if_processing_interrupted": lambda: None},
         "comfy.model_patcher": {"ModelPatcher": object},
         "comfy.utils": {"ProgressBar": Bar},
+        "comfy_execution": {},
+        "comfy_execution.utils": {"get_executing_context": lambda: None},
+        "server": {"PromptServer": object},
     }
     for name, values in stand_ins.items():
         module = ModuleType(name)
         vars(module).update(values)
         monkeypatch.setitem(sys.modules, name, module)
         if "." in name:
-            setattr(sys.modules["comfy"], name.split(".")[1], module)
+            setattr(sys.modules[name.split(".")[0]], name.split(".")[1], module)
     monkeypatch.delitem(sys.modules, f"{PACK}.nodes.host", raising=False)
     found = pack_module("host")
     convert = importlib.import_module(f"{PACK}.stepedit_core.checkpoints.convert")
