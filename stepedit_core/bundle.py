@@ -92,6 +92,8 @@ class Manifest:
     """Model card: heading -> text (data, hours, figures, limits, attributions)."""
     edit_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Kind -> options, where the bundle's own lists replace the table's (vocabulary nano)."""
+    candidates: int = 1
+    """Answers drawn at once for an edit that keeps the words; the nearest to the source is kept."""
     vocoder: Literal["hift", "bigvgan", "source_filter"] = "hift"
     """Which vocoder class the file holds."""
     llm_weights: Stored = "float"

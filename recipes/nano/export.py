@@ -126,6 +126,7 @@ def main() -> None:
         edit_options=edit_options(),
         prompt_layout="nano",
         vocoder="source_filter",
+        candidates=4,
         audio_offset=pieces,
         components=components,
     )

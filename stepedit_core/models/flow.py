@@ -40,6 +40,10 @@ class FlowConfig:
     """Tokens of look-ahead of the first convolution."""
     dropout: float = 0.1
     """Dropout of the token encoder in training."""
+    guidance_scale: float = 1.0
+    """Factor on the guidance that is asked for; a small model needs more."""
+    noise_scale: float = 1.0
+    """Deviation of the noise that sampling starts from; below 1 it is smoother, less varied."""
     dit_dim: int = 512
     """Width of the velocity estimator."""
     dit_depth: int = 16
@@ -205,9 +209,9 @@ class Flow(nn.Module):
             mu,
             self.project_speaker(spk),
             cond,
-            noise=noise,
+            noise=noise * self.config.noise_scale,
             steps=steps,
-            guidance=guidance,
+            guidance=guidance * self.config.guidance_scale,
             on_step=on_step,
         )
         return mel[..., prompt:]

@@ -17,6 +17,7 @@ from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import DualCodes, EditRequest, Hooks, Sampling, SilentHooks, stage_generator
 from ..vocab import GROUP
 from .sampling import clone_limit, edit_limit, sample_ids
+from .words import SAME_WORDS, word_distance
 
 STAGE = "generate"
 log = logging.getLogger(__name__)
@@ -66,9 +67,11 @@ def generate(
 ) -> DualCodes:
     """New codes for the request; draws come from the seed's stage "generate" and this round.
 
-    `speaker` is the name a clone prompt carries; `memory` of the round before saves time, changes
-    nothing. Raises ValueError for a request the bundle does not know, codes of another bundle, or a
-    model that ends before one whole group.
+    Where the bundle asks for several candidates and the edit keeps the words, that many answers are
+    drawn at once and the one whose words are nearest to the source's is kept. `speaker` is the name
+    a clone prompt carries; `memory` of the round before saves time, changes nothing. Raises
+    ValueError for a request the bundle does not know, codes of another bundle, or a model that ends
+    before one whole group.
     """
     hooks = hooks or SilentHooks()
     check_request(bundle, request)
@@ -78,21 +81,32 @@ def generate(
     else:
         limit = edit_limit(GROUP * codes.groups)
     hooks.check()
-    ids = sample_ids(
+    sampling = sampling or Sampling()
+    several = request.kind in SAME_WORDS and sampling.temperature > 0
+    stages = [STAGE]
+    if several:
+        stages += [f"{STAGE}/{k}" for k in range(1, bundle.manifest.candidates)]
+    answers = sample_ids(
         bundle.llm,
-        [prompt],
+        [prompt] * len(stages),
         vocabulary=bundle.vocabulary,
-        sampling=sampling or Sampling(),
-        generators=[stage_generator(seed, STAGE, round_)],
+        sampling=sampling,
+        generators=[stage_generator(seed, stage, round_) for stage in stages],
         max_ids=limit,
         hooks=hooks,
         memory=memory,
-    )[0]
-    made = bundle.vocabulary.split(ids)
-    log.info("round %d: %d ids of at most %d, %.2f s", round_, len(ids), limit, made.seconds)
-    if not made.groups:
+    )
+    made = [part for ids in answers if (part := bundle.vocabulary.split(ids)).groups]
+    if not made:
         raise ValueError(
-            f"the model ended after {len(ids)} ids; 5 or more make sound. Use another seed or "
-            "check the transcript."
+            f"the model ended after {len(answers[0])} ids; 5 or more make sound. Use another seed "
+            "or check the transcript."
         )
-    return made
+    kept = made[0]
+    if len(made) > 1:
+        codebook = bundle.linguistic.codebook
+        kept = min(made, key=lambda answer: word_distance(codebook, codes, answer))
+    log.info(
+        "round %d: %d ids of at most %d, %.2f s", round_, GROUP * kept.groups, limit, kept.seconds
+    )
+    return kept

@@ -177,6 +177,22 @@ def test_guidance_zero_runs_one_branch_and_follows_the_conditional_velocity(
     torch.testing.assert_close(got, x[..., prompt:], **CLOSE)
 
 
+def test_a_bundle_scales_guidance_and_noise(model: Flow) -> None:
+    noise = normal(40, 1, capture.FLOW["mel"], 2 * capture.PAIRS)
+    arguments = (
+        tokens(41, capture.PAIRS),
+        normal(42, 1, capture.FLOW["mel"], 2 * capture.PROMPT_PAIRS),
+        normal(43, 1, capture.FLOW["speaker_dim"]),
+    )
+    plain = model.sample(*arguments, noise=noise * 0.4, steps=3, guidance=2.1)
+    config = model.config
+    model.config = replace(config, guidance_scale=3.0, noise_scale=0.4)
+    scaled = model.sample(*arguments, noise=noise, steps=3, guidance=0.7)
+    model.config = config
+    torch.testing.assert_close(scaled, plain, **CLOSE)
+    assert not torch.allclose(model.sample(*arguments, noise=noise, steps=3), scaled, atol=1e-2)
+
+
 def test_a_batch_is_sampled_row_by_row(model: Flow) -> None:
     mel, pairs = capture.FLOW["mel"], 6
     spk, noise = normal(1, 2, 12), normal(2, 2, mel, 2 * pairs)

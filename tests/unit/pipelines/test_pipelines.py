@@ -9,20 +9,31 @@ import pytest
 import torch
 
 from stepedit_core.audio.resample import resample
-from stepedit_core.bundle import write_bundle
+from stepedit_core.bundle import Manifest, write_bundle
 from stepedit_core.models.bigvgan import BigVGANConfig
+from stepedit_core.models.source_filter import SourceFilterConfig
 from stepedit_core.pipelines.clone import clone
 from stepedit_core.pipelines.edit import edit
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.generate import generate, prompt_ids
 from stepedit_core.pipelines.iterate import iterate, iterate_rounds
 from stepedit_core.pipelines.resynthesize import resynthesize
+from stepedit_core.pipelines.sampling import sample_ids
 from stepedit_core.pipelines.score import score
 from stepedit_core.pipelines.similarity import speaker_vector, voice_similarity
 from stepedit_core.pipelines.tokenize import tokenize, voice_of
 from stepedit_core.pipelines.vocode import vocode
+from stepedit_core.pipelines.words import word_distance
 from stepedit_core.registry import Bundle, Registry
-from stepedit_core.types import Clip, DualCodes, EditRequest, Round, Sampling, Voice
+from stepedit_core.types import (
+    Clip,
+    DualCodes,
+    EditRequest,
+    Round,
+    Sampling,
+    Voice,
+    stage_generator,
+)
 from tests import tiny_bundle
 
 HAPPY = EditRequest(kind="emotion", option="happy", text="hello world")
@@ -450,14 +461,64 @@ def test_an_edit_runs_in_half_precision(bundles: Path, clip: Clip, precision: st
     assert bool(torch.isfinite(made.clip.wave).all())
 
 
-def test_a_bundle_may_hold_bigvgan_instead_of_hift(tmp_path: Path):
-    about = tiny_bundle.manifest("big", scorer=False)
-    vocoder = BigVGANConfig(base_channels=64, resblock_kernels=(3,), dilations=(1,))
-    about = replace(about, vocoder="bigvgan", components={**about.components, "vocoder": vocoder})
-    (tmp_path / "t.model").write_bytes(tiny_bundle.tokenizer_model())
+def written(folder: Path, about: Manifest) -> Bundle:
+    """A bundle of random weights that this manifest describes."""
+    (folder / "t.model").write_bytes(tiny_bundle.tokenizer_model())
     parts = {part: tiny_bundle.random_part(about, part) for part in about.parts}
-    write_bundle(tmp_path / "big", about, parts, tmp_path / "t.model")
-    handle = Registry([tmp_path], {}).load("big", device="cpu")
+    write_bundle(folder / about.name, about, parts, folder / "t.model")
+    return Registry([folder], {}).load(about.name, device="cpu")
+
+
+def test_of_several_candidates_the_one_nearest_in_words_is_kept(tmp_path: Path, clip: Clip):
+    about = replace(tiny_bundle.manifest("many", scorer=False), candidates=4)
+    handle = written(tmp_path, about)
+    source = tokenize(handle, clip)[0]
+    stages = ["generate", "generate/1", "generate/2", "generate/3"]
+    alone = [
+        handle.vocabulary.split(
+            sample_ids(
+                handle.llm,
+                [prompt_ids(handle, source, HAPPY)],
+                vocabulary=handle.vocabulary,
+                sampling=SHORT,
+                generators=[stage_generator(1, stage, 1)],
+                max_ids=15,
+            )[0]
+        )
+        for stage in stages
+    ]
+    distances = [word_distance(handle.linguistic.codebook, source, a) for a in alone if a.groups]
+    assert len(set(distances)) > 1
+    made = generate(handle, source, HAPPY, seed=1, sampling=SHORT)
+    found = word_distance(handle.linguistic.codebook, source, made)
+    assert found == pytest.approx(min(distances))
+    # new sounds are no loss of words: the first answer stands
+    assert same(
+        generate(handle, source, SIGH, seed=1, sampling=SHORT),
+        generate(
+            written(tmp_path, replace(about, name="one", candidates=1)),
+            source,
+            SIGH,
+            seed=1,
+            sampling=SHORT,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("bigvgan", BigVGANConfig(base_channels=64, resblock_kernels=(3,), dilations=(1,))),
+        (
+            "source_filter",
+            SourceFilterConfig(channels=16, hidden=16, blocks=1, fine_blocks=1, f0_channels=8),
+        ),
+    ],
+)
+def test_a_bundle_may_hold_another_vocoder_than_hift(tmp_path: Path, kind: str, config: object):
+    about = tiny_bundle.manifest("big", scorer=False)
+    about = replace(about, vocoder=kind, components={**about.components, "vocoder": config})
+    handle = written(tmp_path, about)
     mel = torch.randn(80, 6, generator=torch.Generator().manual_seed(0))
     made = vocode(handle, mel, seed=1)
     assert made.wave.shape == (6 * 480,)
