@@ -12,7 +12,7 @@ import pytest
 
 CORE = Path(__file__).parents[2] / "stepedit_core"
 LEVELS = (
-    ("types", "strict", "terminal"),
+    ("types", "strict", "terminal", "chart"),
     ("vocab",),
     ("tokens_file",),
     ("audio", "text"),
@@ -23,6 +23,10 @@ LEVELS = (
     ("registry",),
     ("pipelines",),
     ("report",),
+    ("data",),
+    ("evaluate",),
+    ("train",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )
