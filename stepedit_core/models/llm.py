@@ -244,10 +244,10 @@ class Layer(nn.Module):
         return _FusedLayer(
             self.input_layernorm.weight,
             _joined(attn.q_proj, attn.k_proj, attn.v_proj),
-            attn.o_proj.weight.T,
+            _weight(attn.o_proj).T,
             self.post_attention_layernorm.weight,
             _joined(mlp.gate_proj, mlp.up_proj),
-            mlp.down_proj.weight.T,
+            _weight(mlp.down_proj).T,
         )
 
 
@@ -446,4 +446,10 @@ def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 def _joined(*layers: nn.Linear) -> Tensor:
     """Weights of several layers side by side, (in, sum of out), contiguous."""
-    return torch.cat([layer.weight for layer in layers]).T.contiguous()
+    return torch.cat([_weight(layer) for layer in layers]).T.contiguous()
+
+
+def _weight(layer: nn.Linear) -> Tensor:
+    """What a layer multiplies by; one with an adapter (models/lora.py) says it itself."""
+    merged = getattr(layer, "merged_weight", None)
+    return layer.weight if merged is None else merged()

@@ -7,7 +7,7 @@ prompts, A ids of the longest answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from ..models.llm import Step1LM
 from ..pipelines.sampling import Answer, sample_answers
 from ..types import Sampling, stage_generator
-from ..vocab import Vocabulary
+from ..vocab import GROUP, Vocabulary
 from .answers import Policy, Row, in_parts
 
 STAGE = "rollout"
@@ -50,22 +50,29 @@ def draw_answers(
     *,
     vocabulary: Vocabulary,
     temperature: float,
-    max_ids: int,
+    limits: Sequence[int],
     seed: int,
     step: int,
 ) -> list[Answer]:
     """One answer a prompt; the draws of a prompt depend on seed, step and its number alone.
 
-    numbers (B,) tell equal prompts apart and stay the same however processes share the prompts.
+    numbers (B,) tell equal prompts apart and stay the same however processes share the prompts;
+    limits (B,) are the most ids of each answer, whole groups count.
     """
-    return sample_answers(
+    drawn = sample_answers(
         lm,
         prompts,
         vocabulary=vocabulary,
         sampling=Sampling(temperature=temperature),
         generators=[stage_generator(seed, f"{STAGE}/{n}", step) for n in numbers],
-        max_ids=max_ids,
+        max_ids=max(limits),
     )
+    # all are drawn together up to the largest limit; what an answer has beyond its own is cut off
+    whole = [limit - limit % GROUP for limit in limits]
+    return [
+        Answer(a.ids[:most], a.ended and len(a.ids) < most)
+        for a, most in zip(drawn, whole, strict=True)
+    ]
 
 
 def trajectory(prompt: Sequence[int], answer: Answer, end_id: int) -> Row:
@@ -75,7 +82,7 @@ def trajectory(prompt: Sequence[int], answer: Answer, end_id: int) -> Row:
 
 def score_rollout(
     policy: Policy,
-    reference: Policy,
+    reference: Callable[[Callable[[Policy], Tensor]], Tensor],
     prompts: Sequence[Sequence[int]],
     answers: list[Answer],
     *,
@@ -83,17 +90,20 @@ def score_rollout(
     micro_ids: int,
     device: torch.device | None = None,
 ) -> Rollout:
-    """The answers with their log-probabilities under policy and reference."""
+    """The answers with their log-probabilities under policy and reference.
+
+    `reference` is given a question about a policy and answers it for the reference.
+    """
     end = policy.vocabulary.end_id
     rows = [trajectory(p, a, end) for p, a in zip(prompts, answers, strict=True)]
-    found = [
-        in_parts(rows, end, micro_ids, device, lambda b, m=model: m(b, temperature).log_probs)  # type: ignore[misc]
-        for model in (policy, reference)
-    ]
+
+    def log_probs(model: Policy) -> Tensor:
+        return in_parts(rows, end, micro_ids, device, lambda b: model(b, temperature).log_probs)
+
     return Rollout(
         rows=rows,
         answers=answers,
         mask=answer_mask(rows),
-        log_probs=found[0],
-        ref_log_probs=found[1],
+        log_probs=log_probs(policy),
+        ref_log_probs=reference(log_probs),
     )

@@ -135,7 +135,7 @@ def drawn(lm: Step1LM, numbers: list[int], step: int = 0) -> list[Answer]:
         numbers,
         vocabulary=VOCABULARY,
         temperature=1.0,
-        max_ids=15,
+        limits=[15] * len(numbers),
         seed=4,
         step=step,
     )
@@ -148,13 +148,29 @@ def test_draws_depend_on_the_prompts_number_not_on_its_company():
     assert drawn(lm, [0], step=1) != together[:1]
 
 
+def test_each_answer_keeps_to_its_own_limit():
+    lm = toy_lm()
+    together = drawn(lm, [0, 1, 2])
+    cut = draw_answers(
+        lm,
+        PROMPTS,
+        [0, 1, 2],
+        vocabulary=VOCABULARY,
+        temperature=1.0,
+        limits=[15, 8, 10],
+        seed=4,
+        step=0,
+    )
+    assert [a.ids for a in cut] == [a.ids[:n] for a, n in zip(together, (15, 5, 10), strict=True)]
+
+
 def test_every_id_of_a_rollout_is_legal_and_scored_under_both_models():
     lm, other = toy_lm(), toy_lm(seed=9)
     answers = drawn(lm, [0, 1, 2])
     assert {len(a.ids) for a in answers} == {15}
     made = score_rollout(
         Policy(lm, VOCABULARY),
-        Policy(other, VOCABULARY),
+        lambda ask: ask(Policy(other, VOCABULARY)),
         PROMPTS,
         answers,
         temperature=1.0,
@@ -175,16 +191,12 @@ def test_an_ended_answer_keeps_its_end_id_and_its_partial_group():
         lm.lm_head.weight.zero_()
         lm.lm_head.weight[3] = lm(torch.tensor([PROMPTS[1]]))[0, -1]
     made = draw_answers(
-        lm, PROMPTS[1:2], [0], vocabulary=VOCABULARY, temperature=0.1, max_ids=15, seed=0, step=0
+        lm, PROMPTS[1:2], [0], vocabulary=VOCABULARY, temperature=0.1, limits=[15], seed=0, step=0
     )
     assert made == [Answer((), True)]
+    policy = Policy(lm, VOCABULARY)
     rows = score_rollout(
-        Policy(lm, VOCABULARY),
-        Policy(lm, VOCABULARY),
-        PROMPTS[1:2],
-        made,
-        temperature=0.1,
-        micro_ids=9,
+        policy, lambda ask: ask(policy), PROMPTS[1:2], made, temperature=0.1, micro_ids=9
     ).rows
     assert rows == [([8], [3])]
 
@@ -306,6 +318,7 @@ def test_a_weight_without_a_term_is_refused():
         compose({"words": length_kept}, {"model": 1.0})
 
 
+@torch.no_grad()
 def test_the_models_reward_is_the_value_behind_the_last_id():
     model = toy_reward()
     made = attempt(toy_codes(1, 1), source=toy_codes(1, 0))
