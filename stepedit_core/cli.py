@@ -1,4 +1,4 @@
-"""The command `stepedit`: edit, clone, resynthesize, convert, bundles, data, train.
+"""The command `stepedit`: edit, clone, resynthesize, convert, bundles, data, train, evaluate.
 
 Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 the command line is wrong (an unknown
 option of the bundle and a missing transcript included); 130 stopped by Ctrl-C, as shells expect.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .commands import data, train
+from .commands import data, evaluate, train
 
 if TYPE_CHECKING:
     from .registry import Bundle, Found
@@ -152,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     bundles.set_defaults(run=_bundles)
     data.add(commands)
     train.add(commands)
+    evaluate.add(commands)
     return parser
 
 

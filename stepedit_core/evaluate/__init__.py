@@ -1,0 +1,1 @@
+"""Numbers about results: the report's protocol, judges, intervals, tables and charts."""
