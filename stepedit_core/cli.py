@@ -1,4 +1,4 @@
-"""The command `stepedit`: edit, clone, resynthesize, convert, bench, bundles.
+"""The command `stepedit`: clips in and out, bundles, data, training, figures.
 
 Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 the command line is wrong (an unknown
 option of the bundle and a missing transcript included); 130 stopped by Ctrl-C, as shells expect.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .commands import data, evaluate, train
 from .precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -170,6 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     bundles = commands.add_parser("bundles", help="list installed models", allow_abbrev=False)
     bundles.add_argument("--verify", action="store_true", help="check the sha256 of every file")
     bundles.set_defaults(run=_bundles)
+    data.add(commands)
+    train.add(commands)
+    evaluate.add(commands)
     return parser
 
 

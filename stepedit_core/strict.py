@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
 
-def from_json(cls: type[T], data: object, where: str) -> T:
+def from_json(cls: type[T], data: object, where: str, remedy: str = "Correct bundle.json.") -> T:
     """An instance of dataclass `cls` from a JSON object; missing keys take their defaults.
 
-    `where` names the object in messages. Raises ValueError for unknown or missing keys and for
-    values of another type; an int is accepted for a float, a list for a tuple.
+    `where` names the object in messages, `remedy` ends them. Raises ValueError for unknown or
+    missing keys and for values of another type; an int is accepted for a float, a list for a tuple.
     """
     if not isinstance(data, Mapping):
-        raise ValueError(f"{where} is {_kind(data)}; an object is wanted. Correct bundle.json.")
+        raise ValueError(f"{where} is {_kind(data)}; an object is wanted. {remedy}")
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - set(known))
     if unknown:
         raise ValueError(
-            f"{where} has the unknown key '{unknown[0]}'; known are {', '.join(known)}. "
-            "Correct bundle.json."
+            f"{where} has the unknown key '{unknown[0]}'; known are {', '.join(known)}. " + remedy
         )
     hints = get_type_hints(cls)
     values: dict[str, Any] = {}
     for name, field in known.items():
         if name in data:
-            values[name] = _value(hints[name], data[name], f"{where}.{name}")
+            values[name] = _value(hints[name], data[name], f"{where}.{name}", remedy)
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"{where} lacks the key '{name}'. Correct bundle.json.")
+            raise ValueError(f"{where} lacks the key '{name}'. {remedy}")
     return cls(**values)
 
 
@@ -47,24 +47,27 @@ def _kind(value: object) -> str:
     )
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
+def _value(hint: Any, value: Any, where: str, remedy: str) -> Any:
     """`value` checked against one type hint; tuples are rebuilt from lists."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
+    if origin in (UnionType, Union) and NoneType in args:
+        inner = next(arg for arg in args if arg is not NoneType)
+        return None if value is None else _value(inner, value, where, remedy)
     if is_dataclass(hint) and isinstance(hint, type):
-        return from_json(hint, value, where)
+        return from_json(hint, value, where, remedy)
     if origin is tuple and isinstance(value, (list, tuple)):
-        inner = args[:1] * len(value) if args[-1] is Ellipsis else args
-        if len(inner) == len(value):
-            pairs = zip(inner, value, strict=True)
-            return tuple(_value(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(pairs))
+        hints = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(hints) == len(value):
+            pairs = zip(hints, value, strict=True)
+            return tuple(_value(h, v, f"{where}[{i}]", remedy) for i, (h, v) in enumerate(pairs))
     if origin is dict and isinstance(value, Mapping):
-        return {str(k): _value(args[1], v, f"{where}.{k}") for k, v in value.items()}
+        return {str(k): _value(args[1], v, f"{where}.{k}", remedy) for k, v in value.items()}
     if _fits(hint, value):
         return float(value) if hint is float else value
     name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-    raise ValueError(f"{where} is {_kind(value)}; {name} is wanted. Correct bundle.json.")
+    raise ValueError(f"{where} is {_kind(value)}; {name} is wanted. {remedy}")
 
 
 def _fits(hint: Any, value: Any) -> bool:

@@ -1,1 +1,1 @@
-"""Numbers about models: how alike two precisions answer, and where the time goes."""
+"""Numbers: time, memory and agreement of a model; the report's protocol, judges and intervals."""

@@ -18,6 +18,7 @@ from weakref import ReferenceType, ref
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .packed import Linear
 
@@ -301,9 +302,22 @@ class Decoder(nn.Module):
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
+        self.heads = config.num_attention_heads
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(self, ids: Tensor, *, checkpointing: bool = False) -> Tensor:
+        """Final hidden states (B, L, D) of ids (B, L) int64, causal; right padding is harmless.
+
+        With `checkpointing` each layer is computed again in the backward pass, not kept.
+        """
+        x = self.embed_tokens(ids)
+        slopes = sqrt_alibi_slopes(self.heads, ids.device)
+        bias = sqrt_alibi_bias(ids.shape[1], ids.shape[1], slopes, x.dtype)[None]
+        for layer in self.layers:
+            x = checkpoint(layer, x, bias, use_reentrant=False) if checkpointing else layer(x, bias)
+        return self.norm(x)  # type: ignore[no-any-return]
 
 
 class Step1LM(nn.Module):
@@ -326,14 +340,9 @@ class Step1LM(nn.Module):
             else:
                 weight.fill_(1.0)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Final hidden states (B, L, D) of ids (B, L) int64, causal; right padding is harmless."""
-        x = self.model.embed_tokens(ids)
-        slopes = sqrt_alibi_slopes(self.config.num_attention_heads, ids.device)
-        bias = sqrt_alibi_bias(ids.shape[1], ids.shape[1], slopes, x.dtype)[None]
-        for layer in self.model.layers:
-            x = layer(x, bias)
-        return self.model.norm(x)  # type: ignore[no-any-return]
+    def forward(self, ids: Tensor, *, checkpointing: bool = False) -> Tensor:
+        """Final hidden states (B, L, D) of ids (B, L) int64; see Decoder.forward."""
+        return self.model(ids, checkpointing=checkpointing)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
         """Logits (..., last - first) of the ids first..last-1 for hidden (..., D).

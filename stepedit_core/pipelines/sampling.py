@@ -8,6 +8,7 @@ id and row: the same seed gives the same ids on every device, whatever else shar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -56,7 +57,21 @@ def prompt_cuts(prompt: Sequence[int], vocabulary: Vocabulary) -> list[int]:
     return cuts
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Answer:
+    """What a model drew for one prompt."""
+
+    ids: tuple[int, ...]
+    """Audio ids, each legal at its slot; the last group may be partial."""
+    ended: bool
+    """Whether the end id was drawn; else the limit was reached."""
+
+    @property
+    def whole(self) -> list[int]:
+        """The ids of whole groups."""
+        return list(self.ids[: len(self.ids) - len(self.ids) % GROUP])
+
+
 def sample_ids(
     model: Step1LM,
     prompts: Sequence[Sequence[int]],
@@ -86,6 +101,34 @@ def sample_ids(
     Returns:
         One list of ids per prompt, whole groups only, without the end id.
     """
+    answers = sample_answers(
+        model,
+        prompts,
+        vocabulary=vocabulary,
+        sampling=sampling,
+        generators=generators,
+        max_ids=max_ids,
+        hooks=hooks,
+        cache=cache,
+        memory=memory,
+    )
+    return [answer.whole for answer in answers]
+
+
+@torch.inference_mode()
+def sample_answers(
+    model: Step1LM,
+    prompts: Sequence[Sequence[int]],
+    *,
+    vocabulary: Vocabulary,
+    sampling: Sampling,
+    generators: Sequence[torch.Generator],
+    max_ids: int,
+    hooks: Hooks | None = None,
+    cache: KVCache | None = None,
+    memory: PromptMemory | None = None,
+) -> list[Answer]:
+    """Every draw of sample_ids, a trailing partial group included; arguments as there."""
     hooks = hooks or SilentHooks()
     limit = sampling.max_ids or max_ids
     limit -= limit % GROUP
@@ -94,6 +137,7 @@ def sample_ids(
         cache = model.new_cache(len(prompts), max(map(len, prompts)) + limit)
     device = cache.kv.device
     drawn: list[list[int]] = [[] for _ in prompts]
+    ended = [False] * len(prompts)
     alive = list(range(len(prompts)))
     cuts = [prompt_cuts(prompt, vocabulary) for prompt in prompts]
     hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=memory)
@@ -115,6 +159,8 @@ def sample_ids(
                 forbid_repeat(logits[row], running, first)
         places = draw(logits, sampling, [generators[index] for index in alive])
         kept = [row for row, place in enumerate(places) if place != last - first]
+        for row in set(range(len(alive))) - set(kept):
+            ended[alive[row]] = True
         for row in kept:
             drawn[alive[row]].append(first + places[row])
         if not kept or position + 1 == limit:
@@ -125,7 +171,7 @@ def sample_ids(
         newest = [first + places[row] for row in kept]
         hidden = model.step_hidden(torch.tensor(newest, device=device), cache)
     hooks.progress("generate", limit, limit)
-    return [ids[: len(ids) - len(ids) % GROUP] for ids in drawn]
+    return [Answer(tuple(ids), end) for ids, end in zip(drawn, ended, strict=True)]
 
 
 def forbid_repeat(logits: Tensor, running: Sequence[int], first: int) -> None:

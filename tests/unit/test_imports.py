@@ -12,7 +12,7 @@ import pytest
 
 CORE = Path(__file__).parents[2] / "stepedit_core"
 LEVELS = (
-    ("types", "strict", "terminal", "precision", "memory"),
+    ("types", "strict", "terminal", "precision", "memory", "chart"),
     ("vocab",),
     ("tokens_file",),
     ("audio", "text"),
@@ -22,8 +22,11 @@ LEVELS = (
     ("checkpoints",),
     ("registry",),
     ("pipelines",),
-    ("evaluate",),
     ("report",),
+    ("data",),
+    ("evaluate",),
+    ("train",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )

@@ -1,0 +1,128 @@
+"""`stepedit evaluate run|judge`: a bundle over the report's protocol; an acoustic judge."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..evaluate.judges import Judge
+
+
+def add(commands: Any) -> None:
+    """Put `evaluate` and its subcommands on the command line."""
+    parser = commands.add_parser("evaluate", help="measure a model", allow_abbrev=False)
+    kinds = parser.add_subparsers(required=True, metavar="WHAT")
+    run = kinds.add_parser("run", help="Iter0 to Iter3 over a file of cases", allow_abbrev=False)
+    run.add_argument("cases", metavar="CASES.jsonl", type=Path, nargs="+")
+    run.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
+    run.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
+    run.add_argument("--seed", type=int, default=0, metavar="S")
+    run.add_argument("--rounds", type=int, default=3, metavar="N")
+    run.add_argument("--prompt", choices=("both", "follow", "fixed"), default="both")
+    run.add_argument(
+        "--judge",
+        action="append",
+        default=[],
+        metavar="KIND=WHAT",
+        help="emotion=judge.safetensors, or style=package.module:function",
+    )
+    run.add_argument("--figures", default="", metavar="A,B", help="of wer, similarity, mos")
+    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="continued if there")
+    run.set_defaults(run=_run)
+
+    judge = kinds.add_parser("judge", help="train an acoustic judge", allow_abbrev=False)
+    judge.add_argument(
+        "clips",
+        metavar="CLIPS.jsonl",
+        type=Path,
+        help='lines of {"audio", "label", "split"}; dev is held out: other speakers and texts',
+    )
+    judge.add_argument("--out", type=Path, required=True, metavar="JUDGE.safetensors")
+    judge.set_defaults(run=_judge)
+
+
+def _judge(arguments: argparse.Namespace) -> int:
+    """`stepedit evaluate judge`: functionals, a classifier, its held-out accuracy."""
+    import torch
+
+    from ..audio.files import read_clip
+    from ..evaluate.functionals import functionals, train_judge
+
+    rows = [json.loads(x) for x in arguments.clips.read_text(encoding="utf-8").splitlines() if x]
+    folder = arguments.clips.parent
+    features = torch.stack([functionals(read_clip(folder / row["audio"])) for row in rows])
+    held_out = [row.get("split", "train") == "dev" for row in rows]
+    judge = train_judge(features, [row["label"] for row in rows], held_out)
+    judge.save(arguments.out)
+    about = {"clips": len(rows), "held_out": sum(held_out), "accuracy": judge.accuracy}
+    print(json.dumps({"labels": judge.labels, **about}))
+    return 0
+
+
+def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
+    """Kind -> judge, and a line about each."""
+    from ..evaluate.functionals import load_judge
+    from ..evaluate.judges import load_judge_function
+
+    judges: dict[str, Judge] = {}
+    said = []
+    for text in given:
+        kind, equals, what = text.partition("=")
+        if not equals or kind not in ("emotion", "style", "sounds"):
+            raise ValueError(
+                f"--judge '{text}' is not understood; emotion=, style= or sounds= and a judge are "
+                "wanted. Correct it."
+            )
+        if what.endswith(".safetensors"):
+            judge = load_judge(what)
+            judges[kind] = judge.score
+            said.append(f"{kind}: acoustic judge, {judge.accuracy:.1%} on its held-out clips")
+        else:
+            judges[kind] = load_judge_function(what)
+            said.append(f"{kind}: {what}")
+    return judges, said
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """`stepedit evaluate run`: clips, tables, charts."""
+    from ..chart import save_png
+    from ..evaluate.cases import read_cases
+    from ..evaluate.evaluation import (
+        accuracy_chart,
+        class_table,
+        evaluate,
+        summary,
+        summary_table,
+    )
+    from ..evaluate.judges import figures_of
+    from ..registry import Registry
+
+    names = tuple(name for name in arguments.figures.split(",") if name)
+    judges, said = _judges(arguments.judge)
+    figures = figures_of(names)
+    cases = [case for path in arguments.cases for case in read_cases(path)]
+    bundle = Registry().load(arguments.bundle, device=arguments.device)
+    rows = evaluate(
+        bundle,
+        cases,
+        arguments.out,
+        judges=judges,
+        figures=figures,
+        prompts=("follow", "fixed") if arguments.prompt == "both" else (arguments.prompt,),
+        rounds=arguments.rounds,
+        seed=arguments.seed,
+    )
+    shown = (*names, "seconds", "real_time")
+    entries = summary(rows, shown)
+    text = "\n\n".join([*said, summary_table(entries, shown), class_table(entries)])
+    (arguments.out / "table.txt").write_text(text + "\n", encoding="utf-8")
+    whole = json.dumps(entries, indent=1) + "\n"
+    (arguments.out / "summary.json").write_text(whole, encoding="utf-8")
+    print(text)
+    if judges:
+        for against in ("iteration", *(n for n in names if n == "similarity")):
+            save_png(accuracy_chart(entries, against), arguments.out / f"accuracy_by_{against}.png")
+    return 0

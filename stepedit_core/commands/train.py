@@ -1,0 +1,74 @@
+"""`stepedit train sft|reward|ppo|dpo|grpo`: one recipe, one run folder.
+
+Several processes: `torchrun --nproc-per-node N -m stepedit_core train ...`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RECIPES = {
+    "sft": "supervised fine-tuning on edits",
+    "reward": "reward model on preference pairs",
+    "ppo": "reinforcement learning against the reward model",
+    "dpo": "preference pairs without a reward model",
+    "grpo": "reinforcement learning by groups of answers",
+}
+
+
+def add(commands: Any) -> None:
+    """Put `train` and its recipes on the command line."""
+    parser = commands.add_parser("train", help="train a language model", allow_abbrev=False)
+    recipes = parser.add_subparsers(required=True, metavar="RECIPE", dest="recipe")
+    for name, about in RECIPES.items():
+        recipe = recipes.add_parser(name, help=about, allow_abbrev=False)
+        recipe.add_argument(
+            "--config", required=True, metavar="NAME", help="nano, editx, or a YAML file"
+        )
+        recipe.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="in place of the config's: data=[runs/pairs], optimizer.lr=1.0e-5",
+        )
+        recipe.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
+        recipe.set_defaults(run=_train)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    """Run a recipe and print its last figures."""
+    import logging
+    import os
+
+    from ..train import dpo, grpo, ppo, reward, sft
+    from ..train.config import read_config
+
+    kinds: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
+        "sft": (sft.SFTConfig, sft.train),
+        "reward": (reward.RewardConfig, reward.train),
+        "ppo": (ppo.PPOConfig, ppo.train),
+        "dpo": (dpo.DPOConfig, dpo.train),
+        "grpo": (grpo.GRPOConfig, grpo.train),
+    }
+    cls, train = kinds[arguments.recipe]
+    config = read_config(cls, arguments.recipe, arguments.config, arguments.set)
+    if not config.data:
+        raise ValueError(
+            f"the config of {arguments.recipe} names no data; one data folder or more is wanted. "
+            "Add --set data=[FOLDER]."
+        )
+    main = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(
+        level=logging.INFO if main else logging.WARNING,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    figures = train(config, arguments.out)
+    if main:
+        print(json.dumps({"out": str(arguments.out), **figures}))
+    return 0

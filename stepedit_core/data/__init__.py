@@ -1,0 +1,1 @@
+"""Training data: one format for triplets, quadruplets, samples and preference pairs."""

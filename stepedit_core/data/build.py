@@ -1,0 +1,348 @@
+"""Work orders to examples: tokenize or clone both sides, score the margin, keep what is new.
+
+A plan is JSON-lines, one work order a line:
+
+    {"source": {"audio": "a.wav"}, "target": {"audio": "b.wav"},
+     "edit": {"kind": "emotion", "option": "happy"}, "text": "words of the clip",
+     "speaker": "s1", "licence": "CC-BY-4.0", "provenance": "actor session 3"}
+
+A side is one of audio (a sound file), tokens (a .safetensors that Save Tokens wrote) and clone (a
+sound file whose voice says `text`; clone_text are the words it holds). Two clones of one actor,
+from a neutral and an acted clip, make the triplet of arXiv:2511.03601. Orders are independent, so
+any engine may run them; one process writes, in the order of the plan.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from ..registry import Bundle, Registry
+from ..strict import from_json
+from ..types import DualCodes, EditRequest
+from .records import Example, Kind, canonical, digest
+from .shards import Writer
+
+log = logging.getLogger(__name__)
+FAILED = "failed.jsonl"
+ENGINES = ("local", "ray")
+REMEDY = "Correct the plan."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """Where the codes of one side come from: exactly one of audio, tokens and clone."""
+
+    audio: str = ""
+    """Sound file, relative to the plan."""
+    tokens: str = ""
+    """Codes of the same bundle, saved before."""
+    clone: str = ""
+    """Sound file whose voice and delivery say the order's text."""
+    clone_text: str = ""
+    """Words that the clone's sound file holds."""
+    seed: int = 0
+    """Of the clone's draws."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditName:
+    """Kind and option of an edit; the table is in text/edits.py."""
+
+    kind: str
+    option: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One line of a plan."""
+
+    source: Side
+    target: Side
+    edit: EditName
+    text: str = ""
+    """Words of the source."""
+    new_text: str = ""
+    """Words of the target where they differ; makes a quadruplet."""
+    kind: Literal["", "triplet", "quadruplet", "sample"] = ""
+    """Empty: quadruplet where there is new text, else triplet. A sample is rated by people."""
+    margin: float | None = None
+    """Known score; None: the bundle's scorer is asked, where it knows the edit."""
+    scale: int = 10
+    """Points of a known score."""
+    speaker: str = ""
+    language: str = ""
+    split: Literal["train", "dev"] = "train"
+    provenance: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One work order on its way to a worker; plain values, so any engine can carry it."""
+
+    line: str
+    """The order's JSON."""
+    key: str
+    """Hash of order and bundle: what resuming goes by."""
+    folder: str
+    """What relative paths of the order start from."""
+    number: int
+    """Line of the plan, from 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a worker loads once."""
+
+    bundle: str = "nano"
+    folders: tuple[str, ...] = field(default_factory=tuple)
+    """Where the registry also looks for the bundle."""
+    device: str = "cpu"
+    threads: int = 1
+    """Of torch in each worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What came of a task: an example, or one sentence why not."""
+
+    task: Task
+    example: Example | None
+    problem: str = ""
+
+
+Make = Callable[[Bundle, Task], Example]
+
+
+def parse_order(task: Task) -> Order:
+    """The order of a task; ValueError with the plan's line number."""
+    where = f"line {task.number} of the plan"
+    try:
+        data = json.loads(task.line)
+    except ValueError as error:
+        raise ValueError(f"{where} is no JSON ({error}). {REMEDY}") from error
+    order = from_json(Order, data, where, REMEDY)
+    for name, side in (("source", order.source), ("target", order.target)):
+        given = [k for k in ("audio", "tokens", "clone") if getattr(side, k)]
+        if len(given) != 1:
+            raise ValueError(
+                f"{where} gives {' and '.join(given) or 'nothing'} for its {name}; exactly one of "
+                f"audio, tokens and clone is wanted. {REMEDY}"
+            )
+    return order
+
+
+def make_example(bundle: Bundle, task: Task) -> Example:
+    """The per-item function: one work order to one example. ValueError says what is wrong."""
+    from ..pipelines.generate import check_request
+    from ..pipelines.score import can_score, score
+
+    order = parse_order(task)
+    request = EditRequest(
+        kind=order.edit.kind, option=order.edit.option, text=order.text, new_text=order.new_text
+    )
+    check_request(bundle, request)
+    source = side_codes(bundle, order.source, order.text, task.folder)
+    target = side_codes(bundle, order.target, order.new_text or order.text, task.folder)
+    margin = order.margin
+    if margin is None and can_score(bundle, request):
+        margin = round(score(bundle, source, target, request), 4)
+    kind: Kind = order.kind or ("quadruplet" if order.new_text else "triplet")
+    return Example(
+        kind=kind,
+        request=request,
+        source=source,
+        target=target,
+        margin=margin,
+        scale=order.scale,
+        speaker=order.speaker,
+        language=order.language,
+        split=order.split,
+        provenance=order.provenance,
+        licence=order.licence,
+        key=task.key,
+    )
+
+
+def side_codes(bundle: Bundle, side: Side, text: str, folder: str) -> DualCodes:
+    """Codes of one side of an order; `text` is what a clone says."""
+    from ..audio.files import read_clip
+    from ..pipelines.generate import generate
+    from ..pipelines.tokenize import tokenize
+    from ..tokens_file import load_tokens
+
+    path = Path(folder) / (side.audio or side.tokens or side.clone)
+    if side.tokens:
+        codes = load_tokens(path)
+        bundle.vocabulary.check_codebook(codes)
+        return codes
+    codes, _ = tokenize(bundle, read_clip(path))
+    if not side.clone:
+        return codes
+    request = EditRequest(kind="clone", text=side.clone_text, new_text=text)
+    return generate(bundle, codes, request, seed=side.seed)
+
+
+def tasks_of(plan: Path, bundle_sha256: str) -> list[Task]:
+    """The plan's orders; blank lines are passed over, equal orders appear once."""
+    if not plan.is_file():
+        raise ValueError(
+            f"there is no plan '{plan.name}'; a JSON-lines file is wanted. See --help."
+        )
+    found: dict[str, Task] = {}
+    for number, line in enumerate(plan.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            try:
+                same = canonical(json.loads(line))
+            except ValueError:  # said by name when its turn comes
+                same = line
+            key = digest("build", same, bundle_sha256)
+            task = Task(line=line, key=key, folder=str(plan.parent), number=number)
+            found.setdefault(key, task)
+    return list(found.values())
+
+
+class Worker:
+    """Loads the bundle once, then makes examples; the same object under every engine."""
+
+    def __init__(self, setting: Setting, make: Make = make_example) -> None:
+        import torch
+
+        if setting.threads:
+            torch.set_num_threads(setting.threads)
+        registry = Registry(setting.folders)
+        self._bundle = registry.load(setting.bundle, device=setting.device)
+        self._make = make
+
+    def __call__(self, task: Task) -> Made:
+        """The example of a task, or the sentence why there is none."""
+        try:
+            return Made(task=task, example=self._make(self._bundle, task))
+        except (ValueError, OSError) as error:
+            return Made(task=task, example=None, problem=" ".join(str(error).split()))
+
+
+def build(
+    tasks: Sequence[Task],
+    out: Path,
+    *,
+    codebook: str,
+    setting: Setting,
+    about: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    engine: str = "local",
+    make: Make = make_example,
+    shard_examples: int = 256,
+) -> dict[str, int]:
+    """Make all examples that `out` does not hold yet; returns how many were new, known and failed.
+
+    Failed orders are listed in failed.jsonl and tried again by the next run. A killed run goes on
+    where its last whole shard ended.
+    """
+    counts = {"orders": len(tasks), "new": 0, "known": 0, "equal": 0, "failed": 0}
+    problems = []
+    with Writer(out, codebook, about, shard_examples) as writer:
+        waiting = [task for task in tasks if task.key not in writer.keys]
+        counts["known"] = len(tasks) - len(waiting)
+        for made in run_tasks(waiting, setting, workers=workers, engine=engine, make=make):
+            if made.example is None:
+                counts["failed"] += 1
+                log.warning("%s", made.problem)
+                problems.append({"line": made.task.number, "problem": made.problem})
+            else:
+                counts["new" if writer.add(made.example) else "equal"] += 1
+    lines = "".join(json.dumps(problem, ensure_ascii=False) + "\n" for problem in problems)
+    (out / FAILED).write_text(lines, encoding="utf-8")
+    return counts
+
+
+def run_tasks(
+    tasks: Sequence[Task], setting: Setting, *, workers: int, engine: str, make: Make
+) -> Iterator[Made]:
+    """What comes of the tasks, in their order with the local engine."""
+    if engine not in ENGINES:
+        raise ValueError(f"engine '{engine}' is unknown; allowed are {', '.join(ENGINES)}.")
+    if not tasks:
+        return iter(())
+    if engine == "ray":
+        return _with_ray(tasks, setting, workers, make)
+    if workers <= 1:
+        return map(Worker(setting, make), tasks)
+    return _with_processes(tasks, setting, workers, make)
+
+
+_worker: Worker | None = None
+"""The worker of a pool's process; set by its initialiser there, never in the main process."""
+
+
+def _start(setting: Setting, make: Make, parent: int) -> None:
+    global _worker  # noqa: PLW0603 - a pool's initialiser has no other place
+    _worker = Worker(setting, make)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a killed parent cannot tell its workers."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _work(task: Task) -> Made:
+    assert _worker is not None
+    return _worker(task)
+
+
+def _with_processes(
+    tasks: Iterable[Task], setting: Setting, workers: int, make: Make
+) -> Iterator[Made]:
+    """Fresh processes, each with its own bundle; a few tasks ahead of the writer."""
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start, initargs=(setting, make, os.getpid())
+    )
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(_work, task))
+            if len(waiting) >= 4 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _with_ray(tasks: Sequence[Task], setting: Setting, workers: int, make: Make) -> Iterator[Made]:
+    """The same worker as an actor pool of Ray Data; rows arrive as they are finished."""
+    try:
+        import ray.data
+    except ImportError as error:
+        raise ValueError(
+            "the engine ray is not installed. Run `pip install 'stepedit[distributed]'`, or use "
+            "the engine local."
+        ) from error
+    rows = ray.data.from_items([{"task": task} for task in tasks])
+    made = rows.map(RayWorker, fn_constructor_args=(setting, make), concurrency=max(1, workers))
+    return (row["made"] for row in made.iter_rows())
+
+
+class RayWorker:
+    """Worker in the shape that Ray Data calls: a row in, a row out."""
+
+    def __init__(self, setting: Setting, make: Make) -> None:
+        self._worker = Worker(setting, make)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """{"task": Task} to {"made": Made}."""
+        return {"made": self._worker(row["task"])}

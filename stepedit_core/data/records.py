@@ -1,0 +1,113 @@
+"""What one line of training data is, and its place in a shard.
+
+The format, whole:
+
+    DIR/dataset.json              {"format": 1, "codebook": ..., "about": {...}}
+    DIR/data-00000.jsonl          one example a line, UTF-8; written last, it makes a shard count
+    DIR/data-00000.safetensors    linguistic (2 S,) int16 and semantic (3 S,) int16, S groups in all
+
+A line holds
+    id                     content hash, 32 hex digits: equal examples are stored once
+    kind                   triplet <text, source, target> with the same words (arXiv:2511.03601);
+                           quadruplet <text, source, new_text, target>; sample: an answer of a model
+                           with its score; pair: a preferred answer and a rejected one
+    edit, text, new_text   {"kind", "option"}, words of the source, words of the target if others
+    source target rejected [first group, groups] in the shard's tensors; rejected only in a pair
+    margin, scale          score 1..scale, of a pair the difference of two; margin may be null
+    speaker language split split is train or dev; held-out speakers are dev
+    provenance licence     where it came from, and under what terms
+    key                    hash of the work order it was made from; resuming skips known keys
+
+A group is 120 ms: 2 linguistic and 3 semantic codes. Shards are only ever added.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Literal
+
+from ..models.scorer import edit_name
+from ..types import DualCodes, EditRequest
+
+Kind = Literal["triplet", "quadruplet", "sample", "pair"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One example; codes as in DualCodes."""
+
+    kind: Kind
+    request: EditRequest
+    source: DualCodes
+    target: DualCodes
+    """The wanted result: the attribute clip, a model's answer, of a pair the preferred one."""
+    rejected: DualCodes | None = None
+    margin: float | None = None
+    scale: int = 10
+    speaker: str = ""
+    language: str = ""
+    split: Literal["train", "dev"] = "train"
+    provenance: str = ""
+    licence: str = ""
+    key: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its class: kind and option of the edit, "emotion happy"."""
+        return edit_name(self.request.kind, self.request.option)
+
+    @property
+    def id(self) -> str:
+        """Hash of what is learnt from: kind, request, codes. Who, whence and score do not count."""
+        return digest(self.kind, *_request(self.request), self.source, self.target, self.rejected)
+
+    @property
+    def prompt_id(self) -> str:
+        """Hash of request and source: answers to one prompt share it."""
+        return digest(*_request(self.request), self.source)
+
+
+def _request(request: EditRequest) -> tuple[str, str, str, str]:
+    return request.kind, request.option, request.text, request.new_text
+
+
+def digest(*parts: str | DualCodes | None) -> str:
+    """32 hex digits of texts and codes in order; every part is told from its neighbours."""
+    found = blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, DualCodes):
+            raw = part.linguistic.numpy().astype("<i2").tobytes()
+            raw += part.semantic.numpy().astype("<i2").tobytes()
+        else:
+            raw = (part or "").encode()
+        found.update(len(raw).to_bytes(8, "little") + raw)
+    return found.hexdigest()
+
+
+def line_of(example: Example, spans: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """The JSON object of an example whose codes lie at spans (first group, groups)."""
+    request = example.request
+    return {
+        "id": example.id,
+        "kind": example.kind,
+        "edit": {"kind": request.kind, "option": request.option},
+        "text": request.text,
+        "new_text": request.new_text,
+        **{side: list(span) for side, span in spans.items()},
+        "margin": example.margin,
+        "scale": example.scale,
+        "speaker": example.speaker,
+        "language": example.language,
+        "split": example.split,
+        "provenance": example.provenance,
+        "licence": example.licence,
+        "key": example.key,
+    }
+
+
+def canonical(value: object) -> str:
+    """JSON that is equal for equal values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,90 @@
+"""Scored answers of a model to the prompts of a data folder: what preference pairs are made of.
+
+The report (arXiv:2511.03601) has 20 samples a prompt rated; here the margin scorer rates them, 1 to
+10. People's ratings come in by a plan with kind "sample" instead (data/build.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..pipelines.generate import prompt_ids
+from ..pipelines.sampling import clone_limit, edit_limit, sample_answers
+from ..pipelines.score import can_score, score
+from ..registry import Bundle
+from ..types import Sampling, stage_generator
+from ..vocab import GROUP
+from .records import Example, digest
+from .shards import Dataset, Writer
+
+log = logging.getLogger(__name__)
+ANSWERS = 20
+
+
+def sample(
+    bundle: Bundle,
+    data: Dataset,
+    writer: Writer,
+    *,
+    answers: int = ANSWERS,
+    temperature: float = 1.0,
+    seed: int = 0,
+    split: str = "train",
+) -> int:
+    """Draw and score `answers` answers to every prompt that the writer does not know; how many.
+
+    Passed over are prompts whose edit the scorer does not know, and answers without a whole group.
+    """
+    added = 0
+    for example in prompts_of(data, split):
+        key = digest("sample", example.prompt_id, bundle.sha256, f"{answers} {temperature} {seed}")
+        if key in writer.keys or not can_score(bundle, example.request):
+            continue
+        made = answers_of(bundle, example, answers, temperature, seed)
+        added += writer.add_all(replace(answer, key=key) for answer in made)
+    return added
+
+
+def prompts_of(data: Dataset, split: str) -> Iterator[Example]:
+    """One example a prompt, in order of appearance."""
+    seen: set[str] = set()
+    for example in data:
+        if example.split == split and example.prompt_id not in seen:
+            seen.add(example.prompt_id)
+            yield example
+
+
+def answers_of(
+    bundle: Bundle, example: Example, answers: int, temperature: float, seed: int
+) -> Iterator[Example]:
+    """Samples of one prompt with their scores."""
+    request = example.request
+    prompt = prompt_ids(bundle, example.source, request)
+    limit = edit_limit(GROUP * example.source.groups)
+    if request.kind == "clone":
+        limit = clone_limit(len(request.new_text))
+    drawn = sample_answers(
+        bundle.llm,
+        [prompt] * answers,
+        vocabulary=bundle.vocabulary,
+        sampling=Sampling(temperature=temperature),
+        generators=[
+            stage_generator(seed, f"sample/{example.prompt_id}", n) for n in range(answers)
+        ],
+        max_ids=limit,
+    )
+    for answer in drawn:
+        if answer.whole:
+            made = bundle.vocabulary.split(answer.whole)
+            margin = round(score(bundle, example.source, made, request), 4)
+            yield replace(
+                example,
+                kind="sample",
+                target=made,
+                rejected=None,
+                margin=margin,
+                scale=10,
+                provenance=f"{bundle.name} {bundle.sha256[:12]}, margin scorer",
+            )

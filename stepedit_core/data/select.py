@@ -1,0 +1,111 @@
+"""What is kept for training: large margins, preference pairs, the hardest prompts.
+
+Source of the thresholds: arXiv:2511.03601. Triplets are kept from a margin of 6 on, more for some
+classes; pairs of one prompt's answers from a difference of 3 points of 5, or 8 points of 10; PPO
+trains on the prompts that are hardest for the reward model. Quadruplets are not scored there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..models.scorer import edit_name
+from .records import Example, digest
+
+LEAST_MARGIN = 6.0
+PAIR_MARGIN = {5: 3.0, 10: 8.0}
+"""Points of the scale -> least difference of a preference pair."""
+
+
+def label_of(line: Mapping[str, Any]) -> str:
+    """Class of a line: kind and option of its edit."""
+    return edit_name(line["edit"]["kind"], line["edit"]["option"])
+
+
+def keeps(
+    line: Mapping[str, Any],
+    *,
+    least: float = LEAST_MARGIN,
+    classes: Mapping[str, float] | None = None,
+) -> bool:
+    """Whether an example's margin is large enough.
+
+    `classes` maps "emotion happy", or "emotion" for all its options, to another threshold. A
+    quadruplet without a margin is kept, anything else without one is not.
+    """
+    if line["margin"] is None:
+        return bool(line["kind"] == "quadruplet")
+    classes = classes or {}
+    wanted = classes.get(label_of(line), classes.get(line["edit"]["kind"], least))
+    return bool(line["margin"] >= wanted)
+
+
+def by_prompt(samples: Iterable[Example]) -> dict[str, list[Example]]:
+    """Samples by the prompt they answer, in order of first appearance."""
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.prompt_id].append(sample)
+    return dict(groups)
+
+
+def preference_pairs(
+    samples: Sequence[Example], *, margin: float | None = None, most: int = 4
+) -> list[Example]:
+    """Pairs of one prompt's scored answers that differ by `margin` points or more.
+
+    Args:
+        samples: answers to one prompt.
+        margin: None takes that of the samples' scale.
+        most: pairs kept, the widest first; ties go by content, so order of the samples is nothing.
+    """
+    scored = sorted(
+        (s for s in samples if s.margin is not None), key=lambda s: (-float(s.margin or 0), s.id)
+    )
+    found: list[Example] = []
+    for at, chosen in enumerate(scored):
+        for rejected in scored[at + 1 :]:
+            if chosen.scale != rejected.scale:
+                continue
+            wanted = PAIR_MARGIN.get(chosen.scale) if margin is None else margin
+            if wanted is None:
+                raise ValueError(
+                    f"scores are on a scale of {chosen.scale}; pair margins are known for "
+                    f"{', '.join(map(str, PAIR_MARGIN))}. Give --margin."
+                )
+            gap = float(chosen.margin or 0) - float(rejected.margin or 0)
+            if gap >= wanted:
+                key = digest("pair", chosen.id, rejected.id)
+                found.append(
+                    replace(
+                        chosen, kind="pair", rejected=rejected.target, margin=round(gap, 4), key=key
+                    )
+                )
+    found.sort(key=lambda pair: (-float(pair.margin or 0), pair.id))
+    return found[:most]
+
+
+def hardest(
+    difficulty: Mapping[str, Sequence[float]], count: int, labels: Mapping[str, str] | None = None
+) -> list[str]:
+    """The prompts whose mean is lowest, hardest first.
+
+    Args:
+        difficulty: prompt -> what the reward model makes of it: differences between preferred and
+            rejected answers, or scores of its answers.
+        count: prompts wanted.
+        labels: prompt -> class; with it the classes take turns, so that one hard class does not
+            take all places.
+    """
+    means = {p: sum(v) / len(v) for p, v in difficulty.items() if v}
+    order = sorted(means, key=lambda p: (means[p], p))
+    if labels is not None:
+        turn: dict[str, int] = defaultdict(int)
+        places = {}
+        for prompt in order:
+            places[prompt] = turn[labels[prompt]]
+            turn[labels[prompt]] += 1
+        order.sort(key=lambda p: (places[p], means[p], p))
+    return order[:count]

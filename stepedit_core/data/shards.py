@@ -1,0 +1,229 @@
+"""Shards of training data: written whole or not at all, only ever added, read as one list.
+
+A shard's .safetensors is renamed into place first, its .jsonl last; a process that is killed loses
+only the shard in memory, whose work orders are still open when it starts again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..types import DualCodes, EditRequest
+from ..vocab import LINGUISTIC_PER_GROUP, SEMANTIC_PER_GROUP
+from .records import Example, line_of
+
+FORMAT = 1
+ABOUT = "dataset.json"
+SHARD_EXAMPLES = 256
+"""Examples a shard holds, hence the most that a kill costs."""
+SIDES = ("source", "target", "rejected")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all, and survives a power cut."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """dataset.json of a folder; ValueError where there is none or it is another format."""
+    path = folder / ABOUT
+    if not path.is_file():
+        raise ValueError(
+            f"'{folder.name}' holds no {ABOUT}; a folder that `stepedit data` wrote is wanted. "
+            "Check the path, or build the data first."
+        )
+    about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if about.get("format") != FORMAT:
+        raise ValueError(
+            f"{ABOUT} of '{folder.name}' has format {about.get('format')!r}; this version reads "
+            f"{FORMAT}. Build the data again."
+        )
+    return about
+
+
+class Dataset:
+    """All complete shards of a folder; examples are read from the tensors when asked for."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.about = read_about(self.folder)
+        self.codebook: str = self.about["codebook"]
+        self.lines: list[dict[str, Any]] = []
+        self._shards: list[str] = []
+        self._shard_of: list[int] = []
+        self._tensors: dict[int, dict[str, Tensor]] = {}
+        for path in sorted(self.folder.glob("data-*.jsonl")):
+            self._shards.append(path.stem)
+            for text in path.read_text(encoding="utf-8").splitlines():
+                self.lines.append(json.loads(text))
+                self._shard_of.append(len(self._shards) - 1)
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[Example]:
+        """All examples in order."""
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> Example:
+        """One example with its codes."""
+        line, shard = self.lines[index], self._shard_of[index]
+        if shard not in self._tensors:
+            path = self.folder / f"{self._shards[shard]}.safetensors"
+            self._tensors[shard] = load_file(path)
+        tensors = self._tensors[shard]
+        codes = {s: self._codes(tensors, line[s]) for s in SIDES if line.get(s) is not None}
+        return Example(
+            kind=line["kind"],
+            request=EditRequest(
+                kind=line["edit"]["kind"],
+                option=line["edit"]["option"],
+                text=line["text"],
+                new_text=line["new_text"],
+            ),
+            source=codes["source"],
+            target=codes["target"],
+            rejected=codes.get("rejected"),
+            margin=line["margin"],
+            scale=line["scale"],
+            speaker=line["speaker"],
+            language=line["language"],
+            split=line["split"],
+            provenance=line["provenance"],
+            licence=line["licence"],
+            key=line["key"],
+        )
+
+    def _codes(self, tensors: Mapping[str, Tensor], span: Sequence[int]) -> DualCodes:
+        first, groups = span
+        cut = {}
+        for name, per in (("linguistic", LINGUISTIC_PER_GROUP), ("semantic", SEMANTIC_PER_GROUP)):
+            cut[name] = tensors[name][first * per : (first + groups) * per].long()
+        return DualCodes(codebook=self.codebook, **cut)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all ids in order: which data a run has seen."""
+        return hashlib.sha256("".join(line["id"] for line in self.lines).encode()).hexdigest()
+
+
+class Writer:
+    """Adds examples to a folder; `with` writes what is left in memory, also after an error.
+
+    Args:
+        folder: where; made when absent, continued when it holds data of the same codebook.
+        codebook: of all codes.
+        about: facts of the data for dataset.json; those of an older run there stay.
+        shard_examples: examples in a shard.
+
+    One process writes to a folder at a time.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        codebook: str,
+        about: Mapping[str, Any] | None = None,
+        shard_examples: int = SHARD_EXAMPLES,
+    ) -> None:
+        self.folder = Path(folder)
+        self.codebook = codebook
+        self.shard_examples = shard_examples
+        self.ids: set[str] = set()
+        self.keys: set[str] = set()
+        self._open: list[Example] = []
+        if (self.folder / ABOUT).is_file():
+            found = Dataset(self.folder)
+            if found.codebook != codebook:
+                raise ValueError(
+                    f"'{self.folder.name}' holds codes of codebook '{found.codebook}'; these are "
+                    f"of '{codebook}'. Name another folder, or use the same bundle."
+                )
+            self.ids = {line["id"] for line in found.lines}
+            self.keys = {line["key"] for line in found.lines if line["key"]}
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            facts = {"format": FORMAT, "codebook": codebook, "about": dict(about or {})}
+            write_whole(self.folder / ABOUT, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        self._next = 1 + max(
+            (int(p.stem.split("-")[1]) for p in self.folder.glob("data-*.jsonl")), default=-1
+        )
+
+    def __enter__(self) -> Writer:
+        """Nothing to do."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write what is left, whatever ended the block."""
+        self.flush()
+
+    def add(self, example: Example) -> bool:
+        """Take an example; False where an equal one is there already."""
+        return bool(self.add_all([example]))
+
+    def add_all(self, examples: Iterable[Example]) -> int:
+        """Take examples of one work order, which never end up in two shards; how many were new."""
+        added = 0
+        for example in examples:
+            for codes in (example.source, example.target, example.rejected):
+                if codes is not None and codes.codebook != self.codebook:
+                    raise ValueError(
+                        f"an example holds codes of codebook '{codes.codebook}'; this folder takes "
+                        f"'{self.codebook}'. Tokenize with the same bundle."
+                    )
+            if example.id not in self.ids:
+                self.ids.add(example.id)
+                self.keys.update([example.key] if example.key else [])
+                self._open.append(example)
+                added += 1
+        if len(self._open) >= self.shard_examples:
+            self.flush()
+        return added
+
+    def flush(self) -> None:
+        """Write the open examples as a shard."""
+        if not self._open:
+            return
+        stem = self.folder / f"data-{self._next:05d}"
+        lines, linguistic, semantic, at = [], [], [], 0
+        for example in self._open:
+            spans = {}
+            for side in SIDES:
+                codes: DualCodes | None = getattr(example, side)
+                if codes is None:
+                    continue
+                spans[side] = (at, codes.groups)
+                at += codes.groups
+                linguistic.append(codes.linguistic)
+                semantic.append(codes.semantic)
+            lines.append(json.dumps(line_of(example, spans), ensure_ascii=False))
+        part = stem.with_name(f".{stem.name}.safetensors.part")
+        tensors = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
+        save_file({name: t.to(torch.int16) for name, t in tensors.items()}, part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, stem.with_suffix(".safetensors"))
+        write_whole(stem.with_suffix(".jsonl"), "\n".join(lines) + "\n")
+        self._next += 1
+        self._open = []

@@ -1,0 +1,108 @@
+"""What is edited in an evaluation, and the reader of the public benchmark's JSON-lines.
+
+Source: Step-Audio-Edit-Benchmark (Apache-2.0): id, speaker, gen_text, prompt_audio, prompt_text,
+lang, task, task_sub. Known there: ids of styles are templates that repeat, so a case is named by
+file and line; the data's task is spelt "paralingustic"; act_cute is another spelling of act_coy.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..text.edits import without_tags
+from ..types import EditRequest
+
+TASKS = {
+    "emotion": "emotion",
+    "style": "style",
+    "paralingustic": "sounds",
+    "paralinguistic": "sounds",
+}
+"""Spelling of the data -> kind of edit."""
+SPELLINGS = {"act_cute": "act_coy"}
+FIELDS = ("speaker", "gen_text", "prompt_audio", "prompt_text", "lang", "task", "task_sub")
+REMEDY = "Correct the file, or take the published one."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One text in one voice with one wanted attribute."""
+
+    name: str
+    """File and line: what results are keyed by."""
+    speaker: str
+    text: str
+    """Words to be said, with [tags] where sounds are wanted."""
+    prompt_audio: Path
+    prompt_text: str
+    language: str
+    kind: str
+    """emotion, style or sounds."""
+    label: str
+    """Option, or the tag."""
+
+    @property
+    def words(self) -> str:
+        """Words that are spoken, without tags."""
+        return without_tags(self.text)
+
+    @property
+    def request(self) -> EditRequest:
+        """The edit of one round."""
+        if self.kind == "sounds":
+            return EditRequest(kind="sounds", text=self.words, new_text=self.text)
+        return EditRequest(kind=self.kind, option=self.label, text=self.words)
+
+
+def same_label(label: str) -> str:
+    """A label in the one spelling that labels are compared in."""
+    return SPELLINGS.get(label.strip().lower(), label.strip().lower())
+
+
+def read_cases(path: str | Path) -> list[Case]:
+    """The cases of a JSON-lines file; audio paths are relative to it.
+
+    Raises ValueError with the line for what is no JSON, lacks a field, or names an unknown task.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise ValueError(
+            f"there is no file '{source.name}'; a JSON-lines file of cases is wanted. Check the "
+            "path."
+        )
+    cases = []
+    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"line {number} of {source.name}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{where} is no JSON ({error}). {REMEDY}") from error
+        missing = [
+            f for f in FIELDS if not isinstance(row, dict) or not isinstance(row.get(f), str)
+        ]
+        if missing:
+            raise ValueError(
+                f"{where} lacks the text '{missing[0]}'; wanted are {', '.join(FIELDS)}. {REMEDY}"
+            )
+        kind = TASKS.get(row["task"])
+        if kind is None:
+            raise ValueError(
+                f"{where} has the task '{row['task']}'; known are {', '.join(TASKS)}. {REMEDY}"
+            )
+        cases.append(
+            Case(
+                name=f"{source.stem}:{number}",
+                speaker=row["speaker"],
+                text=row["gen_text"],
+                prompt_audio=source.parent / row["prompt_audio"],
+                prompt_text=row["prompt_text"],
+                language=row["lang"],
+                kind=kind,
+                label=row["task_sub"],
+            )
+        )
+    return cases

@@ -1,0 +1,187 @@
+"""A bundle over all cases: one line a clip, then a table and a chart. Stopped, it goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..chart import Point, lines
+from ..registry import Bundle
+from ..terminal import table
+from .cases import Case
+from .intervals import Interval, class_interval, interval
+from .judges import Figure, Judge
+from .protocol import ROUNDS, Outcome, Prompt, run_case
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+log = logging.getLogger(__name__)
+CLIPS = "clips.jsonl"
+Row = dict[str, Any]
+
+
+def evaluate(
+    bundle: Bundle,
+    cases: Sequence[Case],
+    out: Path,
+    *,
+    judges: Mapping[str, Judge],
+    figures: Mapping[str, Figure],
+    prompts: Sequence[Prompt] = ("follow", "fixed"),
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    on_clip: Callable[[Outcome], None] | None = None,
+) -> list[Row]:
+    """Lines of all clips; those that clips.jsonl in `out` holds are not made again.
+
+    Args:
+        bundle: the model.
+        cases: what is said and edited.
+        out: folder of clips.jsonl; a folder of another bundle, seed or rounds is refused.
+        judges: kind of edit -> judge; a kind without one gets no accuracy.
+        figures: name -> figure, measured on every clip.
+        prompts: which runs.
+        rounds: edit rounds, sounds have one.
+        seed: of all draws.
+        on_clip: is given each clip, for example to keep its wave.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    about = {"bundle": bundle.sha256, "seed": seed, "rounds": rounds}
+    path = out / CLIPS
+    done = read_rows(path)
+    other = next((row for row in done if row["about"] != about), None)
+    if other is not None:
+        raise ValueError(
+            f"'{out.name}' holds clips of another bundle, seed or number of rounds. Name another "
+            "folder."
+        )
+    known = {(row["case"], row["prompt"]) for row in done}
+    with path.open("a", encoding="utf-8") as file:
+        for number, case in enumerate(cases, start=1):
+            for prompt in prompts:
+                if (case.name, prompt) in known:
+                    continue
+                made = []
+                for outcome in run_case(bundle, case, prompt=prompt, rounds=rounds, seed=seed):
+                    made.append({**row_of(outcome, judges, figures), "about": about})
+                    if on_clip is not None:
+                        on_clip(outcome)
+                # the clips of a case are one write: a kill never leaves half of them
+                file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
+                file.flush()
+                os.fsync(file.fileno())
+                done += made
+            log.info("%d of %d cases", number, len(cases))
+    wanted = {(case.name, prompt) for case in cases for prompt in prompts}
+    return [row for row in done if (row["case"], row["prompt"]) in wanted]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Whole cases of a clips.jsonl; what a kill left torn at its end is cut off the file."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    while rows and not rows[-1]["last"]:
+        rows.pop()
+    kept = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if kept != text:
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(kept, encoding="utf-8")
+        part.replace(path)
+    return rows
+
+
+def row_of(outcome: Outcome, judges: Mapping[str, Judge], figures: Mapping[str, Figure]) -> Row:
+    """The line of a clip."""
+    case, made = outcome.case, outcome.made
+    judge = judges.get(case.kind)
+    return {
+        "case": case.name,
+        "speaker": case.speaker,
+        "language": case.language,
+        "kind": case.kind,
+        "label": case.label,
+        "prompt": outcome.prompt,
+        "iteration": outcome.iteration,
+        "last": outcome.last,
+        "accuracy": judge and judge(outcome.original, made.clip, case.label),
+        "margin": made.score,
+        "seconds": round(made.clip.seconds, 3),
+        "real_time": round(made.seconds_elapsed / max(made.clip.seconds, 1e-3), 4),
+        **{name: figure(outcome) for name, figure in figures.items()},
+    }
+
+
+def summary(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    """One entry a kind, prompt and iteration: intervals of accuracy and of every other figure.
+
+    Accuracy is the mean over classes of the mean over their clips, as the benchmark counts it.
+    """
+    groups: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row["kind"], row["prompt"], row["iteration"]].append(row)
+    entries = []
+    for (kind, prompt, iteration), group in sorted(groups.items()):
+        entry: Row = {"kind": kind, "prompt": prompt, "iteration": iteration, "clips": len(group)}
+        judged = _by_class(group)
+        entry["accuracy"] = class_interval(judged) if judged else None
+        entry["classes"] = {name: interval(values) for name, values in judged.items()}
+        for name in names:
+            entry[name] = interval([row[name] for row in group])
+        entries.append(entry)
+    return entries
+
+
+def _by_class(rows: Sequence[Row]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["accuracy"] is not None:
+            found[row["label"]].append(row["accuracy"])
+    return dict(sorted(found.items()))
+
+
+def summary_table(entries: Sequence[Row], names: Sequence[str]) -> str:
+    """The summary as text: one line a kind, prompt and iteration."""
+    head = ("kind", "prompt", "iter", "clips", "accuracy", *names)
+    cells = [
+        (
+            entry["kind"],
+            entry["prompt"],
+            str(entry["iteration"]),
+            str(entry["clips"]),
+            *(str(entry[name] or "-") for name in ("accuracy", *names)),
+        )
+        for entry in entries
+    ]
+    return table(head, cells)
+
+
+def class_table(entries: Sequence[Row]) -> str:
+    """Accuracy of every class: one line a kind, prompt and class, one column an iteration."""
+    iterations = sorted({entry["iteration"] for entry in entries})
+    cells: dict[tuple[str, str, str], dict[int, Interval]] = defaultdict(dict)
+    for entry in entries:
+        for name, value in entry["classes"].items():
+            cells[entry["kind"], entry["prompt"], name][entry["iteration"]] = value
+    rows = [
+        (*key, *(str(row.get(i, "-")) for i in iterations)) for key, row in sorted(cells.items())
+    ]
+    return table(("kind", "prompt", "class", *(f"Iter{i}" for i in iterations)), rows)
+
+
+def accuracy_chart(entries: Sequence[Row], against: str) -> Image:
+    """Accuracy of every kind and prompt against "iteration", or against the mean of a figure."""
+    series: dict[str, list[Point]] = defaultdict(list)
+    for entry in entries:
+        found = entry["accuracy"]
+        if found is not None:
+            x = entry[against] if against == "iteration" else entry[against].mean
+            series[f"{entry['kind']}, {entry['prompt']}"].append((x, *found[:3]))
+    return lines(series, "accuracy", x_name=against, y_name="accuracy (95 % interval)")

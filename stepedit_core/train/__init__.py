@@ -1,0 +1,1 @@
+"""Recipes, one linear file each, and the pure functions they share."""

@@ -1,0 +1,121 @@
+"""Settings of a training: a YAML file over dataclasses whose defaults are the paper's.
+
+Unknown keys and wrong types are errors; `KEY=VALUE` overrides reach inner keys by dots. Source of
+the defaults: arXiv:2511.03601 where it states them, else what each field says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from ..models.lora import LoraConfig
+from ..strict import from_json
+
+C = TypeVar("C")
+CONFIGS = Path(__file__).parent / "configs"
+REMEDY = "Correct the config; YAML reads 1e-5 as text, write 1.0e-5."
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with a cosine schedule."""
+
+    lr: float = 1e-5
+    """Rate after the warm-up."""
+    last_lr: float = 1e-6
+    """Rate at the last step."""
+    warmup: float = 0.0
+    """Share of the steps in which the rate climbs from 0."""
+    weight_decay: float = 0.0
+    """On matrices; vectors have none."""
+    beta1: float = 0.9
+    """Of the gradient's mean."""
+    beta2: float = 0.95
+    """Of the square's mean; 0.95 is usual for language models."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; a step whose norm is not finite is left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Where the language model comes from and how it is computed."""
+
+    bundle: str = "step-audio-editx"
+    """Bundle: tokenizer, ids, prompt layout, and the first weights."""
+    start: str = ""
+    """Run folder of an earlier stage whose weights replace the bundle's; empty for none."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Of matrix products; weights, sums and the optimiser are float32."""
+    checkpointing: bool = True
+    """Compute layers again in the backward pass and keep less."""
+    micro_ids: int = 6144
+    """Most padded ids computed at a time; gradients add up over as many parts as a batch needs."""
+    adapters: bool = False
+    """Train LoRA adapters only; the file is an adapter then."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Size of the adapters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Seed, stopping and saving."""
+
+    seed: int = 0
+    """Of order, rollouts and adapters."""
+    save_every: int = 50
+    """Steps between states to resume from."""
+    device: str = "auto"
+    """auto takes the accelerator, one a process, else the CPU."""
+    export: bool = True
+    """Write a bundle with the trained model beside the weights, ready for the Load Model node."""
+
+
+def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = ()) -> C:
+    """The settings of a recipe.
+
+    Args:
+        cls: the recipe's dataclass.
+        recipe: its name.
+        name: a shipped config ("nano" for configs/<recipe>_nano.yaml) or a YAML file.
+        changes: "key.key=value", in place of what the file says.
+
+    Raises ValueError for files, keys and values that do not fit.
+    """
+    try:
+        import yaml
+    except ImportError as error:
+        raise ValueError(
+            "training reads its settings with PyYAML, which is not installed. Run "
+            "`pip install pyyaml`."
+        ) from error
+    path = CONFIGS / f"{recipe}_{name}.yaml"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        known = sorted(p.stem.removeprefix(f"{recipe}_") for p in CONFIGS.glob(f"{recipe}_*.yaml"))
+        raise ValueError(
+            f"there is no config '{name}' of {recipe}; shipped are {', '.join(known)}, and a path "
+            "of a YAML file is allowed. Choose one."
+        )
+    try:
+        data: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        for change in changes:
+            key, equals, value = change.partition("=")
+            if not equals:
+                raise ValueError(f"--set '{change}' is not understood; KEY=VALUE is wanted.")
+            _put(data, key.split("."), yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name} is no YAML ({error}). Correct it.") from error
+    return from_json(cls, data, path.name, REMEDY)
+
+
+def _put(data: Any, keys: Sequence[str], value: Any) -> None:
+    """Set an inner key of nested mappings, made where they are absent."""
+    for key in keys[:-1]:
+        data = data.setdefault(key, {})
+        if not isinstance(data, dict):
+            raise ValueError(f"--set reaches into '{key}', which holds no keys. {REMEDY}")
+    data[keys[-1]] = value

@@ -1,0 +1,174 @@
+"""Group-relative policy optimisation: several answers a prompt, compared with each other.
+
+Source: arXiv:2402.03300; learning rate 1e-6, beta 0.1, 16 answers a prompt at temperature 1 of the
+released scripts (spec 12). No critic: an answer's advantage is its reward within its group.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from .advantages import group_advantages
+from .answers import Critic, Policy, pack
+from .config import ModelConfig, OptimizerConfig, RunConfig
+from .items import Examples, load_reward, row_length, save_language_model, start_from
+from .losses import grpo_loss, kl_k3, masked_mean
+from .reference import Reference
+from .rewarding import KINDS, RewardWeights, RolloutConfig, Total, Tried, reward_of, try_prompts
+from .runtime import (
+    Run,
+    Sampler,
+    backward,
+    cosine_rate,
+    gathered,
+    join_team,
+    make_optimizer,
+    math_of,
+    parts_of,
+    place,
+    step_optimizer,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOConfig:
+    """Settings of GRPO."""
+
+    data: tuple[str, ...] = ()
+    """Data folders of prompts."""
+    reward_run: str = ""
+    """Run folder of the reward model; empty where its weight is 0."""
+    steps: int = 1000
+    """Rollout batches in all."""
+    batch: int = 8
+    """Prompts a step, over all processes."""
+    answers: int = 16
+    """Answers a prompt."""
+    passes: int = 1
+    """Optimiser steps on each batch of rollouts."""
+    longest: int = 1536
+    """Most ids of prompt and known answer; longer items are left out."""
+    clip: float = 0.2
+    """Bound of the probability ratio."""
+    beta: float = 0.1
+    """Weight of the KL term of the loss."""
+    rewards: RewardWeights = field(default_factory=RewardWeights)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(lr=1e-6, last_lr=2e-7)
+    )
+    model: ModelConfig = field(default_factory=ModelConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def train(
+    config: GRPOConfig, out: Path, *, stop_at: int | None = None, total: Total | None = None
+) -> dict[str, float]:
+    """Train, write the model, return the last figures.
+
+    `stop_at` ends early, as a kill would; `total` replaces the rewards of the config.
+    """
+    with join_team(config.run) as team:
+        # 1. Prompts, the policy, its start for a reference, the reward model where it has a weight
+        base = start_from(config.model, config.run)
+        bundle, end, precision = base.bundle, base.bundle.vocabulary.end_id, config.model.precision
+        items = Examples(config.data, bundle, KINDS, longest=config.longest)
+        sampler = Sampler(len(items), config.batch, config.run.seed)
+        made = Policy(base.lm, bundle.vocabulary, checkpointing=config.model.checkpointing)
+        reference = Reference(made, config.model, team)
+        policy = cast(Policy, place(made, team, precision=precision))
+        judge = None
+        if config.reward_run:
+            judge = Critic(load_reward(config.reward_run, bundle)).requires_grad_(False)
+            judge = cast(Critic, place(judge, team, precision=precision))
+        total = total or reward_of(config.rewards, bundle, judge, config.model, team)
+
+        # 2. Optimiser; a stopped run goes on
+        optimizer = make_optimizer(policy, config.optimizer)
+        facts = {**base.facts, **items.facts}
+        run = Run(out, "grpo", config, facts, team, {"policy": (policy, optimizer)})
+        math = partial(math_of, precision, team)
+
+        for step in range(run.first, config.steps):
+            if step == stop_at:
+                return {}
+            # 3. Several answers to each prompt; the groups are shared by the processes
+            whole = sampler(step)
+            mine = [
+                (n * config.answers + k, items[whole[n]])
+                for n in team.share(range(len(whole)))
+                for k in range(config.answers)
+            ]
+            frozen = [] if reference.policy is policy else [reference.policy]
+            with gathered(policy, *frozen, *([] if judge is None else [judge])), math():
+                tried = try_prompts(
+                    policy,
+                    reference,
+                    total,
+                    bundle,
+                    mine,
+                    config=config.rollout,
+                    micro_ids=config.model.micro_ids,
+                    team=team,
+                    seed=config.run.seed,
+                    step=step,
+                )
+            answers = len(whole) * config.answers
+            lengths = [row_length(row) for row in tried.rollout.rows]
+            parts = parts_of(lengths, config.model.micro_ids, team)
+
+            # 4. Passes over the batch
+            loss_of = partial(group_loss, policy, tried, config, answers, end)
+            figures: dict[str, float] = {}
+            rate = cosine_rate(step, config.steps, config.optimizer)
+            for _ in range(config.passes):
+                figures["loss"] = backward(parts, loss_of, team, math)
+                figures["norm"] = step_optimizer(
+                    policy, optimizer, rate, config.optimizer.clip_norm
+                )
+
+            # 5. The curve
+            means = {"score": tried.scores, **tried.parts}
+            sums = team.total(torch.stack([v.double().sum() for v in means.values()]))
+            figures |= {name: float(v) / answers for name, v in zip(means, sums, strict=True)}
+            mask = tried.rollout.mask
+            count = float(team.total(mask.sum().double()))
+            kl = kl_k3(tried.rollout.log_probs, tried.rollout.ref_log_probs)
+            figures["kl"] = float(team.total(masked_mean(kl, mask, count).double()))
+            figures["ids"] = count / answers
+            run.log(step, lr=rate, **figures)
+            if (step + 1) % config.run.save_every == 0 or step + 1 == config.steps:
+                run.save(step + 1)
+
+        # 6. The weights
+        save_language_model(policy, out, base, team, config.model, export=config.run.export)
+        return {"steps": float(config.steps)}
+
+
+def group_loss(
+    policy: Policy, tried: Tried, config: GRPOConfig, answers: int, end: int, rows: list[int]
+) -> Tensor:
+    """Share () of some rows in the batch's loss; `answers` are those of the whole batch."""
+    device = next(policy.parameters()).device
+    batch = pack([tried.rollout.rows[i] for i in rows], end, device)
+    at, index = slice(0, batch.mask.shape[1]), torch.tensor(rows)
+    advantages = group_advantages(tried.scores.view(-1, config.answers)).reshape(-1)
+    return grpo_loss(
+        policy(batch, config.rollout.temperature).log_probs,
+        tried.rollout.log_probs[index, at].to(device),
+        tried.rollout.ref_log_probs[index, at].to(device),
+        advantages[index].to(device),
+        batch.mask,
+        clip=config.clip,
+        beta=config.beta,
+        rows=answers,
+    )

@@ -1,0 +1,142 @@
+"""Prompts, rollouts and rewards of one step: what PPO and GRPO have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..data.records import Example
+from ..pipelines.sampling import clone_limit, edit_limit
+from ..registry import Bundle
+from ..vocab import GROUP
+from .answers import Critic, Policy
+from .config import ModelConfig
+from .items import rows_of
+from .reference import Reference
+from .rewards import Attempt, Term, compose, legality, length_kept, model_reward, words_kept
+from .rollout import Rollout, draw_answers, score_rollout
+from .runtime import Team
+
+KINDS = ("triplet", "quadruplet", "sample")
+"""Examples that prompts are taken from; a sample's answer is no reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardWeights:
+    """Weights of the rewards that add up; the report's is the reward model alone."""
+
+    model: float = 1.0
+    """The reward model."""
+    words: float = 0.0
+    """Linguistic codes kept, 0..1."""
+    length: float = 0.0
+    """Length kept, 0..1."""
+    legality: float = 0.0
+    """Ended by itself behind whole groups, 0 or 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutConfig:
+    """How answers are drawn."""
+
+    temperature: float = 1.0
+    """Of the draws and of all log-probabilities."""
+    max_ids: int = 1024
+    """Most ids of an answer, but never more than the product allows for its source."""
+
+
+Total = Callable[[Sequence[Attempt]], tuple[Tensor, dict[str, Tensor]]]
+
+
+def reward_of(
+    weights: RewardWeights, bundle: Bundle, critic: Critic | None, model: ModelConfig, team: Team
+) -> Total:
+    """The weighted sum of all rewards; `critic` holds the reward model, None where it has none."""
+    terms: dict[str, Term] = {
+        "words": words_kept(bundle.vocabulary),
+        "length": length_kept,
+        "legality": legality,
+    }
+    if critic is not None:
+        end = bundle.vocabulary.end_id
+        terms["model"] = model_reward(critic, end, model.micro_ids, team.device)
+    return compose(
+        terms,
+        {
+            "model": weights.model,
+            "words": weights.words,
+            "length": weights.length,
+            "legality": weights.legality,
+        },
+    )
+
+
+class Tried(NamedTuple):
+    """This process's answers of a step, with their rewards."""
+
+    rollout: Rollout
+    scores: Tensor
+    """(B,) float32."""
+    parts: dict[str, Tensor]
+    """Name of a reward -> (B,)."""
+
+
+def try_prompts(
+    policy: Policy,
+    reference: Reference,
+    total: Total,
+    bundle: Bundle,
+    prompts: Sequence[tuple[int, Example]],
+    *,
+    config: RolloutConfig,
+    micro_ids: int,
+    team: Team,
+    seed: int,
+    step: int,
+) -> Tried:
+    """Draw an answer to each prompt, score it, ask policy and reference about its ids.
+
+    Each prompt comes with its number in the step's whole batch, which seeds its draws. All weights
+    must be whole here (runtime.gathered).
+    """
+    asked = [rows_of(bundle, example)[0][0] for _, example in prompts]
+    answers = draw_answers(
+        policy.lm,
+        asked,
+        [number for number, _ in prompts],
+        vocabulary=bundle.vocabulary,
+        temperature=config.temperature,
+        limits=[min(config.max_ids, product_limit(example)) for _, example in prompts],
+        seed=seed,
+        step=step,
+    )
+    made = score_rollout(
+        policy,
+        reference,
+        asked,
+        answers,
+        temperature=config.temperature,
+        micro_ids=micro_ids,
+        device=team.device,
+    )
+    attempts = [
+        Attempt(
+            request=example.request,
+            source=example.source,
+            row=row,
+            answer=answer,
+            reference=None if example.kind == "sample" else example.target,
+        )
+        for (_, example), row, answer in zip(prompts, made.rows, answers, strict=True)
+    ]
+    return Tried(made, *total(attempts))
+
+
+def product_limit(example: Example) -> int:
+    """Most ids the product would draw for this prompt."""
+    if example.request.kind == "clone":
+        return clone_limit(len(example.request.new_text))
+    return edit_limit(GROUP * example.source.groups)

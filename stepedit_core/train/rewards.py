@@ -1,0 +1,144 @@
+"""Rewards of answers, each a function of a batch of attempts, and their weighted sum.
+
+A term takes B attempts and gives (B,) float32. None listens to a wave: the reward model reads ids,
+words are compared as linguistic codes, length and legality are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..pipelines.sampling import Answer
+from ..types import DualCodes, EditRequest
+from ..vocab import GROUP, Vocabulary
+from .answers import Critic, Row, in_parts
+
+SPEED_LENGTH = {"faster": 0.8, "more faster": 0.65, "slower": 1.25, "more slower": 1.5}
+"""Length of the result over the source's that a speed edit aims at; the nano corpus's factors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One answer to one prompt."""
+
+    request: EditRequest
+    source: DualCodes
+    row: Row
+    """Prompt ids and answer ids."""
+    answer: Answer
+    reference: DualCodes | None = None
+    """A known good result, where the data holds one."""
+
+
+Term = Callable[[Sequence[Attempt]], Tensor]
+
+
+def compose(
+    terms: Mapping[str, Term], weights: Mapping[str, float]
+) -> Callable[[Sequence[Attempt]], tuple[Tensor, dict[str, Tensor]]]:
+    """A function from B attempts to the weighted sum (B,) and every term's own (B,).
+
+    Terms of weight 0 are not computed. Raises ValueError for a weight without a term.
+    """
+    unknown = sorted(name for name, weight in weights.items() if weight and name not in terms)
+    if unknown:
+        raise ValueError(
+            f"the reward '{unknown[0]}' has a weight but no term; terms are {', '.join(terms)}. "
+            "Give it weight 0, or name what it needs (for `model`, the reward model)."
+        )
+    active = {name: terms[name] for name, weight in weights.items() if weight}
+
+    def total(attempts: Sequence[Attempt]) -> tuple[Tensor, dict[str, Tensor]]:
+        parts = {name: term(attempts) for name, term in active.items()}
+        whole = torch.zeros(len(attempts))
+        for name, values in parts.items():
+            whole = whole + weights[name] * values
+        return whole, parts
+
+    return total
+
+
+def model_reward(critic: Critic, end_id: int, micro_ids: int, device: torch.device | None) -> Term:
+    """The reward model's value after the last id of each attempt."""
+
+    def term(attempts: Sequence[Attempt]) -> Tensor:
+        return in_parts(
+            [a.row for a in attempts], end_id, micro_ids, device, lambda b: critic(b)[1]
+        )
+
+    return term
+
+
+def words_kept(vocabulary: Vocabulary, classes: Tensor | None = None) -> Term:
+    """1 - edit distance between the linguistic codes of answer and source, over the longer.
+
+    Runs of one code count once, so a slower or faster answer loses nothing. `classes` (1024,) int64
+    joins codes that mean the same sound. With a reference in the data the nearer of it and the
+    source counts; new words (sounds, clone) are compared with the reference alone.
+    """
+
+    def runs(codes: DualCodes) -> np.ndarray:
+        line = codes.linguistic if classes is None else classes[codes.linguistic]
+        found: np.ndarray = torch.unique_consecutive(line).numpy()
+        return found
+
+    def term(attempts: Sequence[Attempt]) -> Tensor:
+        kept = []
+        for attempt in attempts:
+            own = runs(vocabulary.split(attempt.answer.whole))
+            others = [] if attempt.reference is None else [attempt.reference]
+            if not attempt.request.new_text or not others:
+                others.append(attempt.source)
+            kept.append(max(similarity(own, runs(other)) for other in others))
+        return torch.tensor(kept, dtype=torch.float32)
+
+    return term
+
+
+def similarity(a: np.ndarray, b: np.ndarray) -> float:
+    """1 - Levenshtein distance of two code lines (n,) and (m,) over the longer length."""
+    longer = max(len(a), len(b))
+    return 1.0 - edit_distance(a, b) / longer if longer else 1.0
+
+
+def edit_distance(a: np.ndarray, b: np.ndarray) -> int:
+    """Fewest insertions, deletions and substitutions that turn (n,) into (m,)."""
+    steps = np.arange(len(b) + 1)
+    line = steps.copy()
+    for i, code in enumerate(a, start=1):
+        best = np.empty_like(line)
+        best[0] = i
+        best[1:] = np.minimum(line[1:] + 1, line[:-1] + (b != code))
+        # insertions run along the row: the least of every earlier cell plus the way from it
+        line = np.minimum.accumulate(best - steps) + steps
+    return int(line[-1])
+
+
+def length_kept(attempts: Sequence[Attempt]) -> Tensor:
+    """1 where an answer has the length that is expected, 0 at half or twice it, linear in octaves.
+
+    Expected are the reference's groups, or the source's times the speed edit's factor.
+    """
+    kept = []
+    for attempt in attempts:
+        groups = len(attempt.answer.ids) // GROUP
+        factor = SPEED_LENGTH.get(attempt.request.option, 1.0)
+        wanted = attempt.source.groups * (factor if attempt.request.kind == "speed" else 1.0)
+        if attempt.reference is not None:
+            wanted = attempt.reference.groups
+        octaves = abs(np.log2(groups / wanted)) if groups and wanted else 1.0
+        kept.append(max(0.0, 1.0 - float(octaves)))
+    return torch.tensor(kept, dtype=torch.float32)
+
+
+def legality(attempts: Sequence[Attempt]) -> Tensor:
+    """1 where an answer ended by itself behind one or more whole groups, else 0."""
+    fine = [
+        a.answer.ended and bool(a.answer.ids) and not len(a.answer.ids) % GROUP for a in attempts
+    ]
+    return torch.tensor(fine, dtype=torch.float32)

@@ -1,0 +1,341 @@
+"""Evaluation: the benchmark's lines, intervals, the protocol, resuming, judges, tables, charts."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from stepedit_core import cli
+from stepedit_core.evaluate import evaluation
+from stepedit_core.evaluate.cases import Case, read_cases, same_label
+from stepedit_core.evaluate.evaluation import class_table, evaluate, read_rows, summary
+from stepedit_core.evaluate.functionals import frames_of, functionals, load_judge, train_judge
+from stepedit_core.evaluate.intervals import class_interval, interval
+from stepedit_core.evaluate.judges import figures_of, load_judge_function, plain_words, word_errors
+from stepedit_core.evaluate.protocol import run_case
+from stepedit_core.pipelines import generate as generate_module
+from stepedit_core.registry import Bundle
+from stepedit_core.types import Clip
+
+from ..conftest import voiced
+
+LINE = {
+    "id": "happy-1",
+    "speaker": "s1",
+    "gen_text": "hello [Sigh] world",
+    "prompt_audio": "p.wav",
+    "prompt_text": "good morning",
+    "lang": "en",
+    "task": "emotion",
+    "task_sub": "happy",
+}
+
+
+def cases_file(folder: Path, *changes: dict[str, str]) -> Path:
+    soundfile.write(folder / "p.wav", voiced(0.6, 24_000).numpy(), 24_000)
+    path = folder / "emotion.jsonl"
+    path.write_text("".join(json.dumps({**LINE, **change}) + "\n" for change in changes))
+    return path
+
+
+def test_the_benchmarks_lines_become_cases(tmp_path: Path):
+    path = cases_file(
+        tmp_path, {}, {"task": "paralingustic", "task_sub": "Sigh"}, {"task": "style"}
+    )
+    one, two, three = read_cases(path)
+    assert (one.name, two.name) == ("emotion:1", "emotion:2")  # ids repeat in the published file
+    assert one.prompt_audio == tmp_path / "p.wav"
+    assert (one.request.kind, one.request.option, one.request.text) == (
+        "emotion",
+        "happy",
+        "hello world",
+    )
+    assert (two.kind, two.request.new_text, two.request.text) == (
+        "sounds",
+        "hello [Sigh] world",
+        "hello world",
+    )
+    assert three.kind == "style"
+    assert same_label("Act_cute") == "act_coy"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "line 1 of x.jsonl is no JSON"),
+        ("[]", "line 1 of x.jsonl lacks the text 'speaker'; wanted are speaker, gen_text"),
+        (json.dumps({**LINE, "lang": 3}), "lacks the text 'lang'"),
+        (
+            json.dumps({**LINE, "task": "denoise"}),
+            "has the task 'denoise'; known are emotion, style",
+        ),
+    ],
+)
+def test_wrong_lines_are_named(tmp_path: Path, text: str, words: str):
+    (tmp_path / "x.jsonl").write_text(text)
+    with pytest.raises(ValueError, match=r"line 1 of x\.jsonl") as error:
+        read_cases(tmp_path / "x.jsonl")
+    assert words in str(error.value)
+
+
+def test_an_interval_holds_the_mean_and_has_the_width_of_the_normal_one():
+    rng = np.random.default_rng(3)
+    values = rng.normal(5.0, 2.0, 400)
+    found = interval(values.tolist())
+    assert found.mean == pytest.approx(values.mean())
+    half = 1.96 * values.std() / 20
+    # 2,000 draws leave the edges uncertain by a few percent
+    assert found.high - found.mean == pytest.approx(half, rel=0.12)
+    assert found.mean - found.low == pytest.approx(half, rel=0.12)
+    assert interval([3.0] * 9)[:3] == (3.0, 3.0, 3.0)
+
+
+def test_accuracy_is_the_mean_of_the_classes_not_of_the_clips():
+    found = class_interval({"happy": [1.0] * 9, "sad": [0.0]})
+    assert (found.mean, found.clips) == (0.5, 10)
+    with pytest.raises(ValueError, match="no figures to average"):
+        class_interval({"happy": []})
+
+
+@pytest.mark.parametrize(
+    ("reference", "found", "rate"),
+    [
+        ("Hello, world!", "hello world", 0.0),
+        ("a b c d", "a x c", 0.5),
+        ("a", "b c d", 3.0),
+        ("a b", "", 1.0),
+        ("你好吗", "你 好", 1 / 3),
+    ],
+)
+def test_word_errors_of_known_sentences(reference: str, found: str, rate: float):
+    assert word_errors(reference, found) == pytest.approx(rate)
+
+
+def test_words_are_compared_without_case_and_signs():
+    assert plain_words("Don\u2019t STOP-now, 3 times") == ["dont", "stop", "now", "3", "times"]
+
+
+def tone(hz: float, seconds: float = 1.0, *, loud: float = 0.5, noise: float = 0.0) -> Clip:
+    t = torch.arange(int(seconds * 16_000)) / 16_000
+    wave = sum(torch.sin(2 * math.pi * hz * k * t) / k for k in range(1, 6)) * loud / 2
+    noise_ = torch.randn(len(t), generator=torch.Generator().manual_seed(int(hz)))
+    return Clip(wave=wave + noise * noise_, sample_rate=16_000)
+
+
+@pytest.mark.parametrize("hz", [90.0, 150.0, 240.0, 400.0])
+def test_the_pitch_track_finds_a_known_pitch(hz: float):
+    pitch = frames_of(tone(hz))[10:-10, 1]
+    # a lag is a whole number of samples: at 400 Hz, one of 40
+    assert float(pitch.median()) == pytest.approx(12 * math.log2(hz / 60), abs=0.25)
+
+
+def test_noise_is_unvoiced_and_flat():
+    wave = torch.randn(16_000, generator=torch.Generator().manual_seed(0)) * 0.1
+    tracks = frames_of(Clip(wave=wave, sample_rate=16_000))
+    assert (tracks[:, 1] == 0).float().mean() > 0.9
+    assert tracks[:, 5].mean() > frames_of(tone(150))[:, 5].mean() + 2
+
+
+def test_functionals_do_not_hear_the_level_of_the_recording():
+    loud = tone(150, noise=0.01)
+    soft = Clip(wave=loud.wave * 0.01, sample_rate=16_000)
+    # rounding of float32 before logarithms
+    torch.testing.assert_close(functionals(loud), functionals(soft), atol=1e-3, rtol=1e-3)
+
+
+def test_a_judge_learns_high_and_low_voices_and_is_saved(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    pairs = [("low", hz) for hz in rng.uniform(80, 140, 10)]
+    pairs += [("high", hz) for hz in rng.uniform(220, 350, 10)]
+    features = torch.stack([functionals(tone(hz, 0.6, noise=0.01)) for _, hz in pairs])
+    held_out = [k % 3 == 0 for k in range(20)]
+    judge = train_judge(features, [name for name, _ in pairs], held_out)
+    assert judge.accuracy == 1.0
+    judge.save(tmp_path / "judge.safetensors")
+    again = load_judge(tmp_path / "judge.safetensors")
+    assert (again.labels, again.accuracy) == (("high", "low"), 1.0)
+    low, high = tone(100, 0.6, noise=0.01), tone(300, 0.6, noise=0.01)
+    assert again.label(low) == "low"
+    assert again.score(low, high, "high") == 1.0
+    assert again.score(low, high, "low") == 0.0
+
+
+def test_accuracy_is_that_of_clips_the_judge_never_saw():
+    features = torch.randn(60, 4, generator=torch.Generator().manual_seed(1))
+    labels = [("a", "b")[k % 2] for k in range(60)]
+    judge = train_judge(features, labels, [k >= 30 for k in range(60)], decay=0.0)
+    expected = judge.probabilities(features[30:]).argmax(1)
+    right = sum(judge.labels[int(i)] == n for i, n in zip(expected, labels[30:], strict=True))
+    assert judge.accuracy == pytest.approx(right / 30)
+    assert judge.accuracy < 0.8  # labels are noise
+
+
+def test_one_label_is_nothing_to_judge():
+    with pytest.raises(ValueError, match="has 1 labels to tell apart"):
+        train_judge(torch.zeros(3, 2), ["a", "a", "b"], [False, False, True])
+
+
+def test_an_external_judge_is_named_by_module_and_function(monkeypatch: pytest.MonkeyPatch):
+    module = ModuleType("plugged")
+    module.hear = lambda source, result, label: 0.25  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "plugged", module)
+    assert load_judge_function("plugged:hear")(tone(100), tone(100), "x") == 0.25
+    for name in ("plugged", "plugged:absent", "no_such_module:hear"):
+        with pytest.raises(ValueError, match=r"PACKAGE\.MODULE:FUNCTION is wanted"):
+            load_judge_function(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "words"),
+    [
+        ("similarity", "resemblyzer", "pip install resemblyzer"),
+        ("mos", "distillmos", "pip install distillmos"),
+        ("wer", "", r"\$WHISPER_BASE names none"),
+        ("beauty", "", "'beauty' is unknown; allowed are wer, similarity and mos"),
+    ],
+)
+def test_figures_that_cannot_be_had_say_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, name: str, package: str, words: str
+):
+    monkeypatch.delenv("WHISPER_BASE", raising=False)
+    if package:
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=words):
+        figures_of((name,))
+
+
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate_module, "edit_limit", lambda ids: 15)
+    monkeypatch.setattr(generate_module, "clone_limit", lambda letters: 15)
+
+
+@pytest.mark.usefixtures("_short")
+def test_a_case_is_a_clone_and_then_rounds_with_either_prompt(bundle: Bundle, tmp_path: Path):
+    (case,) = read_cases(cases_file(tmp_path, {}))
+    follow, fixed = (
+        list(run_case(bundle, case, prompt=prompt, rounds=2)) for prompt in ("follow", "fixed")
+    )
+    assert [(o.iteration, o.last) for o in follow] == [(0, False), (1, False), (2, True)]
+    assert torch.equal(follow[0].made.clip.wave, fixed[0].made.clip.wave)
+    # round 1 edits the same tokens with the same seed; only the decoder's prompt differs
+    assert torch.equal(follow[1].made.codes.semantic, fixed[1].made.codes.semantic)
+    assert not torch.equal(follow[1].made.clip.wave, fixed[1].made.clip.wave)
+
+
+@pytest.mark.usefixtures("_short")
+def test_sounds_have_one_round(bundle: Bundle, tmp_path: Path):
+    (case,) = read_cases(cases_file(tmp_path, {"task": "paralingustic", "task_sub": "Sigh"}))
+    assert [o.iteration for o in run_case(bundle, case, prompt="fixed")] == [0, 1]
+
+
+def hears(source: Clip, result: Clip, label: str) -> float:
+    return float(label == "happy")
+
+
+@pytest.mark.usefixtures("_short")
+def test_a_stopped_evaluation_goes_on_where_it_was(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    cases = read_cases(cases_file(tmp_path, {}, {"task_sub": "sad"}))
+    ways = {"judges": {"emotion": hears}, "figures": {}, "rounds": 1, "prompts": ("fixed",)}
+    rows = evaluate(bundle, cases, tmp_path / "out", **ways)  # type: ignore[arg-type]
+    path = tmp_path / "out" / "clips.jsonl"
+    assert [(r["label"], r["iteration"], r["accuracy"]) for r in rows] == [
+        ("happy", 0, 1.0),
+        ("happy", 1, 1.0),
+        ("sad", 0, 0.0),
+        ("sad", 1, 0.0),
+    ]
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:3]) + lines[3][:20])  # torn inside the second case
+    assert len(read_rows(path)) == 2
+    asked: list[Case] = []
+    real = evaluation.run_case
+
+    def counted(b: Bundle, case: Case, **more: object) -> object:
+        asked.append(case)
+        return real(b, case, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluation, "run_case", counted)
+    again = evaluate(bundle, cases, tmp_path / "out", **ways)  # type: ignore[arg-type]
+    assert [case.label for case in asked] == ["sad"]
+    strip = [{k: v for k, v in r.items() if k != "real_time"} for r in again]
+    assert strip == [{k: v for k, v in r.items() if k != "real_time"} for r in rows]
+    with pytest.raises(ValueError, match="holds clips of another bundle, seed or number of rounds"):
+        evaluate(bundle, cases, tmp_path / "out", **ways, seed=5)  # type: ignore[arg-type]
+
+
+def row(label: str, iteration: int, accuracy: float, **more: float) -> dict[str, object]:
+    base = {"kind": "emotion", "prompt": "follow", "seconds": 2.0}
+    return {**base, "label": label, "iteration": iteration, "accuracy": accuracy, **more}
+
+
+def test_the_summary_averages_over_classes_and_figures_over_clips():
+    rows = [row("happy", 1, 1.0, seconds=1.0), row("happy", 1, 0.0), row("sad", 1, 1.0)]
+    first, second = summary([row("happy", 0, 0.0), *rows], ("seconds",))
+    assert (first["iteration"], first["accuracy"].mean) == (0, 0.0)
+    assert second["accuracy"].mean == 0.75
+    assert second["seconds"].mean == pytest.approx(5 / 3)
+    lines = class_table([first, second]).splitlines()
+    assert lines[0].split() == ["kind", "prompt", "class", "Iter0", "Iter1"]
+    assert lines[2].split()[:4] == ["emotion", "follow", "sad", "-"]
+
+
+@pytest.mark.usefixtures("_short")
+def test_the_command_leaves_tables_and_charts(
+    bundles: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    pytest.importorskip("PIL", reason="charts need Pillow")
+    monkeypatch.setenv("STEPEDIT_HOME", str(bundles))
+    module = ModuleType("plugged")
+    module.hear = hears  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "plugged", module)
+    path = cases_file(tmp_path, {}, {"task_sub": "sad"})
+    options = ("--bundle", "tiny", "--device", "cpu", "--rounds", "1", "--prompt", "follow")
+    judge = ("--judge", "emotion=plugged:hear")
+    out = tmp_path / "out"
+    code = cli.main(["evaluate", "run", str(path), *options, *judge, "--out", str(out)])
+    said = capsys.readouterr()
+    assert (code, said.err) == (0, "")
+    assert said.out.splitlines()[0] == "emotion: plugged:hear"
+    assert "0.5 [0.5, 0.5]" in said.out
+    assert sorted(p.name for p in out.iterdir()) == [
+        "accuracy_by_iteration.png",
+        "clips.jsonl",
+        "summary.json",
+        "table.txt",
+    ]
+    assert (
+        cli.main(["evaluate", "run", str(path), *options, "--judge", "x=y", "--out", str(out)]) == 1
+    )
+    assert "--judge 'x=y' is not understood" in capsys.readouterr().err
+
+
+def test_the_command_trains_a_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lines: list[dict[str, str]] = []
+    heights: Sequence[tuple[str, float]] = [("low", 90), ("low", 100), ("low", 110)]
+    heights = [*heights, ("high", 300), ("high", 320), ("high", 340)]
+    for number, (label, hz) in enumerate(heights):
+        clip = tone(hz, 0.6)
+        soundfile.write(tmp_path / f"{number}.wav", clip.wave.numpy() * 0.5, 16_000)
+        split = "dev" if number % 3 == 2 else "train"
+        lines.append({"audio": f"{number}.wav", "label": label, "split": split})
+    (tmp_path / "clips.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    out = tmp_path / "judge.safetensors"
+    assert cli.main(["evaluate", "judge", str(tmp_path / "clips.jsonl"), "--out", str(out)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {"labels": ["high", "low"], "clips": 6, "held_out": 2, "accuracy": 1.0}
+    assert load_judge(out).labels == ("high", "low")
