@@ -175,7 +175,7 @@ def _pairs(arguments: argparse.Namespace) -> int:
 
 def _hardest(arguments: argparse.Namespace) -> int:
     """`stepedit data hardest`: prompts with the lowest scores, or the least told apart."""
-    from ..data.select import by_prompt, hardest
+    from ..data.select import as_prompt, by_prompt, hardest
     from ..data.shards import Dataset
 
     data = Dataset(arguments.data)
@@ -191,7 +191,7 @@ def _hardest(arguments: argparse.Namespace) -> int:
         difficulty = pair_margins(arguments.reward, groups)
     labels = {p: group[0].label for p, group in groups.items()} if arguments.by_class else None
     chosen = hardest(difficulty, arguments.count, labels)
-    best = (max(groups[p], key=lambda e: (float(e.margin or 0), e.id)) for p in chosen)
+    best = (as_prompt(max(groups[p], key=lambda e: (float(e.margin or 0), e.id))) for p in chosen)
     return _written(arguments.out, data, best, of=len(groups))
 
 

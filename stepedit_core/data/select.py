@@ -43,6 +43,16 @@ def keeps(
     return bool(line["margin"] >= wanted)
 
 
+def as_prompt(example: Example) -> Example:
+    """An example that reinforcement learning takes its prompt from: a pair becomes a sample.
+
+    The sample holds the preferred answer, without a score: a difference of scores is none.
+    """
+    if example.kind != "pair":
+        return example
+    return replace(example, kind="sample", rejected=None, margin=None)
+
+
 def by_prompt(samples: Iterable[Example]) -> dict[str, list[Example]]:
     """Samples by the prompt they answer, in order of first appearance."""
     groups: dict[str, list[Example]] = defaultdict(list)

@@ -22,6 +22,7 @@ TASKS = {
 }
 """Spelling of the data -> kind of edit."""
 SPELLINGS = {"act_cute": "act_coy"}
+"""Label of the data -> option of the edit."""
 FIELDS = ("speaker", "gen_text", "prompt_audio", "prompt_text", "lang", "task", "task_sub")
 REMEDY = "Correct the file, or take the published one."
 
@@ -54,11 +55,6 @@ class Case:
         if self.kind == "sounds":
             return EditRequest(kind="sounds", text=self.words, new_text=self.text)
         return EditRequest(kind=self.kind, option=self.label, text=self.words)
-
-
-def same_label(label: str) -> str:
-    """A label in the one spelling that labels are compared in."""
-    return SPELLINGS.get(label.strip().lower(), label.strip().lower())
 
 
 def read_cases(path: str | Path) -> list[Case]:
@@ -102,7 +98,7 @@ def read_cases(path: str | Path) -> list[Case]:
                 prompt_text=row["prompt_text"],
                 language=row["lang"],
                 kind=kind,
-                label=row["task_sub"],
+                label=SPELLINGS.get(row["task_sub"], row["task_sub"]),
             )
         )
     return cases

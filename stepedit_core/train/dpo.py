@@ -20,13 +20,13 @@ from .losses import dpo_loss
 from .reference import Reference
 from .reward import KINDS
 from .runtime import (
+    Math,
     Run,
     Sampler,
     backward,
     cosine_rate,
     join_team,
     make_optimizer,
-    math_of,
     parts_of,
     place,
     step_optimizer,
@@ -70,6 +70,7 @@ def train(config: DPOConfig, out: Path, *, stop_at: int | None = None) -> dict[s
         policy = cast(Policy, place(made, team, precision=config.model.precision))
 
         # 2. Optimiser; a stopped run goes on
+        math = Math(precision=config.model.precision, team=team)
         optimizer = make_optimizer(policy, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "dpo", config, facts, team, {"policy": (policy, optimizer)})
@@ -93,7 +94,7 @@ def train(config: DPOConfig, out: Path, *, stop_at: int | None = None) -> dict[s
                 loss = dpo_loss(now[0::2], now[1::2], before[0::2], before[1::2], beta=config.beta)
                 return loss * len(part) / config.batch
 
-            loss = backward(parts, loss_of, team, lambda: math_of(config.model.precision, team))
+            loss = backward(parts, loss_of, math)
             rate = cosine_rate(step, steps, config.optimizer)
             norm = step_optimizer(policy, optimizer, rate, config.optimizer.clip_norm)
             run.log(step, loss=loss, lr=rate, norm=norm, right=right / max(1, len(pairs)))

@@ -23,6 +23,7 @@ from .losses import grpo_loss, kl_k3, masked_mean
 from .reference import Reference
 from .rewarding import KINDS, RewardWeights, RolloutConfig, Total, Tried, reward_of, try_prompts
 from .runtime import (
+    Math,
     Run,
     Sampler,
     backward,
@@ -30,7 +31,6 @@ from .runtime import (
     gathered,
     join_team,
     make_optimizer,
-    math_of,
     parts_of,
     place,
     step_optimizer,
@@ -96,7 +96,7 @@ def train(
         optimizer = make_optimizer(policy, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "grpo", config, facts, team, {"policy": (policy, optimizer)})
-        math = partial(math_of, precision, team)
+        math = Math(precision=precision, team=team)
 
         for step in range(run.first, config.steps):
             if step == stop_at:
@@ -109,7 +109,7 @@ def train(
                 for k in range(config.answers)
             ]
             frozen = [] if reference.policy is policy else [reference.policy]
-            with gathered(policy, *frozen, *([] if judge is None else [judge])), math():
+            with gathered(policy, *frozen, *([] if judge is None else [judge])), math.products():
                 tried = try_prompts(
                     policy,
                     reference,
@@ -131,7 +131,7 @@ def train(
             figures: dict[str, float] = {}
             rate = cosine_rate(step, config.steps, config.optimizer)
             for _ in range(config.passes):
-                figures["loss"] = backward(parts, loss_of, team, math)
+                figures["loss"] = backward(parts, loss_of, math)
                 figures["norm"] = step_optimizer(
                     policy, optimizer, rate, config.optimizer.clip_norm
                 )

@@ -25,6 +25,7 @@ from .losses import clipped_surrogate, kl_k1, masked_mean, value_loss
 from .reference import Reference
 from .rewarding import KINDS, RewardWeights, RolloutConfig, Total, reward_of, try_prompts
 from .runtime import (
+    Math,
     Run,
     Sampler,
     backward,
@@ -32,7 +33,6 @@ from .runtime import (
     gathered,
     join_team,
     make_optimizer,
-    math_of,
     parts_of,
     place,
     step_optimizer,
@@ -111,7 +111,7 @@ def train(
         facts = {**base.facts, **items.facts}
         learned = {"policy": (policy, actor_optimizer), "critic": (critic, critic_optimizer)}
         run = Run(out, "ppo", config, facts, team, learned)
-        math = partial(math_of, precision, team)
+        math = Math(precision=precision, team=team)
 
         for step in range(run.first, config.steps):
             if step == stop_at:
@@ -120,7 +120,7 @@ def train(
             whole = sampler(step)
             mine = [(n, items[whole[n]]) for n in team.share(range(len(whole)))]
             frozen = [judge, critic, *([] if reference.policy is policy else [reference.policy])]
-            with gathered(policy, *frozen), math():
+            with gathered(policy, *frozen), math.products():
                 tried = try_prompts(
                     policy,
                     reference,
@@ -158,13 +158,13 @@ def train(
             figures: dict[str, float] = {}
             for _ in range(config.passes):
                 loss_of = partial(critic_loss, critic, scored, config, end)
-                figures["value_loss"] = backward(parts, loss_of, team, math)
+                figures["value_loss"] = backward(parts, loss_of, math)
                 rate = cosine_rate(step, config.steps, config.critic_optimizer)
                 step_optimizer(critic, critic_optimizer, rate, config.critic_optimizer.clip_norm)
                 if acting < 0:
                     continue
                 loss_of = partial(actor_loss, policy, scored, config, end)
-                figures["policy_loss"] = backward(parts, loss_of, team, math)
+                figures["policy_loss"] = backward(parts, loss_of, math)
                 rate = cosine_rate(acting, config.steps - config.critic_warmup, config.optimizer)
                 figures["norm"] = step_optimizer(
                     policy, actor_optimizer, rate, config.optimizer.clip_norm

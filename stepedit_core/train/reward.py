@@ -26,6 +26,7 @@ from .items import Examples, load_reward, row_length, rows_of, save_reward, star
 from .losses import bradley_terry
 from .runtime import (
     CONFIG,
+    Math,
     Run,
     Sampler,
     backward,
@@ -33,7 +34,6 @@ from .runtime import (
     gathered,
     join_team,
     make_optimizer,
-    math_of,
     parts_of,
     place,
     step_optimizer,
@@ -81,6 +81,7 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
         critic = cast(Critic, place(made, team, precision=config.model.precision))
 
         # 2. Optimiser; a stopped run goes on
+        math = Math(precision=config.model.precision, team=team)
         optimizer = make_optimizer(critic, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "reward", config, facts, team, {"critic": (critic, optimizer)})
@@ -102,7 +103,7 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
                 right += int((better > worse).sum())
                 return bradley_terry(better, worse) * len(part) / config.batch
 
-            loss = backward(parts, loss_of, team, lambda: math_of(config.model.precision, team))
+            loss = backward(parts, loss_of, math)
             rate = cosine_rate(step, steps, config.optimizer)
             norm = step_optimizer(critic, optimizer, rate, config.optimizer.clip_norm)
             run.log(step, loss=loss, lr=rate, norm=norm, right=right / max(1, len(pairs)))
@@ -112,7 +113,7 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
         # 5. How many held-out pairs it puts in order, and the weights
         figures = {"steps": float(steps)}
         if len(dev):
-            with gathered(critic), math_of(config.model.precision, team):
+            with gathered(critic), math.products():
                 margins = margins_of(
                     critic, [dev[i] for i in range(len(dev))], bundle, config.model
                 )

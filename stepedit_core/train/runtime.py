@@ -138,20 +138,31 @@ def gathered(*modules: nn.Module) -> Iterator[None]:
             part.set_reshard_after_forward(id(part) not in roots, recurse=False)
 
 
-def math_of(precision: str, team: Team) -> AbstractContextManager[None]:
-    """Context of forward passes: matrix products in bf16 where asked for.
+@dataclass(frozen=True, kw_only=True)
+class Math:
+    """How forward and backward passes are computed."""
 
-    Several processes have it from their sharding. On a CPU the plain attention is used: the fused
-    one's backward pass in bf16 is slower than float32.
-    """
-    return _bf16(team.device.type) if precision == "bf16" and team.world == 1 else nullcontext()
+    precision: str
+    team: Team
 
+    @property
+    def _own_bf16(self) -> bool:
+        """Several processes have bf16 from their sharding, see place."""
+        return self.precision == "bf16" and self.team.world == 1
 
-@contextmanager
-def _bf16(kind: str) -> Iterator[None]:
-    plain = sdpa_kernel(SDPBackend.MATH) if kind == "cpu" else nullcontext()
-    with torch.autocast(kind, torch.bfloat16), plain:
-        yield
+    def products(self) -> AbstractContextManager[Any]:
+        """Context of forward passes: matrix products in bf16 where asked for."""
+        kind = self.team.device.type
+        return torch.autocast(kind, torch.bfloat16) if self._own_bf16 else nullcontext()
+
+    def attention(self) -> AbstractContextManager[Any]:
+        """Context of forward and backward pass together.
+
+        On a CPU the plain attention is used with bf16: the fused one's backward pass is slower than
+        float32. Layers that are computed again in the backward pass must take the same one.
+        """
+        plain = self._own_bf16 and self.team.device.type == "cpu"
+        return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
 
 
 def cosine_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -214,19 +225,19 @@ def parts_of(lengths: Sequence[int], most: int, team: Team) -> list[tuple[list[i
 def backward(
     parts: Sequence[tuple[list[int], float]],
     loss_of: Callable[[list[int]], Tensor],
-    team: Team,
-    context: Callable[[], AbstractContextManager[None]],
+    math_: Math,
 ) -> float:
     """Add up the gradients of all parts; the loss () of the whole batch over all processes.
 
     loss_of(rows) is the part's share of that loss. Sharding averages gradients over the processes,
     so each is scaled by their number.
     """
-    sum_ = 0.0
+    sum_, team = 0.0, math_.team
     for rows, weight in parts:
-        with context():
-            loss = loss_of(rows) * weight
-        (loss * team.world).backward()  # type: ignore[no-untyped-call]
+        with math_.attention():
+            with math_.products():
+                loss = loss_of(rows) * weight
+            (loss * team.world).backward()  # type: ignore[no-untyped-call]
         sum_ += float(loss.detach())
     return float(team.total(torch.tensor(sum_, dtype=torch.float64)))
 

@@ -19,6 +19,7 @@ from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, row_length, rows_of, save_language_model, start_from
 from .losses import cross_entropy
 from .runtime import (
+    Math,
     Run,
     Sampler,
     Team,
@@ -26,7 +27,6 @@ from .runtime import (
     cosine_rate,
     join_team,
     make_optimizer,
-    math_of,
     parts_of,
     place,
     step_optimizer,
@@ -78,6 +78,7 @@ def train(config: SFTConfig, out: Path, *, stop_at: int | None = None) -> dict[s
         # 2. Policy and optimiser; a stopped run goes on
         made = Policy(base.lm, bundle.vocabulary, checkpointing=config.model.checkpointing)
         policy = cast(Policy, place(made, team, precision=config.model.precision))
+        math = Math(precision=config.model.precision, team=team)
         optimizer = make_optimizer(policy, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "sft", config, facts, team, {"policy": (policy, optimizer)})
@@ -96,7 +97,7 @@ def train(config: SFTConfig, out: Path, *, stop_at: int | None = None) -> dict[s
                 batch = pack([rows[i] for i in part], end, team.device)
                 return cross_entropy(policy(batch).log_probs, batch.mask, count=count)
 
-            loss = backward(parts, loss_of, team, lambda: math_of(config.model.precision, team))
+            loss = backward(parts, loss_of, math)
             rate = cosine_rate(step, steps, config.optimizer)
             norm = step_optimizer(policy, optimizer, rate, config.optimizer.clip_norm)
             run.log(step, loss=loss, lr=rate, norm=norm, ids=count)
@@ -121,7 +122,7 @@ def dev_loss(policy: Policy, items: Examples, config: SFTConfig, team: Team) -> 
     weight = 1.0 if team.rank < len(items) else 0.0
     sum_ = torch.zeros((), dtype=torch.float64)
     for part, real in parts_of([row_length(r) for r in rows], config.model.micro_ids, team):
-        with torch.no_grad(), math_of(config.model.precision, team):
+        with torch.no_grad(), Math(precision=config.model.precision, team=team).products():
             batch = pack([rows[i] for i in part], end, team.device)
             found = cross_entropy(policy(batch).log_probs, batch.mask, count=count)
         sum_ += weight * real * found.double().cpu()

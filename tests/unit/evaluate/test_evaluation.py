@@ -16,7 +16,7 @@ import torch
 
 from stepedit_core import cli
 from stepedit_core.evaluate import evaluation
-from stepedit_core.evaluate.cases import Case, read_cases, same_label
+from stepedit_core.evaluate.cases import Case, read_cases
 from stepedit_core.evaluate.evaluation import class_table, evaluate, read_rows, summary
 from stepedit_core.evaluate.functionals import frames_of, functionals, load_judge, train_judge
 from stepedit_core.evaluate.intervals import class_interval, interval
@@ -49,7 +49,10 @@ def cases_file(folder: Path, *changes: dict[str, str]) -> Path:
 
 def test_the_benchmarks_lines_become_cases(tmp_path: Path):
     path = cases_file(
-        tmp_path, {}, {"task": "paralingustic", "task_sub": "Sigh"}, {"task": "style"}
+        tmp_path,
+        {},
+        {"task": "paralingustic", "task_sub": "Sigh"},
+        {"task": "style", "task_sub": "act_cute"},
     )
     one, two, three = read_cases(path)
     assert (one.name, two.name) == ("emotion:1", "emotion:2")  # ids repeat in the published file
@@ -64,8 +67,7 @@ def test_the_benchmarks_lines_become_cases(tmp_path: Path):
         "hello [Sigh] world",
         "hello world",
     )
-    assert three.kind == "style"
-    assert same_label("Act_cute") == "act_coy"
+    assert (three.kind, three.label, three.request.option) == ("style", "act_coy", "act_coy")
 
 
 @pytest.mark.parametrize(
