@@ -193,7 +193,7 @@ def load_model(name: str, device: str, precision: str) -> LoadedModel:
 
 
 def keep_converted(name: str, precision: str) -> str:
-    """The bundle to load for a name: a release as downloaded is converted once and kept.
+    """Name of the bundle to load for a name: a release as downloaded is converted once and kept.
 
     The bundle lies in models/step_audio_editx/, in 16 bits, or in int8 or int4 where the precision
     says so. Other bundles are as they are.
@@ -216,7 +216,7 @@ def keep_converted(name: str, precision: str) -> str:
 
         how = {"dtype": dtype, "quantize": quantize, "on_bytes": on_bytes}
         convert(found.release.folder, None, target, **how)
-    return str(target)
+    return kept
 
 
 def clips(audio: dict[str, Any] | None) -> list[Clip]:

@@ -75,8 +75,8 @@ def test_a_release_is_converted_once_and_kept_beside_the_folders(
     host: Any, tmp_path: Path, precision: str, name: str, weights: str
 ) -> None:
     kept = host.keep_converted("editx-2025", precision)
-    assert kept == str(tmp_path / "models" / name)
-    manifest = Path(kept) / "bundle.json"
+    assert kept == name
+    manifest = tmp_path / "models" / name / "bundle.json"
     assert json.loads(manifest.read_text())["llm_weights"] == weights
     assert Bar.seen[-1] == host.BAR_UNITS
     written = manifest.stat().st_mtime_ns
