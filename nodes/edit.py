@@ -28,7 +28,7 @@ class IterativeEdit(io.ComfyNode):
             description="Edits a clip by rounds: each round builds on the one before and makes the "
             "edit stronger. Several edits follow one another, each with that many rounds.",
             search_aliases=["speech edit", "emotion", "voice edit", "Step-Audio-EditX"],
-            has_intermediate_output=True,
+            is_output_node=True,  # it is where its rounds are heard, connected or not
             inputs=[
                 inputs.model(),
                 inputs.recording(),

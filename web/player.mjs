@@ -17,10 +17,8 @@ export class RoundPlayer {
     this.share = 0;
     this.failed = "";
     this.source = null;
-  }
-
-  get isPlaying() {
-    return this.source !== null;
+    this.isPlaying = false; // wanted, also while the file is still on its way
+    this.turn = 0;
   }
 
   /** Where the playhead is, 0 to 1. */
@@ -51,13 +49,19 @@ export class RoundPlayer {
     else await this.play();
   }
 
-  async play(from = this.position) {
-    const index = this.index;
-    const buffer = await this.load(index);
-    if (!buffer || index !== this.index) return;
+  async play(from = null) {
+    const turn = ++this.turn;
+    this.isPlaying = true;
+    const buffer = await this.load(this.index);
+    if (turn !== this.turn) return; // paused, moved or switched meanwhile
+    if (!buffer) {
+      this.pause();
+      return;
+    }
     if (playing && playing !== this) playing.pause();
     this.stop();
-    const share = from >= 1 ? 0 : from;
+    const wanted = from ?? this.position; // the round before sounds until now
+    const share = wanted >= 1 ? 0 : wanted;
     const gain = context.createGain();
     gain.gain.setValueAtTime(0, context.currentTime);
     gain.gain.linearRampToValueAtTime(1, context.currentTime + FADE_SECONDS);
@@ -75,7 +79,9 @@ export class RoundPlayer {
   }
 
   pause() {
+    this.turn++;
     this.share = this.position;
+    this.isPlaying = false;
     this.stop();
     this.changed();
   }
@@ -94,6 +100,7 @@ export class RoundPlayer {
   ended(source) {
     if (this.source !== source) return;
     this.source = null;
+    this.isPlaying = false;
     this.share = 1;
     this.changed();
   }
@@ -111,13 +118,14 @@ export class RoundPlayer {
       return buffer;
     } catch (error) {
       this.failed = String(error);
-      this.changed();
       return null;
     }
   }
 
   /** Stop for good. */
   close() {
+    this.turn++;
+    this.isPlaying = false;
     this.stop();
     this.buffers.clear();
     if (playing === this) playing = null;

@@ -182,7 +182,12 @@ class RoundsPanel {
         await this.player.seek(share);
       await this.player.choose(number);
     });
-    const mark = make("button", { className: "mark", type: "button", text: "★" });
+    const mark = make("button", {
+      className: "mark",
+      type: "button",
+      text: "★",
+      "aria-label": `${this.word("mark")}: ${number}`,
+    });
     mark.addEventListener("click", () => this.mark(number));
     if (!number) mark.style.visibility = "hidden";
     const element = make("div", { className: "row" }, listen, mark);
@@ -237,7 +242,6 @@ class RoundsPanel {
       row.listen.tabIndex = active ? 0 : -1;
       row.mark.setAttribute("aria-pressed", String(number === best));
       row.mark.title = this.word(number === marked ? "unmark" : "mark");
-      row.mark.setAttribute("aria-label", `${row.mark.title}: ${number}`);
     });
     this.button.textContent = player.isPlaying ? "❚❚" : "▶";
     this.button.setAttribute("aria-label", this.word(player.isPlaying ? "pause" : "play"));

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,14 @@ SHOTS = Path(os.environ.get("STEPEDIT_SHOTS") or REPOSITORY / "runs" / "screensh
 
 ONE_NODE = """
 async ([type, values]) => {
-  app.graph.clear();
   const node = LiteGraph.createNode(type);
   node.pos = [80, 80];
   app.graph.add(node);
   for (const [name, value] of Object.entries(values))
     node.widgets.find((w) => w.name === name).value = value;
-  app.canvas.ds.scale = 1.4;
+  app.canvas.ds.scale = 1;
   app.canvas.ds.offset = [40, 40];
   app.canvas.setDirty(true, true);
-  await new Promise((done) => setTimeout(done, 500));
 }
 """
 TELL = "(told) => app.graph.nodes[0].onExecuted({ stepedit_rounds: told })"
@@ -69,8 +69,28 @@ def renderer(request: pytest.FixtureRequest, page: Page) -> bool:
     return bool(request.param)
 
 
+def until(page: Page, true: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for what the editor draws some frames later."""
+    end = time.monotonic() + seconds * PATIENCE
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        page.page.wait_for_timeout(100)
+
+
 def open_node(page: Page, kind: str, **values: Any) -> None:
+    """One node alone; Nodes 2.0 takes the elements of the graph before away a little later."""
+    shown = page.page.locator(".stepedit")
+    page.evaluate("() => app.graph.clear()")
+    until(page, lambda: shown.count() == 0)
     page.evaluate(ONE_NODE, [f"StepEdit_{kind}", values])
+    until(page, lambda: shown.count() == 1 and shown.is_visible())
+
+
+def tell(page: Page, *clips: dict[str, Any]) -> None:
+    """What the server says after a run."""
+    page.evaluate(TELL, list(clips))
+    rounds = len(clips[0]["rounds"])
+    until(page, lambda: panel(page).get_by_role("radio").count() == rounds)
 
 
 def panel(page: Page) -> Any:
@@ -85,8 +105,7 @@ def shoot(page: Page, name: str) -> None:
 def test_rounds_are_listed_with_score_and_voice(page: Page, renderer: bool) -> None:
     open_node(page, "IterativeEdit")
     assert panel(page).get_by_text("Run the node").is_visible()
-    page.evaluate(TELL, [told()])
-    page.page.wait_for_timeout(500)
+    tell(page, told())
     rows = panel(page).get_by_role("radio")
     assert rows.count() == 4
     assert rows.nth(0).get_attribute("aria-label") == "0 · Input, 2.0 s, Score -, Voice 1.00"
@@ -102,7 +121,7 @@ def test_rounds_are_listed_with_score_and_voice(page: Page, renderer: bool) -> N
 
 def test_keys_switch_rounds_and_mark_the_best(page: Page, renderer: bool) -> None:
     open_node(page, "IterativeEdit")
-    page.evaluate(TELL, [told()])
+    tell(page, told())
     panel(page).focus()
     page.page.keyboard.press("3")
     rows = panel(page).get_by_role("radio")
@@ -123,8 +142,7 @@ def test_keys_switch_rounds_and_mark_the_best(page: Page, renderer: bool) -> Non
 
 def test_a_click_on_the_star_marks_and_the_prompt_carries_it(page: Page, renderer: bool) -> None:
     open_node(page, "IterativeEdit")
-    page.evaluate(TELL, [told()])
-    page.page.wait_for_timeout(300)
+    tell(page, told())
     star = panel(page).get_by_role("button", name=re.compile("best: 1$"))
     star.click()
     assert star.get_attribute("aria-pressed") == "true"
@@ -138,8 +156,7 @@ def test_a_click_on_the_star_marks_and_the_prompt_carries_it(page: Page, rendere
 
 def test_playing_goes_on_at_the_same_moment_in_another_round(page: Page, renderer: bool) -> None:
     open_node(page, "IterativeEdit")
-    page.evaluate(TELL, [told()])
-    page.page.wait_for_timeout(300)
+    tell(page, told())
     slider = panel(page).get_by_role("slider")
     slider.fill("0.25")
     panel(page).get_by_role("button", name="Play").click()
@@ -157,7 +174,7 @@ def test_playing_goes_on_at_the_same_moment_in_another_round(page: Page, rendere
 
 def test_a_batch_has_a_choice_of_clips(page: Page, renderer: bool) -> None:
     open_node(page, "IterativeEdit")
-    page.evaluate(TELL, [told(2), told(3)])
+    tell(page, told(2), told(3))
     choice = panel(page).get_by_role("combobox", name="Clip")
     assert panel(page).get_by_role("radio").count() == 2
     choice.select_option("1")
@@ -167,8 +184,7 @@ def test_a_batch_has_a_choice_of_clips(page: Page, renderer: bool) -> None:
 
 def test_hostile_words_are_shown_as_words(page: Page, renderer: bool) -> None:
     open_node(page, "IterativeEdit")
-    page.evaluate(TELL, [told(2, edit=HOSTILE)])
-    page.page.wait_for_timeout(500)
+    tell(page, told(2, edit=HOSTILE))
     row = panel(page).get_by_role("radio").nth(1)
     assert HOSTILE in row.get_attribute("aria-label")
     assert row.inner_text().startswith("1 · src=x onerror")
@@ -239,7 +255,7 @@ def test_the_panel_works_inside_a_subgraph_and_beside_many_nodes(
     page.evaluate(
         "(told) => app.canvas.graph.nodes[0].onExecuted({ stepedit_rounds: told })", [told()]
     )
-    page.page.wait_for_timeout(500)
+    until(page, lambda: panel(page).get_by_role("radio").count() == 4)
     assert panel(page).get_by_role("radio").first.is_visible()
     page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
     assert page.errors == []
@@ -260,8 +276,7 @@ def test_a_run_fills_the_panel_and_the_stored_result_comes_back(
         if len(server.get("/history")) > count:
             break
         page.page.wait_for_timeout(200)
-    page.page.wait_for_timeout(500)
-    assert panel(page).get_by_role("radio").count() == 5
+    until(page, lambda: panel(page).get_by_role("radio").count() == 5)
     shoot(page, f"workflow_06_{'nodes2' if renderer else 'canvas'}")
     page.evaluate(
         """
@@ -272,8 +287,7 @@ def test_a_run_fills_the_panel_and_the_stored_result_comes_back(
         }
         """
     )
-    page.page.wait_for_timeout(300)
-    assert panel(page).get_by_role("radio").count() == 5
+    until(page, lambda: panel(page).get_by_role("radio").count() == 5)
     assert page.errors == []
 
 

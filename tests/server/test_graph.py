@@ -20,7 +20,7 @@ from stepedit_core.audio.files import write_wav
 from stepedit_core.tokens_file import load_tokens
 from stepedit_core.types import Clip
 from tests.conftest import REPOSITORY
-from tests.server.comfyui import ENVIRONMENT, PACK_NAME, Server, Watch
+from tests.server.comfyui import ENVIRONMENT, PACK_NAME, PATIENCE, Server, Watch
 from tests.server.graph import Graph
 from tests.server.material import WORDS
 
@@ -420,7 +420,7 @@ def cancelled_after(server: Server, graph: Graph, node: str) -> float:
         elapsed = time.monotonic() - started
     assert run.outcome == "interrupted"
     while server.get("/prompt")["exec_info"]["queue_remaining"]:
-        assert time.monotonic() - started < 1, "the queue is not idle"
+        assert time.monotonic() - started < PATIENCE, "the queue is not idle"
     return elapsed
 
 
@@ -428,14 +428,14 @@ def test_cancel_during_generation_ends_within_a_second(server: Server) -> None:
     graph = Graph()
     nodes = every_stage(graph, audio=recording(graph), seed=61)
     keep(graph, (nodes["audio"], 0), "cancel")
-    assert cancelled_after(server, graph, nodes["generate"]) < 1
+    assert cancelled_after(server, graph, nodes["generate"]) < PATIENCE
 
 
 def test_cancel_during_flow_decode_ends_within_a_second(server: Server) -> None:
     graph = Graph()
     nodes = every_stage(graph, audio=recording(graph), seed=62, steps=100)
     keep(graph, (nodes["audio"], 0), "cancel")
-    assert cancelled_after(server, graph, nodes["mel"]) < 1
+    assert cancelled_after(server, graph, nodes["mel"]) < PATIENCE
 
 
 def test_a_run_after_cancel_gives_the_same_samples(server: Server) -> None:
@@ -453,7 +453,7 @@ def test_a_run_after_cancel_gives_the_same_samples(server: Server) -> None:
 
 def wait_for(true: Any, seconds: float = 10) -> None:
     """Poll until a condition holds; the server frees memory between two prompts."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not true():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.1)
