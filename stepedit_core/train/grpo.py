@@ -109,7 +109,10 @@ def train(
                 for k in range(config.answers)
             ]
             frozen = [] if reference.policy is policy else [reference.policy]
-            with gathered(policy, *frozen, *([] if judge is None else [judge])), math.products():
+            with (
+                gathered(policy, *frozen, *([] if judge is None else [judge]), end_id=end),
+                math.products(),
+            ):
                 tried = try_prompts(
                     policy,
                     reference,

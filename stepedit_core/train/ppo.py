@@ -120,7 +120,7 @@ def train(
             whole = sampler(step)
             mine = [(n, items[whole[n]]) for n in team.share(range(len(whole)))]
             frozen = [judge, critic, *([] if reference.policy is policy else [reference.policy])]
-            with gathered(policy, *frozen), math.products():
+            with gathered(policy, *frozen, end_id=end), math.products():
                 tried = try_prompts(
                     policy,
                     reference,

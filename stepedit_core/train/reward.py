@@ -113,7 +113,7 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
         # 5. How many held-out pairs it puts in order, and the weights
         figures = {"steps": float(steps)}
         if len(dev):
-            with gathered(critic), math.products():
+            with gathered(critic, end_id=end), math.products():
                 margins = margins_of(
                     critic, [dev[i] for i in range(len(dev))], bundle, config.model
                 )

@@ -28,7 +28,7 @@ from ..data.shards import write_whole
 from ..models.llm import Layer
 from ..registry import default_device
 from ..strict import to_json
-from .answers import micro_batches
+from .answers import micro_batches, pack
 from .config import OptimizerConfig, RunConfig
 
 log = logging.getLogger(__name__)
@@ -118,13 +118,21 @@ def place(module: nn.Module, team: Team, *, precision: str) -> nn.Module:
 
 
 @contextmanager
-def gathered(*modules: nn.Module) -> Iterator[None]:
-    """Inside, sharded modules hold whole weights: processes may then call them out of step."""
+def gathered(*modules: nn.Module, end_id: int) -> Iterator[None]:
+    """Inside, sharded modules hold whole weights: processes may then call them out of step.
+
+    The modules are policies and critics; `end_id` is any id they may be asked about. Each is called
+    once first: sharding settles at the first call which module is the root of which, and sampling
+    calls layers on their own.
+    """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         yield
         return
     from torch.distributed.fsdp import FSDPModule
 
+    for module in modules:
+        with torch.no_grad():
+            module(pack([([end_id], [end_id])], end_id, next(module.parameters()).device))
     parts = [p for module in modules for p in module.modules() if isinstance(p, FSDPModule)]
     for part in parts:
         part.set_reshard_after_forward(False, recurse=False)

@@ -390,30 +390,37 @@ def test_the_pairs_least_told_apart_become_prompts_of_ppo(
     assert len(curve(tmp_path / "run")) == 1
 
 
+def run_by(processes: int, arguments: Sequence[str], out: Path) -> list[dict[str, float]]:
+    """The curve of `stepedit train` in fresh processes, more than one under torchrun."""
+    runner = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = ["-m", "stepedit_core", "train", *arguments, "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, *(runner if processes > 1 else []), *command],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return curve(out)
+
+
+def settings(*changes: str) -> list[str]:
+    return [part for change in changes for part in ("--set", change)]
+
+
 def test_two_processes_follow_the_losses_of_one(
-    data: dict[str, str], model: ModelConfig, bundles: Path, tmp_path: Path
+    data: dict[str, str], bundles: Path, tmp_path: Path
 ):
-    changes = [
+    changes = settings(
         f"data=[{data['triplets']}]",
         *("epochs=1.5", "batch=5", "optimizer.lr=1.0e-2", "run.device=cpu", "run.save_every=2"),
         f"model.bundle={bundles / 'tiny'}",
         "model.micro_ids=100",
-    ]
-    options = [part for change in changes for part in ("--set", change)]
-    for processes in (1, 2):
-        out = tmp_path / str(processes)
-        command = ["-m", "stepedit_core", "train", "sft", "--config", "nano", *options]
-        runner = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        done = subprocess.run(
-            [sys.executable, *(runner if processes > 1 else []), *command, "--out", str(out)],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-    one, two = curve(tmp_path / "1"), curve(tmp_path / "2")
+    )
+    arguments = ["sft", "--config", "nano", *changes]
+    one, two = (run_by(n, arguments, tmp_path / str(n)) for n in (1, 2))
     assert len(one) == len(two) == 3
     for a, b in zip(one, two, strict=True):
         # float32 sums in another order, through Adam
@@ -421,6 +428,24 @@ def test_two_processes_follow_the_losses_of_one(
         assert a["norm"] == pytest.approx(b["norm"], rel=1e-2)
     for path in ("llm.safetensors", "state.pt", "bundle/bundle.json"):
         assert (tmp_path / "2" / path).is_file()
+
+
+def test_two_processes_sample_and_learn_by_ppo_as_one_does(
+    data: dict[str, str], bundles: Path, start: str, judge: str, tmp_path: Path
+):
+    changes = settings(
+        *(f"data=[{data['triplets']}]", f"reward_run={judge}", f"model.start={start}"),
+        *("steps=3", "critic_warmup=1", "batch=3", "rollout.max_ids=10", "run.device=cpu"),
+        *("run.export=false", f"model.bundle={bundles / 'tiny'}"),
+    )
+    arguments = ["ppo", "--config", "nano", *changes]
+    one, two = (run_by(n, arguments, tmp_path / str(n)) for n in (1, 2))
+    assert len(one) == len(two) == 3
+    for a, b in zip(one, two, strict=True):
+        assert a.keys() == b.keys()
+        for name in ("value_loss", "score", "ids", "words", "length"):
+            # the same answers; float32 sums in another order
+            assert a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5)
 
 
 # what is left behind
