@@ -177,10 +177,8 @@ def main() -> None:
     torch.random.default_generator.manual_seed(config["seed"])
     model = SourceFilter(SourceFilterConfig(**config["model"]))
     # pitch is learnt before; at the full rate it would be lost again within 200 steps
-    pitch, rest = parameters(model.f0_predictor), []
-    for name, weight in model.named_parameters():
-        if not name.startswith("f0_predictor."):
-            rest.append(weight)
+    pitch = parameters(model.f0_predictor)
+    rest = [w for name, w in model.named_parameters() if not name.startswith("f0_predictor.")]
     groups = [{"params": pitch, "scale": config["pitch_lr_factor"]}, {"params": rest}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
     judge = SpectrumJudge(config["judge_channels"])

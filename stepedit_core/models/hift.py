@@ -90,7 +90,7 @@ class _SnakeFunction(torch.autograd.Function):
 
 def snake(x: Tensor, alpha: Tensor) -> Tensor:
     """Return x + sin(alpha x)^2 / alpha, for x (B, C, T) and alpha (C,), arXiv:2006.08195."""
-    out: Tensor = _SnakeFunction.apply(x, alpha.to(x.dtype))  # type: ignore[no-untyped-call, unused-ignore]
+    out: Tensor = _SnakeFunction.apply(x, alpha)  # type: ignore[no-untyped-call, unused-ignore]
     return out
 
 
