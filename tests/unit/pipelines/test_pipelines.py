@@ -387,6 +387,18 @@ def test_scores_lie_between_1_and_10_and_compare_with_the_start_of_the_request(
         assert made.score == score(bundle, rounds[0].codes, made.codes, HAPPY)
 
 
+def test_each_edit_is_scored_against_the_codes_before_its_own_first_round(
+    bundle: Bundle, clip: Clip
+):
+    edits = [HAPPY, WHISPER]
+    rounds = iterate(bundle, clip, edits, seed=5, rounds=2, sampling=SHORT).rounds
+    for number, before in ((1, 0), (2, 0), (3, 2), (4, 2)):
+        made = rounds[number]
+        wanted = {k: score(bundle, rounds[k].codes, made.codes, made.request) for k in range(4)}
+        assert made.score == wanted[before]
+        assert wanted[before] not in [wanted[k] for k in wanted if k != before]  # can tell
+
+
 def test_an_edit_the_scorer_does_not_know_has_no_score(bundle: Bundle, clip: Clip):
     denoise = EditRequest(kind="denoise")
     made = iterate(bundle, clip, [denoise], seed=1, sampling=SHORT).final
