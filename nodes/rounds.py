@@ -118,7 +118,7 @@ def run(
     try:
         for number, finished in enumerate(iterate_rounds(bundle, clip, edits, made=made, **how)):
             if number >= known:
-                heard.append(_measured(bundle, finished, heard))
+                heard.append(_measured(bundle, finished, heard, hooks))
             hooks.round_finished(number, finished.score)
     finally:  # a cancelled run goes on where it was
         if len(heard) > known:
@@ -126,10 +126,10 @@ def run(
     return heard
 
 
-def _measured(bundle: Bundle, finished: Round, before: Sequence[Heard]) -> Heard:
+def _measured(bundle: Bundle, finished: Round, before: Sequence[Heard], hooks: GraphHooks) -> Heard:
     from ..stepedit_core.pipelines.similarity import speaker_vector, voice_similarity
 
-    speaker = speaker_vector(bundle, finished.clip)
+    speaker = speaker_vector(bundle, finished.clip, hooks=hooks)
     original = before[0].speaker if before else speaker
     return Heard(
         round=finished,

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..models.llm import KVCache, PromptMemory, Step1LM
 from ..types import Hooks, Sampling, SilentHooks
 from ..vocab import GROUP, GROUP_SECONDS, Vocabulary
+from .cancel import cancellable
 
 IDS_PER_SECOND = GROUP / GROUP_SECONDS
 """41.67 audio ids stand for one second of speech."""
@@ -140,7 +141,8 @@ def sample_answers(
     ended = [False] * len(prompts)
     alive = list(range(len(prompts)))
     cuts = [prompt_cuts(prompt, vocabulary) for prompt in prompts]
-    hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=memory)
+    with cancellable(model, hooks):
+        hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=memory)
     for position in range(limit):
         hooks.check()
         hooks.progress("generate", position, limit)

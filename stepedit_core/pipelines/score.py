@@ -8,6 +8,7 @@ from ..models.scorer import edit_name
 from ..registry import Bundle
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
 from ..vocab import group_rows
+from .cancel import cancellable
 
 STAGE = "score"
 
@@ -45,6 +46,7 @@ def score(
     device = scorer.head.weight.device
     index = torch.tensor([scorer.edit_index(request.kind, request.option)], device=device)
     rows = [group_rows(codes)[None].to(device) for codes in (source, edited)]
-    margin = float(scorer(rows[0], rows[1], index))
+    with cancellable(scorer, hooks):
+        margin = float(scorer(rows[0], rows[1], index))
     hooks.progress(STAGE, 1, 1)
     return margin

@@ -8,15 +8,20 @@ from ..audio.fbank import RATE, speaker_features
 from ..audio.resample import resample
 from ..audio.trim import cap_peak
 from ..registry import Bundle
-from ..types import Clip
+from ..types import Clip, Hooks, SilentHooks
+from .cancel import cancellable
 
 
 @torch.no_grad()
-def speaker_vector(bundle: Bundle, clip: Clip) -> torch.Tensor:
+def speaker_vector(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> torch.Tensor:
     """Speaker vector (192,) float32 on the CPU of an untrimmed clip, as in its Voice."""
+    hooks = hooks or SilentHooks()
+    hooks.check()
     weight = next(bundle.speaker.parameters())
     wave = resample(cap_peak(clip.wave), clip.sample_rate, RATE)
-    vectors: torch.Tensor = bundle.speaker(speaker_features(wave).to(weight)[None])
+    features = speaker_features(wave).to(weight)
+    with cancellable(bundle.speaker, hooks):
+        vectors: torch.Tensor = bundle.speaker(features[None])
     return vectors[0].float().cpu()
 
 

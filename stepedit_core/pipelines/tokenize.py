@@ -20,6 +20,7 @@ from ..audio.trim import cap_peak, normalise_energy, trim_silence
 from ..registry import Bundle
 from ..types import SAMPLE_RATE, Clip, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import align
+from .cancel import cancellable
 
 STAGE = "tokenize"
 STEPS = 4
@@ -51,10 +52,13 @@ def voice_of(bundle: Bundle, clip: Clip, codes: DualCodes, *, hooks: Hooks | Non
 def _codes(bundle: Bundle, wave: Tensor, rate: int, hooks: Hooks) -> DualCodes:
     """Both code streams of a capped wave (N,), cut to whole groups."""
     hooks.check()
-    speech = trim_silence(normalise_energy(resample(wave, rate, CODE_RATE)))
+    heard = resample(wave, rate, CODE_RATE)
+    hooks.check()
+    speech = trim_silence(normalise_energy(heard))
     tokenizer = bundle.linguistic
     features = linguistic_features(speech).to(tokenizer.codebook)
-    linguistic = tokenizer.encode(features[None])[0]
+    with cancellable(tokenizer, hooks):
+        linguistic = tokenizer.encode(features[None])[0]
     hooks.progress(STAGE, 1, STEPS)
     hooks.check()
     semantic = []
@@ -62,8 +66,8 @@ def _codes(bundle: Bundle, wave: Tensor, rate: int, hooks: Hooks) -> DualCodes:
     # whole pieces of 30 s are one batch; a rest would be padded, at its cost
     for _, equal in groupby(mels, key=lambda mel: mel.shape[-1]):
         batch = torch.stack(list(equal)).to(bundle.semantic.codebook)
-        semantic.append(bundle.semantic.encode(batch).flatten())
-        hooks.check()
+        with cancellable(bundle.semantic, hooks):
+            semantic.append(bundle.semantic.encode(batch).flatten())
     hooks.progress(STAGE, 2, STEPS)
     codes = align(linguistic.cpu(), torch.cat(semantic).cpu(), bundle.vocabulary.codebook)
     if not codes.groups:
@@ -79,7 +83,8 @@ def _voice(bundle: Bundle, wave: Tensor, rate: int, codes: DualCodes, hooks: Hoo
     hooks.check()
     weight = next(bundle.speaker.parameters())
     features = speaker_features(resample(wave, rate, CODE_RATE)).to(weight)
-    speaker = bundle.speaker(features[None])[0].float().cpu()
+    with cancellable(bundle.speaker, hooks):
+        speaker = bundle.speaker(features[None])[0].float().cpu()
     hooks.progress(STAGE, 3, STEPS)
     hooks.check()
     mel = prompt_mel(resample(wave, rate, SAMPLE_RATE))

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..models.bigvgan import BigVGAN
 from ..registry import Bundle
 from ..types import SAMPLE_RATE, Clip, Hooks, SilentHooks, stage_generator
+from .cancel import cancellable
 
 STAGE = "vocode"
 
@@ -25,10 +26,11 @@ def vocode(
     hooks.check()
     vocoder = bundle.vocoder
     rows = mel[None].to(next(vocoder.parameters()))
-    if isinstance(vocoder, BigVGAN):
-        wave = vocoder(rows)
-    else:
-        wave = vocoder(rows, generator=stage_generator(seed, STAGE, round_))
+    with cancellable(vocoder, hooks):
+        if isinstance(vocoder, BigVGAN):
+            wave = vocoder(rows)
+        else:
+            wave = vocoder(rows, generator=stage_generator(seed, STAGE, round_))
     hooks.progress(STAGE, 1, 1)
     hooks.check()
     return Clip(wave=wave.reshape(-1).float().cpu(), sample_rate=SAMPLE_RATE)

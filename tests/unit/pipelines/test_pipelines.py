@@ -204,6 +204,68 @@ def test_a_cancelled_run_stops_at_once_and_keeps_finished_rounds(
     assert len(done) == (0 if moment[0] == "tokenize" else 1)
 
 
+class CancelledError(Exception):
+    """Raised by hooks."""
+
+
+class CancelAt:
+    """Hooks that cancel the moment they are asked for the n-th time."""
+
+    def __init__(self, at: int = 0) -> None:
+        self.asked = 0
+        self._at = at
+
+    def progress(self, stage: str, done: int, total: int) -> None: ...
+
+    def check(self) -> None:
+        self.asked += 1
+        if self.asked == self._at:
+            raise CancelledError
+
+
+@pytest.mark.parametrize("stage", ["tokenize", "prefill", "vocode", "score", "voice"])
+def test_a_network_can_be_cancelled_before_every_layer_and_runs_as_before_afterwards(
+    bundle: Bundle, clip: Clip, codes: DualCodes, stage: str
+):
+    one_id = Sampling(max_ids=5)
+    networks, run = {
+        "tokenize": (
+            [bundle.linguistic, bundle.semantic, bundle.speaker],
+            lambda hooks: tokenize(bundle, clip, hooks=hooks)[1].speaker,
+        ),
+        "prefill": (
+            [bundle.llm],
+            lambda hooks: (
+                generate(bundle, codes, HAPPY, seed=1, sampling=one_id, hooks=hooks).semantic
+            ),
+        ),
+        "vocode": (
+            [bundle.vocoder],
+            lambda hooks: vocode(bundle, torch.zeros(80, 6), seed=1, hooks=hooks).wave,
+        ),
+        "score": (
+            [bundle.scorer],
+            lambda hooks: torch.tensor(score(bundle, codes, codes, HAPPY, hooks=hooks)),
+        ),
+        "voice": ([bundle.speaker], lambda hooks: speaker_vector(bundle, clip, hooks=hooks)),
+    }[stage]
+    counted = CancelAt()
+    made = run(counted)
+    layers = [layer for network in networks for layer in network.modules()]
+    called: set[torch.nn.Module] = set()
+    counters = [
+        layer.register_forward_pre_hook(lambda layer, _: called.add(layer)) for layer in layers
+    ]
+    run(None)
+    for counter in counters:
+        counter.remove()
+    assert counted.asked > len(called) > 4
+    with pytest.raises(CancelledError):
+        run(CancelAt(counted.asked // 2))
+    assert not any(layer._forward_pre_hooks for layer in layers)
+    assert torch.equal(run(None), made)
+
+
 def test_flow_decoding_depends_on_seed_and_round_alone(
     bundle: Bundle, codes: DualCodes, voice: Voice
 ):
