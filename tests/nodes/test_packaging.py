@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stepedit_core import __version__
 from tests.conftest import REPOSITORY
@@ -48,6 +50,34 @@ def test_dependencies_are_few_light_and_without_upper_bounds() -> None:
 def test_the_changelog_begins_with_the_version_of_the_package() -> None:
     versions = re.findall(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text("utf-8"), re.M)
     assert versions[0] == project()["version"] == __version__
+
+
+def test_versions_of_the_changelog_fall_and_only_the_newest_may_be_unreleased() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    found = [re.fullmatch(r"## (\d+)\.(\d+)\.(\d+)( \(unreleased\))?", line) for line in headings]
+    assert all(found), headings
+    versions = [tuple(map(int, heading.groups()[:3])) for heading in found]
+    assert versions == sorted(set(versions), reverse=True)
+    assert not any(heading[4] for heading in found[1:])
+
+
+@pytest.mark.parametrize(
+    ("heading", "released"),
+    [("## 1.2.3", "true"), ("## 1.2.3 (unreleased)", "false"), ("## 1.2.30", "false")],
+)
+def test_the_registry_gets_a_version_when_its_heading_says_it_is_released(
+    tmp_path: Path, heading: str, released: str
+) -> None:
+    publish = yaml.safe_load((REPOSITORY / ".github/workflows/publish.yml").read_text("utf-8"))
+    asks, last = publish["jobs"]["publish"]["steps"][-2:]
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n{heading}\n\n## 1.2.2\n")
+    environment = {**os.environ, "GITHUB_OUTPUT": str(tmp_path / "said")}
+    subprocess.run(["bash", "-ec", asks["run"]], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "said").read_text() == f"released={released}\n"
+    assert last["if"] == f"steps.{asks['id']}.outputs.released == 'true'"
+    assert last["with"]["personal_access_token"] == "${{ secrets.REGISTRY_ACCESS_TOKEN }}"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(REPOSITORY)))
