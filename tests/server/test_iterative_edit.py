@@ -222,7 +222,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
         (bad_audio("one bad of two"), "number 2", "finite", "Export"),
         (bad_value("bundle", "absent"), "no bundle 'absent'", "installed are", "Put it under"),
         (bad_value("bundle", "../../etc"), "'../../etc'", "", ""),
-        (bad_value("device", "moon"), "device 'moon'", "auto, cpu", "Choose"),
+        (bad_value("device", "moon"), "'moon'", "auto", ""),  # newer cores answer themselves
         (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
         (bad_value("text", " \n"), "no words", "transcript", "Type"),
         (bad_value("best_round", 5), "best_round is 5", "1 to 1", "Mark"),
