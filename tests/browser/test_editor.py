@@ -93,8 +93,9 @@ def test_a_blueprint_opens_whole_and_runs_between_two_core_nodes(
           clip.widgets.find((w) => w.name === "audio").value = "speech.wav";
           clip.connect(0, node, node.inputs.findIndex((i) => i.type === "AUDIO"));
           node.connect(node.outputs.findIndex((o) => o.type === "AUDIO"), play, 0);
-          for (const inner of node.subgraph.nodes) {
-            const of = (name) => inner.widgets?.find((w) => w.name === name);
+          // newer frontends keep the value of a promoted widget on the subgraph's own node
+          for (const owner of [...node.subgraph.nodes, node]) {
+            const of = (name) => owner.widgets?.find((w) => w.name === name);
             if (of("bundle")) of("bundle").value = "tiny";
             if (of("text")) of("text").value = "hello good morning world";
           }
