@@ -19,7 +19,9 @@ export function addOptionPalette(app, node, name, withButtons) {
   const widget = node.widgets?.find((other) => other.name === name);
   const table = words(app, "options")[name];
   if (!widget || !table) return;
-  widget.options.getOptionLabel = (value) => table[value]?.name ?? value ?? "";
+  const label = (value) => table[value]?.name ?? value ?? "";
+  widget.options.getOptionLabel = label; // the canvas; Nodes 2.0 of newer frontends too
+  widget.options.optionLabel = label; // Nodes 2.0 of 1.32.9 hands the options on to its list
   if (!withButtons) return;
   const chips = make("div", {
     className: "chips",

@@ -232,6 +232,20 @@ def test_options_have_readable_names_and_keep_their_keys(
     assert page.errors == []
 
 
+def test_the_list_of_nodes_2_0_shows_readable_names_and_keeps_the_keys(page: Page) -> None:
+    page.evaluate(
+        "async () => await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', true)"
+    )
+    page.errors.clear()
+    open_node(page, "SpeakingStyle", style="act_coy")
+    list_ = page.page.locator(".lg-node").get_by_role("combobox").first
+    until(page, lambda: "Coy" in (list_.inner_text() or list_.input_value()))
+    list_.click()
+    page.page.get_by_role("option", name="Whisper", exact=True).click()
+    assert page.evaluate(VALUE, "style") == "whisper"
+    assert page.errors == []
+
+
 def test_the_panel_works_inside_a_subgraph_and_beside_many_nodes(
     page: Page, renderer: bool
 ) -> None:
