@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from tests.browser.page import Page
 from tests.conftest import REPOSITORY
 from tests.server.comfyui import PATIENCE, Server
-from tests.server.graph import to_prompt
+from tests.server.graph import OFF, to_prompt
 
 pytestmark = pytest.mark.browser
 FILES = sorted((REPOSITORY / "workflows").glob("*.json"))
@@ -137,6 +139,92 @@ def test_run_in_the_editor_plays_every_round(page: Page, server: Server, rendere
     assert entry["status"]["status_str"] == "success"
     page.page.wait_for_timeout(500)
     assert page.evaluate("() => document.querySelectorAll('audio').length") >= 3
+    assert page.errors == []
+
+
+MUTED, BYPASSED = OFF
+SWITCH = """
+([type, mode]) => { app.graph.nodes.find((node) => node.type === type).mode = mode; }
+"""
+
+
+def open_tiny(page: Page, name: str) -> None:
+    """A shipped workflow on the tiny bundle and the tests' clip."""
+    workflow = read(REPOSITORY / "workflows" / f"{name}.json")
+    for node in workflow["nodes"]:
+        if node["type"] == "StepEdit_LoadModel":
+            node["widgets_values"][0] = "tiny"
+        if node["type"] == "LoadAudio":
+            node["widgets_values"][0] = "speech.wav"
+    page.load(workflow)
+
+
+def run(page: Page, server: Server) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Outputs by class of node, and what the server refused, of the graph as it stands."""
+    sent = page.prompt()
+    status, answer = server.post("/prompt", {"prompt": sent})
+    assert status == 200, answer
+    history: dict[str, Any] = {}
+    while not history:
+        page.page.wait_for_timeout(200)
+        history = server.get(f"/history/{answer['prompt_id']}")
+    (entry,) = history.values()
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    shown = {sent[key]["class_type"]: output for key, output in entry["outputs"].items()}
+    return shown, {value["class_type"]: value for value in answer["node_errors"].values()}
+
+
+def test_a_bypassed_iterative_edit_hands_its_input_on(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    open_tiny(page, "01_edit_emotion_by_rounds")
+    page.evaluate(SWITCH, ["StepEdit_IterativeEdit", BYPASSED])
+    shown, refused = run(page, server)
+    assert not any(name.startswith("StepEdit") for name in shown)
+    (saved,) = shown["SaveAudio"]["audio"]
+    assert len(shown["PreviewAudio"]["audio"]) == 1
+    wave, rate = soundfile.read(io.BytesIO(server.view(saved)))
+    source, source_rate = soundfile.read(server.base / "input" / "speech.wav")
+    assert (rate, wave.shape[0]) == (source_rate, source.shape[0])
+    assert set(refused) <= {"PreviewImage", "PreviewAny"}  # a picture cannot come out of a clip
+    assert page.errors == []
+
+
+def test_a_muted_iterative_edit_does_not_run(page: Page, server: Server, renderer: bool) -> None:
+    open_tiny(page, "01_edit_emotion_by_rounds")
+    page.evaluate(SWITCH, ["StepEdit_IterativeEdit", MUTED])
+    assert "StepEdit_IterativeEdit" not in {e["class_type"] for e in page.prompt().values()}
+    status, answer = server.post("/prompt", {"prompt": page.prompt()})
+    assert status == 400  # nothing is left to run, and each player says what it lacks
+    assert "audio" in json.dumps(answer["node_errors"])
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("mode", [MUTED, BYPASSED], ids=["muted", "bypassed"])
+def test_an_edit_switched_off_leaves_the_others_of_the_chain(
+    page: Page, server: Server, renderer: bool, mode: int
+) -> None:
+    open_tiny(page, "04_chain_style_then_laughter")
+    page.evaluate(SWITCH, ["StepEdit_SpeakingStyle", mode])
+    shown, _ = run(page, server)
+    (clip,) = shown["StepEdit_IterativeEdit"]["stepedit_rounds"]
+    assert [row["edit"] for row in clip["rounds"]] == ["input", "sounds"]
+    assert page.errors == []
+
+
+def test_the_only_edit_bypassed_is_refused_with_the_name_of_what_is_missing(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    open_tiny(page, "01_edit_emotion_by_rounds")
+    page.evaluate(SWITCH, ["StepEdit_Emotion", BYPASSED])
+    status, answer = server.post("/prompt", {"prompt": page.prompt()})
+    assert status == 400
+    (errors,) = [
+        value["errors"]
+        for value in answer["node_errors"].values()
+        if value["class_type"] == "StepEdit_IterativeEdit"
+    ]
+    assert [error["details"] for error in errors] == ["edit"]
     assert page.errors == []
 
 
