@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 from weakref import WeakValueDictionary
 
 import torch
@@ -44,7 +44,7 @@ from .models.hift import HiFT
 from .models.linguistic import LinguisticTokenizer
 from .models.llm import Step1LM
 from .models.lora import check_adapter, load_adapter, merge
-from .models.quantized import is_matrix
+from .models.quantized import Kind, is_matrix
 from .models.scorer import MarginScorer
 from .models.semantic import SemanticTokenizer
 from .models.source_filter import SourceFilter
@@ -326,7 +326,8 @@ class Registry:
                 key = (*key[:-1], "/".join((row.name, *map(str, _stamp(adapter)))))
             module = self._shared.get(key)
             if module is None:
-                dtype, kind = dtype_of(row), "" if adapter is not None else row.quantize
+                dtype = dtype_of(row)
+                kind: Kind | Literal[""] = "" if adapter is not None else row.quantize
                 module = (
                     load_part(bundle.folder, about, part, device=place, dtype=dtype, quantize=kind)
                     if release is None
