@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import edit, host, instructions, load, picture_nodes, stages, tokens
+from . import data, edit, host, instructions, load, picture_nodes, stages, tokens
 
 
 class StepEdit(ComfyExtension):
@@ -25,6 +25,7 @@ class StepEdit(ComfyExtension):
             tokens.SaveTokens,
             tokens.LoadTokens,
             picture_nodes.MelPicture,
+            *data.NODES,
         ]
 
 

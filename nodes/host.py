@@ -46,6 +46,7 @@ PREVIEWS = "stepedit"
 """Folder below temp with the clips of the listening panel."""
 PANEL = "stepedit_rounds"
 """Key under which Iterative Edit tells the listening panel of its rounds."""
+NO_ADAPTER = "none"
 DEVICES = ("auto", "cpu")
 BAR_UNITS = 1000
 BAR_SECONDS = 0.1
@@ -110,7 +111,7 @@ class LoadedModel:
         return self.bundle
 
 
-_loaded: WeakValueDictionary[tuple[str, str, str, str], LoadedModel] = WeakValueDictionary()
+_loaded: WeakValueDictionary[tuple[str, ...], LoadedModel] = WeakValueDictionary()
 """Models that some node still holds; two Load Model nodes with equal settings share one."""
 
 
@@ -177,17 +178,62 @@ def find_bundle(name: str) -> Found:
     return registry.locate(name)
 
 
-def load_model(name: str, device: str, precision: str) -> LoadedModel:
+def adapter_names() -> list[str]:
+    """The word none, and the files of models/step_audio_editx/, its adapters/ and run folders.
+
+    Of folders in it, adapter.safetensors alone is meant: what `stepedit train` writes there.
+    """
+    return [NO_ADAPTER, *_adapters()]
+
+
+def _adapters() -> dict[str, Path]:
+    """Name on the list -> file; the first folder of a name wins."""
+    found: dict[str, Path] = {}
+    for place in map(Path, folder_paths.get_folder_paths(FOLDER_KEY)):
+        for pattern in ("*.safetensors", "adapters/*.safetensors", "*/adapter.safetensors"):
+            for path in sorted(place.glob(pattern)):
+                found.setdefault(path.relative_to(place).as_posix(), path)
+    return found
+
+
+def find_adapter(name: str) -> Path | None:
+    """The file of a name that adapter_names gave; other names are refused."""
+    if name == NO_ADAPTER:
+        return None
+    found = _adapters()
+    if name not in found:
+        shown = " ".join(name.split())[:60]
+        raise ValueError(
+            f"no adapter '{shown}'; found are {', '.join(found) or 'none'}. Put the "
+            f"adapter.safetensors of `stepedit train` into models/{FOLDER_KEY}/adapters, or choose "
+            "another."
+        )
+    return found[name]
+
+
+def check_adapter(bundle: str, adapter: str) -> str:
+    """Digest of a bundle and an adapter; ValueError where one is not here or they do not fit."""
+    from ..stepedit_core.registry import check_fits
+
+    found, path = find_bundle(bundle), find_adapter(adapter)
+    if path is None:
+        return found.sha256
+    check_fits(found, path)
+    stat = path.stat()
+    return f"{found.sha256} {path} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def load_model(name: str, device: str, precision: str, adapter: str = NO_ADAPTER) -> LoadedModel:
     """The model of a bundle, shared with every node that loaded the same one."""
     if device not in DEVICES:  # ComfyUI 0.3.75 does not check the values of V3 combos
         raise ValueError(f"device '{device}' is unknown; allowed are auto, cpu. Choose one.")
-    found = find_bundle(name)
+    found, path = find_bundle(name), find_adapter(adapter)
     place = torch.device("cpu") if device == "cpu" else model_management.get_torch_device()
-    key = (str(found.folder), found.sha256, str(place), precision)
+    key = (str(found.folder), check_adapter(name, adapter), str(place), precision)
     model = _loaded.get(key)
     if model is None:
         # parts start on the CPU and ComfyUI moves them
-        bundle = _registry().load(found.folder, device="cpu", precision=precision)
+        bundle = _registry().load(found.folder, device="cpu", precision=precision, adapter=path)
         model = _loaded[key] = LoadedModel(bundle, place)
     return model
 
@@ -333,16 +379,24 @@ class GraphHooks:
             say(line)
 
 
-def check_prefix(prefix: str) -> None:
+def check_prefix(
+    prefix: str, name: str = "filename_prefix", example: str = "stepedit/tokens"
+) -> None:
     """Raise ValueError for a prefix that leads out of ComfyUI's output folder."""
     out = Path(folder_paths.get_output_directory()).resolve()
     inside = "\0" not in prefix and (out / prefix).resolve().is_relative_to(out)
     if not prefix.strip() or prefix.endswith(("/", "\\")) or not inside:
         shown = " ".join(prefix.replace("\0", " ").split())[:60]
         raise ValueError(
-            f"filename_prefix is '{shown}'; a folder and name below the output folder are wanted. "
-            "Write one like stepedit/tokens."
+            f"{name} is '{shown}'; a folder and name below the output folder are wanted. "
+            f"Write one like {example}."
         )
+
+
+def data_folder(name: str) -> Path:
+    """Path of a folder of training data below ComfyUI's output folder."""
+    check_prefix(name, "folder", "stepedit/data")
+    return Path(folder_paths.get_output_directory(), name)
 
 
 def new_output_file(prefix: str, suffix: str) -> tuple[Path, str]:

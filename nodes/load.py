@@ -54,6 +54,15 @@ class LoadModel(io.ComfyNode):
                     "precision into models/step_audio_editx/ once, and load that from then on. "
                     "It takes 9 GB of disk in 16 bits, 6 in int8, 4 in int4.",
                 ),
+                advanced(
+                    io.Combo.Input,
+                    "adapter",
+                    options=host.adapter_names(),
+                    optional=True,
+                    default=host.NO_ADAPTER,
+                    tooltip="A LoRA file of `stepedit train`, added to the language model. Files "
+                    "lie in models/step_audio_editx/adapters/.",
+                ),
             ],
             outputs=[
                 StepEditModel.Output(
@@ -65,26 +74,36 @@ class LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, bundle: str = "nano") -> bool | str:
-        """The bundle is here and its bundle.json is understood."""
+    def validate_inputs(cls, bundle: str = "nano", adapter: str = host.NO_ADAPTER) -> bool | str:
+        """The bundle is here and its bundle.json is understood; the adapter is one of its own."""
         try:
-            host.find_bundle(bundle)
+            host.check_adapter(bundle, adapter)
         except ValueError as error:
             return str(error)
         return True
 
     @classmethod
     def fingerprint_inputs(
-        cls, bundle: str, device: str, precision: str, keep_converted: bool = False
+        cls,
+        bundle: str,
+        device: str,
+        precision: str,
+        keep_converted: bool = False,
+        adapter: str = host.NO_ADAPTER,
     ) -> str:
-        """Digest of the bundle, so that a replaced bundle is loaded anew."""
-        return host.find_bundle(bundle).sha256
+        """Digest of bundle and adapter, so that a replaced one is loaded anew."""
+        return host.check_adapter(bundle, adapter)
 
     @classmethod
     def execute(
-        cls, bundle: str, device: str, precision: str, keep_converted: bool = False
+        cls,
+        bundle: str,
+        device: str,
+        precision: str,
+        keep_converted: bool = False,
+        adapter: str = host.NO_ADAPTER,
     ) -> io.NodeOutput:
         """Load, or take what another node has loaded; convert a release first where asked."""
         if keep_converted:
             bundle = host.keep_converted(bundle, precision)
-        return io.NodeOutput(host.load_model(bundle, device, precision))
+        return io.NodeOutput(host.load_model(bundle, device, precision, adapter))

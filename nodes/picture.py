@@ -80,7 +80,7 @@ def mel_picture(mel: Tensor, *, scale: int = 4) -> Tensor:
         draw.line([(x, box[3]), (x, box[3] + 5)], fill=INK)
         _text(draw, (x, box[3] + 8), f"{at:g} s", "ma")
     _scale_bar(canvas, draw, box, low, high)
-    return _tensor(canvas)
+    return as_tensor(canvas)
 
 
 def rounds_chart(scores: Sequence[float | None], pitch_hz: Sequence[float | None]) -> Tensor:
@@ -107,7 +107,7 @@ def rounds_chart(scores: Sequence[float | None], pitch_hz: Sequence[float | None
     )
     places = [None if not hz else (hz - low) / (high - low) for hz in pitch_hz]
     _line(draw, box, xs, places, PITCH_INK, "median pitch (Hz)", 1)
-    return _tensor(canvas)
+    return as_tensor(canvas)
 
 
 def _canvas(
@@ -175,5 +175,6 @@ def _line(
     _text(draw, (box[0] + 10 + 150 * row, box[3] + 36), name, "lm", ink)
 
 
-def _tensor(canvas: Image.Image) -> Tensor:
+def as_tensor(canvas: Image.Image) -> Tensor:
+    """IMAGE of one picture: (1, height, width, 3) float32, 0 to 1."""
     return torch.from_numpy(np.asarray(canvas, dtype=np.float32) / 255)[None]

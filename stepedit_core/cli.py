@@ -194,12 +194,18 @@ def _model(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="of the language model; auto: bf16 for a large one, or as the bundle was quantised",
     )
+    parser.add_argument("--adapter", metavar="FILE", help="LoRA file of `stepedit train`")
 
 
 def _load(arguments: argparse.Namespace) -> Bundle:
     from .registry import Registry
 
-    return Registry().load(arguments.bundle, device=arguments.device, precision=arguments.precision)
+    return Registry().load(
+        arguments.bundle,
+        device=arguments.device,
+        precision=arguments.precision,
+        adapter=arguments.adapter,
+    )
 
 
 def _request(arguments: argparse.Namespace, bundle: Bundle) -> EditRequest:

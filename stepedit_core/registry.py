@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 from weakref import WeakValueDictionary
 
 import torch
@@ -33,6 +33,7 @@ from .bundle import (
     manifest_sha256,
     part_precision,
     read_manifest,
+    sha256_of,
 )
 from .checkpoints.convert import describe, load_released
 from .checkpoints.layout import Release, find_release, looks_like_release
@@ -42,7 +43,8 @@ from .models.flow import Flow
 from .models.hift import HiFT
 from .models.linguistic import LinguisticTokenizer
 from .models.llm import Step1LM
-from .models.quantized import is_matrix
+from .models.lora import check_adapter, load_adapter, merge
+from .models.quantized import Kind, is_matrix
 from .models.scorer import MarginScorer
 from .models.semantic import SemanticTokenizer
 from .models.source_filter import SourceFilter
@@ -50,7 +52,7 @@ from .models.speaker import SpeakerEncoder
 from .precision import Precision
 from .text.tokenizer import TextTokenizer
 from .vocab import Vocabulary
-from .weights import read_header
+from .weights import fill, read_header
 
 HOME_VARIABLE = "STEPEDIT_HOME"
 ASSETS = Path(__file__).parent / "assets"
@@ -93,12 +95,19 @@ class Bundle:
     """
 
     def __init__(
-        self, registry: Registry, found: Found, device: torch.device, precision: str
+        self,
+        registry: Registry,
+        found: Found,
+        device: torch.device,
+        precision: str,
+        adapter: Path | None = None,
     ) -> None:
         assert found.manifest is not None
         self.manifest: Manifest = found.manifest
         self.folder = found.folder
-        self.sha256 = found.sha256
+        self.adapter = adapter
+        """LoRA file that is merged into the language model."""
+        self.sha256 = found.sha256 if adapter is None else _with_adapter(found.sha256, adapter)
         self.device = device
         self.precision = precision
         self._registry = registry
@@ -265,6 +274,7 @@ class Registry:
         *,
         device: str | torch.device | None = None,
         precision: str = "auto",
+        adapter: str | Path | None = None,
     ) -> Bundle:
         """A handle on a bundle. Nothing but bundle.json, file sizes and headers is read yet.
 
@@ -272,6 +282,7 @@ class Registry:
             name_or_dir: name of a listed bundle, or a folder.
             device: None takes the accelerator, else the CPU.
             precision: of the language model; see precision.TABLE.
+            adapter: LoRA file of `stepedit train`, merged into the language model.
 
         Raises ValueError for an unknown or damaged bundle, device or precision, and when the
         device has too little free memory for it.
@@ -282,8 +293,11 @@ class Registry:
         part_precision("llm", precision, found.manifest)
         for name in found.manifest.files if found.release is None else ():
             check_file(found.folder, found.manifest, name, full=False)
+        path = None if adapter is None else Path(adapter).expanduser()
+        if path is not None:
+            check_fits(found, path)
         self._check_memory(found, place, precision)
-        return Bundle(self, found, place, precision)
+        return Bundle(self, found, place, precision, path)
 
     def _check_memory(self, found: Found, place: torch.device, precision: str) -> None:
         """ValueError when the parts of a large bundle that nobody holds yet do not fit."""
@@ -307,9 +321,13 @@ class Registry:
             if release is None:
                 self.check(bundle, path.name)
             key = _key(bundle.folder, release, part, place, row)
+            adapter = bundle.adapter if part == "llm" else None
+            if adapter is not None:
+                key = (*key[:-1], "/".join((row.name, *map(str, _stamp(adapter)))))
             module = self._shared.get(key)
             if module is None:
-                dtype, kind = dtype_of(row), row.quantize
+                dtype = dtype_of(row)
+                kind: Kind | Literal[""] = "" if adapter is not None else row.quantize
                 module = (
                     load_part(bundle.folder, about, part, device=place, dtype=dtype, quantize=kind)
                     if release is None
@@ -317,6 +335,11 @@ class Registry:
                         release, about, part, device=place, dtype=dtype, quantize=kind
                     )
                 )
+                if adapter is not None:
+                    merge(load_adapter(cast(Step1LM, module), adapter))
+                    if row.quantize:
+                        weights = module.state_dict().items()
+                        fill(module, weights, device=place, dtype=dtype, quantize=row.quantize)
                 self._shared[key] = module
             return module
 
@@ -342,6 +365,27 @@ def _key(
     """What two handles must agree on to share a part."""
     path = folder / (file_of(part) if release is None else "config.json")
     return (*_stamp(path), part, str(place), row.name)
+
+
+def check_fits(found: Found, adapter: Path) -> None:
+    """ValueError for a file that is no adapter, or one of other weights than this bundle's.
+
+    A release as downloaded has no digests to compare; the sizes are, when it is loaded.
+    """
+    about = found.manifest
+    assert about is not None
+    known = [] if found.release is not None else [found.sha256, about.files[file_of("llm")].sha256]
+    check_adapter(adapter, known)
+    if about.llm_weights != "float":
+        raise ValueError(
+            f"bundle '{about.name}' holds {about.llm_weights} weights; an adapter is added to "
+            "float ones. Choose the bundle in 16 bits, with the precision you want."
+        )
+
+
+def _with_adapter(sha256: str, adapter: Path) -> str:
+    """Digest of a bundle with an adapter."""
+    return hashlib.sha256(f"{sha256} {sha256_of(adapter)}".encode()).hexdigest()
 
 
 def part_bytes(found: Found, part: str, row: Precision) -> int:

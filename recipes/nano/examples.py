@@ -21,7 +21,7 @@ import torch
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.tokens import TokenStore
-from recipes.nano.train_lm import Task, Tasks
+from recipes.nano.train_lm import Tasks
 from recipes.nano.train_scorer import share
 from recipes.nano.training import is_dev, log, setup
 from stepedit_core.data.records import Example, digest
@@ -29,6 +29,8 @@ from stepedit_core.data.shards import Writer
 from stepedit_core.types import DualCodes, EditRequest
 
 CODEBOOK = "nano"
+Task = tuple[str, str, dict, dict]
+"""Kind, option, source clip, target clip."""
 LICENCES = {
     "plain": "Apache-2.0 (hibari-tts)",
     "edits": "Apache-2.0 (hibari-tts)",
@@ -80,7 +82,7 @@ def orders(corpus: Corpus, store: TokenStore, longest: int) -> Iterator[tuple[st
             speakers[str(record["speaker"])].append(record)
     for name, group in groups.items():
         # a group that is still being written gets another key when it is whole
-        yield digest("group", name, *(str(r["id"]) for r in group)), Tasks._tasks(group)
+        yield digest("group", name, *(str(r["id"]) for r in group)), Tasks._pairs(group)
     for name, clips in speakers.items():
         pairs: list[Task] = [
             ("clone", "", a, b) for a, b in pairwise(clips) if a["text"] != b["text"]

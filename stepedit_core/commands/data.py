@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
     sample.add_argument("--seed", type=int, default=0, metavar="S")
     sample.add_argument("--split", choices=("train", "dev"), default="train")
 
-    select = command("select", "keep large margins", _select, "data")
+    select = command("select", "keep large margins, and holds", _select, "data")
     _out(select)
     select.add_argument("--least", type=float, default=6.0, metavar="M", help="least margin, 1-10")
     select.add_argument(
@@ -134,7 +134,7 @@ def _sample(arguments: argparse.Namespace) -> int:
 
 def _select(arguments: argparse.Namespace) -> int:
     """`stepedit data select`: the large margins."""
-    from ..data.select import keeps
+    from ..data.select import is_hold, keeps
     from ..data.shards import Dataset
 
     classes = dict(_threshold(text) for text in arguments.classes)
@@ -142,7 +142,7 @@ def _select(arguments: argparse.Namespace) -> int:
     kept = [
         i
         for i, line in enumerate(data.lines)
-        if keeps(line, least=arguments.least, classes=classes)
+        if keeps(line, least=arguments.least, classes=classes) or is_hold(data[i])
     ]
     return _written(arguments.out, data, (data[i] for i in kept), of=len(data))
 

@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 from ..registry import Bundle, Registry
 from ..strict import from_json
-from ..types import DualCodes, EditRequest
+from ..types import DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
 from .shards import Writer
 
@@ -146,25 +146,19 @@ def parse_order(task: Task) -> Order:
 def make_example(bundle: Bundle, task: Task) -> Example:
     """The per-item function: one work order to one example. ValueError says what is wrong."""
     from ..pipelines.generate import check_request
-    from ..pipelines.score import can_score, score
 
     order = parse_order(task)
     request = EditRequest(
         kind=order.edit.kind, option=order.edit.option, text=order.text, new_text=order.new_text
     )
     check_request(bundle, request)
-    source = side_codes(bundle, order.source, order.text, task.folder)
-    target = side_codes(bundle, order.target, order.new_text or order.text, task.folder)
-    margin = order.margin
-    if margin is None and can_score(bundle, request):
-        margin = round(score(bundle, source, target, request), 4)
-    kind: Kind = order.kind or ("quadruplet" if order.new_text else "triplet")
-    return Example(
-        kind=kind,
-        request=request,
-        source=source,
-        target=target,
-        margin=margin,
+    return scored_example(
+        bundle,
+        request,
+        side_codes(bundle, order.source, order.text, task.folder),
+        side_codes(bundle, order.target, order.new_text or order.text, task.folder),
+        kind=order.kind,
+        margin=order.margin,
         scale=order.scale,
         speaker=order.speaker,
         language=order.language,
@@ -173,6 +167,31 @@ def make_example(bundle: Bundle, task: Task) -> Example:
         licence=order.licence,
         key=task.key,
     )
+
+
+def scored_example(
+    bundle: Bundle,
+    request: EditRequest,
+    source: DualCodes,
+    target: DualCodes,
+    *,
+    kind: Kind | Literal[""] = "",
+    margin: float | None = None,
+    hooks: Hooks | None = None,
+    **about: Any,
+) -> Example:
+    """An example of two sides; the bundle's scorer says the margin where it is not given.
+
+    An empty kind is a quadruplet where there are new words, else a triplet. The margin stays None
+    where the scorer does not know the edit. `about` are other fields of Example.
+    """
+    from ..pipelines.score import can_score, score
+
+    if margin is None and can_score(bundle, request):
+        margin = round(score(bundle, source, target, request, hooks=hooks), 4)
+    named: Kind = kind or ("quadruplet" if request.new_text else "triplet")
+    sides = {"source": source, "target": target}
+    return Example(kind=named, request=request, margin=margin, **sides, **about)
 
 
 def side_codes(bundle: Bundle, side: Side, text: str, folder: str) -> DualCodes:

@@ -14,7 +14,7 @@ from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import clone_limit, edit_limit, sample_answers
 from ..pipelines.score import can_score, score
 from ..registry import Bundle
-from ..types import Sampling, stage_generator
+from ..types import Hooks, Sampling, stage_generator
 from ..vocab import GROUP
 from .records import Example, digest
 from .shards import Dataset, Writer
@@ -57,7 +57,12 @@ def prompts_of(data: Dataset, split: str) -> Iterator[Example]:
 
 
 def answers_of(
-    bundle: Bundle, example: Example, answers: int, temperature: float, seed: int
+    bundle: Bundle,
+    example: Example,
+    answers: int,
+    temperature: float,
+    seed: int,
+    hooks: Hooks | None = None,
 ) -> Iterator[Example]:
     """Samples of one prompt with their scores."""
     request = example.request
@@ -74,6 +79,7 @@ def answers_of(
             stage_generator(seed, f"sample/{example.prompt_id}", n) for n in range(answers)
         ],
         max_ids=limit,
+        hooks=hooks,
     )
     for answer in drawn:
         if answer.whole:

@@ -43,6 +43,15 @@ def keeps(
     return bool(line["margin"] >= wanted)
 
 
+def is_hold(example: Example) -> bool:
+    """Whether source and target are the same codes: the order to keep what is there.
+
+    Its margin is 1 by nature, however strong the attribute is; a model that never saw one goes on
+    changing a clip that already has what is asked for, so later rounds drift.
+    """
+    return example.kind == "triplet" and digest(example.source) == digest(example.target)
+
+
 def as_prompt(example: Example) -> Example:
     """An example that reinforcement learning takes its prompt from: a pair becomes a sample.
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -115,10 +118,29 @@ def speaker_similarity() -> Callable[[Clip, Clip], float]:
     return similarity
 
 
+@contextmanager
+def _torchaudio_or_nothing() -> Iterator[None]:
+    """Inside, `import torchaudio` works: distillmos uses it in its own command only.
+
+    torchaudio is absent in many places, and fails to load (OSError) beside another torch.
+    """
+    try:
+        importlib.import_module("torchaudio")
+    except (ImportError, OSError):
+        sys.modules["torchaudio"] = ModuleType("torchaudio")
+        try:
+            yield
+        finally:
+            del sys.modules["torchaudio"]
+    else:
+        yield
+
+
 def quality() -> Callable[[Clip], float]:
     """A function from a clip to DistillMOS, 1 to 5; clips under 5 s are repeated."""
     try:
-        from distillmos import ConvTransformerSQAModel
+        with _torchaudio_or_nothing():
+            from distillmos import ConvTransformerSQAModel
     except ImportError as error:
         raise _absent("distillmos", error) from error
     import torch

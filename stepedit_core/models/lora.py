@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..strict import from_json
@@ -145,17 +145,16 @@ def save_adapter(lm: Step1LM, path: str | Path, config: LoraConfig, base: str = 
         part_file.unlink(missing_ok=True)
 
 
-def load_adapter(lm: Step1LM, path: str | Path, base: str = "") -> Step1LM:
-    """Attach the adapters of a file, in place; returns the model.
+def check_adapter(path: str | Path, bases: Collection[str] = ()) -> dict[str, str]:
+    """What an adapter file says about itself; reads its header only.
 
-    Raises ValueError for a file that holds no adapter, adapters of another `base`, and ones that do
-    not fit.
+    Raises ValueError for a file that holds no adapter, and for adapters of weights that are none of
+    `bases` (where both are known).
     """
     source = Path(path)
     try:
         with safe_open(source, framework="pt", device="cpu") as file:
-            about = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"{source.name} is no readable safetensors file ({error}). Choose an adapter file."
@@ -163,13 +162,25 @@ def load_adapter(lm: Step1LM, path: str | Path, base: str = "") -> Step1LM:
     if about.get("kind") != KIND:
         raise ValueError(
             f"{source.name} holds no adapter; wanted is a file that `stepedit train` wrote with "
-            "lora.rank above 0. Choose another file."
+            "model.adapters=true. Choose another file."
         )
-    if base and about.get("base") and about["base"] != base:
+    base = about.get("base", "")
+    if bases and base and base not in bases:
         raise ValueError(
-            f"{source.name} belongs to the weights {about['base'][:12]}; these are {base[:12]}. "
-            "Load the model it was trained on."
+            f"{source.name} belongs to the weights {base[:12]}; these are "
+            f"{' or '.join(sorted(b[:12] for b in bases))}. Load the model it was trained on."
         )
+    return about
+
+
+def load_adapter(lm: Step1LM, path: str | Path, bases: Collection[str] = ()) -> Step1LM:
+    """Attach the adapters of a file, in place; returns the model.
+
+    Raises ValueError as check_adapter, and for adapters that do not fit.
+    """
+    source = Path(path)
+    about = check_adapter(source, bases)
+    state = load_file(source)
     config = from_json(LoraConfig, json.loads(about["config"]), source.name, "Train it again.")
     attach(lm, config, torch.Generator())
     layers = dict(adapters(lm))

@@ -453,6 +453,9 @@ ONLY_IN_HELP: dict[str, Any] = {
     "nodes": [
         node("words", "StepEdit_NewWords", (0, 0), size=[400, 160]),
         node("tokens", "StepEdit_LoadTokens", (500, 0), size=[400, 80]),
+        node("triplets", "StepEdit_TripletBuilder", (0, 260), size=[400, 420]),
+        node("quadruplets", "StepEdit_QuadrupletBuilder", (500, 260), size=[400, 400]),
+        node("pairs", "StepEdit_PreferencePairs", (1000, 0), size=[400, 560]),
     ],
     "links": [],
 }

@@ -140,6 +140,6 @@ def test_the_combos_offer_all_options_of_the_release(
 
 
 def test_all_ids_and_the_category_carry_the_name_of_the_pack() -> None:
-    assert len(INFOS) == 18
+    assert len(INFOS) == 21
     assert all(name.startswith("StepEdit_") for name in INFOS)
     assert {info["category"] for info in INFOS.values()} == {"audio/stepedit"}

@@ -27,7 +27,11 @@ OPTIONS = {
     ("StepEdit_IterativeEdit", "prompt"): "prompt",
 }
 """Combos whose options have readable names, and the name of their table in phrases.json."""
-LOCAL_LISTS = {("StepEdit_LoadModel", "bundle"), ("StepEdit_LoadTokens", "file")}
+LOCAL_LISTS = {
+    ("StepEdit_LoadModel", "bundle"),
+    ("StepEdit_LoadModel", "adapter"),
+    ("StepEdit_LoadTokens", "file"),
+}
 """Combos whose options are files of this machine."""
 KEPT = (
     *("name", "display_name", "category", "description", "input", "input_order", "output"),

@@ -331,6 +331,17 @@ def line(margin: float | None, kind: str = "triplet", option: str = "happy") -> 
     return {"margin": margin, "kind": kind, "edit": {"kind": "emotion", "option": option}}
 
 
+def test_selection_keeps_holds_and_no_other_small_margin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    hold = replace(example(1, margin=1.0), source=codes(4, 1))
+    with Writer(tmp_path / "all", "tiny-1") as writer:
+        writer.add_all([hold, example(2, margin=5.9), example(3, margin=6.0)])
+    kept = tmp_path / "kept"
+    run(capsys, "select", tmp_path / "all", "--out", kept, "--least", 6)
+    assert {e.id for e in Dataset(kept)} == {hold.id, example(3).id}
+
+
 @pytest.mark.parametrize(
     ("margin", "kind", "option", "kept"),
     [

@@ -20,7 +20,13 @@ from stepedit_core.evaluate.cases import Case, read_cases
 from stepedit_core.evaluate.evaluation import class_table, evaluate, read_rows, summary
 from stepedit_core.evaluate.functionals import frames_of, functionals, load_judge, train_judge
 from stepedit_core.evaluate.intervals import class_interval, interval
-from stepedit_core.evaluate.judges import figures_of, load_judge_function, plain_words, word_errors
+from stepedit_core.evaluate.judges import (
+    figures_of,
+    load_judge_function,
+    plain_words,
+    quality,
+    word_errors,
+)
 from stepedit_core.evaluate.protocol import run_case
 from stepedit_core.pipelines import generate as generate_module
 from stepedit_core.registry import Bundle
@@ -213,6 +219,22 @@ def test_figures_that_cannot_be_had_say_what_to_do(
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ValueError, match=words):
         figures_of((name,))
+
+
+def test_quality_is_had_without_torchaudio(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "torchaudio.py").write_text("raise OSError('made for another torch')")
+    (tmp_path / "distillmos.py").write_text(
+        "import torch, torchaudio\n"
+        "class ConvTransformerSQAModel(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return x.amax(dim=1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("torchaudio", "distillmos"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert quality()(Clip(wave=torch.full((8000,), 0.5), sample_rate=16_000)) == 0.5
+    assert "torchaudio" not in sys.modules
+    sys.modules.pop("distillmos")
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_generating_uses_the_adapters():
 def test_a_saved_adapter_brings_a_fresh_model_to_the_same(tmp_path: Path):
     lm = trained(model())
     save_adapter(lm, tmp_path / "a.safetensors", LORA, base="abc")
-    again = load_adapter(model(), tmp_path / "a.safetensors", base="abc")
+    again = load_adapter(model(), tmp_path / "a.safetensors", ["abc", "def"])
     assert torch.equal(said(again), said(lm))
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -118,7 +118,7 @@ def test_adapters_of_other_weights_or_sizes_are_refused(tmp_path: Path):
     with pytest.raises(
         ValueError, match="belongs to the weights aaaaaaaaaaaa; these are bbbbbbbbbbbb"
     ):
-        load_adapter(model(), path, base="b" * 64)
+        load_adapter(model(), path, ["b" * 64])
     deeper = Step1LM(LMConfig(**{**CONFIG.__dict__, "num_hidden_layers": 3}))
     with pytest.raises(ValueError, match="does not fit the model: 14 tensors differ"):
         load_adapter(deeper, path)
