@@ -71,6 +71,8 @@ class Voice:
     speaker: Tensor
     mel: Tensor
     codes: DualCodes
+    lead: float = 0.0
+    """Mel frames before the first code: the silence that was cut; negative where some was added."""
 
 
 @dataclass(frozen=True, kw_only=True)

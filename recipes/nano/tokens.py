@@ -22,10 +22,8 @@ from stepedit_core.audio.fbank import linguistic_features, speaker_features
 from stepedit_core.audio.mel import semantic_log_mel
 from stepedit_core.audio.resample import resample
 from stepedit_core.audio.trim import (
-    LEAD_IN,
     cap_peak,
     normalise_energy,
-    speech_bounds,
     trim_silence,
 )
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
@@ -153,8 +151,9 @@ def tokenize_clips(corpus, records, linguistic, semantic) -> list[tuple]:
     for record in records:
         wave = resample(cap_peak(torch.from_numpy(corpus.audio(record))), RATE, 16_000)
         loud = normalise_energy(wave)
-        starts.append(speech_bounds(loud)[0] - LEAD_IN)
-        speech = trim_silence(loud)[: 30 * 16_000]
+        speech, start = trim_silence(loud)
+        starts.append(start)
+        speech = speech[: 30 * 16_000]
         fbanks.append(linguistic_features(speech))
         mels.append(semantic_log_mel(speech).T)
     batch, lengths = pad(fbanks)

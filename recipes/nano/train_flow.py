@@ -2,8 +2,10 @@
 
 Each row is a prompt and a target of one speaker: the prompt's untrimmed mel is resized to its
 tokens, as the product does it, and the loss counts on the target. Where the product prompts with
-the clip that it edits, the prompt holds the same words: so do a share of the rows, `same_words`. The encoder
-output is also held near the mel itself, which gives the velocity network a good start.
+the clip that it edits, the prompt holds the same words: so do a share of the rows, `same_words`. In
+most of these, `guided`, the prompt's mel is laid along the target as well (pipelines/alignment.py),
+so the network learns what an edit changes in it. The encoder output is also held near the mel
+itself, which gives the velocity network a good start.
 
     python -m recipes.nano.train_flow --corpus DIR --tokens runs/nano/tokens --out runs/nano/flow
 """
@@ -35,6 +37,8 @@ from recipes.nano.training import (
 )
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.models.flow import Flow, FlowConfig
+from stepedit_core.pipelines.alignment import Guide
+from stepedit_core.types import DualCodes
 from stepedit_core.vocab import LINGUISTIC_CODES, pairs
 from stepedit_core.vocab import MEL_FRAMES_PER_GROUP as FRAMES
 
@@ -56,40 +60,41 @@ def code_pairs(store: TokenStore, record: dict) -> Tensor:
     )
 
 
-def prompt_part(
-    corpus: Corpus, store: TokenStore, record: dict, groups: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Rows (3g, 2) and resized mel (6g, 80) of a random piece of at most `groups` groups."""
-    rows = code_pairs(store, record)
-    mel = prompt_mel(torch.from_numpy(capped(corpus, record)))
-    mel = functional.interpolate(mel[None], size=2 * len(rows), mode="nearest")[0].T
-    total = len(rows) // 3
-    count = min(groups, total)
-    start = int(rng.integers(0, total - count + 1))
-    return (
-        rows[3 * start : 3 * (start + count)],
-        mel[FRAMES * start : FRAMES * (start + count)],
-    )
-
-
-def target_part(
-    corpus: Corpus, store: TokenStore, record: dict, groups: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Rows (3g, 2) and the mel (6g, 80) that lies exactly under them."""
-    rows = code_pairs(store, record)
-    total = len(rows) // 3
-    start = round(store.start(record) * RATE / 16_000)
-    wave = capped(corpus, record)
-    need = total * FRAMES * HOP
-    wave = np.pad(wave, (max(0, -start), need))[max(0, start) :][:need]
-    mel = prompt_mel(torch.from_numpy(np.ascontiguousarray(wave))).T
-    count = min(groups, total)
-    first = int(rng.integers(0, total - count + 1))
-    return rows[3 * first : 3 * (first + count)], mel[FRAMES * first : FRAMES * (first + count)]
-
-
 Part = tuple[Tensor, Tensor]
 """Decoder rows (3g, 2) and the mel (6g, 80) over them."""
+
+
+def prompt_part(corpus: Corpus, store: TokenStore, record: dict) -> Part:
+    """The clip as a prompt: its whole mel, resized to its rows."""
+    rows = code_pairs(store, record)
+    mel = prompt_mel(torch.from_numpy(capped(corpus, record)))
+    return rows, functional.interpolate(mel[None], size=2 * len(rows), mode="nearest")[0].T
+
+
+def target_part(corpus: Corpus, store: TokenStore, record: dict) -> Part:
+    """The clip as a target: the mel that lies exactly under its rows."""
+    rows = code_pairs(store, record)
+    start = round(store.start(record) * RATE / 16_000)
+    wave = capped(corpus, record)
+    need = len(rows) // 3 * FRAMES * HOP
+    wave = np.pad(wave, (max(0, -start), need))[max(0, start) :][:need]
+    return rows, prompt_mel(torch.from_numpy(np.ascontiguousarray(wave))).T
+
+
+def piece(total: int, groups: int, rng: np.random.Generator) -> slice:
+    """A random run of at most `groups` of `total` groups."""
+    count = min(groups, total)
+    start = int(rng.integers(0, total - count + 1))
+    return slice(start, start + count)
+
+
+def cut(part: Part, groups: slice) -> Part:
+    """Those groups of a part."""
+    rows, mel = part
+    return (
+        rows[3 * groups.start : 3 * groups.stop],
+        mel[FRAMES * groups.start : FRAMES * groups.stop],
+    )
 
 
 class Rows:
@@ -99,9 +104,11 @@ class Rows:
     it will meet.
     """
 
-    def __init__(self, corpus: Corpus, store: TokenStore, config: dict[str, Any]) -> None:
+    def __init__(
+        self, corpus: Corpus, store: TokenStore, config: dict[str, Any], guide: Guide
+    ) -> None:
         """Clips with tokens and a speaker vector, by speaker and by words."""
-        self.corpus, self.store, self.config = corpus, store, config
+        self.corpus, self.store, self.config, self.guide = corpus, store, config, guide
         self.records = [
             r
             for r in corpus.records
@@ -111,34 +118,62 @@ class Rows:
         self.versions: dict[str, list[dict]] = defaultdict(list)
         for record in self.records:
             self.mates[record["speaker"]].append(record)
-            self.versions[record.get("group") or record["id"]].append(record)
+            self.versions[words_of(record)].append(record)
         weights = np.array([stage_weight(r) * min(clip_seconds(r), 6.0) for r in self.records])
         self.weights = weights / weights.sum()
         log.info("%d clips, %d speakers", len(self.records), len(self.mates))
 
-    def draw(self, rng: np.random.Generator, length: int) -> tuple[Part, Part, Tensor]:
-        """(prompt, target, speaker vector (192,)); target of at most `length` groups."""
+    def draw(self, rng: np.random.Generator, length: int) -> tuple[Part, Part, Tensor, Tensor]:
+        """(prompt, target, guide (6g, 80), speaker (192,)); target of at most `length` groups."""
         record = self.records[int(rng.choice(len(self.records), p=self.weights))]
         same = rng.random() < self.config["same_words"]
+        guided = same and rng.random() < self.config["guided"]
         prompts: list[Part] = []
         targets: list[Part] = []
+        guides: list[Part] = []
         room, heard = length, length if same else int(rng.integers(4, max(26, length)))
         while room >= 4 and len(targets) < 8:
-            rows, mel = target_part(self.corpus, self.store, record, room, rng)
-            targets.append((rows, mel))
-            room -= len(rows) // 3
-            versions = self.versions[record.get("group") or record["id"]]
-            mates = versions if same else self.mates[record["speaker"]]
+            target = target_part(self.corpus, self.store, record)
+            taken = piece(len(target[0]) // 3, room, rng)
+            targets.append(cut(target, taken))
+            room -= taken.stop - taken.start
+            mates = self.versions[words_of(record)] if same else self.mates[record["speaker"]]
             mate = mates[int(rng.integers(len(mates)))]
+            laid = torch.zeros_like(target[1])
+            if guided:
+                laid = self.lay(mate, record)
+            guides.append(cut((target[0], laid), taken))
             if heard >= 4 and (same or mate is not record):
-                prompts.append(prompt_part(self.corpus, self.store, mate, heard, rng))
-                heard -= len(prompts[-1][0]) // 3
+                prompt = prompt_part(self.corpus, self.store, mate)
+                place = taken if mate is record else piece(len(prompt[0]) // 3, heard, rng)
+                prompts.append(cut(prompt, place))
+                heard -= place.stop - place.start
             own = self.mates[record["speaker"]]
             record = own[int(rng.integers(len(own)))]
         speaker = torch.from_numpy(self.store.speaker(mate).astype(np.float32))
-        if rng.random() < self.config["no_prompt"]:
+        if not guided and rng.random() < self.config["no_prompt"]:
             prompts = []
-        return join(prompts), join(targets), speaker
+        return join(prompts), join(targets), join(guides)[1], speaker
+
+    def lay(self, mate: dict, record: dict) -> Tensor:
+        """Mel (6g, 80) of the mate in the record's time, as the product lays it."""
+        mel = prompt_mel(torch.from_numpy(capped(self.corpus, mate)))
+        lead = self.store.start(mate) * RATE / 16_000 / HOP
+        return self.guide.mel(mel, lead, self.codes(mate), self.codes(record)).T
+
+    def codes(self, record: dict) -> DualCodes:
+        """Codes of a record."""
+        linguistic, semantic = self.store.codes(record)
+        return DualCodes(
+            linguistic=torch.from_numpy(linguistic.astype(np.int64)),
+            semantic=torch.from_numpy(semantic.astype(np.int64)),
+            codebook="",
+        )
+
+
+def words_of(record: dict) -> str:
+    """Name shared by all clips that say the same in the same voice."""
+    return str(record.get("group") or record["id"])
 
 
 def join(parts: list[Part]) -> Part:
@@ -191,7 +226,8 @@ def main() -> None:
     """Train; the figures logged are per mel value."""
     args, config = options(__doc__ or "", "flow", "tokens", "models")
     corpus = Corpus(args.corpus)
-    rows = Rows(corpus, TokenStore(args.tokens, corpus), config)
+    guide = Guide(*(build(args.models, name).codebook for name in ("linguistic", "semantic")))
+    rows = Rows(corpus, TokenStore(args.tokens, corpus), config, guide)
     torch.random.default_generator.manual_seed(config["seed"])
     model = Flow(FlowConfig(**config["model"]))
     start_from_codebooks(model, args.models)
@@ -203,17 +239,17 @@ def main() -> None:
     for step in range(first, config["steps"]):
         if step % 400 == 0 and step > first:  # tokens may still be made
             corpus.refresh()
-            rows = Rows(corpus, TokenStore(args.tokens, corpus), config)
+            rows = Rows(corpus, TokenStore(args.tokens, corpus), config, guide)
         rng = step_rng(config["seed"], step)
         # 1. rows of prompt and target
         longest = config["longest"] if rng.random() < config["long_steps"] else 36
         length = int(rng.integers(14, longest))
         tokens, goals, conds, ends, speakers = [], [], [], [], []
         for _ in range(max(2, round(config["batch_groups"] / (1.5 * length)))):
-            before, (codes, mel), speaker = rows.draw(rng, length)
+            before, (codes, mel), laid, speaker = rows.draw(rng, length)
             tokens.append(torch.cat([before[0], codes]))
             goals.append(torch.cat([before[1], mel]))
-            conds.append(torch.cat([before[1], torch.zeros_like(mel)]))
+            conds.append(torch.cat([before[1], laid]))
             ends.append(len(before[1]))
             speakers.append(speaker)
         batch, lengths = pad(tokens)

@@ -246,7 +246,7 @@ def _tokenizers(watch: Stopwatch, bundle: Bundle, clip: Clip) -> tuple[DualCodes
     """Signal processing and the three encoders, each on its own; codes and voice of the clip."""
     wave = cap_peak(clip.wave)
     slow = resample(wave, clip.sample_rate, CODE_RATE)
-    speech = trim_silence(normalise_energy(slow))
+    speech, _ = trim_silence(normalise_energy(slow))
     pieces = semantic_pieces(speech)
     to = bundle.linguistic.codebook
     features = linguistic_features(speech).to(to)[None]
@@ -255,7 +255,7 @@ def _tokenizers(watch: Stopwatch, bundle: Bundle, clip: Clip) -> tuple[DualCodes
 
     def signal() -> None:
         at_16k = resample(wave, clip.sample_rate, CODE_RATE)
-        trimmed = trim_silence(normalise_energy(at_16k))
+        trimmed, _ = trim_silence(normalise_energy(at_16k))
         linguistic_features(trimmed)
         for piece in semantic_pieces(trimmed):
             semantic_log_mel(piece)

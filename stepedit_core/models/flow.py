@@ -44,6 +44,9 @@ class FlowConfig:
     """Factor on the guidance that is asked for; a small model needs more."""
     noise_scale: float = 1.0
     """Deviation of the noise that sampling starts from; below 1 it is smoother, less varied."""
+    prompt_guide: bool = False
+    """Whether the prompt's mel is also laid along the target, where both say the same (decision
+    0012); the release does not."""
     dit_dim: int = 512
     """Width of the velocity estimator."""
     dit_depth: int = 16
@@ -194,17 +197,22 @@ class Flow(nn.Module):
         noise: Tensor,
         steps: int = 10,
         guidance: float = 0.7,
+        guide: Tensor | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Tensor:
         """Mel (B, mel, F - 2P) of the tokens that follow the prompt.
 
         pairs (B, P + Q, 2) int64, prompt pairs first; prompt_mel (B, mel, 2P), already resized to
-        the prompt tokens; spk (B, speaker_dim); noise (B, mel, F) standard normal, F = 2 (P + Q).
+        the prompt tokens; spk (B, speaker_dim); noise (B, mel, F) standard normal, F = 2 (P + Q);
+        guide (B, mel, F - 2P) is the prompt's mel in the target's time, where `prompt_guide` says
+        that this model knows it.
         """
         mu = self.encode(pairs)
         prompt = prompt_mel.shape[-1]
         cond = torch.zeros_like(mu)
         cond[..., :prompt] = prompt_mel
+        if guide is not None:
+            cond[..., prompt:] = guide
         mel = self.decoder.sample(
             mu,
             self.project_speaker(spk),

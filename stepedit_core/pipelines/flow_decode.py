@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from ..registry import Bundle
 from ..types import DualCodes, Hooks, SilentHooks, Voice, stage_generator
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
+from .alignment import Guide
 
 STAGE = "flow"
 STEPS = 10
@@ -58,6 +59,11 @@ def flow_decode(
         1, voice.mel.shape[0], frames, generator=stage_generator(seed, STAGE, round_)
     )
 
+    guide = None
+    if flow.config.prompt_guide:
+        along = Guide(bundle.linguistic.codebook, bundle.semantic.codebook)
+        guide = along.mel(voice.mel, voice.lead, voice.codes, codes)[None].to(weight)
+
     def on_step(done: int, total: int) -> None:
         hooks.progress(STAGE, done, total)
         hooks.check()
@@ -69,6 +75,7 @@ def flow_decode(
         noise=noise.to(weight),
         steps=steps,
         guidance=guidance,
+        guide=guide,
         on_step=on_step,
     )
     return out[0].float().cpu()

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..audio.fbank import RATE as CODE_RATE
 from ..audio.fbank import linguistic_features, speaker_features
 from ..audio.files import check_clip
-from ..audio.mel import prompt_mel, semantic_log_mel, semantic_pieces
+from ..audio.mel import PROMPT_HOP, prompt_mel, semantic_log_mel, semantic_pieces
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence
 from ..registry import Bundle
@@ -35,8 +35,11 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     hooks = hooks or SilentHooks()
     check_clip(clip)
     wave = cap_peak(clip.wave)
-    codes = _codes(bundle, wave, clip.sample_rate, hooks)
-    return codes, _voice(bundle, wave, clip.sample_rate, codes, hooks)
+    heard = resample(wave, clip.sample_rate, CODE_RATE)
+    hooks.check()
+    speech, start = trim_silence(normalise_energy(heard))
+    codes = _codes(bundle, speech, hooks)
+    return codes, _voice(bundle, wave, clip.sample_rate, codes, start / CODE_RATE, hooks)
 
 
 def voice_of(bundle: Bundle, clip: Clip, codes: DualCodes, *, hooks: Hooks | None = None) -> Voice:
@@ -45,16 +48,14 @@ def voice_of(bundle: Bundle, clip: Clip, codes: DualCodes, *, hooks: Hooks | Non
     The clip is one of ours, so its length and level are not judged.
     """
     bundle.vocabulary.check_codebook(codes)
-    return _voice(bundle, cap_peak(clip.wave), clip.sample_rate, codes, hooks or SilentHooks())
+    hooks = hooks or SilentHooks()
+    return _voice(bundle, cap_peak(clip.wave), clip.sample_rate, codes, 0.0, hooks)
 
 
 @torch.no_grad()
-def _codes(bundle: Bundle, wave: Tensor, rate: int, hooks: Hooks) -> DualCodes:
-    """Both code streams of a capped wave (N,), cut to whole groups."""
+def _codes(bundle: Bundle, speech: Tensor, hooks: Hooks) -> DualCodes:
+    """Both code streams of trimmed speech (N,) at 16 kHz, cut to whole groups."""
     hooks.check()
-    heard = resample(wave, rate, CODE_RATE)
-    hooks.check()
-    speech = trim_silence(normalise_energy(heard))
     tokenizer = bundle.linguistic
     features = linguistic_features(speech).to(tokenizer.codebook)
     with cancellable(tokenizer, hooks):
@@ -78,8 +79,10 @@ def _codes(bundle: Bundle, wave: Tensor, rate: int, hooks: Hooks) -> DualCodes:
 
 
 @torch.no_grad()
-def _voice(bundle: Bundle, wave: Tensor, rate: int, codes: DualCodes, hooks: Hooks) -> Voice:
-    """Speaker vector and prompt mel of a capped, untrimmed wave (N,)."""
+def _voice(
+    bundle: Bundle, wave: Tensor, rate: int, codes: DualCodes, start: float, hooks: Hooks
+) -> Voice:
+    """Speaker vector and prompt mel of a capped, untrimmed wave (N,); its codes begin at start."""
     hooks.check()
     weight = next(bundle.speaker.parameters())
     features = speaker_features(resample(wave, rate, CODE_RATE)).to(weight)
@@ -89,4 +92,5 @@ def _voice(bundle: Bundle, wave: Tensor, rate: int, codes: DualCodes, hooks: Hoo
     hooks.check()
     mel = prompt_mel(resample(wave, rate, SAMPLE_RATE))
     hooks.progress(STAGE, STEPS, STEPS)
-    return Voice(speaker=speaker, mel=mel, codes=codes)
+    lead = start * SAMPLE_RATE / PROMPT_HOP
+    return Voice(speaker=speaker, mel=mel, codes=codes, lead=lead)
