@@ -242,12 +242,14 @@ def verify(folder: str | Path) -> Manifest:
 
 
 def part_precision(part: str, precision: str, manifest: Manifest) -> Precision:
-    """The row of the precision table for a part; all but the language model are float32."""
+    """The row of the precision table for a part; all but LM and flow are float32 always."""
     entry = manifest.files.get(file_of("llm"))
     row = resolve(
         precision, stored=manifest.llm_weights, lm_bytes=0 if entry is None else entry.size
     )
-    return row if part == "llm" else TABLE["fp32"]
+    if part == "llm":
+        return row
+    return TABLE["bf16" if part == "flow" and row.flow == "bfloat16" else "fp32"]
 
 
 def dtype_of(row: Precision) -> torch.dtype:

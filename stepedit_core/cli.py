@@ -192,7 +192,8 @@ def _model(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the language model; auto: bf16 for a large one, or as the bundle was quantised",
+        help="of the language model, and of the flow decoder in bf16, int8 and int4; auto: bf16 "
+        "for a large language model, or as the bundle was quantised",
     )
     parser.add_argument("--adapter", metavar="FILE", help="LoRA file of `stepedit train`")
 

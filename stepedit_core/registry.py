@@ -281,7 +281,7 @@ class Registry:
         Args:
             name_or_dir: name of a listed bundle, or a folder.
             device: None takes the accelerator, else the CPU.
-            precision: of the language model; see precision.TABLE.
+            precision: of the language model and the flow decoder; see precision.TABLE.
             adapter: LoRA file of `stepedit train`, merged into the language model.
 
         Raises ValueError for an unknown or damaged bundle, device or precision, and when the
@@ -393,7 +393,8 @@ def part_bytes(found: Found, part: str, row: Precision) -> int:
     about, release = found.manifest, found.release
     assert about is not None
     if release is not None and part != "llm":
-        return about.files[file_of(part)].size  # released in float32, as it is loaded
+        released = about.files[file_of(part)].size  # in float32
+        return released * dtype_of(row).itemsize // 4
     paths = (found.folder / file_of(part),) if release is None else release.llm
     bits = 0.0
     for path in paths:

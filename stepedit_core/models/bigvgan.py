@@ -78,9 +78,9 @@ class SnakeBeta(nn.Module):
         self.beta = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map x (B, C, 2, T) to the same shape."""
-        alpha = self.alpha.exp()[:, None, None]
-        gain = 1 / (self.beta.exp() + 1e-9)[:, None, None]
+        """Map x (B, C, T) to the same shape."""
+        alpha = self.alpha.exp()[:, None]
+        gain = 1 / (self.beta.exp() + 1e-9)[:, None]
         if torch.is_grad_enabled():
             return torch.addcmul(x, torch.sin(x * alpha).square(), gain)
         wave = (x * alpha).sin_().square_()
@@ -98,19 +98,16 @@ class AliasFree(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, C, T) to the same shape."""
-        batch, channels, length = x.shape
-        up = 2 * self.upsample.filter.flip(-1)
-        # Row 0 gives the even samples from inputs n-3 ... n+2, row 1 the odd ones from n-2 ... n+3.
-        up = torch.cat((F.pad(up[..., 0::2], (0, 1)), F.pad(up[..., 1::2], (1, 0))))
-        down = self.downsample.lowpass.filter
-        down = torch.cat((F.pad(down[..., 1::2], (1, 0)), F.pad(down[..., 0::2], (0, 1))), dim=1)
-        rows = F.pad(x.reshape(batch * channels, 1, length), (EDGE, EDGE), mode="replicate")
-        rows = F.conv1d(rows, up)
-        rows = self.act(rows.view(batch, channels, 2, length)).view(batch * channels, 2, length)
-        # At the doubled rate the first even and the last odd sample are repeated, in both rows.
-        first = rows[:, :1, :1].expand(-1, 2, EDGE)
-        last = rows[:, 1:, -1:].expand(-1, 2, EDGE)
-        return F.conv1d(torch.cat((first, rows, last), dim=-1), down).view_as(x)
+        channels, length = x.shape[1:]
+        low = 2 * self.upsample.filter.expand(channels, 1, TAPS)
+        padded = F.pad(x, (EDGE, EDGE), mode="replicate")
+        up = F.conv_transpose1d(padded, low, stride=2, groups=channels)
+        # input n lies at 2n + 2 EDGE of the doubled rate, the middle of the filter 5.5 behind it
+        first = 2 * EDGE + TAPS // 2 - 1
+        up = self.act(up[..., first : first + 2 * length])
+        up = F.pad(up, (TAPS // 2 - 1, TAPS // 2), mode="replicate")
+        down = self.downsample.lowpass.filter.expand(channels, 1, TAPS)
+        return F.conv1d(up, down, stride=2, groups=channels)
 
 
 class AMPBlock(nn.Module):

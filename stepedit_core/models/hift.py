@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 
@@ -62,36 +60,40 @@ class HiFTConfig:
         return prod(self.upsample_rates) * self.hop_samples
 
 
-class _SnakeFunction(torch.autograd.Function):
-    """x + sin(alpha x)^2 / alpha, keeping only input and output for the backward pass.
+def snake(x: Tensor, alpha: Tensor) -> Tensor:
+    """Return x + sin(alpha x)^2 / alpha, for x (B, C, 1, T) and alpha (C,), arXiv:2006.08195."""
+    rate = alpha[:, None, None]
+    return torch.addcmul(x, (x * rate).sin_().square_(), 1 / (rate + 1e-9))
 
-    Plain autograd keeps five arrays of the size of x here and reads them in twice as many passes.
+
+class TimeConv(nn.Conv1d):
+    """Conv1d on x (B, C, 1, T) with the channels last in memory.
+
+    The same sums as Conv1d: with the channels last oneDNN reaches 210 GFLOP/s on two cores for
+    every kernel here, with the time last 84 to 220.
     """
 
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, alpha: Tensor) -> Tensor:
-        """Map x (B, C, T) and alpha (C,) to (B, C, T)."""
-        rate = alpha[:, None]
-        wave = (x * rate).sin_().square_()
-        out = torch.addcmul(x, wave, 1 / (rate + 1e-9), out=wave)
-        ctx.save_for_backward(x, alpha, out)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of x and alpha; d sin(ax)^2 = sin(2ax) (a dx + x da)."""
-        x, alpha, out = ctx.saved_tensors
-        gain = 1 / (alpha + 1e-9)
-        bend = (x * (2 * alpha[:, None])).sin_().mul_(grad)
-        moved = torch.linalg.vecdot(bend, x) - torch.linalg.vecdot(grad, out - x)
-        return torch.addcmul(grad, bend, (gain * alpha)[:, None]), gain * moved.sum(dim=0)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, 1, T) -> (B, C', 1, T')."""
+        weight = self.weight[:, :, None].contiguous(memory_format=torch.channels_last)
+        return F.conv2d(
+            x,
+            weight,
+            self.bias,
+            (1, self.stride[0]),
+            (0, int(self.padding[0])),
+            (1, self.dilation[0]),
+        )
 
 
-def snake(x: Tensor, alpha: Tensor) -> Tensor:
-    """Return x + sin(alpha x)^2 / alpha, for x (B, C, T) and alpha (C,), arXiv:2006.08195."""
-    out: Tensor = _SnakeFunction.apply(x, alpha)  # type: ignore[no-untyped-call, unused-ignore]
-    return out
+class TimeUpsampling(nn.ConvTranspose1d):
+    """ConvTranspose1d on x (B, C, 1, T) with the channels last in memory."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C, 1, T) -> (B, C', 1, stride T)."""
+        weight = self.weight[:, :, None]
+        stride, padding = (1, self.stride[0]), (0, int(self.padding[0]))
+        return F.conv_transpose2d(x, weight, self.bias, stride, padding)
 
 
 class Snake(nn.Module):
@@ -102,7 +104,7 @@ class Snake(nn.Module):
         self.alpha = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, T)."""
+        """(B, C, 1, T) -> (B, C, 1, T)."""
         return snake(x, self.alpha)
 
 
@@ -112,17 +114,17 @@ class ResBlock(nn.Module):
     def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
         self.convs1 = nn.ModuleList(
-            nn.Conv1d(channels, channels, kernel, dilation=d, padding=d * (kernel - 1) // 2)
+            TimeConv(channels, channels, kernel, dilation=d, padding=d * (kernel - 1) // 2)
             for d in dilations
         )
         self.convs2 = nn.ModuleList(
-            nn.Conv1d(channels, channels, kernel, padding=(kernel - 1) // 2) for _ in dilations
+            TimeConv(channels, channels, kernel, padding=(kernel - 1) // 2) for _ in dilations
         )
         self.activations1 = nn.ModuleList(Snake(channels) for _ in dilations)
         self.activations2 = nn.ModuleList(Snake(channels) for _ in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, T)."""
+        """(B, C, 1, T) -> (B, C, 1, T)."""
         layers = zip(self.activations1, self.convs1, self.activations2, self.convs2, strict=True)
         for act1, conv1, act2, conv2 in layers:
             x = x + conv2(act2(conv1(act1(x))))
@@ -195,7 +197,7 @@ class HiFT(nn.Module):
         self.config = c
         self.f0_predictor = F0Predictor(c.mel, c.f0_channels)
         self.m_source = SourceMixer(c.harmonics)
-        self.conv_pre = nn.Conv1d(c.mel, c.base_channels, 7, padding=3)
+        self.conv_pre = TimeConv(c.mel, c.base_channels, 7, padding=3)
         self.ups = nn.ModuleList()
         self.source_downs = nn.ModuleList()
         self.source_resblocks = nn.ModuleList()
@@ -206,16 +208,16 @@ class HiFT(nn.Module):
         stages = zip(c.upsample_rates, c.upsample_kernels, c.source_kernels, strict=True)
         for up, kernel, source_kernel in stages:
             half, rate = channels // 2, rate // up
-            self.ups.append(nn.ConvTranspose1d(channels, half, kernel, up, (kernel - up) // 2))
+            self.ups.append(TimeUpsampling(channels, half, kernel, up, (kernel - up) // 2))
             self.source_downs.append(
-                nn.Conv1d(spectrum, half, 1)
+                TimeConv(spectrum, half, 1)
                 if rate == 1
-                else nn.Conv1d(spectrum, half, 2 * rate, rate, rate // 2)
+                else TimeConv(spectrum, half, 2 * rate, rate, rate // 2)
             )
             self.source_resblocks.append(ResBlock(half, source_kernel, c.dilations))
             self.resblocks.extend(ResBlock(half, k, c.dilations) for k in c.resblock_kernels)
             channels = half
-        self.conv_post = nn.Conv1d(channels, spectrum, 7, padding=3)
+        self.conv_post = TimeConv(channels, spectrum, 7, padding=3)
         self.register_buffer("window", torch.hann_window(c.n_fft), persistent=False)
         self._init_weights()
 
@@ -274,15 +276,16 @@ class HiFT(nn.Module):
         """
         c = self.config
         kernels = len(c.resblock_kernels)
-        x = self.conv_pre(mel)
+        spectrum = spectrum[:, :, None].contiguous(memory_format=torch.channels_last)
+        x = self.conv_pre(mel[:, :, None].contiguous(memory_format=torch.channels_last))
         for stage, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, c.leaky_slope))
             if stage == len(self.ups) - 1:
-                x = F.pad(x, (1, 0), mode="reflect")
+                x = torch.cat((x[..., 1:2], x), dim=-1)  # reflected by one
             x = x + self.source_resblocks[stage](self.source_downs[stage](spectrum))
             blocks = self.resblocks[stage * kernels : (stage + 1) * kernels]
             x = sum(block(x) for block in blocks) / kernels
-        out: Tensor = self.conv_post(F.leaky_relu(x))
+        out: Tensor = self.conv_post(F.leaky_relu(x)).squeeze(2)
         return out
 
     def forward(self, mel: Tensor, *, generator: torch.Generator) -> Tensor:

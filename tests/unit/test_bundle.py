@@ -131,11 +131,16 @@ def test_another_precision_changes_floats_only(bundles: Path):
         ("llm", "bf16", 0, "bf16"),
         ("llm", "fp32", 7 * 2**30, "fp32"),
         ("llm", "int4", 0, "int4"),
-        ("flow", "bf16", 0, "fp32"),
+        ("flow", "auto", 7 * 2**30, "fp32"),
+        ("flow", "auto", 2**24, "fp32"),
+        ("flow", "bf16", 0, "bf16"),
+        ("flow", "int8", 0, "bf16"),
+        ("flow", "fp16", 0, "fp32"),
+        ("vocoder", "bf16", 0, "fp32"),
         ("linguistic", "int8", 0, "fp32"),
     ],
 )
-def test_only_the_language_model_changes_precision(
+def test_the_language_model_changes_precision_and_the_flow_decoder_with_some_rows(
     bundles: Path, part: str, precision: str, size: int, name: str
 ):
     about = read_manifest(bundles / "tiny")

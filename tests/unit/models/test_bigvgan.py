@@ -10,7 +10,7 @@ from torch import Tensor
 from stepedit_core.models.bigvgan import AliasFree, BigVGAN, BigVGANConfig, sinc_taps
 from tests.golden import capture_decoder as capture
 
-# float32 sums in another order (polyphase filters); the wave is of size 0.2 to 0.6
+# float32 sums in another order; the wave is of size 0.2 to 0.6
 WAVE = {"atol": 2e-6, "rtol": 0.0}
 
 

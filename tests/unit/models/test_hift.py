@@ -177,9 +177,10 @@ def test_rows_of_a_batch_do_not_meet(model: HiFT, mel: Tensor, noise: Tensor) ->
 
 
 def test_snake_has_the_gradient_of_its_formula() -> None:
-    x = torch.from_numpy(capture.normal(1, 2, 3, 5)).double().requires_grad_()
+    x = torch.from_numpy(capture.normal(1, 2, 3, 5)).double()[:, :, None].requires_grad_()
     alpha = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
-    want = x + torch.sin(alpha[:, None] * x) ** 2 / (alpha[:, None] + 1e-9)
+    rate = alpha[:, None, None]
+    want = x + torch.sin(rate * x) ** 2 / (rate + 1e-9)
     torch.testing.assert_close(snake(x, alpha), want)
     assert torch.autograd.gradcheck(snake, (x, alpha))
 
