@@ -190,8 +190,9 @@ def scored_example(
     if margin is None and can_score(bundle, request):
         margin = round(score(bundle, source, target, request, hooks=hooks), 4)
     named: Kind = kind or ("quadruplet" if request.new_text else "triplet")
-    sides = {"source": source, "target": target}
-    return Example(kind=named, request=request, margin=margin, **sides, **about)
+    return Example(
+        kind=named, request=request, margin=margin, source=source, target=target, **about
+    )
 
 
 def side_codes(bundle: Bundle, side: Side, text: str, folder: str) -> DualCodes:

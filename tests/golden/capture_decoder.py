@@ -39,6 +39,7 @@ FLOW = {
     "speaker_dim": 12,
     "mel": 16,
 }
+WHOLE = FLOW | {"mel": 80}
 HIFT = {"base_channels": 32, "f0_channels": 16}
 BIGVGAN = {"base_channels": 64}
 NVIDIA = {"base_channels": 16, "upsample_rates": (4, 2), "upsample_kernels": (8, 4), "mel": 20}
@@ -139,9 +140,8 @@ def _shapes(module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in module.state_dict().items()}
 
 
-def capture_flow() -> dict[str, np.ndarray]:
-    """Encoder, velocity, sampler and the whole of the official flow decoder."""
-    import torch
+def official_flow(sizes: Mapping[str, int]):
+    """The official flow decoder with seeded weights, its sampler's noise still to be set."""
     from stepvocoder.cosyvoice2.embedding.dual_codebook import DualCodebookEmbedding
     from stepvocoder.cosyvoice2.flow.decoder_dit import DiT
     from stepvocoder.cosyvoice2.flow.flow import CausalMaskedDiffWithXvec
@@ -151,32 +151,59 @@ def capture_flow() -> dict[str, np.ndarray]:
     from stepedit_core.models.flow import Flow, FlowConfig
 
     encoder = UpsampleConformerEncoderV2(
-        input_size=2 * FLOW["embed_dim"],
-        output_size=FLOW["encoder_dim"],
-        num_blocks=FLOW["encoder_blocks"],
-        num_up_blocks=FLOW["encoder_up_blocks"],
-        attention_heads=FLOW["encoder_heads"],
-        linear_units=FLOW["encoder_ffn"],
+        input_size=2 * sizes["embed_dim"],
+        output_size=sizes["encoder_dim"],
+        num_blocks=sizes["encoder_blocks"],
+        num_up_blocks=sizes["encoder_up_blocks"],
+        attention_heads=sizes["encoder_heads"],
+        linear_units=sizes["encoder_ffn"],
         pre_lookahead_len=3,
     )
     dit = DiT(
-        in_channels=4 * FLOW["mel"],
-        out_channels=FLOW["mel"],
-        depth=FLOW["dit_depth"],
-        num_heads=FLOW["dit_heads"],
-        head_dim=FLOW["dit_head_dim"],
-        hidden_size=FLOW["dit_dim"],
+        in_channels=4 * sizes["mel"],
+        out_channels=sizes["mel"],
+        depth=sizes["dit_depth"],
+        num_heads=sizes["dit_heads"],
+        head_dim=sizes["dit_head_dim"],
+        hidden_size=sizes["dit_dim"],
     )
     model = CausalMaskedDiffWithXvec(
-        input_size=2 * FLOW["embed_dim"],
-        output_size=FLOW["mel"],
-        spk_embed_dim=FLOW["speaker_dim"],
-        vocab_size=FLOW["vocab"],
+        input_size=2 * sizes["embed_dim"],
+        output_size=sizes["mel"],
+        spk_embed_dim=sizes["speaker_dim"],
+        vocab_size=sizes["vocab"],
         encoder=encoder,
         decoder=CausalConditionalCFM(dit, inference_cfg_rate=0.7),
-        input_embedding=DualCodebookEmbedding(FLOW["vocab"], 2 * FLOW["embed_dim"]),
+        input_embedding=DualCodebookEmbedding(sizes["vocab"], 2 * sizes["embed_dim"]),
     )
-    _load(model, _shapes(Flow(FlowConfig(**FLOW))), SEED)
+    return _load(model, _shapes(Flow(FlowConfig(**sizes))), SEED)
+
+
+def mel_of(model, sizes: Mapping[str, int], seed: int):
+    """Official mel of seeded pairs, prompt and speaker, from seeded noise."""
+    import torch
+
+    frames, mel = 2 * PAIRS, sizes["mel"]
+    model.decoder.rand_noise[:, :, :frames] = torch.from_numpy(normal(seed, 1, mel, frames))
+    tokens = torch.from_numpy(pairs(seed + 1, PAIRS))
+    return model.inference(
+        token=tokens[:, PROMPT_PAIRS:],
+        token_len=torch.tensor([PAIRS - PROMPT_PAIRS]),
+        prompt_token=tokens[:, :PROMPT_PAIRS],
+        prompt_token_len=torch.tensor([PROMPT_PAIRS]),
+        prompt_feat=torch.from_numpy(normal(seed + 2, 1, mel, 2 * PROMPT_PAIRS)).mT,
+        prompt_feat_len=torch.tensor([2 * PROMPT_PAIRS]),
+        embedding=torch.from_numpy(normal(seed + 3, 1, sizes["speaker_dim"])),
+        n_timesteps=STEPS,
+    )
+
+
+def capture_flow() -> dict[str, np.ndarray]:
+    """Encoder, velocity, sampler and the whole of the official flow decoder."""
+    import torch
+
+    model = official_flow(FLOW)
+    dit = model.decoder.estimator
     out = {}
     for length in TOKEN_LENGTHS:
         tokens = torch.from_numpy(pairs(SEED + length, length))
@@ -187,9 +214,6 @@ def capture_flow() -> dict[str, np.ndarray]:
     spk = torch.from_numpy(normal(SEED + 33, 2, mel))
     t = torch.tensor([0.1, 0.8])
     out["velocity"] = dit(x, torch.ones(2, 1, frames), mu, t, spk, cond).numpy()
-    noise = torch.from_numpy(normal(SEED + 40, 1, mel, frames))
-    model.decoder.rand_noise[:, :, :frames] = noise
-    tokens = torch.from_numpy(pairs(SEED + 41, PAIRS))
     states, forward = [], dit.forward
 
     def spy(state, *rest):
@@ -197,24 +221,14 @@ def capture_flow() -> dict[str, np.ndarray]:
         return forward(state, *rest)
 
     with mock.patch.object(dit, "forward", spy):
-        whole = model.inference(
-            token=tokens[:, PROMPT_PAIRS:],
-            token_len=torch.tensor([PAIRS - PROMPT_PAIRS]),
-            prompt_token=tokens[:, :PROMPT_PAIRS],
-            prompt_token_len=torch.tensor([PROMPT_PAIRS]),
-            prompt_feat=torch.from_numpy(normal(SEED + 42, 1, mel, 2 * PROMPT_PAIRS)).mT,
-            prompt_feat_len=torch.tensor([2 * PROMPT_PAIRS]),
-            embedding=torch.from_numpy(normal(SEED + 43, 1, FLOW["speaker_dim"])),
-            n_timesteps=STEPS,
-        )
+        whole = mel_of(model, FLOW, SEED + 40)
     out["mel"] = whole.numpy()
     out["states"] = torch.cat(states).numpy()
     return out
 
 
-def capture_hift() -> dict[str, np.ndarray]:
-    """Pitch, source and wave of the official HiFT; the source also in float64 on a long track."""
-    import torch
+def official_hift():
+    """The official HiFT with seeded weights."""
     from stepvocoder.cosyvoice2.hifigan.f0_predictor import ConvRNNF0Predictor
     from stepvocoder.cosyvoice2.hifigan.generator import HiFTGenerator
 
@@ -229,33 +243,55 @@ def capture_hift() -> dict[str, np.ndarray]:
         source_resblock_dilation_sizes=[[1, 3, 5]] * 3,
         f0_predictor=ConvRNNF0Predictor(1, 80, HIFT["f0_channels"]),
     )
-    _load(model, _shapes(HiFT(HiFTConfig(**HIFT))), SEED)
-    mel = torch.from_numpy(normal(SEED + 1, 1, 80, FRAMES))
-    noise = torch.from_numpy(normal(SEED + 2, 1, 9, 480 * FRAMES)).mT
+    return _load(model, _shapes(HiFT(HiFTConfig(**HIFT))), SEED)
 
-    def source(f0_hz, draw):
-        with mock.patch("torch.randn_like", draw):
-            return model.m_source(model.f0_upsamp(f0_hz[:, None]).mT)[0].mT
+
+def official_source(model, f0_hz, noise):
+    """Official excitation (1, 1, N) of a pitch (1, F); noise (1, N, 9) is that of its sines."""
+    import torch
 
     def given(like):
         return noise if like.shape[-1] == 9 else torch.zeros_like(like)
 
+    with mock.patch("torch.randn_like", given):
+        return model.m_source(model.f0_upsamp(f0_hz[:, None]).mT)[0].mT
+
+
+def capture_hift() -> dict[str, np.ndarray]:
+    """Pitch, source and wave of the official HiFT; the source also in float64 on a long track."""
+    import torch
+
+    model = official_hift()
+    mel = torch.from_numpy(normal(SEED + 1, 1, 80, FRAMES))
+    noise = torch.from_numpy(normal(SEED + 2, 1, 9, 480 * FRAMES)).mT
     f0 = model.f0_predictor(mel)
-    excitation = source(f0, given)
+    excitation = official_source(model, f0, noise)
     track = torch.from_numpy(pitch_track(FRAMES))
     out = {
         "f0": f0.numpy(),
-        "source": source(track, given).numpy(),
-        "wave_of_source": model.decode(mel, source(track, given)).numpy(),
+        "source": official_source(model, track, noise).numpy(),
+        "wave_of_source": model.decode(mel, official_source(model, track, noise)).numpy(),
         "wave": model.decode(mel, excitation).numpy(),
     }
     long_track = torch.from_numpy(pitch_track(LONG_FRAMES))
-    single = source(long_track, torch.zeros_like).numpy()
+    silence = torch.zeros(1, 480 * LONG_FRAMES, 9)
+    single = official_source(model, long_track, silence).numpy()
     model.m_source.double()
-    double = source(long_track.double(), torch.zeros_like).numpy()
+    double = official_source(model, long_track.double(), silence.double()).numpy()
     out["long_source_every_16th"] = double[..., ::16].astype(np.float32)
     out["official_float32_drift"] = np.abs(single - double).max()[None]
     return out
+
+
+def capture_whole() -> dict[str, np.ndarray]:
+    """Codes, prompt and speaker to the wave: the official flow decoder, then the official HiFT."""
+    import torch
+
+    mel = mel_of(official_flow(WHOLE), WHOLE, SEED + 60)
+    vocoder = official_hift()
+    noise = torch.from_numpy(normal(SEED + 64, 1, 9, 480 * mel.shape[-1])).mT
+    source = official_source(vocoder, vocoder.f0_predictor(mel), noise)
+    return {"mel": mel.numpy(), "wave": vocoder.decode(mel, source).numpy()}
 
 
 def capture_bigvgan() -> dict[str, np.ndarray]:
@@ -315,11 +351,12 @@ def main() -> None:
     cases = {
         "flow": capture_flow,
         "hift": capture_hift,
+        "whole": capture_whole,
         "bigvgan": capture_bigvgan,
         "nvidia": capture_nvidia,
     }
     torch.set_num_threads(1)
-    for name in sys.argv[1:] or ("flow", "hift", "bigvgan"):
+    for name in sys.argv[1:] or ("flow", "hift", "whole", "bigvgan"):
         with torch.no_grad():
             arrays = cases[name]()
         np.savez_compressed(HERE / f"decoder_{name}.npz", **arrays)

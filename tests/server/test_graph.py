@@ -18,7 +18,6 @@ import torch
 
 from stepedit_core.audio.files import write_wav
 from stepedit_core.data.shards import Dataset
-from stepedit_core.data.shards import Dataset
 from stepedit_core.tokens_file import load_tokens
 from stepedit_core.types import Clip
 from tests.conftest import REPOSITORY
@@ -491,108 +490,6 @@ def test_unloaded_models_come_back_without_another_load_node_run(server: Server)
     wait_for(lambda: server.get("/probe")["loaded"] == 0)
     graph[node]["inputs"]["seed"] = 92
     assert server.run(graph).outcome == "success"
-
-
-def about(folder: str) -> dict[str, str]:
-    """Inputs of the data nodes about the recording."""
-    return {
-        **{"folder": folder, "speaker": "v1", "language": "en", "split": "train"},
-        **{"provenance": "made up", "licence": "CC0-1.0"},
-    }
-
-
-def sides_of(graph: Graph) -> dict[str, Any]:
-    """A model, and a clip as source and target of an edit."""
-    nodes = every_stage(graph, audio=recording(graph), seed=95)
-    ends = {"source_tokens": (nodes["tokens"], 0), "target_tokens": (nodes["generate"], 0)}
-    return {"model": graph[nodes["tokens"]]["inputs"]["model"], **ends}
-
-
-def test_a_triplet_is_written_as_the_command_reads_it(server: Server) -> None:
-    graph = Graph()
-    edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
-    more = {"text": WORDS, "least_margin": 1.0, **about("stepedit/data/triplets")}
-    graph.add("StepEdit_TripletBuilder", edit=edit, **sides_of(graph), **more)
-    run = server.run(graph)
-    assert run.outcome == "success", run.error
-    (example,) = Dataset(server.base / "output" / "stepedit" / "data" / "triplets")
-    assert (example.kind, example.label) == ("triplet", "emotion happy")
-    assert (example.request.text, example.speaker) == (WORDS, "v1")
-    assert example.licence == "CC0-1.0"
-    assert 1 <= float(example.margin or 0) <= 10
-
-
-def test_a_margin_below_the_least_is_left_out(server: Server) -> None:
-    graph = Graph()
-    edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
-    more = {"text": WORDS, "least_margin": 10.0, **about("stepedit/data/none")}
-    node = graph.add("StepEdit_TripletBuilder", edit=edit, **sides_of(graph), **more)
-    run = server.run(graph)
-    assert "0 new of 1, 1 below the least margin" in json.dumps(run.outputs[node])
-
-
-def test_a_quadruplet_holds_the_words_with_tags(server: Server) -> None:
-    graph = Graph()
-    edit = (graph.add("StepEdit_NonverbalSounds", text_with_sounds=f"{WORDS} [Laughter]"), 0)
-    more = {"text": WORDS, **about("stepedit/data/quadruplets")}
-    graph.add("StepEdit_QuadrupletBuilder", edit=edit, **sides_of(graph), **more)
-    run = server.run(graph)
-    assert run.outcome == "success", run.error
-    (example,) = Dataset(server.base / "output" / "stepedit" / "data" / "quadruplets")
-    assert example.kind == "quadruplet"
-    assert example.request.new_text == f"{WORDS} [Laughter]"
-
-
-def test_an_edit_that_keeps_the_words_makes_no_quadruplet(server: Server) -> None:
-    graph = Graph()
-    edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
-    more = {"text": WORDS, **about("stepedit/data/refused")}
-    graph.add("StepEdit_QuadrupletBuilder", edit=edit, **sides_of(graph), **more)
-    run = server.run(graph)
-    assert "keeps the words; a quadruplet has new ones. Use Triplet Builder." in run.error
-
-
-def test_pairs_are_drawn_scored_and_written(server: Server) -> None:
-    graph = Graph()
-    edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
-    sides = sides_of(graph)
-    sides.pop("target_tokens")
-    more = {"answers": 4, "margin": 0.5, "most": 4, "seed": 3, "temperature": 1.0}
-    more |= {"text": WORDS, **about("stepedit/data/pairs")}
-    node = graph.add("StepEdit_PreferencePairs", edit=edit, **sides, **more)
-    run = server.run(graph)
-    assert run.outcome == "success", run.error
-    pairs = list(Dataset(server.base / "output" / "stepedit" / "data" / "pairs"))
-    assert f"{len(pairs)} new of {len(pairs)} pairs from" in json.dumps(run.outputs[node])
-    assert all(p.kind == "pair" and float(p.margin or 0) >= 0.5 for p in pairs)
-
-
-def test_a_data_folder_outside_the_output_folder_is_refused(server: Server) -> None:
-    graph = Graph()
-    edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
-    more = {"text": WORDS, "least_margin": 1.0, **about("../outside")}
-    graph.add("StepEdit_TripletBuilder", edit=edit, **sides_of(graph), **more)
-    status, answer = server.post("/prompt", {"prompt": graph})
-    assert status == 400
-    assert "folder is '../outside'" in json.dumps(answer)
-
-
-def test_an_adapter_that_is_none_is_refused(server: Server) -> None:
-    folder = server.base / "models" / "step_audio_editx" / "adapters"
-    folder.mkdir(exist_ok=True)
-    (folder / "odd.safetensors").write_bytes(b"no")
-    graph = Graph()
-    node = edited(graph, recording(graph))
-    keep(graph, (node, 0), "refused")
-    (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
-    for name, words in (
-        ("absent", "no adapter 'absent'; found are adapters/odd.safetensors"),
-        ("adapters/odd.safetensors", "odd.safetensors is no readable safetensors file"),
-    ):
-        load["inputs"]["adapter"] = name
-        status, answer = server.post("/prompt", {"prompt": graph})
-        assert status == 400
-        assert words in json.dumps(answer)
 
 
 def about(folder: str) -> dict[str, str]:
