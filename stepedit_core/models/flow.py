@@ -46,7 +46,7 @@ class FlowConfig:
     """Deviation of the noise that sampling starts from; below 1 it is smoother, less varied."""
     prompt_guide: bool = False
     """Whether the prompt's mel is also laid along the target, where both say the same (decision
-    0012); the release does not."""
+    0013); the release does not."""
     dit_dim: int = 512
     """Width of the velocity estimator."""
     dit_depth: int = 16

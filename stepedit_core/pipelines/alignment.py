@@ -2,7 +2,7 @@
 
 Source: Sakoe and Chiba 1978, symmetric steps. Codes stand for phones and sound, so no transcript is
 needed. `words.py` asks how far two sequences are apart; the flow decoder of nano asks which place
-of the prompt says what the target says (docs/decisions/0012).
+of the prompt says what the target says (docs/decisions/0013).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from ..registry import Bundle
 from ..types import DualCodes, Hooks, SilentHooks, Voice, stage_generator
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 from .alignment import Guide
+from .cancel import cancellable
 
 STAGE = "flow"
 STEPS = 10
@@ -68,14 +69,15 @@ def flow_decode(
         hooks.progress(STAGE, done, total)
         hooks.check()
 
-    out = flow.sample(
-        rows[None],
-        mel.to(weight),
-        voice.speaker[None].to(weight),
-        noise=noise.to(weight),
-        steps=steps,
-        guidance=guidance,
-        guide=guide,
-        on_step=on_step,
-    )
+    with cancellable(flow, hooks):
+        out = flow.sample(
+            rows[None],
+            mel.to(weight),
+            voice.speaker[None].to(weight),
+            noise=noise.to(weight),
+            steps=steps,
+            guidance=guidance,
+            guide=guide,
+            on_step=on_step,
+        )
     return out[0].float().cpu()
