@@ -413,7 +413,6 @@ class PreferencePairs(io.ComfyNode):
     ) -> io.NodeOutput:
         """Draw or take answers, score them, write the pairs."""
         from ..stepedit_core.data.select import preference_pairs
-        from ..stepedit_core.pipelines.score import can_score
 
         request, (source, *others) = _only(edit, text[0]), source_tokens
         if others or len(text) > 1:
@@ -423,12 +422,7 @@ class PreferencePairs(io.ComfyNode):
             )
         model[0].check([request])
         model[0].check_tokens(source, *(given or ()))
-        if not can_score(model[0].bundle, request):
-            raise ValueError(
-                f"the scorer of bundle '{model[0].bundle.name}' does not know the edit "
-                f"'{request.kind} {request.option}'; pairs need scores. Choose another edit, or a "
-                "bundle with a scorer."
-            )
+        _check_scorer(model[0].bundle, request)
         count = len(given) if given else answers[0]
         bundle = model[0].ready(source.seconds * count)
         facts = {name: about[name][0] for name in ABOUT}
@@ -438,6 +432,17 @@ class PreferencePairs(io.ComfyNode):
             new = writer.add_all(pairs)
         of = f"of {len(pairs)} pairs from {len(scored)} answers"
         return _told(folder[0], new, of, [float(s.margin or 0) for s in scored])
+
+
+def _check_scorer(bundle: Bundle, request: EditRequest) -> None:
+    """ValueError where the bundle cannot score the edit."""
+    from ..stepedit_core.pipelines.score import can_score
+
+    if not can_score(bundle, request):
+        raise ValueError(
+            f"the scorer of bundle '{bundle.name}' does not know the edit '{request.kind} "
+            f"{request.option}'; pairs need scores. Choose another edit, or a bundle with a scorer."
+        )
 
 
 def _scored(

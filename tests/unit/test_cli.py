@@ -509,14 +509,15 @@ def children_seconds() -> float:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processor time from /proc")
-def test_a_signal_stops_the_process_within_a_second(bundles: Path, recording: Path, tmp_path: Path):
+def test_a_signal_stops_the_process_within_a_second(recording: Path, tmp_path: Path):
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "stepedit_core", "edit", str(recording), *HAPPY),
-            *("--rounds", "10", "--device", "cpu", "--out", str(tmp_path)),
+            # random weights might end a round with nothing to hear
+            *("--bundle", "nano", "--rounds", "10", "--device", "cpu", "--out", str(tmp_path)),
         ],
         cwd=ROOT,
-        env={**os.environ, "STEPEDIT_HOME": str(bundles), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
