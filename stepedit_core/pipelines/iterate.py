@@ -146,7 +146,7 @@ def iterate_rounds(
             heard = previous.clip if number > 1 and prompt == "follow" else clip
             with clock.stage("tokenize"):
                 of = done[0].codes if heard is clip else previous.codes
-                voice = voice_of(bundle, heard, of, hooks=hooks)
+                voice = voice_of(bundle, heard, of, recorded=heard is clip, hooks=hooks)
         finished = edit(
             bundle,
             previous.codes,

@@ -42,14 +42,26 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     return codes, _voice(bundle, wave, clip.sample_rate, codes, start / CODE_RATE, hooks)
 
 
-def voice_of(bundle: Bundle, clip: Clip, codes: DualCodes, *, hooks: Hooks | None = None) -> Voice:
-    """The voice of a clip that was made from these codes; ValueError for another bundle's codes.
+def voice_of(
+    bundle: Bundle,
+    clip: Clip,
+    codes: DualCodes,
+    *,
+    recorded: bool = False,
+    hooks: Hooks | None = None,
+) -> Voice:
+    """The voice of a clip and its codes; ValueError for another bundle's codes.
 
-    The clip is one of ours, so its length and level are not judged.
+    The clip was decoded from these codes, or, `recorded`, is what they were tokenized from. Its
+    length and level are not judged.
     """
     bundle.vocabulary.check_codebook(codes)
     hooks = hooks or SilentHooks()
-    return _voice(bundle, cap_peak(clip.wave), clip.sample_rate, codes, 0.0, hooks)
+    wave = cap_peak(clip.wave)
+    start = 0
+    if recorded:
+        start = trim_silence(normalise_energy(resample(wave, clip.sample_rate, CODE_RATE)))[1]
+    return _voice(bundle, wave, clip.sample_rate, codes, start / CODE_RATE, hooks)
 
 
 @torch.no_grad()

@@ -597,3 +597,40 @@ def test_a_bundle_may_hold_another_vocoder_than_hift(tmp_path: Path, kind: str, 
     made = vocode(handle, mel, seed=1)
     assert made.wave.shape == (6 * 480,)
     assert float(made.wave.abs().max()) > 0
+
+
+def test_a_recording_gives_the_same_voice_again_with_the_silence_before_it(
+    bundle: Bundle, clip: Clip
+):
+    late = replace(clip, wave=torch.nn.functional.pad(clip.wave, (clip.sample_rate // 2, 0)))
+    codes, first = tokenize(bundle, late)
+    again = voice_of(bundle, late, codes, recorded=True)
+    assert again.lead == first.lead == pytest.approx(25 - 2.5, abs=3)  # 0.5 s less 50 ms
+    assert torch.equal(again.speaker, first.speaker)
+    assert torch.equal(again.mel, first.mel)
+    assert voice_of(bundle, late, codes).lead == 0
+
+
+def test_a_guided_flow_is_given_the_prompts_mel_along_the_codes(
+    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch
+):
+    codes, voice = tokenize(bundle, clip)
+    flow = bundle.flow
+    plain = flow_decode(bundle, codes, voice, seed=1)
+    monkeypatch.setattr(flow, "config", replace(flow.config, prompt_guide=True))
+    guided = flow_decode(bundle, codes, voice, seed=1)
+    assert guided.shape == plain.shape
+    assert not torch.allclose(guided, plain)
+    seen = []
+    monkeypatch.setattr(flow, "sample", lambda *a, guide, **k: seen.append(guide) or guided[None])
+    flow_decode(bundle, codes, voice, seed=1)
+    frames = voice.mel.shape[1]
+    first = max(0, round(voice.lead))
+    # the codes are the prompt's own, so its mel stands where they begin
+    length = min(seen[0].shape[-1], frames - first) - 8
+    torch.testing.assert_close(
+        seen[0][0, :, 4:length],
+        voice.mel[:, first + 4 : first + length],
+        atol=1.5 * float(voice.mel.diff().abs().max()),
+        rtol=0,
+    )
