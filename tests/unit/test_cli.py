@@ -60,6 +60,7 @@ def stepedit(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 TINY = ("--bundle", "tiny")
+WALKING_HOME = ROOT / "stepedit_core" / "assets" / "samples" / "walking_home.wav"
 HAPPY = ("--text", "hello world", "--emotion", "happy", *TINY)
 
 
@@ -509,12 +510,13 @@ def children_seconds() -> float:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processor time from /proc")
-def test_a_signal_stops_the_process_within_a_second(recording: Path, tmp_path: Path):
+def test_a_signal_stops_the_process_within_a_second(tmp_path: Path):
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "stepedit_core", "edit", str(recording), *HAPPY),
-            # random weights might end a round with nothing to hear
-            *("--bundle", "nano", "--rounds", "10", "--device", "cpu", "--out", str(tmp_path)),
+            # a real edit of 5 s, so that ten rounds are far from done
+            *(sys.executable, "-m", "stepedit_core", "edit", str(WALKING_HOME)),
+            *("--text", "I was walking home last night.", "--emotion", "happy"),
+            *("--rounds", "10", "--device", "cpu", "--out", str(tmp_path)),
         ],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
