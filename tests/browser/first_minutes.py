@@ -28,6 +28,19 @@ async ([pack, name]) => {
 }
 """
 
+PICTURES = """
+() => [...document.querySelectorAll("[role=dialog] img")].filter((i) => i.naturalWidth).length
+"""
+CLOSE = """
+() => {
+  const cross = "[class*=times], [class*='lucide--x']";
+  const buttons = [...document.querySelectorAll("[role=dialog] button")];
+  const found = buttons.find((button) => button.querySelector(cross));
+  if (!found) throw new Error(buttons.map((button) => button.outerHTML).join("\\n"));
+  found.click();
+}
+"""
+
 
 def say(line: str) -> None:
     """One line of the report."""
@@ -49,11 +62,9 @@ def dialog(page: Page) -> int:
     shown = page.page.get_by_text(PACK_NAME, exact=False).first
     shown.wait_for(timeout=20_000 * PATIENCE)
     shown.click()
-    page.page.get_by_text("emotion", exact=False).first.wait_for(timeout=20_000 * PATIENCE)
-    count: int = page.evaluate(
-        "(pack) => document.querySelectorAll(`img[src*='workflow_templates/${pack}']`).length",
-        PACK_NAME,
-    )
+    page.page.get_by_role("img", name=FIRST).wait_for(timeout=20_000 * PATIENCE)
+    page.page.wait_for_timeout(500)
+    count: int = page.evaluate(PICTURES)
     return count
 
 
@@ -79,7 +90,8 @@ def walk(server: Server, shots: Path | None) -> None:
         with step("the template browser lists the pack's cards"):
             cards = dialog(page)
         shoot(page, shots, "templates")
-        page.page.keyboard.press("Escape")
+        page.evaluate(CLOSE)
+        page.page.get_by_role("dialog").wait_for(state="hidden", timeout=20_000 * PATIENCE)
         (names,) = [v for k, v in server.get("/workflow_templates").items() if k == PACK_NAME]
         for name in sorted(names):
             with step(f"{name} opens"):

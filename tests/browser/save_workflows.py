@@ -147,7 +147,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 f"`fixed`.\n\n{USE_YOURS}",
                 (380, 400),
             ),
-            model((420, 0)),
+            model((420, -20)),
             clip((420, 170)),
             node(
                 "emotion", "StepEdit_Emotion", (420, 370), widgets={"emotion": "happy"},
@@ -188,7 +188,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 f"round of *Iterative Edit*, sample for sample.\n\n{USE_YOURS}",
                 (380, 470),
             ),
-            model((420, 0)),
+            model((420, -20)),
             clip((420, 170)),
             node(
                 "emotion", "StepEdit_Emotion", (420, 370), widgets={"emotion": "happy"},
@@ -250,7 +250,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 f"who speaks, and say that the speech is made.\n\n{USE_YOURS}",
                 (380, 330),
             ),
-            model((420, 0)),
+            model((420, -20)),
             clip((420, 170)),
             node(
                 "clone", "StepEdit_CloneVoice", (770, 0), size=[400, 440],
@@ -282,7 +282,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 f"results.\n\n{USE_YOURS}",
                 (380, 350),
             ),
-            model((420, 0)),
+            model((420, -20)),
             clip((420, 170)),
             node(
                 "style", "StepEdit_SpeakingStyle", (420, 370), widgets={"style": "whisper"},
@@ -322,7 +322,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 f"(Ctrl+B) and the rest still runs.\n\n{USE_YOURS}",
                 (380, 370),
             ),
-            model((420, 0)),
+            model((420, -20)),
             clip((420, 170)),
             node("denoise", "StepEdit_Denoise", (420, 370), size=[300, 50]),
             node("silence", "StepEdit_RemoveSilence", (420, 470), size=[300, 50]),
@@ -363,7 +363,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 f"it is the round with the highest score.\n\n{USE_YOURS}",
                 (380, 470),
             ),
-            model((420, 0)),
+            model((420, -20)),
             clip((420, 170)),
             node(
                 "emotion", "StepEdit_Emotion", (420, 370), widgets={"emotion": "sad"},
