@@ -12,14 +12,17 @@ from ..types import Clip, Hooks, SilentHooks
 from .cancel import cancellable
 
 
-@torch.no_grad()
 def speaker_vector(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> torch.Tensor:
     """Speaker vector (192,) float32 on the CPU of an untrimmed clip, as in its Voice."""
-    hooks = hooks or SilentHooks()
+    heard = resample(cap_peak(clip.wave), clip.sample_rate, RATE)
+    return vector_of(bundle, heard, hooks or SilentHooks())
+
+
+@torch.no_grad()
+def vector_of(bundle: Bundle, heard: torch.Tensor, hooks: Hooks) -> torch.Tensor:
+    """Speaker vector (192,) float32 on the CPU of a capped wave (N,) at 16 kHz."""
     hooks.check()
-    weight = next(bundle.speaker.parameters())
-    wave = resample(cap_peak(clip.wave), clip.sample_rate, RATE)
-    features = speaker_features(wave).to(weight)
+    features = speaker_features(heard).to(next(bundle.speaker.parameters()))
     with cancellable(bundle.speaker, hooks):
         vectors: torch.Tensor = bundle.speaker(features[None])
     return vectors[0].float().cpu()

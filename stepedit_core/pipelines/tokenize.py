@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..audio.fbank import RATE as CODE_RATE
-from ..audio.fbank import linguistic_features, speaker_features
+from ..audio.fbank import linguistic_features
 from ..audio.files import check_clip
 from ..audio.mel import PROMPT_HOP, prompt_mel, semantic_log_mel, semantic_pieces
 from ..audio.resample import resample
@@ -21,6 +21,7 @@ from ..registry import Bundle
 from ..types import SAMPLE_RATE, Clip, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import align
 from .cancel import cancellable
+from .similarity import vector_of
 
 STAGE = "tokenize"
 STEPS = 4
@@ -39,7 +40,7 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     hooks.check()
     speech, start = trim_silence(normalise_energy(heard))
     codes = _codes(bundle, speech, hooks)
-    return codes, _voice(bundle, wave, clip.sample_rate, codes, start / CODE_RATE, hooks)
+    return codes, _voice(bundle, wave, clip.sample_rate, heard, codes, start, hooks)
 
 
 def voice_of(
@@ -58,10 +59,9 @@ def voice_of(
     bundle.vocabulary.check_codebook(codes)
     hooks = hooks or SilentHooks()
     wave = cap_peak(clip.wave)
-    start = 0
-    if recorded:
-        start = trim_silence(normalise_energy(resample(wave, clip.sample_rate, CODE_RATE)))[1]
-    return _voice(bundle, wave, clip.sample_rate, codes, start / CODE_RATE, hooks)
+    heard = resample(wave, clip.sample_rate, CODE_RATE)
+    start = trim_silence(normalise_energy(heard))[1] if recorded else 0
+    return _voice(bundle, wave, clip.sample_rate, heard, codes, start, hooks)
 
 
 @torch.no_grad()
@@ -90,19 +90,23 @@ def _codes(bundle: Bundle, speech: Tensor, hooks: Hooks) -> DualCodes:
     return codes
 
 
-@torch.no_grad()
 def _voice(
-    bundle: Bundle, wave: Tensor, rate: int, codes: DualCodes, start: float, hooks: Hooks
+    bundle: Bundle,
+    wave: Tensor,
+    rate: int,
+    heard: Tensor,
+    codes: DualCodes,
+    start: int,
+    hooks: Hooks,
 ) -> Voice:
-    """Speaker vector and prompt mel of a capped, untrimmed wave (N,); its codes begin at start."""
-    hooks.check()
-    weight = next(bundle.speaker.parameters())
-    features = speaker_features(resample(wave, rate, CODE_RATE)).to(weight)
-    with cancellable(bundle.speaker, hooks):
-        speaker = bundle.speaker(features[None])[0].float().cpu()
+    """Speaker vector and prompt mel of a capped, untrimmed wave (N,).
+
+    `heard` is the wave at 16 kHz, its sample `start` the first that the codes stand for.
+    """
+    speaker = vector_of(bundle, heard, hooks)
     hooks.progress(STAGE, 3, STEPS)
     hooks.check()
     mel = prompt_mel(resample(wave, rate, SAMPLE_RATE))
     hooks.progress(STAGE, STEPS, STEPS)
-    lead = start * SAMPLE_RATE / PROMPT_HOP
+    lead = start / CODE_RATE * SAMPLE_RATE / PROMPT_HOP
     return Voice(speaker=speaker, mel=mel, codes=codes, lead=lead)

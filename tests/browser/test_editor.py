@@ -107,21 +107,8 @@ def test_a_blueprint_opens_whole_and_runs_between_two_core_nodes(
         }
         """
     )
-    sent = page.prompt()
-    fresh = f"speech-{time.monotonic_ns()}.wav"  # the server tells nothing of nodes it has cached
-    shutil.copy(server.base / "input" / "speech.wav", server.base / "input" / fresh)
-    for node in sent.values():
-        if node["class_type"] == "LoadAudio":
-            node["inputs"]["audio"] = fresh
-    status, answer = server.post("/prompt", {"prompt": sent})
-    assert status == 200, answer
-    history: dict[str, Any] = {}
-    while not history:
-        page.page.wait_for_timeout(200)
-        history = server.get(f"/history/{answer['prompt_id']}")
-    (entry,) = history.values()
-    assert entry["status"]["status_str"] == "success", entry["status"]
-    assert len(entry["outputs"][place]["audio"]) == 1
+    _, outputs, _ = execute(page, server)
+    assert len(outputs[place]["audio"]) == 1
     assert page.errors == []
 
 
@@ -166,8 +153,8 @@ def open_tiny(page: Page, name: str) -> None:
     page.load(workflow)
 
 
-def run(page: Page, server: Server) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Outputs by class of node, and what the server refused, of the graph as it stands."""
+def execute(page: Page, server: Server) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The graph as sent, and by number of node what it gave and what the server refused."""
     sent = page.prompt()
     fresh = f"speech-{time.monotonic_ns()}.wav"  # the server tells nothing of nodes it has cached
     shutil.copy(server.base / "input" / "speech.wav", server.base / "input" / fresh)
@@ -182,8 +169,14 @@ def run(page: Page, server: Server) -> tuple[dict[str, Any], dict[str, Any]]:
         history = server.get(f"/history/{answer['prompt_id']}")
     (entry,) = history.values()
     assert entry["status"]["status_str"] == "success", entry["status"]
-    shown = {sent[key]["class_type"]: output for key, output in entry["outputs"].items()}
-    return shown, {value["class_type"]: value for value in answer["node_errors"].values()}
+    return sent, entry["outputs"], answer["node_errors"]
+
+
+def run(page: Page, server: Server) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Outputs by class of node, and what the server refused, of the graph as it stands."""
+    sent, outputs, refused = execute(page, server)
+    shown = {sent[key]["class_type"]: output for key, output in outputs.items()}
+    return shown, {value["class_type"]: value for value in refused.values()}
 
 
 def test_a_bypassed_iterative_edit_hands_its_input_on(
