@@ -36,6 +36,7 @@ LICENCES = {
     "edits": "Apache-2.0 (hibari-tts)",
     "kokoro": "Apache-2.0 (Kokoro-82M)",
     "libri": "CC-BY-4.0 (LibriSpeech)",
+    "real": "CC-BY-4.0 (LibriSpeech)",
 }
 
 

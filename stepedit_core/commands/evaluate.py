@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..evaluate.judges import Judge
 
 
@@ -21,6 +23,12 @@ def add(commands: Any) -> None:
     run.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
     run.add_argument("--seed", type=int, default=0, metavar="S")
     run.add_argument("--rounds", type=int, default=3, metavar="N")
+    run.add_argument(
+        "--start",
+        choices=("clone", "recording"),
+        default="clone",
+        help="what Iter0 is: the words cloned, or the prompt audio, which must say them",
+    )
     run.add_argument("--prompt", choices=("both", "follow", "fixed"), default="both")
     run.add_argument(
         "--judge",
@@ -38,7 +46,15 @@ def add(commands: Any) -> None:
         "clips",
         metavar="CLIPS.jsonl",
         type=Path,
-        help='lines of {"audio", "label", "split"}; dev is held out: other speakers and texts',
+        help='lines of {"source", "audio", "label", "split"}: a plain clip of the speaker, and one '
+        "that is heard as the label; dev is held out: other speakers and texts",
+    )
+    judge.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="NAME=CLIPS.jsonl",
+        help="try it on these too, for example real acted speech; nothing is learnt from them",
     )
     judge.add_argument("--out", type=Path, required=True, metavar="JUDGE.safetensors")
     judge.set_defaults(run=_judge)
@@ -46,20 +62,40 @@ def add(commands: Any) -> None:
 
 def _judge(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate judge`: functionals, a classifier, its held-out accuracy."""
+    from dataclasses import replace
+
+    from ..evaluate.functionals import train_judge
+
+    features, labels, held_out = _labelled(arguments.clips)
+    judge = train_judge(features, labels, held_out)
+    elsewhere = {}
+    for text in arguments.also:
+        name, equals, path = text.partition("=")
+        if not equals:
+            raise ValueError(
+                f"--also '{text}' is not understood; NAME=CLIPS.jsonl is wanted. Correct it."
+            )
+        elsewhere[name] = judge.accuracy_on(*_labelled(Path(path))[:2])
+    judge = replace(judge, elsewhere=elsewhere)
+    judge.save(arguments.out)
+    about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
+    print(json.dumps({"labels": judge.labels, **about, **elsewhere}))
+    return 0
+
+
+def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
+    """Features (N, D), labels and whether held out, of a file of labelled edits."""
     import torch
 
     from ..audio.files import read_clip
-    from ..evaluate.functionals import functionals, train_judge
+    from ..evaluate.functionals import functionals
 
-    rows = [json.loads(x) for x in arguments.clips.read_text(encoding="utf-8").splitlines() if x]
-    folder = arguments.clips.parent
-    features = torch.stack([functionals(read_clip(folder / row["audio"])) for row in rows])
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    names = {row[side] for row in rows for side in ("source", "audio")}
+    heard = {name: functionals(read_clip(path.parent / name)) for name in sorted(names)}
+    features = torch.stack([heard[row["audio"]] - heard[row["source"]] for row in rows])
     held_out = [row.get("split", "train") == "dev" for row in rows]
-    judge = train_judge(features, [row["label"] for row in rows], held_out)
-    judge.save(arguments.out)
-    about = {"clips": len(rows), "held_out": sum(held_out), "accuracy": judge.accuracy}
-    print(json.dumps({"labels": judge.labels, **about}))
-    return 0
+    return features, [row["label"] for row in rows], held_out
 
 
 def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
@@ -79,7 +115,11 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
         if what.endswith(".safetensors"):
             judge = load_judge(what)
             judges[kind] = judge.score
-            said.append(f"{kind}: acoustic judge, {judge.accuracy:.1%} on its held-out clips")
+            other = "".join(f", {v:.1%} on {name}" for name, v in judge.elsewhere.items())
+            said.append(
+                f"{kind}: acoustic judge of {len(judge.labels)} labels, {judge.accuracy:.1%} right "
+                f"on its held-out clips{other}"
+            )
         else:
             judges[kind] = load_judge_function(what)
             said.append(f"{kind}: {what}")
@@ -114,6 +154,7 @@ def _run(arguments: argparse.Namespace) -> int:
         prompts=("follow", "fixed") if arguments.prompt == "both" else (arguments.prompt,),
         rounds=arguments.rounds,
         seed=arguments.seed,
+        start=arguments.start,
     )
     shown = (*names, "seconds", "real_time")
     entries = summary(rows, shown)
