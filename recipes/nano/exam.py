@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,11 @@ import soundfile
 from recipes.nano.corpus.archetypes import EMOTIONS, STYLES, apply, scaled
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.corpus.make_corpus import SPEAKERS, level
-from recipes.nano.corpus.sounds import SOUNDS
+from recipes.nano.corpus.sounds import SOUNDS, SoundMaker, insert
 from recipes.nano.corpus.speakers import Speaker, revoice, speaker
 from recipes.nano.corpus.teacher_hibari import Hibari
 from recipes.nano.corpus.texts import Grammar
-from recipes.nano.corpus.vocoder import RATE_HZ, Frames, synthesise
+from recipes.nano.corpus.vocoder import FLOOR, HOP, RATE_HZ, Frames, synthesise
 from recipes.nano.judge import held_out
 from recipes.nano.training import is_dev, log, setup
 
@@ -48,6 +48,7 @@ RAVDESS = {
     "06": "fear",
     "08": "surprised",
 }
+FRAMES_PER_SECOND = RATE_HZ / HOP
 LONGEST = 9.0
 """Seconds of a person's recording."""
 
@@ -72,7 +73,7 @@ def write(path: Path, frames: Frames, level_db: float, rng: np.random.Generator)
     soundfile.write(path, wave * level(wave, level_db), RATE_HZ)
 
 
-def write_lines(path: Path, rows: list[dict[str, str]]) -> None:
+def write_lines(path: Path, rows: Sequence[Mapping[str, str | float]]) -> None:
     """A JSON-lines file."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     log.info("%s: %d lines", path.name, len(rows))
@@ -102,6 +103,28 @@ def judge_clips(out: Path, tools: tuple[Hibari, Grammar]) -> None:
                         rows[kind].append(row)
     for kind, lines in rows.items():
         write_lines(out / f"judge-{kind}.jsonl", lines)
+
+
+def sound_clips(out: Path, tools: tuple[Hibari, Grammar]) -> None:
+    """judge-sounds.jsonl: every speaker makes every sound once, in a sentence."""
+    maker = SoundMaker(tools[0])
+    rows: list[dict[str, str | float]] = []
+    for k in range(LEARNERS + LISTENERS):
+        rng = np.random.default_rng([13, k])
+        who, text, base = speak(SPEAKERS + 501 + k, tools, rng)
+        source = f"judge/s{k:03d}.wav"
+        write(out / source, base, who.level_db, rng)
+        for tag in SOUNDS:
+            frames, _ = insert(base, text, [(tag, maker(tag, who, rng))], rng)
+            sounding = (frames.words < 0) & (frames.noise.max(1) > np.log(FLOOR) + 1)
+            first, last = np.flatnonzero(sounding)[[0, -1]] / FRAMES_PER_SECOND
+            path = f"judge/s{k:03d}-{tag}.wav"
+            write(out / path, frames, who.level_db, rng)
+            row = {"source": source, "audio": path, "label": tag}
+            split = "train" if k < LEARNERS else "dev"
+            span = {"start": float(first), "end": float(last)}
+            rows.append({**row, "split": split, **span})
+    write_lines(out / "judge-sounds.jsonl", rows)
 
 
 def acted_clips(out: Path, root: Path) -> None:
@@ -177,6 +200,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     tools = Hibari(args.corpus / "teacher"), Grammar(None, None)
     judge_clips(args.out, tools)
+    sound_clips(args.out, tools)
     acted_clips(args.out, args.clips)
     real = people(args.out, args.corpus, args.clips)
     wanted = [(kind, label) for kind, labels in CLASSES.items() for label in labels]

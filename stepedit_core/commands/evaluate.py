@@ -56,6 +56,11 @@ def add(commands: Any) -> None:
         metavar="NAME=CLIPS.jsonl",
         help="try it on these too, for example real acted speech; nothing is learnt from them",
     )
+    judge.add_argument(
+        "--sounds",
+        action="store_true",
+        help='the lines have "start" and "end" in seconds of an inserted sound',
+    )
     judge.add_argument("--out", type=Path, required=True, metavar="JUDGE.safetensors")
     judge.set_defaults(run=_judge)
 
@@ -66,6 +71,8 @@ def _judge(arguments: argparse.Namespace) -> int:
 
     from ..evaluate.functionals import train_judge
 
+    if arguments.sounds:
+        return _sound_judge(arguments.clips, arguments.out)
     features, labels, held_out = _labelled(arguments.clips)
     judge = train_judge(features, labels, held_out)
     elsewhere = {}
@@ -80,6 +87,32 @@ def _judge(arguments: argparse.Namespace) -> int:
     judge.save(arguments.out)
     about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
     print(json.dumps({"labels": judge.labels, **about, **elsewhere}))
+    return 0
+
+
+def _sound_judge(path: Path, out: Path) -> int:
+    """A judge of inserted sounds, and its mean score on held-out clips, edited and not."""
+    from ..audio.files import read_clip
+    from ..evaluate.sounds import train_sound_judge
+
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    clips = [read_clip(path.parent / row["audio"]) for row in rows]
+    spans = [(row["label"], row["start"], row["end"]) for row in rows]
+    held_out = [row.get("split", "train") == "dev" for row in rows]
+    judge = train_sound_judge(
+        [(clip, *span) for clip, span in zip(clips, spans, strict=True)], held_out
+    )
+    judge.judge.save(out)
+    edited, plain = [], []
+    for clip, row, held in zip(clips, rows, held_out, strict=True):
+        if held:
+            source = read_clip(path.parent / row["source"])
+            edited.append(judge.score(source, clip, row["label"]))
+            plain.append(judge.score(source, source, row["label"]))
+    about = {"clips": len(rows), "held_out": len(edited), "accuracy": judge.judge.accuracy}
+    count = max(1, len(edited))
+    scores = {"score": sum(edited) / count, "score_of_source": sum(plain) / count}
+    print(json.dumps({"labels": judge.judge.labels, **about, **scores}))
     return 0
 
 
@@ -102,6 +135,7 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
     """Kind -> judge, and a line about each."""
     from ..evaluate.functionals import load_judge
     from ..evaluate.judges import load_judge_function
+    from ..evaluate.sounds import load_sound_judge
 
     judges: dict[str, Judge] = {}
     said = []
@@ -112,7 +146,11 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
                 f"--judge '{text}' is not understood; emotion=, style= or sounds= and a judge are "
                 "wanted. Correct it."
             )
-        if what.endswith(".safetensors"):
+        if what.endswith(".safetensors") and kind == "sounds":
+            sounds = load_sound_judge(what)
+            judges[kind] = sounds.score
+            said.append(f"sounds: windows, {sounds.judge.accuracy:.1%} right of those held out")
+        elif what.endswith(".safetensors"):
             judge = load_judge(what)
             judges[kind] = judge.score
             other = "".join(f", {v:.1%} on {name}" for name, v in judge.elsewhere.items())

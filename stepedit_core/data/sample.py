@@ -7,8 +7,9 @@ The report (arXiv:2511.03601) has 20 samples a prompt rated; here the margin sco
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from heapq import nsmallest
 
 from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import clone_limit, edit_limit, sample_answers
@@ -32,13 +33,15 @@ def sample(
     temperature: float = 1.0,
     seed: int = 0,
     split: str = "train",
+    prompts: int | None = None,
 ) -> int:
     """Draw and score `answers` answers to every prompt that the writer does not know; how many.
 
+    `prompts` takes as many, whichever have the first ids: a draw that stays when data is added to.
     Passed over are prompts whose edit the scorer does not know, and answers without a whole group.
     """
     added = 0
-    for example in prompts_of(data, split):
+    for example in chosen(prompts_of(data, split), prompts):
         key = digest("sample", example.prompt_id, bundle.sha256, f"{answers} {temperature} {seed}")
         if key in writer.keys or not can_score(bundle, example.request):
             continue
@@ -54,6 +57,11 @@ def prompts_of(data: Dataset, split: str) -> Iterator[Example]:
         if example.split == split and example.prompt_id not in seen:
             seen.add(example.prompt_id)
             yield example
+
+
+def chosen(examples: Iterator[Example], count: int | None) -> Iterable[Example]:
+    """All examples, or the `count` with the first prompt ids, which are hashes."""
+    return examples if count is None else nsmallest(count, examples, key=lambda e: e.prompt_id)
 
 
 def answers_of(

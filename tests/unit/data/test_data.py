@@ -20,6 +20,7 @@ from stepedit_core import cli
 from stepedit_core.data import build as building
 from stepedit_core.data.build import Setting, Task, build, parse_order, tasks_of
 from stepedit_core.data.records import Example, Kind
+from stepedit_core.data.sample import chosen
 from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pairs
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.data.stats import rows_of
@@ -387,6 +388,15 @@ def test_pairs_do_not_depend_on_the_order_of_the_samples():
     made = samples([9.5, 1.2, 1.2, 9.5], 10)
     forth, back = (preference_pairs(s, most=2) for s in (made, made[::-1]))
     assert [p.id for p in forth] == [p.id for p in back]
+
+
+def test_the_prompts_that_are_drawn_stay_when_data_is_added_to():
+    made = [example(0, source=100 * k) for k in range(9)]
+    ids = sorted(e.prompt_id for e in made)
+    assert len(set(ids)) == 9
+    assert [e.prompt_id for e in chosen(iter(made), 3)] == ids[:3]
+    assert {e.prompt_id for e in chosen(iter(made[:5]), 2)} <= {e.prompt_id for e in made[:5]}
+    assert list(chosen(iter(made), None)) == made
 
 
 def test_an_unknown_scale_needs_a_margin():

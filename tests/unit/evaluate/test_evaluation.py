@@ -30,6 +30,7 @@ from stepedit_core.evaluate.judges import (
     word_errors,
 )
 from stepedit_core.evaluate.protocol import run_case
+from stepedit_core.evaluate.sounds import labelled_windows, train_sound_judge, windows
 from stepedit_core.pipelines import generate as generate_module
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.registry import Bundle
@@ -208,6 +209,43 @@ def test_accuracy_is_that_of_clips_the_judge_never_saw():
 def test_one_label_is_nothing_to_judge():
     with pytest.raises(ValueError, match="has 1 labels to tell apart"):
         train_judge(torch.zeros(3, 2), ["a", "a", "b"], [False, False, True])
+
+
+def with_sound(hz: float, at: float | None, sound_hz: float = 420.0) -> Clip:
+    """1.6 s of a voice; from `at` on, half a second of another tone."""
+    wave = tone(hz, 1.6, noise=0.01).wave.clone()
+    if at is not None:
+        first = int(at * 16_000)
+        wave[first : first + 8_000] = tone(sound_hz, 0.5, noise=0.01).wave
+    return Clip(wave=wave, sample_rate=16_000)
+
+
+def test_a_sound_judge_scores_what_is_new():
+    rng = np.random.default_rng(2)
+    kinds = {"high": 420.0, "low": 70.0}
+    clips, held_out = [], []
+    for k in range(24):
+        label, at = ("high", "low")[k % 2], float(rng.uniform(0, 1.1))
+        clips.append((with_sound(rng.uniform(120, 220), at, kinds[label]), label, at, at + 0.5))
+        held_out.append(k >= 16)
+    judge = train_sound_judge(clips, held_out)
+    assert judge.judge.accuracy > 0.9
+    plain, high = with_sound(150, None), with_sound(150, 0.6)
+    assert judge.score(plain, high, "high") == 3.0
+    assert judge.score(plain, high, "low") == 2.0
+    assert judge.score(plain, plain, "high") == 1.0
+    assert judge.score(high, high, "high") == 1.0  # it was there before
+
+
+def test_windows_that_only_touch_a_sound_have_no_label():
+    found, names = labelled_windows(with_sound(150, 0.6), "high", 0.6, 1.1)
+    # windows of 0.48 s begin every 0.06 s: three end by 0.6 s, none begins after 1.1 s
+    assert names == ["high"] * 2 + ["speech"] * 3
+    assert found.shape[0] == 5
+
+
+def test_a_clip_shorter_than_a_window_has_one():
+    assert windows(tone(150, 0.1)).shape[0] >= 1
 
 
 def test_an_external_judge_is_named_by_module_and_function(monkeypatch: pytest.MonkeyPatch):
