@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from torch import Tensor
@@ -26,12 +26,15 @@ KINDS = ("triplet", "quadruplet", "sample")
 
 @dataclass(frozen=True, kw_only=True)
 class RewardWeights:
-    """Weights of the rewards that add up; the report's is the reward model alone."""
+    """Weights of the rewards that add up; the report's is the reward model alone.
+
+    The shipped configs add `words`, which needs nothing but the bundle's own codebook.
+    """
 
     model: float = 1.0
     """The reward model."""
     words: float = 0.0
-    """Linguistic codes kept, 0..1."""
+    """Words kept by the linguistic codes, -1..1."""
     length: float = 0.0
     """Length kept, 0..1."""
     legality: float = 0.0
@@ -55,23 +58,13 @@ def reward_of(
     weights: RewardWeights, bundle: Bundle, critic: Critic | None, model: ModelConfig, team: Team
 ) -> Total:
     """The weighted sum of all rewards; `critic` holds the reward model, None where it has none."""
-    terms: dict[str, Term] = {
-        "words": words_kept(bundle.vocabulary),
-        "length": length_kept,
-        "legality": legality,
-    }
+    terms: dict[str, Term] = {"length": length_kept, "legality": legality}
+    if weights.words:
+        terms["words"] = words_kept(bundle.vocabulary, bundle.linguistic.codebook)
     if critic is not None:
         end = bundle.vocabulary.end_id
         terms["model"] = model_reward(critic, end, model.micro_ids, team.device)
-    return compose(
-        terms,
-        {
-            "model": weights.model,
-            "words": weights.words,
-            "length": weights.length,
-            "legality": weights.legality,
-        },
-    )
+    return compose(terms, asdict(weights))
 
 
 class Tried(NamedTuple):

@@ -1,7 +1,7 @@
 """Rewards of answers, each a function of a batch of attempts, and their weighted sum.
 
 A term takes B attempts and gives (B,) float32. None listens to a wave: the reward model reads ids,
-words are compared as linguistic codes, length and legality are counted.
+words are compared by the vectors of their linguistic codes, length and legality are counted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..pipelines.sampling import Answer
+from ..pipelines.words import word_distance
 from ..types import DualCodes, EditRequest
 from ..vocab import GROUP, Vocabulary
 from .answers import Critic, Row, in_parts
@@ -74,49 +75,27 @@ def model_reward(critic: Critic, end_id: int, micro_ids: int, device: torch.devi
     return term
 
 
-def words_kept(vocabulary: Vocabulary, classes: Tensor | None = None) -> Term:
-    """1 - edit distance between the linguistic codes of answer and source, over the longer.
+def words_kept(vocabulary: Vocabulary, codebook: Tensor) -> Term:
+    """1 - word_distance of answer and source: 1 for the same words at any speed, -1 at the least.
 
-    Runs of one code count once, so a slower or faster answer loses nothing. `classes` (1024,) int64
-    joins codes that mean the same sound. With a reference in the data the nearer of it and the
-    source counts; new words (sounds, clone) are compared with the reference alone.
+    It is the measure by which the product chooses among candidates (pipelines/words.py). codebook
+    (1024, D) of the linguistic tokenizer. With a reference in the data the nearer of it and the
+    source counts; new words (sounds, clone) are compared with the reference alone. A clone without
+    one gets 0, for nothing here says its words; an answer without a whole group gets -1.
     """
+    codebook = codebook.detach().cpu()
 
-    def runs(codes: DualCodes) -> np.ndarray:
-        line = codes.linguistic if classes is None else classes[codes.linguistic]
-        found: np.ndarray = torch.unique_consecutive(line).numpy()
-        return found
+    def kept(attempt: Attempt) -> float:
+        made = vocabulary.split(attempt.answer.whole)
+        others = [] if attempt.reference is None else [attempt.reference]
+        if attempt.request.kind != "clone" and not (attempt.request.new_text and others):
+            others.append(attempt.source)
+        if not made.groups:
+            return -1.0
+        distances = [word_distance(codebook, other, made) for other in others]
+        return 1.0 - min(distances, default=1.0)
 
-    def term(attempts: Sequence[Attempt]) -> Tensor:
-        kept = []
-        for attempt in attempts:
-            own = runs(vocabulary.split(attempt.answer.whole))
-            others = [] if attempt.reference is None else [attempt.reference]
-            if not attempt.request.new_text or not others:
-                others.append(attempt.source)
-            kept.append(max(similarity(own, runs(other)) for other in others))
-        return torch.tensor(kept, dtype=torch.float32)
-
-    return term
-
-
-def similarity(a: np.ndarray, b: np.ndarray) -> float:
-    """1 - Levenshtein distance of two code lines (n,) and (m,) over the longer length."""
-    longer = max(len(a), len(b))
-    return 1.0 - edit_distance(a, b) / longer if longer else 1.0
-
-
-def edit_distance(a: np.ndarray, b: np.ndarray) -> int:
-    """Fewest insertions, deletions and substitutions that turn (n,) into (m,)."""
-    steps = np.arange(len(b) + 1)
-    line = steps.copy()
-    for i, code in enumerate(a, start=1):
-        best = np.empty_like(line)
-        best[0] = i
-        best[1:] = np.minimum(line[1:] + 1, line[:-1] + (b != code))
-        # insertions run along the row: the least of every earlier cell plus the way from it
-        line = np.minimum.accumulate(best - steps) + steps
-    return int(line[-1])
+    return lambda attempts: torch.tensor([kept(a) for a in attempts], dtype=torch.float32)
 
 
 def length_kept(attempts: Sequence[Attempt]) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from stepedit_core.train.answers import Critic, Policy, in_parts, micro_batches,
 from stepedit_core.train.rewards import (
     Attempt,
     compose,
-    edit_distance,
     legality,
     length_kept,
     model_reward,
@@ -243,35 +242,61 @@ def line(*codes: int) -> DualCodes:
     )
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "steps"),
-    [
-        ("kitten", "sitting", 3),
-        ("", "abc", 3),
-        ("flaw", "lawn", 2),
-        ("abc", "abc", 0),
-        ("ab", "", 2),
-    ],
-)
-def test_edit_distance_of_known_words(a: str, b: str, steps: int):
-    codes = [np.array([ord(c) for c in word], dtype=np.int64) for word in (a, b)]
-    assert edit_distance(*codes) == steps
+BOOK = torch.randn(1024, 5, generator=torch.Generator().manual_seed(4))
+
+
+def by_hand(first: tuple[int, ...], second: tuple[int, ...]) -> float:
+    """1 - the time-warping distance, written out over a full table of cells."""
+    centred = BOOK.double() - BOOK.double().mean(0)
+
+    def apart(a: int, b: int) -> float:
+        x, y = centred[a], centred[b]
+        return 1 - float(x @ y / (x.norm() * y.norm()))
+
+    table = {(-1, -1): 0.0}
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            table[i, j] = min(
+                table.get((i - 1, j), math.inf) + apart(a, b),
+                table.get((i, j - 1), math.inf) + apart(a, b),
+                table.get((i - 1, j - 1), math.inf) + 2 * apart(a, b),
+            )
+    return 1 - table[len(first) - 1, len(second) - 1] / (len(first) + len(second))
+
+
+def test_the_words_reward_is_1_less_the_time_warping_distance_of_the_codes():
+    source, answers = (1, 2, 3, 4, 5, 6), [(1, 2, 3, 3, 5, 6), (9, 8, 7, 6), (6, 5, 4, 3, 2, 1)]
+    reward = words_kept(VOCABULARY, BOOK)
+    found = reward([attempt(line(*a), source=line(*source)) for a in answers]).tolist()
+    # the product's vectors are float32
+    assert found == pytest.approx([by_hand(source, a) for a in answers], abs=1e-5)
+    assert found[0] > max(found[1:])
 
 
 def test_words_are_kept_whatever_the_speed():
-    source = line(1, 2, 3, 4)
-    slower = attempt(line(1, 1, 2, 2, 2, 3, 4, 4), source=source)
-    other = attempt(line(1, 2, 9, 4), source=source)
-    assert words_kept(VOCABULARY)([slower, other]).tolist() == [1.0, 0.75]
-    # with codes 3 and 9 of one class nothing is lost
-    classes = torch.arange(1024)
-    classes[9] = 3
-    assert words_kept(VOCABULARY, classes)([other]).tolist() == [1.0]
+    slower = attempt(line(1, 1, 2, 2, 2, 3, 4, 4), source=line(1, 2, 3, 4))
+    assert words_kept(VOCABULARY, BOOK)([slower]).tolist() == pytest.approx([1.0], abs=1e-6)
 
 
 def test_a_reference_counts_where_it_is_nearer():
     made = attempt(line(7, 8), source=line(1, 2), reference=line(7, 8))
-    assert words_kept(VOCABULARY)([made]).tolist() == [1.0]
+    again = attempt(line(1, 2), source=line(1, 2), reference=line(7, 8))
+    found = words_kept(VOCABULARY, BOOK)([made, again]).tolist()
+    assert found == pytest.approx([1.0, 1.0], abs=1e-6)
+
+
+def test_new_words_are_compared_with_the_reference_alone():
+    clone = attempt(line(1, 2), source=line(1, 2), reference=line(7, 8), kind="clone", option="")
+    sounds = replace(clone, request=EditRequest(kind="sounds", text="a", new_text="[Sigh] a"))
+    expected = by_hand((7, 8), (1, 2))
+    found = words_kept(VOCABULARY, BOOK)([clone, sounds]).tolist()
+    assert found == pytest.approx([expected, expected], abs=1e-5)
+
+
+def test_a_clone_without_a_reference_gets_no_words_reward_and_an_empty_answer_the_least():
+    clone = attempt(line(1, 2), source=line(1, 2), kind="clone", option="")
+    empty = attempt(toy_codes(0, 1), source=line(1, 2))
+    assert words_kept(VOCABULARY, BOOK)([clone, empty]).tolist() == [0.0, -1.0]
 
 
 def test_length_is_measured_in_octaves_of_what_is_expected():
