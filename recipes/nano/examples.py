@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.export import CODEBOOK
 from recipes.nano.tokens import TokenStore
 from recipes.nano.train_lm import Tasks
 from recipes.nano.train_scorer import share
@@ -28,7 +29,6 @@ from stepedit_core.data.records import Example, digest
 from stepedit_core.data.shards import Writer
 from stepedit_core.types import DualCodes, EditRequest
 
-CODEBOOK = "nano"
 Task = tuple[str, str, dict, dict]
 """Kind, option, source clip, target clip."""
 LICENCES = {

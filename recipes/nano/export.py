@@ -41,6 +41,8 @@ from stepedit_core.models.speaker import SpeakerConfig
 from stepedit_core.text.tokenizer import TextTokenizer
 from stepedit_core.vocab import AUDIO_CODES
 
+CODEBOOK = "nano-1"
+"""Name of the codes; tokens of another are refused."""
 SOURCES = {
     "linguistic": ("linguistic", LinguisticConfig),
     "semantic": ("semantic", SemanticConfig),
@@ -121,7 +123,7 @@ def main() -> None:
         licence="Apache-2.0",
         description="Small self-trained model: English, runs on a CPU, emotions are acoustic archetypes.",
         card=json.loads(args.card.read_text("utf-8")),
-        codebook="nano-1",
+        codebook=CODEBOOK,
         edit_vocabulary="nano",
         edit_options=edit_options(),
         prompt_layout="nano",

@@ -1,7 +1,9 @@
 """Scored answers of a model to the prompts of a data folder: what preference pairs are made of.
 
-The report (arXiv:2511.03601) has 20 samples a prompt rated; here the margin scorer rates them, 1 to
-10. People's ratings come in by a plan with kind "sample" instead (data/build.py).
+The report (arXiv:2511.03601) has 20 samples a prompt rated by people and a language model; here
+the margin scorer rates them, 1 to 10, and lost words take marks off: the scorer alone likes an
+angry clip of half the sentence. People's ratings come in by a plan with kind "sample" instead
+(data/build.py).
 """
 
 from __future__ import annotations
@@ -14,14 +16,17 @@ from heapq import nsmallest
 from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import clone_limit, edit_limit, sample_answers
 from ..pipelines.score import can_score, score
+from ..pipelines.words import SAME_WORDS, word_distance
 from ..registry import Bundle
-from ..types import Hooks, Sampling, stage_generator
+from ..types import DualCodes, EditRequest, Hooks, Sampling, stage_generator
 from ..vocab import GROUP
 from .records import Example, digest
 from .shards import Dataset, Writer
 
 log = logging.getLogger(__name__)
 ANSWERS = 20
+LOST = 0.5
+"""Word distance of an answer that says something else (pipelines/words.py)."""
 
 
 def sample(
@@ -64,6 +69,19 @@ def chosen(examples: Iterator[Example], count: int | None) -> Iterable[Example]:
     return examples if count is None else nsmallest(count, examples, key=lambda e: e.prompt_id)
 
 
+def mark(bundle: Bundle, source: DualCodes, made: DualCodes, request: EditRequest) -> float:
+    """Mark 1 to 10 of an answer: the margin score, less what lost words cost.
+
+    Where the words should stay, what the score has above 1 falls linearly with the distance of the
+    linguistic codes, to nothing at LOST.
+    """
+    margin = score(bundle, source, made, request)
+    if request.kind not in SAME_WORDS:
+        return margin
+    lost = word_distance(bundle.linguistic.codebook.detach(), source, made) / LOST
+    return 1.0 + (margin - 1.0) * max(0.0, 1.0 - lost)
+
+
 def answers_of(
     bundle: Bundle,
     example: Example,
@@ -92,7 +110,7 @@ def answers_of(
     for answer in drawn:
         if answer.whole:
             made = bundle.vocabulary.split(answer.whole)
-            margin = round(score(bundle, example.source, made, request), 4)
+            margin = round(mark(bundle, example.source, made, request), 4)
             yield replace(
                 example,
                 kind="sample",
@@ -100,5 +118,5 @@ def answers_of(
                 rejected=None,
                 margin=margin,
                 scale=10,
-                provenance=f"{bundle.name} {bundle.sha256[:12]}, margin scorer",
+                provenance=f"{bundle.name} {bundle.sha256[:12]}, margin scorer and words",
             )
