@@ -100,17 +100,21 @@ def _outputs(found: str) -> list[Any]:
 MARGINS = "Margin score of each item, 1 to 10, no unit; 0 where the scorer does not know the edit."
 
 
-def _check(folder: Sequence[str] | None, split: Sequence[str] | None) -> bool | str:
-    """For validate_inputs, which is given lists here."""
-    try:
-        for name in folder or ():
-            host.check_prefix(name, "folder", "stepedit/data")
-    except ValueError as error:
-        return str(error)
-    return next(
-        (said for one in split or () if (said := inputs.one_of("split", one, SPLITS)) is not True),
-        True,
-    )
+class _DataNode(io.ComfyNode):
+    """What the three nodes check before a graph runs."""
+
+    @classmethod
+    def validate_inputs(
+        cls, folder: list[str] | None = None, split: list[str] | None = None
+    ) -> bool | str:
+        """The folder lies below the output folder; core 0.3.75 checks no combo. Lists are given."""
+        try:
+            for name in folder or ():
+                host.check_prefix(name, "folder", "stepedit/data")
+        except ValueError as error:
+            return str(error)
+        said = (inputs.one_of("split", one, SPLITS) for one in split or ())
+        return next((one for one in said if one is not True), True)
 
 
 def _only(edit: Sequence[Edit], text: str) -> EditRequest:
@@ -203,7 +207,7 @@ def _build(
     return _told(folder, new, of, [e.margin or 0.0 for e in made])
 
 
-class TripletBuilder(io.ComfyNode):
+class TripletBuilder(_DataNode):
     """Triplet Builder."""
 
     @classmethod
@@ -235,13 +239,6 @@ class TripletBuilder(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls, folder: list[str] | None = None, split: list[str] | None = None
-    ) -> bool | str:
-        """The folder lies below the output folder; core 0.3.75 checks no combo."""
-        return _check(folder, split)
-
-    @classmethod
     def execute(
         cls,
         model: list[host.LoadedModel],
@@ -264,7 +261,7 @@ class TripletBuilder(io.ComfyNode):
         return _build(model[0], *sides, folder[0], about, least=least_margin[0])
 
 
-class QuadrupletBuilder(io.ComfyNode):
+class QuadrupletBuilder(_DataNode):
     """Quadruplet Builder."""
 
     @classmethod
@@ -290,13 +287,6 @@ class QuadrupletBuilder(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls, folder: list[str] | None = None, split: list[str] | None = None
-    ) -> bool | str:
-        """The folder lies below the output folder; core 0.3.75 checks no combo."""
-        return _check(folder, split)
-
-    @classmethod
     def execute(
         cls,
         model: list[host.LoadedModel],
@@ -318,7 +308,7 @@ class QuadrupletBuilder(io.ComfyNode):
         return _build(model[0], *sides, folder[0], about)
 
 
-class PreferencePairs(io.ComfyNode):
+class PreferencePairs(_DataNode):
     """Preference Pairs."""
 
     @classmethod
@@ -387,13 +377,6 @@ class PreferencePairs(io.ComfyNode):
             ],
             outputs=_outputs("Margin score of each answer, 1 to 10, no unit."),
         )
-
-    @classmethod
-    def validate_inputs(
-        cls, folder: list[str] | None = None, split: list[str] | None = None
-    ) -> bool | str:
-        """The folder lies below the output folder; core 0.3.75 checks no combo."""
-        return _check(folder, split)
 
     @classmethod
     def execute(

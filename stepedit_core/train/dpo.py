@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from .answers import AnswerBatch, Policy, Row, pack
 from .config import ModelConfig, OptimizerConfig, RunConfig
-from .items import Examples, row_length, rows_of, save_language_model, start_from
+from .items import Examples, pair_parts, save_language_model, start_from
 from .losses import dpo_loss
 from .reference import Reference
 from .reward import KINDS
@@ -24,10 +23,8 @@ from .runtime import (
     Run,
     Sampler,
     backward,
-    cosine_rate,
     join_team,
     make_optimizer,
-    parts_of,
     place,
     step_optimizer,
 )
@@ -64,10 +61,10 @@ def train(config: DPOConfig, out: Path, *, stop_at: int | None = None) -> dict[s
         bundle, end = base.bundle, base.bundle.vocabulary.end_id
         items = Examples(config.data, bundle, KINDS, longest=config.longest)
         sampler = Sampler(len(items), config.batch, config.run.seed)
-        steps = max(1, round(config.epochs * len(items) / config.batch))
+        steps = sampler.steps(config.epochs)
         made = Policy(base.lm, bundle.vocabulary, checkpointing=config.model.checkpointing)
         reference = Reference(made, config.model, team)
-        policy = cast(Policy, place(made, team, precision=config.model.precision))
+        policy = place(made, team, precision=config.model.precision)
 
         # 2. Optimiser; a stopped run goes on
         math = Math(precision=config.model.precision, team=team)
@@ -79,9 +76,7 @@ def train(config: DPOConfig, out: Path, *, stop_at: int | None = None) -> dict[s
             if step == stop_at:
                 return {}
             # 3. A batch of pairs, shared by the processes; both answers of a pair in one part
-            pairs = [rows_of(bundle, items[i]) for i in team.share(sampler(step))]
-            lengths = [2 * max(map(row_length, pair)) for pair in pairs]
-            parts = parts_of(lengths, config.model.micro_ids, team)
+            pairs, parts = pair_parts(items, sampler(step), config.model, team)
             right = 0
 
             # 4. Gradients of all parts, one step
@@ -95,11 +90,8 @@ def train(config: DPOConfig, out: Path, *, stop_at: int | None = None) -> dict[s
                 return loss * len(part) / config.batch
 
             loss = backward(parts, loss_of, math)
-            rate = cosine_rate(step, steps, config.optimizer)
-            norm = step_optimizer(policy, optimizer, rate, config.optimizer.clip_norm)
-            run.log(step, loss=loss, lr=rate, norm=norm, right=right / max(1, len(pairs)))
-            if (step + 1) % config.run.save_every == 0 or step + 1 == steps:
-                run.save(step + 1)
+            done = step_optimizer(policy, optimizer, config.optimizer, step, steps)
+            run.end_step(step, steps, loss=loss, **done, right=right / max(1, len(pairs)))
 
         # 5. The weights
         save_language_model(policy, out, base, team, config.model, export=config.run.export)

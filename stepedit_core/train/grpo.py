@@ -10,24 +10,32 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from .advantages import group_advantages
-from .answers import Critic, Policy, pack
+from .answers import Policy, pack
 from .config import ModelConfig, OptimizerConfig, RunConfig
-from .items import Examples, load_reward, row_length, save_language_model, start_from
+from .items import Examples, row_length, save_language_model, start_from
 from .losses import grpo_loss, kl_k3, masked_mean
 from .reference import Reference
-from .rewarding import KINDS, RewardWeights, RolloutConfig, Total, Tried, reward_of, try_prompts
+from .rewarding import (
+    KINDS,
+    RewardWeights,
+    RolloutConfig,
+    Total,
+    Tried,
+    frozen_judge,
+    mean_rewards,
+    reward_of,
+    try_prompts,
+)
 from .runtime import (
     Math,
     Run,
     Sampler,
     backward,
-    cosine_rate,
     gathered,
     join_team,
     make_optimizer,
@@ -85,11 +93,10 @@ def train(
         sampler = Sampler(len(items), config.batch, config.run.seed)
         made = Policy(base.lm, bundle.vocabulary, checkpointing=config.model.checkpointing)
         reference = Reference(made, config.model, team)
-        policy = cast(Policy, place(made, team, precision=precision))
+        policy = place(made, team, precision=precision)
         judge = None
         if config.reward_run:
-            judge = Critic(load_reward(config.reward_run, bundle)).requires_grad_(False)
-            judge = cast(Critic, place(judge, team, precision=precision))
+            judge = frozen_judge(config.reward_run, bundle, config.model, team)
         total = total or reward_of(config.rewards, bundle, judge, config.model, team)
 
         # 2. Optimiser; a stopped run goes on
@@ -132,25 +139,18 @@ def train(
             # 4. Passes over the batch
             loss_of = partial(group_loss, policy, tried, config, answers, end)
             figures: dict[str, float] = {}
-            rate = cosine_rate(step, config.steps, config.optimizer)
             for _ in range(config.passes):
                 figures["loss"] = backward(parts, loss_of, math)
-                figures["norm"] = step_optimizer(
-                    policy, optimizer, rate, config.optimizer.clip_norm
-                )
+                figures |= step_optimizer(policy, optimizer, config.optimizer, step, config.steps)
 
             # 5. The curve
-            means = {"score": tried.scores, **tried.parts}
-            sums = team.total(torch.stack([v.double().sum() for v in means.values()]))
-            figures |= {name: float(v) / answers for name, v in zip(means, sums, strict=True)}
+            figures |= mean_rewards(tried, answers, team)
             mask = tried.rollout.mask
             count = float(team.total(mask.sum().double()))
             kl = kl_k3(tried.rollout.log_probs, tried.rollout.ref_log_probs)
             figures["kl"] = float(team.total(masked_mean(kl, mask, count).double()))
             figures["ids"] = count / answers
-            run.log(step, lr=rate, **figures)
-            if (step + 1) % config.run.save_every == 0 or step + 1 == config.steps:
-                run.save(step + 1)
+            run.end_step(step, config.steps, **figures)
 
         # 6. The weights
         save_language_model(policy, out, base, team, config.model, export=config.run.export)

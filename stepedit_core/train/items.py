@@ -24,7 +24,7 @@ from ..vocab import Vocabulary
 from ..weights import build_empty, load_into, save_module
 from .answers import Row
 from .config import ModelConfig, RunConfig
-from .runtime import Team, whole_state
+from .runtime import Team, parts_of, whole_state
 
 log = logging.getLogger(__name__)
 LLM, ADAPTER, REWARD = "llm.safetensors", "adapter.safetensors", "reward.safetensors"
@@ -121,6 +121,15 @@ def answer_ids(vocabulary: Vocabulary, codes: DualCodes) -> list[int]:
 def row_length(row: Row) -> int:
     """Ids of prompt and answer."""
     return len(row[0]) + len(row[1])
+
+
+def pair_parts(
+    items: Examples, chosen: Sequence[int], config: ModelConfig, team: Team
+) -> tuple[list[list[Row]], list[tuple[list[int], float]]]:
+    """This process's pairs of a batch as rows, and its micro-batches; a pair stays in one part."""
+    pairs = [rows_of(items.bundle, items[i]) for i in team.share(chosen)]
+    lengths = [2 * max(map(row_length, pair)) for pair in pairs]
+    return pairs, parts_of(lengths, config.micro_ids, team)
 
 
 @dataclass(frozen=True, kw_only=True)

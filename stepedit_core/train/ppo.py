@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,13 +23,21 @@ from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, load_reward, row_length, save_language_model, save_reward, start_from
 from .losses import clipped_surrogate, kl_k1, masked_mean, value_loss
 from .reference import Reference
-from .rewarding import KINDS, RewardWeights, RolloutConfig, Total, reward_of, try_prompts
+from .rewarding import (
+    KINDS,
+    RewardWeights,
+    RolloutConfig,
+    Total,
+    frozen_judge,
+    mean_rewards,
+    reward_of,
+    try_prompts,
+)
 from .runtime import (
     Math,
     Run,
     Sampler,
     backward,
-    cosine_rate,
     gathered,
     join_team,
     make_optimizer,
@@ -96,13 +104,11 @@ def train(
         sampler = Sampler(len(items), config.batch, config.run.seed)
         made = Policy(base.lm, bundle.vocabulary, checkpointing=config.model.checkpointing)
         reference = Reference(made, config.model, team)
-        policy = cast(Policy, place(made, team, precision=precision))
-        judge = Critic(load_reward(config.reward_run, bundle)).requires_grad_(False)
-        judge = cast(Critic, place(judge, team, precision=precision))
-        critic = Critic(
-            load_reward(config.reward_run, bundle), checkpointing=config.model.checkpointing
-        )
-        critic = cast(Critic, place(critic, team, precision=precision))
+        policy = place(made, team, precision=precision)
+        judge = frozen_judge(config.reward_run, bundle, config.model, team)
+        begun = load_reward(config.reward_run, bundle)
+        critic = Critic(begun, checkpointing=config.model.checkpointing)
+        critic = place(critic, team, precision=precision)
         total = total or reward_of(config.rewards, bundle, judge, config.model, team)
 
         # 2. Two optimisers; a stopped run goes on
@@ -159,27 +165,21 @@ def train(
             for _ in range(config.passes):
                 loss_of = partial(critic_loss, critic, scored, config, end)
                 figures["value_loss"] = backward(parts, loss_of, math)
-                rate = cosine_rate(step, config.steps, config.critic_optimizer)
-                step_optimizer(critic, critic_optimizer, rate, config.critic_optimizer.clip_norm)
+                step_optimizer(
+                    critic, critic_optimizer, config.critic_optimizer, step, config.steps
+                )
                 if acting < 0:
                     continue
                 loss_of = partial(actor_loss, policy, scored, config, end)
                 figures["policy_loss"] = backward(parts, loss_of, math)
-                rate = cosine_rate(acting, config.steps - config.critic_warmup, config.optimizer)
-                figures["norm"] = step_optimizer(
-                    policy, actor_optimizer, rate, config.optimizer.clip_norm
-                )
-                figures["lr"] = rate
+                steps = config.steps - config.critic_warmup
+                figures |= step_optimizer(policy, actor_optimizer, config.optimizer, acting, steps)
 
             # 6. The curve
-            means = {"score": tried.scores, **tried.parts}
-            sums = team.total(torch.stack([v.double().sum() for v in means.values()]))
-            figures |= {name: float(v) / len(whole) for name, v in zip(means, sums, strict=True)}
+            figures |= mean_rewards(tried, len(whole), team)
             figures["kl"] = float(team.total(masked_mean(kl, mask, scored.ids).double()))
             figures["ids"] = scored.ids / len(whole)
-            run.log(step, **figures)
-            if (step + 1) % config.run.save_every == 0 or step + 1 == config.steps:
-                run.save(step + 1)
+            run.end_step(step, config.steps, **figures)
 
         # 7. The weights
         save_language_model(policy, out, base, team, config.model, export=config.run.export)

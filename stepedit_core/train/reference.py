@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 
@@ -31,7 +31,7 @@ class Reference:
         if not self._shared:
             copy = deepcopy(policy).requires_grad_(False)
             copy.checkpointing = False
-            self.policy = cast(Policy, place(copy, team, precision=config.precision))
+            self.policy = place(copy, team, precision=config.precision)
 
     @torch.no_grad()
     def __call__(self, ask: Callable[[Policy], T]) -> T:

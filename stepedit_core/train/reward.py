@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from ..registry import Bundle, Registry
 from ..strict import from_json
 from .answers import Critic, Row, in_parts, pack
 from .config import REMEDY, ModelConfig, OptimizerConfig, RunConfig
-from .items import Examples, load_reward, row_length, rows_of, save_reward, start_from
+from .items import Examples, load_reward, pair_parts, rows_of, save_reward, start_from
 from .losses import bradley_terry
 from .runtime import (
     CONFIG,
@@ -30,11 +30,9 @@ from .runtime import (
     Run,
     Sampler,
     backward,
-    cosine_rate,
     gathered,
     join_team,
     make_optimizer,
-    parts_of,
     place,
     step_optimizer,
 )
@@ -75,10 +73,10 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
             for split in ("train", "dev")
         )
         sampler = Sampler(len(items), config.batch, config.run.seed)
-        steps = max(1, round(config.epochs * len(items) / config.batch))
+        steps = sampler.steps(config.epochs)
         model = RewardModel.from_language_model(base.lm)
         made = Critic(model, checkpointing=config.model.checkpointing)
-        critic = cast(Critic, place(made, team, precision=config.model.precision))
+        critic = place(made, team, precision=config.model.precision)
 
         # 2. Optimiser; a stopped run goes on
         math = Math(precision=config.model.precision, team=team)
@@ -90,10 +88,7 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
             if step == stop_at:
                 return {}
             # 3. A batch of pairs, shared by the processes; both answers of a pair in one part
-            chosen = [items[i] for i in team.share(sampler(step))]
-            pairs = [rows_of(bundle, example) for example in chosen]
-            lengths = [2 * max(map(row_length, pair)) for pair in pairs]
-            parts = parts_of(lengths, config.model.micro_ids, team)
+            pairs, parts = pair_parts(items, sampler(step), config.model, team)
             right = 0
 
             # 4. Gradients of all parts, one step
@@ -104,11 +99,8 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
                 return bradley_terry(better, worse) * len(part) / config.batch
 
             loss = backward(parts, loss_of, math)
-            rate = cosine_rate(step, steps, config.optimizer)
-            norm = step_optimizer(critic, optimizer, rate, config.optimizer.clip_norm)
-            run.log(step, loss=loss, lr=rate, norm=norm, right=right / max(1, len(pairs)))
-            if (step + 1) % config.run.save_every == 0 or step + 1 == steps:
-                run.save(step + 1)
+            done = step_optimizer(critic, optimizer, config.optimizer, step, steps)
+            run.end_step(step, steps, loss=loss, **done, right=right / max(1, len(pairs)))
 
         # 5. How many held-out pairs it puts in order, and the weights
         figures = {"steps": float(steps)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..data.records import Example
@@ -14,11 +15,11 @@ from ..registry import Bundle
 from ..vocab import GROUP
 from .answers import Critic, Policy
 from .config import ModelConfig
-from .items import rows_of
+from .items import load_reward, rows_of
 from .reference import Reference
 from .rewards import Attempt, Term, compose, legality, length_kept, model_reward, words_kept
 from .rollout import Rollout, draw_answers, score_rollout
-from .runtime import Team
+from .runtime import Team, place
 
 KINDS = ("triplet", "quadruplet", "sample")
 """Examples that prompts are taken from; a sample's answer is no reference."""
@@ -54,6 +55,12 @@ class RolloutConfig:
 Total = Callable[[Sequence[Attempt]], tuple[Tensor, dict[str, Tensor]]]
 
 
+def frozen_judge(run: str, bundle: Bundle, model: ModelConfig, team: Team) -> Critic:
+    """The reward model of a run of `train reward`, for asking only."""
+    judge = Critic(load_reward(run, bundle)).requires_grad_(False)
+    return place(judge, team, precision=model.precision)
+
+
 def reward_of(
     weights: RewardWeights, bundle: Bundle, critic: Critic | None, model: ModelConfig, team: Team
 ) -> Total:
@@ -75,6 +82,13 @@ class Tried(NamedTuple):
     """(B,) float32."""
     parts: dict[str, Tensor]
     """Name of a reward -> (B,)."""
+
+
+def mean_rewards(tried: Tried, count: int, team: Team) -> dict[str, float]:
+    """Means of the score and of each reward over the `count` answers of all processes."""
+    values = {"score": tried.scores, **tried.parts}
+    sums = team.total(torch.stack([v.double().sum() for v in values.values()]))
+    return {name: float(v) / count for name, v in zip(values, sums, strict=True)}
 
 
 def try_prompts(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from ..strict import to_json
 from .answers import micro_batches, pack
 from .config import OptimizerConfig, RunConfig
 
+M = TypeVar("M", bound=nn.Module)
 log = logging.getLogger(__name__)
 STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
 
@@ -99,7 +100,7 @@ def join_team(config: RunConfig) -> Iterator[Team]:
         distributed.destroy_process_group()
 
 
-def place(module: nn.Module, team: Team, *, precision: str) -> nn.Module:
+def place(module: M, team: Team, *, precision: str) -> M:
     """The module on the team's device; with several processes each layer and the rest sharded."""
     module = module.to(team.device)
     if team.world > 1:
@@ -219,6 +220,10 @@ class Sampler:
             found.append(int(self._order[index]))
         return found
 
+    def steps(self, epochs: float) -> int:
+        """Steps that see every item so many times; one at least."""
+        return max(1, round(epochs * self.count / self.batch))
+
 
 def parts_of(lengths: Sequence[int], most: int, team: Team) -> list[tuple[list[int], float]]:
     """Micro-batches of this process's rows with the weight 1, filled up to the team's most.
@@ -251,11 +256,19 @@ def backward(
 
 
 def step_optimizer(
-    module: nn.Module, optimizer: torch.optim.Optimizer, rate: float, clip_norm: float
-) -> float:
-    """One step at this rate with the gradients at hand, which are dropped; their norm."""
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: OptimizerConfig,
+    step: int,
+    steps: int,
+) -> dict[str, float]:
+    """One step at the schedule's rate with the gradients at hand, which are dropped.
+
+    Returns the rate as `lr` and the gradients' norm as `norm`.
+    """
+    rate = cosine_rate(step, steps, config)
     weights = [p for p in module.parameters() if p.requires_grad]
-    norm = nn.utils.clip_grad_norm_(weights, clip_norm)
+    norm = nn.utils.clip_grad_norm_(weights, config.clip_norm)
     full = getattr(norm, "full_tensor", None)
     value = float(norm if full is None else full())
     for group in optimizer.param_groups:
@@ -265,7 +278,15 @@ def step_optimizer(
     else:
         log.warning("a step was left out: the gradient's norm is %s", value)
     optimizer.zero_grad(set_to_none=True)
-    return value
+    return {"lr": rate, "norm": value}
+
+
+class Settings(Protocol):
+    """A recipe's dataclass."""
+
+    @property
+    def run(self) -> RunConfig:
+        """Seed, stopping and saving."""
 
 
 class Run:
@@ -284,12 +305,13 @@ class Run:
         self,
         folder: Path,
         recipe: str,
-        config: object,
+        config: Settings,
         facts: Mapping[str, str],
         team: Team,
         learned: Mapping[str, tuple[nn.Module, torch.optim.Optimizer]],
     ) -> None:
         self.folder, self.team, self.learned = folder, team, learned
+        self._every = config.run.save_every
         self._started = time.monotonic()
         about = {"recipe": recipe, "config": to_json(config), **facts}
         if team.main:
@@ -339,7 +361,13 @@ class Run:
         self.team.wait()
         return step
 
-    def log(self, step: int, **values: float) -> None:
+    def end_step(self, step: int, steps: int, **values: float) -> None:
+        """One line of the curve; state.pt every `save_every` steps and behind the last of all."""
+        self._log(step, **values)
+        if (step + 1) % self._every == 0 or step + 1 == steps:
+            self._save(step + 1)
+
+    def _log(self, step: int, **values: float) -> None:
         """One line of the curve; numbers are kept as they are."""
         if self.team.main:
             elapsed = round(time.monotonic() - self._started, 1)
@@ -350,7 +378,7 @@ class Run:
                 shown = " ".join(f"{k} {v:.4g}" for k, v in values.items())
                 log.info("step %d %s", step, shown)
 
-    def save(self, step: int) -> None:
+    def _save(self, step: int) -> None:
         """Write state.pt: after `step` steps."""
         state: dict[str, Any] = {"step": step, "processes": self.team.world}
         for name, (module, optimizer) in self.learned.items():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -24,7 +23,6 @@ from .runtime import (
     Sampler,
     Team,
     backward,
-    cosine_rate,
     join_team,
     make_optimizer,
     parts_of,
@@ -73,15 +71,15 @@ def train(config: SFTConfig, out: Path, *, stop_at: int | None = None) -> dict[s
             for split in ("train", "dev")
         )
         sampler = Sampler(len(items), config.batch, config.run.seed)
-        steps = max(1, round(config.epochs * len(items) / config.batch))
+        steps = sampler.steps(config.epochs)
 
         # 2. Policy and optimiser; a stopped run goes on
         made = Policy(base.lm, bundle.vocabulary, checkpointing=config.model.checkpointing)
-        policy = cast(Policy, place(made, team, precision=config.model.precision))
+        policy = place(made, team, precision=config.model.precision)
         math = Math(precision=config.model.precision, team=team)
         optimizer = make_optimizer(policy, config.optimizer)
-        facts = {**base.facts, **items.facts}
-        run = Run(out, "sft", config, facts, team, {"policy": (policy, optimizer)})
+        facts, learned = {**base.facts, **items.facts}, {"policy": (policy, optimizer)}
+        run = Run(out, "sft", config, facts, team, learned)
 
         for step in range(run.first, steps):
             if step == stop_at:
@@ -98,11 +96,8 @@ def train(config: SFTConfig, out: Path, *, stop_at: int | None = None) -> dict[s
                 return cross_entropy(policy(batch).log_probs, batch.mask, count=count)
 
             loss = backward(parts, loss_of, math)
-            rate = cosine_rate(step, steps, config.optimizer)
-            norm = step_optimizer(policy, optimizer, rate, config.optimizer.clip_norm)
-            run.log(step, loss=loss, lr=rate, norm=norm, ids=count)
-            if (step + 1) % config.run.save_every == 0 or step + 1 == steps:
-                run.save(step + 1)
+            done = step_optimizer(policy, optimizer, config.optimizer, step, steps)
+            run.end_step(step, steps, loss=loss, **done, ids=count)
 
         # 5. What held-out speakers say, and the weights
         figures = {"steps": float(steps)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,10 @@ import soundfile
 import torch
 
 from stepedit_core.audio.files import write_wav
+from stepedit_core.bundle import file_of, write_bundle
 from stepedit_core.data.shards import Dataset
+from stepedit_core.models.lora import LoraConfig, adapters, attach, merge, save_adapter
+from stepedit_core.registry import Registry
 from stepedit_core.tokens_file import load_tokens
 from stepedit_core.types import Clip
 from tests.conftest import REPOSITORY
@@ -30,6 +36,7 @@ BUNDLE = "tiny"
 SEED = 7
 DRAW = {"temperature": 0.7, "top_k": 0, "top_p": 1.0}
 DECODE = {"steps": 10, "guidance": 0.7}
+LORA = LoraConfig(rank=2, alpha=4.0)
 
 
 def loaded(graph: Graph) -> tuple[str, int]:
@@ -585,13 +592,79 @@ def test_an_adapter_that_is_none_is_refused(server: Server) -> None:
     keep(graph, (node, 0), "refused")
     (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
     for name, words in (
-        ("absent", "no adapter 'absent'; found are adapters/odd.safetensors"),
+        ("absent", "no adapter 'absent'; found are adapters/"),
         ("adapters/odd.safetensors", "odd.safetensors is no readable safetensors file"),
     ):
         load["inputs"]["adapter"] = name
         status, answer = server.post("/prompt", {"prompt": graph})
         assert status == 400
         assert words in json.dumps(answer)
+
+
+@pytest.fixture(scope="module")
+def adapters_of_tiny(server: Server) -> str:
+    """An adapter that does something, by its name in the node; `merged` has it in its weights.
+
+    `small` is as tiny, but says that it holds int8 weights.
+    """
+    folder = server.base / "models" / "step_audio_editx"
+    bundle = Registry([folder], {}).load(BUNDLE, device="cpu", precision="fp32")
+    changed = attach(copy.deepcopy(bundle.llm), LORA, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for _, layer in adapters(changed):
+            layer.lora_b.fill_(0.2)
+    (folder / "adapters").mkdir(exist_ok=True)
+    base = bundle.manifest.files[file_of("llm")].sha256
+    save_adapter(changed, folder / "adapters" / "good.safetensors", LORA, base)
+    parts: dict[str, Any] = {p: bundle.folder / file_of(p) for p in bundle.manifest.parts}
+    write_bundle(
+        folder / "merged",
+        replace(bundle.manifest, name="merged"),
+        parts | {"llm": merge(changed)},
+        bundle.folder / "tokenizer.model",
+        dtype=torch.float32,
+    )
+    shutil.copytree(bundle.folder, folder / "small")
+    about = json.loads((folder / "small" / "bundle.json").read_text())
+    text = json.dumps(about | {"name": "small", "llm_weights": "int8"})
+    (folder / "small" / "bundle.json").write_text(text)
+    return "adapters/good.safetensors"
+
+
+def generated(server: Server, name: str, **load: str) -> list[int]:
+    """Linguistic codes that Generate Tokens gives with a model loaded this way."""
+    graph = Graph()
+    nodes = every_stage(graph, audio=recording(graph))
+    (node,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
+    node["inputs"] |= load
+    graph.add("StepEdit_SaveTokens", tokens=(nodes["generate"], 0), filename_prefix=name)
+    run = server.run(graph)
+    assert run.outcome == "success", run.error
+    (path,) = (server.base / "output").glob(f"{name}_*.safetensors")
+    return load_tokens(path).linguistic.tolist()
+
+
+def test_an_adapter_in_load_model_gives_the_ids_of_the_merged_weights(
+    server: Server, adapters_of_tiny: str
+) -> None:
+    offered = server.get("/object_info/StepEdit_LoadModel")["StepEdit_LoadModel"]
+    assert adapters_of_tiny in offered["input"]["optional"]["adapter"][1]["options"]
+    bare = generated(server, "bare")
+    added = generated(server, "added", adapter=adapters_of_tiny)
+    assert added != bare
+    assert added == generated(server, "merged", bundle="merged")
+    assert generated(server, "again") == bare
+
+
+def test_an_adapter_on_a_quantised_bundle_is_refused(server: Server, adapters_of_tiny: str) -> None:
+    graph = Graph()
+    nodes = every_stage(graph, audio=recording(graph))
+    keep(graph, (nodes["audio"], 0), "refused")
+    (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
+    load["inputs"] |= {"bundle": "small", "adapter": adapters_of_tiny}
+    status, answer = server.post("/prompt", {"prompt": graph})
+    assert status == 400
+    assert "bundle 'small' holds int8 weights; an adapter is added to float" in json.dumps(answer)
 
 
 def test_help_and_translations_are_served(server: Server) -> None:

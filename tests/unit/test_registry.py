@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import json
 import shutil
 import weakref
 from pathlib import Path
@@ -181,6 +182,7 @@ def test_a_system_that_does_not_say_its_memory_refuses_nothing(
 
 
 LORA = LoraConfig(rank=2, alpha=4.0)
+LLM = "llm.safetensors"
 
 
 def adapter_of(bundles: Path, path: Path, base: str) -> Path:
@@ -216,12 +218,24 @@ def test_an_adapter_is_merged_and_shared_only_with_its_like(
     assert added.scorer is plain.scorer
 
 
-LORA = LoraConfig(rank=2, alpha=4.0)
-
-
 def test_an_adapter_of_other_weights_is_refused_before_anything_is_loaded(
     registry: Registry, bundles: Path, tmp_path: Path
 ):
     path = adapter_of(bundles, tmp_path / "a.safetensors", "f" * 64)
     with pytest.raises(ValueError, match=r"belongs to the weights ffffffffffff; these are .* or "):
         registry.load("tiny", device="cpu", adapter=path)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_an_adapter_is_not_added_to_a_bundle_of_quantised_weights(
+    bundles: Path, tmp_path: Path, kind: str
+):
+    shutil.copytree(bundles / "tiny", tmp_path / "small")
+    file = tmp_path / "small" / "bundle.json"
+    about = json.loads(file.read_text()) | {"name": "small", "llm_weights": kind}
+    file.write_text(json.dumps(about))
+    path = adapter_of(bundles, tmp_path / "a.safetensors", about["files"][LLM]["sha256"])
+    with pytest.raises(
+        ValueError, match=f"'small' holds {kind} weights; an adapter is added to float ones. Choose"
+    ):
+        Registry([tmp_path], {}).load("small", device="cpu", adapter=path)
