@@ -322,7 +322,7 @@ def test_ray_that_is_not_there_names_the_pip_line(
 ):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     tasks = tasks_of(plan(tmp_path / "plan", 1), "sha")
-    with pytest.raises(ValueError, match=r"pip install 'stepedit\[distributed\]'"):
+    with pytest.raises(ValueError, match=r'pip install "ray\[data\]"'):
         build(tasks, tmp_path / "o", codebook="tiny-1", setting=setting(bundles), engine="ray")
 
 

@@ -261,8 +261,8 @@ def test_an_external_judge_is_named_by_module_and_function(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "package", "words"),
     [
-        ("similarity", "resemblyzer", "pip install resemblyzer"),
-        ("mos", "distillmos", "pip install distillmos"),
+        ("similarity", "resemblyzer", '-m pip install "resemblyzer"`'),
+        ("mos", "distillmos", '-m pip install "distillmos"`'),
         ("wer", "", r"\$WHISPER_BASE names none"),
         ("beauty", "", "'beauty' is unknown; allowed are wer, similarity and mos"),
     ],
