@@ -26,6 +26,7 @@ from comfy.utils import ProgressBar
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
+from ..stepedit_core.missing import pip_line
 from ..stepedit_core.types import Clip
 from .rounds import RoundMemory
 
@@ -145,8 +146,8 @@ def check_packages() -> None:
         name = re.split(r"[<>=~!\[]", line)[0]
         if find_spec(name) is None:
             raise ValueError(
-                f"the Python package {name} is missing; StepEdit needs it. Run: pip install "
-                f'"{line}", with the Python of ComfyUI, and restart.'
+                f"the Python package {name} is missing; StepEdit needs it. Run: {pip_line(line)} "
+                "and restart ComfyUI."
             )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .missing import pip_line
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
@@ -28,8 +30,8 @@ def _pillow() -> Any:
         import PIL.ImageFont
     except ImportError as error:
         raise ValueError(
-            "a chart needs Pillow, which is not installed. Run `pip install pillow`, or leave the "
-            "picture out."
+            f"a chart needs Pillow, which is not installed. Run `{pip_line('pillow')}`, or leave "
+            "the picture out."
         ) from error
     return PIL
 

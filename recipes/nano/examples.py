@@ -110,11 +110,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("corpus", "tokens", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--stages", nargs="*", help="of the corpus; default all")
     parser.add_argument("--longest", type=int, default=70, help="most groups of 120 ms a clip")
     parser.add_argument("--scorer", type=int, default=0, metavar="N", help="labelled pairs instead")
     args = parser.parse_args()
     setup(1)
-    corpus = Corpus(args.corpus)
+    corpus = Corpus(args.corpus, tuple(args.stages) if args.stages else None)
     store = TokenStore(args.tokens, corpus)
     added = 0
     with Writer(args.out, CODEBOOK, {"made by": "recipes.nano.examples"}, 2048) as writer:

@@ -91,8 +91,8 @@ class Tasks:
     joined, so that the model learns to keep its place and to go on after a pause.
     """
 
-    def __init__(self, corpus: Corpus, store: TokenStore, longest: int) -> None:
-        """Clips of 8 to `longest` groups that are not held out."""
+    def __init__(self, corpus: Corpus, store: TokenStore, longest: int, native: int) -> None:
+        """Clips of 8 to `longest` groups that are not held out; real voices count `native` times."""
         self.groups_of = {
             r["id"]: len(store.codes(r)[0]) // LINGUISTIC_PER_GROUP
             for r in corpus.records
@@ -115,7 +115,9 @@ class Tasks:
         self.edits: dict[str, dict[str, list[Pair]]] = defaultdict(lambda: defaultdict(list))
         self.alike: dict[tuple, list[Pair]] = defaultdict(list)
         for group in groups.values():
-            for kind, option, source, target in self._pairs(group):
+            for kind, option, source, target in self._pairs(group) * (
+                native if group[0].get("native") else 1
+            ):
                 self.edits[kind][option].append((source, target))
                 self.alike[self._step(kind, option, source, target)].append((source, target))
         log.info(
@@ -282,7 +284,7 @@ def main() -> None:
     text = TextTokenizer(args.out / "tokenizer.model")
     vocabulary = Vocabulary(audio_offset=text.size, codebook="nano")
     store = TokenStore(args.tokens, corpus)
-    tasks = Tasks(corpus, store, config["longest"])
+    tasks = Tasks(corpus, store, config["longest"], config["native"])
     model = start_model(config, text, args.models, config["seed"])
     decayed = [p for p in parameters(model) if p.ndim > 1]
     rest = [p for p in parameters(model) if p.ndim == 1]
@@ -301,7 +303,7 @@ def main() -> None:
         if step % 250 == 0 and step and step < config["steps"] * 0.7:  # the corpus may still grow
             corpus.refresh()
             store = TokenStore(args.tokens, corpus)
-            tasks = Tasks(corpus, store, config["longest"])
+            tasks = Tasks(corpus, store, config["longest"], config["native"])
         rng = step_rng(config["seed"], step)
         # 1. a batch of similar lengths
         pool = [

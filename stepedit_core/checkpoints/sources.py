@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..missing import pip_line
 from ..weights import read_header
 
 INDEX = "model.safetensors.index.json"
@@ -164,7 +165,7 @@ class OnnxFile:
         except ImportError as error:
             raise ValueError(
                 f"{path.name} is an ONNX file, which needs the onnx package to be read once. "
-                'Run: pip install "stepedit[convert]"'
+                f"Run: {pip_line('onnx')}"
             ) from error
         if path.stat().st_size > GRAPH_LIMIT:
             raise ValueError(

@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
     _out(sample)
     _model(sample)
     sample.add_argument("--answers", type=int, default=20, metavar="K", help="answers a prompt")
+    sample.add_argument("--prompts", type=int, metavar="N", help="so many, drawn; default all")
     sample.add_argument("--temperature", type=float, default=1.0, metavar="T")
     sample.add_argument("--seed", type=int, default=0, metavar="S")
     sample.add_argument("--split", choices=("train", "dev"), default="train")
@@ -132,6 +133,7 @@ def _sample(arguments: argparse.Namespace) -> int:
             temperature=arguments.temperature,
             seed=arguments.seed,
             split=arguments.split,
+            prompts=arguments.prompts,
         )
     return _counted({"new": added})
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..evaluate.judges import Judge
 
 
@@ -21,6 +23,12 @@ def add(commands: Any) -> None:
     run.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
     run.add_argument("--seed", type=int, default=0, metavar="S")
     run.add_argument("--rounds", type=int, default=3, metavar="N")
+    run.add_argument(
+        "--start",
+        choices=("clone", "recording"),
+        default="clone",
+        help="what Iter0 is: the words cloned, or the prompt audio, which must say them",
+    )
     run.add_argument("--prompt", choices=("both", "follow", "fixed"), default="both")
     run.add_argument(
         "--judge",
@@ -38,7 +46,20 @@ def add(commands: Any) -> None:
         "clips",
         metavar="CLIPS.jsonl",
         type=Path,
-        help='lines of {"audio", "label", "split"}; dev is held out: other speakers and texts',
+        help='lines of {"source", "audio", "label", "split"}: a plain clip of the speaker, and one '
+        "that is heard as the label; dev is held out: other speakers and texts",
+    )
+    judge.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="NAME=CLIPS.jsonl",
+        help="try it on these too, for example real acted speech; nothing is learnt from them",
+    )
+    judge.add_argument(
+        "--sounds",
+        action="store_true",
+        help='the lines have "start" and "end" in seconds of an inserted sound',
     )
     judge.add_argument("--out", type=Path, required=True, metavar="JUDGE.safetensors")
     judge.set_defaults(run=_judge)
@@ -56,20 +77,68 @@ def add(commands: Any) -> None:
 
 def _judge(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate judge`: functionals, a classifier, its held-out accuracy."""
+    from dataclasses import replace
+
+    from ..evaluate.functionals import train_judge
+
+    if arguments.sounds:
+        return _sound_judge(arguments.clips, arguments.out)
+    features, labels, held_out = _labelled(arguments.clips)
+    judge = train_judge(features, labels, held_out)
+    elsewhere = {}
+    for text in arguments.also:
+        name, equals, path = text.partition("=")
+        if not equals:
+            raise ValueError(
+                f"--also '{text}' is not understood; NAME=CLIPS.jsonl is wanted. Correct it."
+            )
+        elsewhere[name] = judge.accuracy_on(*_labelled(Path(path))[:2])
+    judge = replace(judge, elsewhere=elsewhere)
+    judge.save(arguments.out)
+    about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
+    print(json.dumps({"labels": judge.labels, **about, **elsewhere}))
+    return 0
+
+
+def _sound_judge(path: Path, out: Path) -> int:
+    """A judge of inserted sounds, and its mean score on held-out clips, edited and not."""
+    from ..audio.files import read_clip
+    from ..evaluate.sounds import train_sound_judge
+
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    clips = [read_clip(path.parent / row["audio"]) for row in rows]
+    spans = [(row["label"], row["start"], row["end"]) for row in rows]
+    held_out = [row.get("split", "train") == "dev" for row in rows]
+    judge = train_sound_judge(
+        [(clip, *span) for clip, span in zip(clips, spans, strict=True)], held_out
+    )
+    judge.judge.save(out)
+    edited, plain = [], []
+    for clip, row, held in zip(clips, rows, held_out, strict=True):
+        if held:
+            source = read_clip(path.parent / row["source"])
+            edited.append(judge.score(source, clip, row["label"]))
+            plain.append(judge.score(source, source, row["label"]))
+    about = {"clips": len(rows), "held_out": len(edited), "accuracy": judge.judge.accuracy}
+    count = max(1, len(edited))
+    scores = {"score": sum(edited) / count, "score_of_source": sum(plain) / count}
+    print(json.dumps({"labels": judge.judge.labels, **about, **scores}))
+    return 0
+
+
+def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
+    """Features (N, D), labels and whether held out, of a file of labelled edits."""
     import torch
 
     from ..audio.files import read_clip
-    from ..evaluate.functionals import functionals, train_judge
+    from ..evaluate.functionals import functionals
 
-    rows = [json.loads(x) for x in arguments.clips.read_text(encoding="utf-8").splitlines() if x]
-    folder = arguments.clips.parent
-    features = torch.stack([functionals(read_clip(folder / row["audio"])) for row in rows])
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    names = {row[side] for row in rows for side in ("source", "audio")}
+    heard = {name: functionals(read_clip(path.parent / name)) for name in sorted(names)}
+    features = torch.stack([heard[row["audio"]] - heard[row["source"]] for row in rows])
     held_out = [row.get("split", "train") == "dev" for row in rows]
-    judge = train_judge(features, [row["label"] for row in rows], held_out)
-    judge.save(arguments.out)
-    about = {"clips": len(rows), "held_out": sum(held_out), "accuracy": judge.accuracy}
-    print(json.dumps({"labels": judge.labels, **about}))
-    return 0
+    return features, [row["label"] for row in rows], held_out
 
 
 def _scorer(arguments: argparse.Namespace) -> int:
@@ -116,6 +185,7 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
     """Kind -> judge, and a line about each."""
     from ..evaluate.functionals import load_judge
     from ..evaluate.judges import load_judge_function
+    from ..evaluate.sounds import load_sound_judge
 
     judges: dict[str, Judge] = {}
     said = []
@@ -126,10 +196,18 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
                 f"--judge '{text}' is not understood; emotion=, style= or sounds= and a judge are "
                 "wanted. Correct it."
             )
-        if what.endswith(".safetensors"):
+        if what.endswith(".safetensors") and kind == "sounds":
+            sounds = load_sound_judge(what)
+            judges[kind] = sounds.score
+            said.append(f"sounds: windows, {sounds.judge.accuracy:.1%} right of those held out")
+        elif what.endswith(".safetensors"):
             judge = load_judge(what)
             judges[kind] = judge.score
-            said.append(f"{kind}: acoustic judge, {judge.accuracy:.1%} on its held-out clips")
+            other = "".join(f", {v:.1%} on {name}" for name, v in judge.elsewhere.items())
+            said.append(
+                f"{kind}: acoustic judge of {len(judge.labels)} labels, {judge.accuracy:.1%} right "
+                f"on its held-out clips{other}"
+            )
         else:
             judges[kind] = load_judge_function(what)
             said.append(f"{kind}: {what}")
@@ -164,6 +242,7 @@ def _run(arguments: argparse.Namespace) -> int:
         prompts=("follow", "fixed") if arguments.prompt == "both" else (arguments.prompt,),
         rounds=arguments.rounds,
         seed=arguments.seed,
+        start=arguments.start,
     )
     shown = (*names, "seconds", "real_time")
     entries = summary(rows, shown)

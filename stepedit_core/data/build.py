@@ -27,6 +27,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
+from ..missing import pip_line
 from ..registry import Bundle, Registry
 from ..strict import from_json
 from ..types import DualCodes, EditRequest, Hooks
@@ -354,8 +355,8 @@ def _with_ray(tasks: Sequence[Task], setting: Setting, workers: int, make: Make)
         import ray.data
     except ImportError as error:
         raise ValueError(
-            "the engine ray is not installed. Run `pip install 'stepedit[distributed]'`, or use "
-            "the engine local."
+            f"the engine ray is not installed. Run `{pip_line('ray[data]')}`, or use the "
+            "engine local."
         ) from error
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     blocks = -(-len(tasks) // RAY_BLOCK)

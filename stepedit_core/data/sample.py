@@ -1,26 +1,32 @@
 """Scored answers of a model to the prompts of a data folder: what preference pairs are made of.
 
-The report (arXiv:2511.03601) has 20 samples a prompt rated; here the margin scorer rates them, 1 to
-10. People's ratings come in by a plan with kind "sample" instead (data/build.py).
+The report (arXiv:2511.03601) has 20 samples a prompt rated by people and a language model; here
+the margin scorer rates them, 1 to 10, and lost words take marks off: the scorer alone likes an
+angry clip of half the sentence. People's ratings come in by a plan with kind "sample" instead
+(data/build.py).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from heapq import nsmallest
 
 from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import clone_limit, edit_limit, sample_answers
 from ..pipelines.score import can_score, score
+from ..pipelines.words import SAME_WORDS, word_distance
 from ..registry import Bundle
-from ..types import Hooks, Sampling, stage_generator
+from ..types import DualCodes, EditRequest, Hooks, Sampling, stage_generator
 from ..vocab import GROUP
 from .records import Example, digest
 from .shards import Dataset, Writer
 
 log = logging.getLogger(__name__)
 ANSWERS = 20
+LOST = 0.5
+"""Word distance of an answer that says something else (pipelines/words.py)."""
 
 
 def sample(
@@ -32,13 +38,15 @@ def sample(
     temperature: float = 1.0,
     seed: int = 0,
     split: str = "train",
+    prompts: int | None = None,
 ) -> int:
     """Draw and score `answers` answers to every prompt that the writer does not know; how many.
 
+    `prompts` takes as many, whichever have the first ids: a draw that stays when data is added to.
     Passed over are prompts whose edit the scorer does not know, and answers without a whole group.
     """
     added = 0
-    for example in prompts_of(data, split):
+    for example in chosen(prompts_of(data, split), prompts):
         key = digest("sample", example.prompt_id, bundle.sha256, f"{answers} {temperature} {seed}")
         if key in writer.keys or not can_score(bundle, example.request):
             continue
@@ -54,6 +62,24 @@ def prompts_of(data: Dataset, split: str) -> Iterator[Example]:
         if example.split == split and example.prompt_id not in seen:
             seen.add(example.prompt_id)
             yield example
+
+
+def chosen(examples: Iterator[Example], count: int | None) -> Iterable[Example]:
+    """All examples, or the `count` with the first prompt ids, which are hashes."""
+    return examples if count is None else nsmallest(count, examples, key=lambda e: e.prompt_id)
+
+
+def mark(bundle: Bundle, source: DualCodes, made: DualCodes, request: EditRequest) -> float:
+    """Mark 1 to 10 of an answer: the margin score, less what lost words cost.
+
+    Where the words should stay, what the score has above 1 falls linearly with the distance of the
+    linguistic codes, to nothing at LOST.
+    """
+    margin = score(bundle, source, made, request)
+    if request.kind not in SAME_WORDS:
+        return margin
+    lost = word_distance(bundle.linguistic.codebook.detach(), source, made) / LOST
+    return 1.0 + (margin - 1.0) * max(0.0, 1.0 - lost)
 
 
 def answers_of(
@@ -84,7 +110,7 @@ def answers_of(
     for answer in drawn:
         if answer.whole:
             made = bundle.vocabulary.split(answer.whole)
-            margin = round(score(bundle, example.source, made, request), 4)
+            margin = round(mark(bundle, example.source, made, request), 4)
             yield replace(
                 example,
                 kind="sample",
@@ -92,5 +118,5 @@ def answers_of(
                 rejected=None,
                 margin=margin,
                 scale=10,
-                provenance=f"{bundle.name} {bundle.sha256[:12]}, margin scorer",
+                provenance=f"{bundle.name} {bundle.sha256[:12]}, margin scorer and words",
             )

@@ -16,7 +16,7 @@ from ..terminal import table
 from .cases import Case
 from .intervals import Interval, class_interval, interval
 from .judges import Figure, Judge
-from .protocol import ROUNDS, Outcome, Prompt, run_case
+from .protocol import ROUNDS, Outcome, Prompt, Start, run_case
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,6 +36,7 @@ def evaluate(
     prompts: Sequence[Prompt] = ("follow", "fixed"),
     rounds: int = ROUNDS,
     seed: int = 0,
+    start: Start = "clone",
     on_clip: Callable[[Outcome], None] | None = None,
 ) -> list[Row]:
     """Lines of all clips; those that clips.jsonl in `out` holds are not made again.
@@ -43,23 +44,24 @@ def evaluate(
     Args:
         bundle: the model.
         cases: what is said and edited.
-        out: folder of clips.jsonl; a folder of another bundle, seed or rounds is refused.
+        out: folder of clips.jsonl; a folder of another bundle, seed, start or rounds is refused.
         judges: kind of edit -> judge; a kind without one gets no accuracy.
         figures: name -> figure, measured on every clip.
         prompts: which runs.
         rounds: edit rounds, sounds have one.
         seed: of all draws.
+        start: what Iter0 is.
         on_clip: is given each clip, for example to keep its wave.
     """
     out.mkdir(parents=True, exist_ok=True)
-    about = {"bundle": bundle.sha256, "seed": seed, "rounds": rounds}
+    about = {"bundle": bundle.sha256, "seed": seed, "rounds": rounds, "start": start}
     path = out / CLIPS
     done = read_rows(path)
     other = next((row for row in done if row["about"] != about), None)
     if other is not None:
         raise ValueError(
-            f"'{out.name}' holds clips of another bundle, seed or number of rounds. Name another "
-            "folder."
+            f"'{out.name}' holds clips of another bundle, seed, start or number of rounds. Name "
+            "another folder."
         )
     known = {(row["case"], row["prompt"]) for row in done}
     with path.open("a", encoding="utf-8") as file:
@@ -68,7 +70,9 @@ def evaluate(
                 if (case.name, prompt) in known:
                     continue
                 made = []
-                for outcome in run_case(bundle, case, prompt=prompt, rounds=rounds, seed=seed):
+                for outcome in run_case(
+                    bundle, case, prompt=prompt, rounds=rounds, seed=seed, start=start
+                ):
                     made.append({**row_of(outcome, judges, figures), "about": about})
                     if on_clip is not None:
                         on_clip(outcome)

@@ -2,15 +2,18 @@
 
 It hears waves, never tokens, and shares nothing with the models that are optimised: 16 kHz frames
 of 25 ms every 10 ms give level, pitch (autocorrelation), voicing, centroid, slope, flatness and
-bands; means, deviations, quantiles and changes of them over the clip are the features. In the
-spirit of eGeMAPS (Eyben et al. 2016); the classifier is a softmax regression, trained by L-BFGS.
+bands; means, deviations, quantiles and changes of them over the clip are its functionals. In the
+spirit of eGeMAPS (Eyben et al. 2016). What is judged is how they changed from the source to the
+result, so whose voice it is does not matter; the classifier is a softmax regression, trained by
+L-BFGS.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +91,7 @@ def _pitch(wave: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def functionals(clip: Clip) -> Tensor:
-    """Features (D,) float32 of a clip: statistics of its tracks and of pauses and rate."""
+    """Statistics (D,) float32 of a clip's tracks, of its pauses and rate."""
     tracks = frames_of(clip)
     loud = tracks[:, 0] > -35
     speech = tracks[loud] if loud.any() else tracks
@@ -113,6 +116,11 @@ def functionals(clip: Clip) -> Tensor:
     return torch.nan_to_num(torch.cat(parts).float())
 
 
+def changes(source: Clip, result: Clip) -> Tensor:
+    """Features (D,) float32 of an edit: functionals of the result less those of the source."""
+    return functionals(result) - functionals(source)
+
+
 def _rate(level: Tensor) -> Tensor:
     """Level peaks a second, a stand-in for syllables.
 
@@ -129,7 +137,7 @@ def _rate(level: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class AcousticJudge:
-    """Softmax regression on standardised functionals."""
+    """Softmax regression on standardised changes of functionals."""
 
     labels: tuple[str, ...]
     mean: Tensor
@@ -140,6 +148,8 @@ class AcousticJudge:
     """(labels, D + 1) float32, the bias last."""
     accuracy: float
     """On the held-out clips of its training; nan where there were none."""
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
+    """Name of other material it was tried on -> accuracy there."""
 
     def probabilities(self, features: Tensor) -> Tensor:
         """(N, labels) of features (N, D)."""
@@ -147,20 +157,32 @@ class AcousticJudge:
         x = torch.cat([x, torch.ones(x.shape[0], 1)], dim=1)
         return torch.softmax(x @ self.weight.T, dim=1)
 
-    def label(self, clip: Clip) -> str:
-        """The most likely label of a clip."""
-        return self.labels[int(self.probabilities(functionals(clip)[None]).argmax())]
+    def label(self, source: Clip, result: Clip) -> str:
+        """The most likely label of what became of the source."""
+        return self.labels[int(self.probabilities(changes(source, result)[None]).argmax())]
+
+    def accuracy_on(self, features: Tensor, labels: Sequence[str]) -> float:
+        """Mean over the classes of N labels of the share that is heard right, features (N, D)."""
+        found = self.probabilities(features).argmax(1).tolist()
+        right: dict[str, list[bool]] = defaultdict(list)
+        for k, label in zip(found, labels, strict=True):
+            right[label].append(self.labels[k] == label)
+        return sum(sum(hits) / len(hits) for hits in right.values()) / len(right)
 
     def score(self, source: Clip, result: Clip, label: str) -> float:
         """1.0 where the result is heard as the label: the judge as a function of two clips."""
-        return float(self.label(result) == label)
+        return float(self.label(source, result) == label)
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file that appears whole or not at all."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
-        about = {"labels": list(self.labels), "accuracy": self.accuracy}
+        about = {
+            "labels": list(self.labels),
+            "accuracy": self.accuracy,
+            "elsewhere": dict(self.elsewhere),
+        }
         tensors = {"mean": self.mean, "scale": self.scale, "weight": self.weight}
         save_file(tensors, part, metadata={"kind": KIND, "about": json.dumps(about)})
         part.replace(target)
@@ -182,7 +204,8 @@ def load_judge(path: str | Path) -> AcousticJudge:
             )
         about = json.loads(raw["about"])
         tensors = {name: file.get_tensor(name) for name in ("mean", "scale", "weight")}
-    return AcousticJudge(tuple(about["labels"]), accuracy=about["accuracy"], **tensors)
+    figures = {name: about[name] for name in ("accuracy", "elsewhere")}
+    return AcousticJudge(tuple(about["labels"]), **figures, **tensors)
 
 
 def train_judge(

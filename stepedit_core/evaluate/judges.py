@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..audio.resample import resample
+from ..missing import pip_line
 from ..types import Clip
 from .protocol import Outcome
 
@@ -50,8 +51,8 @@ def load_judge_function(name: str) -> Judge:
 
 def _absent(package: str, error: ImportError) -> ValueError:
     return ValueError(
-        f"{package} is not installed ({error}). Run `pip install {package}`, or leave its figure "
-        "out with --figures."
+        f"{package} is not installed ({error}). Run `{pip_line(package)}`, or leave its figure out "
+        "with --figures."
     )
 
 

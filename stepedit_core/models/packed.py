@@ -4,7 +4,7 @@ On a CPU, torch's plain product reads a row-major weight: 9 float32 rows run at 
 oneDNN reaches with a blocked weight, one bfloat16 row at two thirds. `Linear` has nn.Linear's
 parameters and results; the first call on a CPU reorders the weight in place of the plain one, so
 memory does not grow, and a move to another device or dtype puts it back first. Weights that ask for
-a gradient are never reordered.
+a gradient are never reordered, and none is under autocast.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Linear(nn.Linear):
         if weight.layout == torch.strided:
             if weight.requires_grad or weight.device.type != "cpu" or self.training:
                 return F.linear(x, weight, self.bias)
+            if torch.is_autocast_enabled("cpu"):  # which says the dtype, product by product
+                return F.linear(x, weight, self.bias)
             if x.dtype != weight.dtype or not can_pack(x.dtype):
                 return F.linear(x, weight, self.bias)
             self.weight = weight = nn.Parameter(_packed(weight.detach()), requires_grad=False)
@@ -74,7 +76,8 @@ class Linear(nn.Linear):
                 "this layer has run with frozen weights, which reordered them; they cannot be "
                 "trained now. Call unpack(module) before requires_grad_(True)."
             )
-        if x.numel() == 0 or (x.requires_grad and torch.is_grad_enabled()):
+        cast = torch.is_autocast_enabled("cpu")
+        if cast or x.numel() == 0 or (x.requires_grad and torch.is_grad_enabled()):
             return F.linear(x, weight.to_dense(), self.bias)
         return _product(x, weight, self.bias)
 

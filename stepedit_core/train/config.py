@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from ..missing import pip_line
 from ..models.lora import LoraConfig
 from ..strict import from_json
 
@@ -89,7 +90,7 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
     except ImportError as error:
         raise ValueError(
             "training reads its settings with PyYAML, which is not installed. Run "
-            "`pip install pyyaml`."
+            f"`{pip_line('pyyaml')}`."
         ) from error
     path = CONFIGS / f"{recipe}_{name}.yaml"
     if not path.is_file():

@@ -80,7 +80,8 @@ def until(page: Page, true: Callable[[], bool], seconds: float = 20) -> None:
 def open_node(page: Page, kind: str, **values: Any) -> None:
     """One node alone; Nodes 2.0 takes the elements of the graph before away a little later."""
     shown = page.page.locator(".stepedit")
-    page.evaluate("() => app.graph.clear()")
+    # newer frontends keep values by graph and number of node, and a cleared graph has the same id
+    page.evaluate("() => { app.graph.clear(); app.graph.id = crypto.randomUUID(); }")
     until(page, lambda: shown.count() == 0)
     page.evaluate(ONE_NODE, [f"StepEdit_{kind}", values])
     until(page, lambda: shown.count() == 1 and shown.is_visible())

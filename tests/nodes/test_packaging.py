@@ -137,4 +137,4 @@ def test_a_missing_package_is_named_with_its_pip_line_and_the_import_goes_on(pac
     first, sentence = run.stdout.strip().splitlines()
     assert first == "nano", run.stderr
     assert f"the Python package {package} is missing" in sentence
-    assert f'pip install "{package}' in sentence
+    assert f'{sys.executable} -m pip install "{package}' in sentence

@@ -12,7 +12,7 @@ import pytest
 
 CORE = Path(__file__).parents[2] / "stepedit_core"
 LEVELS = (
-    ("types", "strict", "terminal", "precision", "memory", "chart"),
+    ("types", "strict", "terminal", "precision", "memory", "missing", "chart"),
     ("vocab",),
     ("tokens_file",),
     ("audio", "text"),

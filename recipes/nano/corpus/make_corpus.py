@@ -16,10 +16,14 @@ from recipes.nano.corpus.texts import Grammar
 
 log = logging.getLogger("corpus")
 SHARD_SECONDS = 600.0
+REAL_SECONDS = 1700.0
+"""Audio of a shard of `real`, as measured: 12 recordings and what edits make of them."""
 EARLY_SHARDS = 18
 """Shards of edits (3 h) that favour the commonest emotions and whisper."""
 KOKORO_SECONDS = 40.0
 """Native audio per shard of the slow teacher; its groups come on top."""
+REAL_CLIPS = 12
+"""Recordings per shard of their edit groups, about half an hour once edited."""
 SPEAKERS = 4000
 """Size of the pool of pseudo speakers; ids divisible by 50 are `dev`."""
 
@@ -155,7 +159,64 @@ def make_libri(shard: Shard, number: int, tools: dict) -> None:
     real_speech.make_libri(clips, shard, tools["hibari"], tools["args"].whisper)
 
 
-STAGES = {"plain": make_plain, "edits": make_edits, "kokoro": make_kokoro, "libri": make_libri}
+def make_real(shard: Shard, number: int, tools: dict) -> None:
+    """One shard of edit groups of REAL_CLIPS recordings of the libri stage.
+
+    Words have no alignment: a word begins, for pauses alone, where speech comes out of a dip.
+    """
+    from dataclasses import replace
+
+    from recipes.nano.corpus.archetypes import levels
+    from recipes.nano.corpus.dataset import Corpus
+    from recipes.nano.corpus.groups import edits_of, render
+    from recipes.nano.corpus.speakers import speaker
+    from recipes.nano.corpus.vocoder import analyse, aperiodicity
+
+    if "recordings" not in tools:
+        tools["level"] = level
+        tools["recordings"] = Corpus(tools["args"].out, ("libri",))
+    corpus = tools["recordings"]
+    if not corpus.records:
+        raise SystemExit(
+            f"{tools['args'].out}/libri holds no recordings. Make the libri stage first."
+        )
+    # every pass over the recordings draws other edits
+    clips = [
+        corpus.records[k % len(corpus.records)]
+        for k in range(number * REAL_CLIPS, (number + 1) * REAL_CLIPS)
+    ]
+    rng = np.random.default_rng([4, number])
+    for k, record in enumerate(clips):
+        wave, f0 = corpus.audio(record), corpus.f0(record)
+        blank = np.zeros(len(f0), np.int16)
+        base = analyse(wave, f0, aperiodicity(wave, f0), blank, blank)
+        db = levels(base)
+        spoken = db > db.max() - 35
+        base = base.with_(
+            phones=spoken.astype(np.uint8),
+            words=np.cumsum(np.diff(spoken, prepend=False) & spoken).astype(np.int16),
+        )
+        mean_hz = float(np.exp(np.log(f0[f0 > 0]).mean()))
+        who = replace(speaker(0), id=record["speaker"], f0_hz=mean_hz)
+        steps = edits_of(base, record["text"], who, tools, rng, number % 2 == 0)
+        group = f"r{number:05d}-{k:03d}"
+        level_db = float(rng.uniform(-27, -19))
+        made = render(group, record["text"], base, steps, level_db, tools, rng)
+        for n, (told, sound, frames) in enumerate(made):
+            fields = {"id": f"real-{group}-{n:02d}", "native": True} | told
+            fields |= {key: record[key] for key in ("speaker", "split")}
+            if told["kind"] == "neutral":  # edits start from, and removals end at, the recording
+                sound = wave * level(wave, level_db)
+            shard.add(fields, sound, frames.f0, None)
+
+
+STAGES = {
+    "plain": make_plain,
+    "edits": make_edits,
+    "kokoro": make_kokoro,
+    "libri": make_libri,
+    "real": make_real,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -184,6 +245,8 @@ def main(argv: list[str] | None = None) -> int:
     count = int(np.ceil(args.hours * 3600 / SHARD_SECONDS))
     if args.stage == "kokoro":
         count = int(np.ceil(args.hours * 3600 / KOKORO_SECONDS))
+    if args.stage == "real":
+        count = int(np.ceil(args.hours * 3600 / REAL_SECONDS))
     for number in range(args.first, args.first + count):
         shard = Shard(args.out / args.stage / f"{args.stage}-{number:05d}")
         if shard.done:

@@ -21,8 +21,10 @@ import torch
 
 from stepedit_core import cli
 from stepedit_core.data import build as building
+from stepedit_core.data import sample as sampling
 from stepedit_core.data.build import Setting, Task, build, parse_order, tasks_of
 from stepedit_core.data.records import Example, Kind
+from stepedit_core.data.sample import chosen
 from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pairs
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.data.stats import rows_of
@@ -323,7 +325,7 @@ def test_ray_that_is_not_there_names_the_pip_line(
 ):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     tasks = tasks_of(plan(tmp_path / "plan", 1), "sha")
-    with pytest.raises(ValueError, match=r"pip install 'stepedit\[distributed\]'"):
+    with pytest.raises(ValueError, match=r'pip install "ray\[data\]"'):
         build(tasks, tmp_path / "o", codebook="tiny-1", setting=setting(bundles), engine="ray")
 
 
@@ -442,6 +444,35 @@ def test_pairs_do_not_depend_on_the_order_of_the_samples():
     made = samples([9.5, 1.2, 1.2, 9.5], 10)
     forth, back = (preference_pairs(s, most=2) for s in (made, made[::-1]))
     assert [p.id for p in forth] == [p.id for p in back]
+
+
+def test_the_prompts_that_are_drawn_stay_when_data_is_added_to():
+    made = [example(0, source=100 * k) for k in range(9)]
+    ids = sorted(e.prompt_id for e in made)
+    assert len(set(ids)) == 9
+    assert [e.prompt_id for e in chosen(iter(made), 3)] == ids[:3]
+    assert {e.prompt_id for e in chosen(iter(made[:5]), 2)} <= {e.prompt_id for e in made[:5]}
+    assert list(chosen(iter(made), None)) == made
+
+
+@pytest.mark.parametrize(
+    ("kind", "distance", "wanted"),
+    # score 9: what it has above 1 falls to nothing at a distance of 0.5
+    [
+        ("emotion", 0.0, 9.0),
+        ("style", 0.25, 5.0),
+        ("speed", 0.5, 1.0),
+        ("emotion", 0.9, 1.0),
+        ("clone", 0.9, 9.0),
+    ],
+)
+def test_lost_words_take_marks_off(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, kind: str, distance: float, wanted: float
+):
+    monkeypatch.setattr(sampling, "score", lambda *_: 9.0)
+    monkeypatch.setattr(sampling, "word_distance", lambda book, source, made: distance)
+    request = EditRequest(kind=kind, option="happy", text="hello")
+    assert sampling.mark(bundle, codes(3, 0), codes(4, 1), request) == pytest.approx(wanted)
 
 
 def test_an_unknown_scale_needs_a_margin():

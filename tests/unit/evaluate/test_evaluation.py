@@ -15,7 +15,9 @@ import soundfile
 import torch
 
 from stepedit_core import cli
+from stepedit_core.audio.files import read_clip
 from stepedit_core.evaluate import evaluation
+from stepedit_core.evaluate import functionals as functionals_module
 from stepedit_core.evaluate.cases import Case, read_cases
 from stepedit_core.evaluate.evaluation import class_table, evaluate, read_rows, summary
 from stepedit_core.evaluate.functionals import frames_of, functionals, load_judge, train_judge
@@ -28,7 +30,9 @@ from stepedit_core.evaluate.judges import (
     word_errors,
 )
 from stepedit_core.evaluate.protocol import run_case
+from stepedit_core.evaluate.sounds import labelled_windows, train_sound_judge, windows
 from stepedit_core.pipelines import generate as generate_module
+from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.registry import Bundle
 from stepedit_core.types import Clip
 
@@ -160,7 +164,9 @@ def test_functionals_do_not_hear_the_level_of_the_recording():
     torch.testing.assert_close(functionals(loud), functionals(soft), atol=1e-3, rtol=1e-3)
 
 
-def test_a_judge_learns_high_and_low_voices_and_is_saved(tmp_path: Path):
+def test_a_judge_learns_high_and_low_voices_and_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     rng = np.random.default_rng(0)
     pairs = [("low", hz) for hz in rng.uniform(80, 140, 10)]
     pairs += [("high", hz) for hz in rng.uniform(220, 350, 10)]
@@ -171,10 +177,23 @@ def test_a_judge_learns_high_and_low_voices_and_is_saved(tmp_path: Path):
     judge.save(tmp_path / "judge.safetensors")
     again = load_judge(tmp_path / "judge.safetensors")
     assert (again.labels, again.accuracy) == (("high", "low"), 1.0)
+    # the features of this test are the clips' own, so the source is one without any
+    monkeypatch.setattr(functionals_module, "changes", lambda source, result: functionals(result))
     low, high = tone(100, 0.6, noise=0.01), tone(300, 0.6, noise=0.01)
-    assert again.label(low) == "low"
+    assert again.label(high, low) == "low"
     assert again.score(low, high, "high") == 1.0
     assert again.score(low, high, "low") == 0.0
+
+
+def test_a_judge_hears_changes_not_voices():
+    low, high = tone(100, noise=0.01), tone(200, noise=0.01)
+    raised = [
+        functionals_module.changes(c, tone(hz, noise=0.01)) for c, hz in ((low, 200), (high, 400))
+    ]
+    assert torch.equal(functionals_module.changes(low, low), torch.zeros_like(raised[0]))
+    # an octave up from either voice; at 400 Hz a lag is one of 40 samples
+    assert raised[0][0] == pytest.approx(12, abs=0.3)
+    assert raised[1][0] == pytest.approx(12, abs=0.3)
 
 
 def test_accuracy_is_that_of_clips_the_judge_never_saw():
@@ -192,6 +211,43 @@ def test_one_label_is_nothing_to_judge():
         train_judge(torch.zeros(3, 2), ["a", "a", "b"], [False, False, True])
 
 
+def with_sound(hz: float, at: float | None, sound_hz: float = 420.0) -> Clip:
+    """1.6 s of a voice; from `at` on, half a second of another tone."""
+    wave = tone(hz, 1.6, noise=0.01).wave.clone()
+    if at is not None:
+        first = int(at * 16_000)
+        wave[first : first + 8_000] = tone(sound_hz, 0.5, noise=0.01).wave
+    return Clip(wave=wave, sample_rate=16_000)
+
+
+def test_a_sound_judge_scores_what_is_new():
+    rng = np.random.default_rng(2)
+    kinds = {"high": 420.0, "low": 70.0}
+    clips, held_out = [], []
+    for k in range(24):
+        label, at = ("high", "low")[k % 2], float(rng.uniform(0, 1.1))
+        clips.append((with_sound(rng.uniform(120, 220), at, kinds[label]), label, at, at + 0.5))
+        held_out.append(k >= 16)
+    judge = train_sound_judge(clips, held_out)
+    assert judge.judge.accuracy > 0.9
+    plain, high = with_sound(150, None), with_sound(150, 0.6)
+    assert judge.score(plain, high, "high") == 3.0
+    assert judge.score(plain, high, "low") == 2.0
+    assert judge.score(plain, plain, "high") == 1.0
+    assert judge.score(high, high, "high") == 1.0  # it was there before
+
+
+def test_windows_that_only_touch_a_sound_have_no_label():
+    found, names = labelled_windows(with_sound(150, 0.6), "high", 0.6, 1.1)
+    # windows of 0.48 s begin every 0.06 s: three end by 0.6 s, none begins after 1.1 s
+    assert names == ["high"] * 2 + ["speech"] * 3
+    assert found.shape[0] == 5
+
+
+def test_a_clip_shorter_than_a_window_has_one():
+    assert windows(tone(150, 0.1)).shape[0] >= 1
+
+
 def test_an_external_judge_is_named_by_module_and_function(monkeypatch: pytest.MonkeyPatch):
     module = ModuleType("plugged")
     module.hear = lambda source, result, label: 0.25  # type: ignore[attr-defined]
@@ -205,8 +261,8 @@ def test_an_external_judge_is_named_by_module_and_function(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "package", "words"),
     [
-        ("similarity", "resemblyzer", "pip install resemblyzer"),
-        ("mos", "distillmos", "pip install distillmos"),
+        ("similarity", "resemblyzer", '-m pip install "resemblyzer"`'),
+        ("mos", "distillmos", '-m pip install "distillmos"`'),
         ("wer", "", r"\$WHISPER_BASE names none"),
         ("beauty", "", "'beauty' is unknown; allowed are wer, similarity and mos"),
     ],
@@ -257,6 +313,19 @@ def test_a_case_is_a_clone_and_then_rounds_with_either_prompt(bundle: Bundle, tm
 
 
 @pytest.mark.usefixtures("_short")
+def test_a_case_may_start_from_the_recording(bundle: Bundle, tmp_path: Path):
+    said = {"gen_text": "good morning"}
+    (case,) = read_cases(cases_file(tmp_path, said))
+    first, second = run_case(bundle, case, prompt="fixed", rounds=1, start="recording")
+    plain = resynthesize(bundle, read_clip(case.prompt_audio), seed=0)
+    assert torch.equal(first.made.clip.wave, plain.clip.wave)
+    assert (first.made.request, second.made.request) == (None, case.request)
+    (other,) = read_cases(cases_file(tmp_path, {}))
+    with pytest.raises(ValueError, match="from a recording, both must be the same"):
+        list(run_case(bundle, other, prompt="fixed", start="recording"))
+
+
+@pytest.mark.usefixtures("_short")
 def test_sounds_have_one_round(bundle: Bundle, tmp_path: Path):
     (case,) = read_cases(cases_file(tmp_path, {"task": "paralingustic", "task_sub": "Sigh"}))
     assert [o.iteration for o in run_case(bundle, case, prompt="fixed")] == [0, 1]
@@ -295,7 +364,7 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
     assert [case.label for case in asked] == ["sad"]
     strip = [{k: v for k, v in r.items() if k != "real_time"} for r in again]
     assert strip == [{k: v for k, v in r.items() if k != "real_time"} for r in rows]
-    with pytest.raises(ValueError, match="holds clips of another bundle, seed or number of rounds"):
+    with pytest.raises(ValueError, match="holds clips of another bundle, seed, start or number"):
         evaluate(bundle, cases, tmp_path / "out", **ways, seed=5)  # type: ignore[arg-type]
 
 
@@ -356,10 +425,23 @@ def test_the_command_trains_a_judge(tmp_path: Path, capsys: pytest.CaptureFixtur
         clip = tone(hz, 0.6)
         soundfile.write(tmp_path / f"{number}.wav", clip.wave.numpy() * 0.5, 16_000)
         split = "dev" if number % 3 == 2 else "train"
-        lines.append({"audio": f"{number}.wav", "label": label, "split": split})
+        line = {"source": "plain.wav", "audio": f"{number}.wav", "label": label, "split": split}
+        lines.append(line)
+    soundfile.write(tmp_path / "plain.wav", tone(170, 0.6).wave.numpy() * 0.5, 16_000)
     (tmp_path / "clips.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    # three of four other clips are heard right: the mean over the classes is (1 + 1/2) / 2
+    others = [("high", 310), ("high", 330), ("low", 95), ("low", 335)]
+    for label, hz in others:
+        clip = tone(hz, 0.6)
+        soundfile.write(tmp_path / f"{label}{hz}.wav", clip.wave.numpy() * 0.5, 16_000)
+    rows = [{"source": "plain.wav", "audio": f"{n}{hz}.wav", "label": n} for n, hz in others]
+    (tmp_path / "others.jsonl").write_text("\n".join(map(json.dumps, rows)))
     out = tmp_path / "judge.safetensors"
-    assert cli.main(["evaluate", "judge", str(tmp_path / "clips.jsonl"), "--out", str(out)]) == 0
+    also = f"others={tmp_path / 'others.jsonl'}"
+    command = ["evaluate", "judge", str(tmp_path / "clips.jsonl"), "--also", also]
+    assert cli.main([*command, "--out", str(out)]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said == {"labels": ["high", "low"], "clips": 6, "held_out": 2, "accuracy": 1.0}
+    about = {"labels": ["high", "low"], "clips": 6, "held_out": 2, "accuracy": 1.0}
+    assert said == {**about, "others": 0.75}
+    assert load_judge(out).elsewhere == {"others": 0.75}
     assert load_judge(out).labels == ("high", "low")

@@ -100,3 +100,18 @@ def test_a_gradient_of_the_input_passes_through() -> None:
     layer(x).sum().backward()
     assert x.grad is not None
     torch.testing.assert_close(x.grad, layer.dense().sum(0).expand(3, -1), **CLOSE)
+
+
+def test_under_autocast_nothing_is_reordered_and_the_product_is_bf16() -> None:
+    layer, x = frozen(), rows(2, 48)
+    weight = layer.weight.clone()
+    can_pack.cache_clear()  # its own trial must not run into the cast either
+    with torch.autocast("cpu", torch.bfloat16):
+        made = layer(x)
+    assert not layer.is_packed
+    low = torch.bfloat16
+    wanted = F.linear(x.to(low), weight.to(low), None if layer.bias is None else layer.bias.to(low))
+    assert torch.equal(made, wanted)
+    layer(x)  # reordered now, where it can be
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), wanted)
