@@ -6,6 +6,9 @@ triplet's margin is 1 + 9 times the strength it gains, the label that the scorer
 after the corpus grew: known groups are skipped.
 
     python -m recipes.nano.examples --corpus DIR --tokens runs/nano/tokens --out runs/nano/data
+
+With --scorer N the folder holds N labelled pairs of the held-out groups instead, drawn as
+train_scorer draws its own: what `stepedit evaluate scorer` reads.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.export import CODEBOOK
 from recipes.nano.tokens import TokenStore
 from recipes.nano.train_lm import Tasks
-from recipes.nano.train_scorer import share
+from recipes.nano.train_scorer import Pairs, share
 from recipes.nano.training import is_dev, log, setup
 from stepedit_core.data.records import Example, digest
 from stepedit_core.data.shards import Writer
@@ -51,8 +54,8 @@ def example_of(task: Task, store: TokenStore, key: str) -> Example:
     kind, option, source, target = task
     new_text = target["text"] if kind == "clone" else ""
     if kind == "sounds":
-        new_text = target["new_text"]
-    scored = kind not in ("clone", "sounds")
+        new_text = target.get("new_text", "")
+    scored = kind not in ("clone", "sounds") or not new_text
     stage = source["shard"].split("/")[0]
     return Example(
         kind="quadruplet" if new_text else "triplet",
@@ -91,6 +94,17 @@ def orders(corpus: Corpus, store: TokenStore, longest: int) -> Iterator[tuple[st
         yield digest("clones", name, *(str(r["id"]) for r in clips)), pairs
 
 
+def labelled(
+    corpus: Corpus, store: TokenStore, longest: int, count: int, foreign: float = 0.2
+) -> Iterator[Example]:
+    """Pairs of held-out groups with any edit asked for and the margin it has; draws of seed 0."""
+    pairs, rng = Pairs(corpus, store, dev=True, longest=longest), np.random.default_rng(0)
+    for _ in range(count):
+        source, target, (kind, option) = pairs.draw(rng, foreign)
+        if source is not target:
+            yield example_of((kind, option, source, target), store, "")
+
+
 def main() -> None:
     """Write what is new."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,12 +112,17 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--stages", nargs="*", help="of the corpus; default all")
     parser.add_argument("--longest", type=int, default=70, help="most groups of 120 ms a clip")
+    parser.add_argument("--scorer", type=int, default=0, metavar="N", help="labelled pairs instead")
     args = parser.parse_args()
     setup(1)
     corpus = Corpus(args.corpus, tuple(args.stages) if args.stages else None)
     store = TokenStore(args.tokens, corpus)
     added = 0
     with Writer(args.out, CODEBOOK, {"made by": "recipes.nano.examples"}, 2048) as writer:
+        if args.scorer:
+            added = writer.add_all(labelled(corpus, store, args.longest, args.scorer))
+            log.info("%d labelled pairs", added)
+            return
         for key, tasks in orders(corpus, store, args.longest):
             if key not in writer.keys:
                 added += writer.add_all(example_of(task, store, key) for task in tasks)

@@ -43,6 +43,8 @@ from stepedit_core.vocab import AUDIO_CODES
 
 CODEBOOK = "nano-1"
 """Name of the codes; tokens of another are refused."""
+CALIBRATION = "calibration.json"
+"""What `stepedit evaluate scorer` wrote, put beside the scorer's checkpoint."""
 SOURCES = {
     "linguistic": ("linguistic", LinguisticConfig),
     "semantic": ("semantic", SemanticConfig),
@@ -116,6 +118,9 @@ def main() -> None:
         sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()}
         if part == "llm":
             sizes["vocab_size"] = pieces + AUDIO_CODES
+        knots = args.models / folder / CALIBRATION
+        if part == "scorer" and knots.exists():
+            sizes["calibration"] = tuple(map(tuple, json.loads(knots.read_text("utf-8"))))
         components[part] = kind(**sizes)
         states[part] = state["model"]
     about = Manifest(

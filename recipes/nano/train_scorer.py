@@ -154,7 +154,7 @@ def judge(scorer: MarginScorer, pairs: Pairs, store: TokenStore, count: int) -> 
 def main() -> None:
     """Train."""
     args, config = options(__doc__ or "", "scorer", "tokens")
-    corpus = Corpus(args.corpus, stages=("edits", "kokoro"))
+    corpus = Corpus(args.corpus, stages=("edits", "kokoro", "real"))
     store = TokenStore(args.tokens, corpus)
     train, dev = (Pairs(corpus, store, dev=dev, longest=config["longest"]) for dev in (False, True))
     log.info("%d groups to train on, %d held out", len(train.groups), len(dev.groups))

@@ -34,6 +34,9 @@ def add(commands: Any) -> None:
     build.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="ray: extra `distributed`"
     )
+    build.add_argument(
+        "--shard", type=int, default=256, metavar="N", help="examples a shard: most a kill costs"
+    )
 
     sample = command("sample", "draw and score answers of a model", _sample, "data")
     _out(sample)
@@ -108,6 +111,7 @@ def _build(arguments: argparse.Namespace) -> int:
             about=about,
             workers=arguments.workers,
             engine=arguments.engine,
+            shard_examples=arguments.shard,
         )
     )
 

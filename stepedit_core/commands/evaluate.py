@@ -1,4 +1,4 @@
-"""`stepedit evaluate run|judge`: a bundle over the report's protocol; an acoustic judge."""
+"""`stepedit evaluate run|judge|scorer`: the report's protocol, an acoustic judge, margin scores."""
 
 from __future__ import annotations
 
@@ -63,6 +63,16 @@ def add(commands: Any) -> None:
     )
     judge.add_argument("--out", type=Path, required=True, metavar="JUDGE.safetensors")
     judge.set_defaults(run=_judge)
+
+    scorer = kinds.add_parser(
+        "scorer", help="margin scores against known margins", allow_abbrev=False
+    )
+    scorer.add_argument("data", metavar="DATA", type=Path, help="data folder; margins are labels")
+    scorer.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="whose scorer")
+    scorer.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
+    scorer.add_argument("--split", choices=("dev", "train"), default="dev")
+    scorer.add_argument("--out", type=Path, required=True, metavar="DIR", help="table and picture")
+    scorer.set_defaults(run=_scorer)
 
 
 def _judge(arguments: argparse.Namespace) -> int:
@@ -129,6 +139,46 @@ def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
     features = torch.stack([heard[row["audio"]] - heard[row["source"]] for row in rows])
     held_out = [row.get("split", "train") == "dev" for row in rows]
     return features, [row["label"] for row in rows], held_out
+
+
+def _scorer(arguments: argparse.Namespace) -> int:
+    """`stepedit evaluate scorer`: rank correlation, error, reliability, a calibration."""
+    from ..chart import save_png
+    from ..data.shards import Dataset
+    from ..evaluate import scorer as found
+    from ..registry import Registry
+
+    bundle = Registry().load(arguments.bundle, device=arguments.device)
+    data, out = Dataset(arguments.data), arguments.out
+    judged = found.judge_scorer(bundle, data, split=arguments.split)
+    sets = {"as it is": judged}
+    out.mkdir(parents=True, exist_ok=True)
+    if not bundle.scorer.config.calibration:
+        sets["calibrated"] = found.cross_fitted(judged)
+        knots = json.dumps(found.calibration_of(judged))
+        (out / "calibration.json").write_text(knots + "\n", encoding="utf-8")
+    bins = {name: found.reliability(rows) for name, rows in sets.items()}
+    text = "\n\n".join(
+        [
+            f"scorer of {bundle.name}, split {arguments.split} of {data.folder.name}",
+            found.class_table(judged),
+            "calibrated: each half of the speakers by the map of the other half",
+            found.summary_table(sets),
+            *(f"{name}\n{found.reliability_table(rows)}" for name, rows in bins.items()),
+        ]
+    )
+    about = {
+        name: {
+            **found.figures_of(rows)._asdict(),
+            "bins": [one._asdict() for one in bins[name]],
+        }
+        for name, rows in sets.items()
+    }
+    save_png(found.reliability_chart(bins), out / "reliability.png")
+    (out / "table.txt").write_text(text + "\n", encoding="utf-8")
+    (out / "scorer.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    print(text)
+    return 0
 
 
 def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:

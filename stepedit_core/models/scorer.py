@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +21,15 @@ from ..vocab import AUDIO_CODES, GROUP
 from .layers import length_mask, sinusoids
 
 LOWEST, HIGHEST = 1.0, 10.0
+Knots = tuple[tuple[float, float], ...]
+"""(score, calibrated score) in rising order of both, from score 1 to 10."""
+
+
+def calibrated(score: float, knots: Knots) -> float:
+    """A score on the rising line through the knots; without knots as it is."""
+    if not knots:
+        return score
+    return float(np.interp(score, [x for x, _ in knots], [y for _, y in knots]))
 
 
 def edit_name(kind: str, option: str = "") -> str:
@@ -56,6 +66,8 @@ class ScorerConfig:
     """Width of the feed-forward part."""
     dropout: float = 0.1
     """Dropout on codes and on both branches while training."""
+    calibration: Knots = ()
+    """Map of raw scores to mean labels of held-out voices (`stepedit evaluate scorer`)."""
 
 
 class Block(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..models.scorer import edit_name
+from ..models.scorer import calibrated, edit_name
 from ..registry import Bundle
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
 from ..vocab import group_rows
@@ -28,7 +28,7 @@ def score(
     *,
     hooks: Hooks | None = None,
 ) -> float:
-    """Margin score 1-10 of `edited` against `source` for the request.
+    """Margin score 1-10 of `edited` against `source` for the request, on the bundle's calibration.
 
     Raises ValueError where the bundle has no scorer or it does not know the edit, for another
     bundle's codes, and for empty ones.
@@ -47,6 +47,6 @@ def score(
     index = torch.tensor([scorer.edit_index(request.kind, request.option)], device=device)
     rows = [group_rows(codes)[None].to(device) for codes in (source, edited)]
     with cancellable(scorer, hooks):
-        margin = float(scorer(rows[0], rows[1], index))
+        raw = float(scorer(rows[0], rows[1], index))
     hooks.progress(STAGE, 1, 1)
-    return margin
+    return calibrated(raw, scorer.config.calibration)

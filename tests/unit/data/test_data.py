@@ -6,12 +6,15 @@ import json
 import os
 import signal
 import struct
+import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -324,6 +327,58 @@ def test_ray_that_is_not_there_names_the_pip_line(
     tasks = tasks_of(plan(tmp_path / "plan", 1), "sha")
     with pytest.raises(ValueError, match=r'pip install "ray\[data\]"'):
         build(tasks, tmp_path / "o", codebook="tiny-1", setting=setting(bundles), engine="ray")
+
+
+class RayData:
+    """As much of ray.data as is called: rows of plain values through a pool of workers, in order.
+
+    The real one was run by hand (docs/training.md); it is no dependency of the tests.
+    """
+
+    def __init__(self) -> None:
+        self.execution_options = SimpleNamespace(preserve_order=False)
+        self.rows: list[dict[str, Any]] = []
+
+    def get_current(self) -> RayData:
+        return self
+
+    def from_items(self, rows: list[dict[str, Any]], *, override_num_blocks: int) -> RayData:
+        assert all(type(v) in (str, int) for row in rows for v in row.values())
+        assert override_num_blocks == -(-len(rows) // 4)
+        self.rows = rows
+        return self
+
+    def map(self, worker: Any, *, fn_constructor_args: tuple[Any, ...], compute: int) -> RayData:
+        assert compute == 2
+        pool = [worker(*fn_constructor_args) for _ in range(compute)]
+        self.rows = [pool[n % compute](row) for n, row in enumerate(self.rows)]
+        return self
+
+    def iter_rows(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows if self.execution_options.preserve_order else self.rows[::-1])
+
+
+def test_ray_is_given_plain_rows_and_makes_what_local_processes_make(
+    monkeypatch: pytest.MonkeyPatch, bundles: Path, tmp_path: Path
+):
+    data = RayData()
+    module = ModuleType("ray.data")
+    vars(module).update(from_items=data.from_items, DataContext=data)
+    vars(module).update(ActorPoolStrategy=lambda size: size)
+    parent = ModuleType("ray")
+    vars(parent).update(data=module)
+    for name, found in (("ray", parent), ("ray.data", module)):
+        monkeypatch.setitem(sys.modules, name, found)
+    tasks = tasks_of(plan(tmp_path / "plan", 9), "sha")
+    digests = []
+    for engine in ("local", "ray"):
+        how: dict[str, Any] = {"setting": setting(bundles), "engine": engine}
+        workers = 2 if engine == "ray" else 1
+        out = tmp_path / engine
+        counts = build(tasks, out, codebook="tiny-1", workers=workers, shard_examples=4, **how)
+        assert counts["new"] == 9
+        digests.append(Dataset(out).sha256)
+    assert digests[0] == digests[1]
 
 
 # selection
