@@ -7,6 +7,7 @@ Source: the ModelPatcher protocol as in ComfyUI 0.3.75 to 0.33.0. AUDIO is
 from __future__ import annotations
 
 import hashlib
+import html
 import logging
 import os
 import re
@@ -294,14 +295,14 @@ def audio(clip: Clip) -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    """A line on the node that runs, in the browser that queued it; never words of users.
+    """A line on the node that runs, in the browser that queued it.
 
-    The browser draws it as HTML.
+    The browser draws it as HTML, and a bundle's name may come from anybody.
     """
     context = get_executing_context()
     server = PromptServer.instance
     if context is not None and server.client_id is not None:
-        server.send_progress_text(text, context.node_id, server.client_id)
+        server.send_progress_text(html.escape(text), context.node_id, server.client_id)
 
 
 def preview(clip: Clip) -> dict[str, str]:

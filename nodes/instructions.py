@@ -19,7 +19,7 @@ Edit = tuple[EditRequest, ...]
 
 
 def _schema(
-    name: str, title: str, description: str, *own: io.Input, aliases: Sequence[str] = ()
+    title: str, description: str, *own: io.Input, node_id: str, aliases: Sequence[str] = ()
 ) -> io.Schema:
     """The schema all instruction nodes share: own inputs, then the edit to append to."""
     before = StepEditEdit.Input(
@@ -31,7 +31,7 @@ def _schema(
         display_name="edit", tooltip="The list of edits, this one last. They are applied in order."
     )
     return schema(
-        node_id=f"StepEdit_{name}",
+        node_id=node_id,
         display_name=title,
         description=description,
         search_aliases=[*aliases, "speech edit", "Step-Audio-EditX"],
@@ -59,7 +59,11 @@ class Emotion(io.ComfyNode):
         )
         words = "Asks for another emotion with the same words. More rounds make it stronger."
         return _schema(
-            "Emotion", "Emotion", words, emotion, aliases=["mood", "feeling", "happy", "angry"]
+            "Emotion",
+            words,
+            emotion,
+            node_id="StepEdit_Emotion",
+            aliases=["mood", "feeling", "happy", "angry"],
         )
 
     @classmethod
@@ -88,7 +92,11 @@ class SpeakingStyle(io.ComfyNode):
         )
         words = "Asks for another speaking style with the same words."
         return _schema(
-            "SpeakingStyle", "Speaking Style", words, style, aliases=["whisper", "tone", "delivery"]
+            "Speaking Style",
+            words,
+            style,
+            node_id="StepEdit_SpeakingStyle",
+            aliases=["whisper", "tone", "delivery"],
         )
 
     @classmethod
@@ -117,7 +125,11 @@ class Speed(io.ComfyNode):
         )
         words = "Asks for a faster or slower delivery, spoken anew rather than stretched."
         return _schema(
-            "Speed", "Speed", words, speed, aliases=["tempo", "pace", "faster", "slower"]
+            "Speed",
+            words,
+            speed,
+            node_id="StepEdit_Speed",
+            aliases=["tempo", "pace", "faster", "slower"],
         )
 
     @classmethod
@@ -147,10 +159,10 @@ class NonverbalSounds(io.ComfyNode):
         )
         words = "Asks for laughter, breath and other sounds at given places between the words."
         return _schema(
-            "NonverbalSounds",
             "Non-verbal Sounds",
             words,
             text,
+            node_id="StepEdit_NonverbalSounds",
             aliases=["paralinguistic", "laughter", "breath", "sigh"],
         )
 
@@ -173,8 +185,8 @@ class Denoise(io.ComfyNode):
         """No input of its own."""
         return _schema(
             "Denoise",
-            "Denoise",
             "Asks for the same speech without background noise.",
+            node_id="StepEdit_Denoise",
             aliases=["noise", "clean up"],
         )
 
@@ -191,9 +203,9 @@ class RemoveSilence(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """No input of its own."""
         return _schema(
-            "RemoveSilence",
             "Remove Silence",
             "Asks for the same speech without pauses.",
+            node_id="StepEdit_RemoveSilence",
             aliases=["vad", "trim silence", "pauses"],
         )
 
@@ -219,7 +231,9 @@ class NewWords(io.ComfyNode):
         )
         words = "Asks for other words in the voice of the clip. For Generate Tokens; whole clips "
         words += "are cloned by Clone Voice."
-        return _schema("NewWords", "New Words", words, text, aliases=["TTS", "clone"])
+        return _schema(
+            "New Words", words, text, node_id="StepEdit_NewWords", aliases=["TTS", "clone"]
+        )
 
     @classmethod
     def validate_inputs(cls, new_words: str = "?") -> bool | str:

@@ -8,7 +8,7 @@ noise; that two runs say the same noise is what the tests look at.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -73,8 +73,14 @@ def tokenizer_model() -> bytes:
     )
 
 
-def manifest(name: str = NAME, *, scorer: bool = True, codebook: str = "tiny-1") -> Manifest:
-    """What bundle.json of the tiny bundle says, without the files."""
+def manifest(
+    name: str = NAME,
+    *,
+    scorer: bool = True,
+    codebook: str = "tiny-1",
+    larger: Mapping[str, object] | None = None,
+) -> Manifest:
+    """What bundle.json of the tiny bundle says, without the files; `larger` replaces parts."""
     pieces = sentencepiece.SentencePieceProcessor(model_proto=tokenizer_model()).get_piece_size()
     components: dict[str, object] = {
         "llm": LMConfig(
@@ -115,6 +121,7 @@ def manifest(name: str = NAME, *, scorer: bool = True, codebook: str = "tiny-1")
             heads=2,
             ffn=16,
         )
+    components |= dict(larger or {})
     return Manifest(
         name=name,
         licence="Apache-2.0",
@@ -151,10 +158,16 @@ def random_part(about: Manifest, part: str, seed: int = 0) -> nn.Module:
 
 
 def write(
-    folder: Path, name: str = NAME, *, scorer: bool = True, codebook: str = "tiny-1", seed: int = 0
+    folder: Path,
+    name: str = NAME,
+    *,
+    scorer: bool = True,
+    codebook: str = "tiny-1",
+    seed: int = 0,
+    larger: Mapping[str, object] | None = None,
 ) -> Path:
     """Build the bundle at folder / name and return that path."""
-    about = manifest(name, scorer=scorer, codebook=codebook)
+    about = manifest(name, scorer=scorer, codebook=codebook, larger=larger)
     model = folder / f"{name}.tokenizer.model"
     folder.mkdir(parents=True, exist_ok=True)
     model.write_bytes(tokenizer_model())

@@ -72,8 +72,7 @@ const STYLE = `
 .stepedit .chips button[aria-pressed="true"] { border-color: #6aa7ff; background: rgba(80, 140, 255, 0.3); }
 `;
 
-/** Put the pack's style sheet into the page, once. */
-export function addStyle() {
-  const id = "stepedit-style";
-  if (!document.getElementById(id)) document.head.append(make("style", { id, text: STYLE }));
+/** The panels' style sheet; it lies in each panel and goes with it, the page's head is shared. */
+export function sheet() {
+  return make("style", { text: STYLE });
 }

@@ -1,6 +1,6 @@
 /* Palettes: buttons that choose an option of a list, or put a sound tag into the words. */
 
-import { addStyle, after, fit, keepEvents, make, setWidget } from "./dom.mjs";
+import { after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
 import { panelWord, words } from "./words.mjs";
 
 const HEIGHT = { emotion: 88, style: 130, speed: 44, sounds: 150 };
@@ -77,8 +77,7 @@ function chip(text, title) {
 }
 
 function add(node, name, content, height) {
-  addStyle();
-  const element = make("div", { className: "stepedit" }, content);
+  const element = make("div", { className: "stepedit" }, sheet(), content);
   element.style.minHeight = `${height}px`;
   keepEvents(element);
   const widget = node.addDOMWidget(name, `STEPEDIT_${name.toUpperCase()}`, element, {

@@ -4,7 +4,7 @@
    { best, rounds: [{ round, edit, seconds, score, voice_similarity, file, peaks }] }.
    The marked round lives in the node's own widget best_round, 0 for "by score". */
 
-import { addStyle, after, fit, keepEvents, make, setWidget } from "./dom.mjs";
+import { after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
 import { RoundPlayer } from "./player.mjs";
 import { panelWord } from "./words.mjs";
 
@@ -16,7 +16,6 @@ const panels = new Map();
 
 /** Give an Iterative Edit node its panel. */
 export function addRoundsPanel(app, api, node) {
-  addStyle();
   const panel = new RoundsPanel(app, api, node);
   const widget = node.addDOMWidget("listen", "STEPEDIT_ROUNDS", panel.element, {
     serialize: false,
@@ -103,7 +102,8 @@ class RoundsPanel {
     this.element.style.minHeight = `${this.height}px`;
     this.rows = [];
     if (!this.rounds.length) {
-      this.element.replaceChildren(make("div", { className: "note", text: this.word("empty") }));
+      const empty = make("div", { className: "note", text: this.word("empty") });
+      this.element.replaceChildren(sheet(), empty);
       return;
     }
     const addresses = this.rounds.map((round) =>
@@ -116,6 +116,7 @@ class RoundsPanel {
     list.append(...this.rows.map((row) => row.element));
     this.status = make("div", { className: "note", role: "status", "aria-live": "polite" });
     this.element.replaceChildren(
+      sheet(),
       ...this.clipChoice(),
       this.head(),
       list,

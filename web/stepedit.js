@@ -17,7 +17,7 @@ const OPTIONS = {
 };
 
 app.registerExtension({
-  name: "StepEdit.Panels",
+  name: "stepedit.panels",
 
   async init() {
     await loadWords(api);

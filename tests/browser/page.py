@@ -66,6 +66,15 @@ class Page:
         return dict(json.loads(self.evaluate(text)))
 
 
+def open_tab(context: Any, url: str) -> Page:
+    """One more tab with the editor, once it knows the pack's nodes."""
+    page = Page(context.new_page())
+    page.page.goto(url, timeout=120_000 * PATIENCE)
+    page.page.wait_for_function(READY, timeout=120_000 * PATIENCE)
+    page.page.wait_for_timeout(1000)
+    return page
+
+
 @contextmanager
 def open_page(url: str, *, width: int = 1600, height: int = 900) -> Iterator[Page]:
     """Open the editor and wait until the pack's nodes are known."""
@@ -81,10 +90,7 @@ def open_page(url: str, *, width: int = 1600, height: int = 900) -> Iterator[Pag
         except Error as error:
             raise NoBrowser(f"Chromium does not start: {str(error).splitlines()[0]}") from error
         try:
-            page = Page(browser.new_page(viewport={"width": width, "height": height}))
-            page.page.goto(url, timeout=120_000 * PATIENCE)
-            page.page.wait_for_function(READY, timeout=120_000 * PATIENCE)
-            page.page.wait_for_timeout(1000)
-            yield page
+            context = browser.new_context(viewport={"width": width, "height": height})
+            yield open_tab(context, url)
         finally:
             browser.close()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from tests.browser.page import Page
+from tests.browser.page import Page, open_tab
 from tests.conftest import REPOSITORY
 from tests.server.comfyui import PATIENCE, Server
 from tests.server.graph import OFF, to_prompt
@@ -142,7 +142,7 @@ SWITCH = """
 """
 
 
-def open_tiny(page: Page, name: str) -> None:
+def tiny(name: str) -> dict[str, Any]:
     """A shipped workflow on the tiny bundle and the tests' clip."""
     workflow = read(REPOSITORY / "workflows" / f"{name}.json")
     for node in workflow["nodes"]:
@@ -150,7 +150,12 @@ def open_tiny(page: Page, name: str) -> None:
             node["widgets_values"][0] = "tiny"
         if node["type"] == "LoadAudio":
             node["widgets_values"][0] = "speech.wav"
-    page.load(workflow)
+    return workflow
+
+
+def open_tiny(page: Page, name: str) -> None:
+    """Open such a workflow."""
+    page.load(tiny(name))
 
 
 def execute(page: Page, server: Server) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -231,6 +236,77 @@ def test_the_only_edit_bypassed_is_refused_with_the_name_of_what_is_missing(
     ]
     assert [error["details"] for error in errors] == ["edit"]
     assert page.errors == []
+
+
+NEWER = {
+    "StepEdit_LoadModel": ["keep_converted", "adapter"],
+    "StepEdit_IterativeEdit": ["best_round"],
+}
+"""Widgets at the end of a node that the first versions had not."""
+
+
+def test_a_workflow_of_an_older_version_opens_with_the_newer_widgets_at_their_defaults(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    workflow = tiny("01_edit_emotion_by_rounds")
+    for node in workflow["nodes"]:
+        newer = NEWER.get(node["type"], [])
+        node["inputs"] = [i for i in node.get("inputs", []) if i["name"] not in newer]
+        if newer:
+            del node["widgets_values"][-len(newer) :]
+    page.load(workflow)
+    sent = {entry["class_type"]: entry["inputs"] for entry in page.prompt().values()}
+    assert sent["StepEdit_LoadModel"]["bundle"] == "tiny"
+    assert sent["StepEdit_LoadModel"]["adapter"] == "none"
+    assert sent["StepEdit_LoadModel"]["keep_converted"] is False
+    assert sent["StepEdit_IterativeEdit"]["best_round"] == 0
+    shown, refused = run(page, server)
+    assert "StepEdit_IterativeEdit" in shown
+    assert not refused
+    assert page.errors == []
+
+
+HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
+
+
+def test_hostile_words_are_shown_as_words_where_the_editor_tells_errors(
+    page: Page, renderer: bool
+) -> None:
+    workflow = tiny("01_edit_emotion_by_rounds")
+    for node in workflow["nodes"]:
+        if node["type"] == "StepEdit_LoadModel":
+            node["widgets_values"][0] = HOSTILE
+    page.load(workflow)
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    end = time.monotonic() + 20 * PATIENCE
+    while "no bundle '<img src=x" not in page.page.locator("body").inner_text():
+        assert time.monotonic() < end, "the sentence is not shown"
+        page.page.wait_for_timeout(200)
+    assert page.page.locator("img[src='x']").count() == 0
+    assert page.page.title() != "hacked"
+    page.page.keyboard.press("Escape")
+    assert page.errors == []
+
+
+def rounds_shown(page: Page) -> int:
+    """Rows of the listening panel."""
+    return int(page.page.locator(".stepedit").get_by_role("radio").count())
+
+
+def test_two_tabs_with_the_same_workflow_hear_their_own_rounds(page: Page, server: Server) -> None:
+    other = open_tab(page.page.context, server.url)
+    for tab in (page, other):
+        open_tiny(tab, "01_edit_emotion_by_rounds")
+        assert rounds_shown(tab) == 0
+    for tab, before in ((other, 0), (page, 4)):
+        tab.evaluate("async () => { await app.queuePrompt(0, 1); }")
+        end = time.monotonic() + 60 * PATIENCE
+        while rounds_shown(tab) != 4:
+            assert time.monotonic() < end, "the panel stays empty"
+            tab.page.wait_for_timeout(200)
+        assert rounds_shown(page if tab is other else other) == before
+    assert page.errors == other.errors == []
+    other.page.close()
 
 
 def test_the_help_of_a_node_opens_in_the_editor(page: Page) -> None:

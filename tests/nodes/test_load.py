@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,3 +100,17 @@ def test_cancelling_leaves_no_bundle(
     with pytest.raises(Cancelled):
         host.keep_converted("editx-2025", "auto")
     assert not (tmp_path / "models" / "editx-2025-bf16").exists()
+
+
+def test_a_hostile_name_of_a_bundle_is_a_text_in_the_line_on_the_node(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser draws the line as HTML."""
+    lines = []
+    server = SimpleNamespace(
+        client_id="tab", send_progress_text=lambda text, *_: lines.append(text)
+    )
+    monkeypatch.setattr(host, "PromptServer", SimpleNamespace(instance=server))
+    monkeypatch.setattr(host, "get_executing_context", lambda: SimpleNamespace(node_id="1"))
+    host.say("loading <img src=x onerror=alert(1)>")
+    assert lines == ["loading &lt;img src=x onerror=alert(1)&gt;"]

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
+from websocket import WebSocketTimeoutException
 
-from tests.server.comfyui import PATIENCE, Server
+from tests.server.comfyui import PATIENCE, Server, Watch
 from tests.server.graph import Graph
-from tests.server.test_graph import edited, every_stage, keep, kept, loaded, recording
+from tests.server.material import WORDS
+from tests.server.test_graph import (
+    DECODE,
+    DRAW,
+    SEED,
+    edited,
+    every_stage,
+    keep,
+    kept,
+    loaded,
+    recording,
+)
 
 pytestmark = pytest.mark.server
 BEST, FINAL, ROUNDS, SCORES, CHART, REPORT = range(6)
@@ -169,14 +182,39 @@ def bad_audio(kind: str) -> Graph:
     return graph
 
 
+def bad_audio_elsewhere(node: str, kind: str) -> Graph:
+    """Odd audio at a node that hears as well."""
+    graph = Graph()
+    more = {"text": WORDS, "new_words": "good morning", "seed": SEED, **DRAW, **DECODE}
+    more = more if node == "StepEdit_CloneVoice" else {}
+    audio = recording(graph, kind)
+    graph.add("ProbeShow", value=(graph.add(node, model=loaded(graph), audio=audio, **more), 0))
+    return graph
+
+
+def bad_link(node: str, name: str) -> Graph:
+    """An input of a node fed with the wrong kind, or, with an empty node, with nothing."""
+    graph = Graph()
+    keep(graph, (edited(graph, recording(graph)), 0), "bad")
+    (edit,) = [e for e in graph.values() if e["class_type"] == "StepEdit_IterativeEdit"]
+    if node:
+        (source,) = [key for key, entry in graph.items() if entry["class_type"] == node]
+        edit["inputs"][name] = [source, 0]
+    else:
+        del edit["inputs"][name]
+    return graph
+
+
 def bad_value(name: str, value: object) -> Graph:
     graph = Graph()
     keep(graph, (edited(graph, recording(graph)), 0), "bad")
     for entry in graph.values():
         if name in entry["inputs"]:
             entry["inputs"][name] = value
-    if name == "best_round":
-        graph["4"]["inputs"][name] = value
+    if name in ("best_round", "adapter"):  # optional, so not yet there
+        node = {"best_round": "StepEdit_IterativeEdit", "adapter": "StepEdit_LoadModel"}[name]
+        (entry,) = [e for e in graph.values() if e["class_type"] == node]
+        entry["inputs"][name] = value
     return graph
 
 
@@ -222,6 +260,13 @@ HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
         (bad_audio("one bad of two"), "number 2", "finite", "Export"),
         (bad_value("bundle", "absent"), "no bundle 'absent'", "installed are", "Put it under"),
         (bad_value("bundle", "../../etc"), "'../../etc'", "", ""),
+        (bad_value("adapter", "../../x"), "no adapter '../../x'", "found are", "Put the"),
+        (bad_audio_elsewhere("StepEdit_TokenizeSpeech", "nan"), "1 samples", "finite", "Export"),
+        (bad_audio_elsewhere("StepEdit_CloneVoice", "long"), "40.00 s", "0.5 to 30", "Cut it"),
+        (bad_link("", "model"), "model", "", ""),  # the core's own answer: which input, what type
+        (bad_link("", "audio"), "audio", "", ""),
+        (bad_link("StepEdit_Emotion", "audio"), "audio", "AUDIO", ""),
+        (bad_link("LoadAudio", "edit"), "edit", "STEPEDIT_EDIT", ""),
         (bad_value("device", "moon"), "'moon'", "auto", ""),  # newer cores answer themselves
         (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
         (bad_value("text", " \n"), "no words", "transcript", "Type"),
@@ -262,3 +307,32 @@ def test_the_queue_goes_on_after_a_bad_input(server: Server) -> None:
     graph = Graph()
     keep(graph, (every_stage(graph, audio=recording(graph))["audio"], 0), "after")
     assert server.run(graph).outcome == "success"
+
+
+def told_later(watch: Watch) -> list[str]:
+    """Kinds of the messages about a run that still come within half a second."""
+    kinds = []
+    with suppress(WebSocketTimeoutException):
+        while True:
+            kind, data = watch.message(0.5)
+            if kind == "line" or data.get("prompt_id"):
+                kinds.append(kind)
+    return kinds
+
+
+def test_two_tabs_with_the_same_workflow_are_told_of_their_own_run_alone(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), rounds=2, seed=210)
+    with Watch(server) as first, Watch(server) as second:
+        prompts = [first.queue(graph)]
+        graph[node]["inputs"]["seed"] = 211  # as the widget does after a run
+        prompts.append(second.queue(graph))
+        one = first.follow(prompts[0])
+        two = second.follow(prompts[1])
+        late = told_later(first)
+    for run in (one, two):
+        assert run.outcome == "success", run.error
+        assert any(text.startswith("round 1 of 2, ") for _, text in run.lines)
+        assert len([text for _, text in run.lines if text.startswith("2 of 2 rounds")]) == 1
+    assert one.outputs[node]["stepedit_rounds"] != two.outputs[node]["stepedit_rounds"]
+    assert late == []

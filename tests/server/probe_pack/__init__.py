@@ -95,7 +95,7 @@ class ProbeKeep:
 
 
 class ProbeShow:
-    """Says values of any kind as text: floats, strings, shapes of images."""
+    """Says values of any kind as text: floats, strings, shapes of images, names of other kinds."""
 
     INPUT_IS_LIST = True
     OUTPUT_NODE = True
@@ -113,8 +113,12 @@ class ProbeShow:
     CATEGORY = "test"
 
     def show(self, value):
-        shown = [list(v.shape) if isinstance(v, torch.Tensor) else v for v in value]
-        return {"ui": {"values": shown}}
+        return {"ui": {"values": [self.shown(v) for v in value]}}
+
+    def shown(self, value):
+        if isinstance(value, torch.Tensor):
+            return list(value.shape)
+        return value if isinstance(value, str | int | float) else type(value).__name__
 
 
 @PromptServer.instance.routes.get("/probe")

@@ -1,0 +1,187 @@
+"""How long Cancel takes inside each stage on a running server.
+
+`python -m tests.server.cancel_times` prints the table of docs/benchmarks for the bundle nano and
+for networks that keep each stage busy for seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from stepedit_core.models.flow import FlowConfig
+from stepedit_core.models.hift import HiFTConfig
+from stepedit_core.models.linguistic import LinguisticConfig
+from stepedit_core.models.llm import LMConfig
+from stepedit_core.models.scorer import ScorerConfig
+from stepedit_core.models.semantic import SemanticConfig
+from tests import tiny_bundle
+from tests.server.comfyui import PATIENCE, Server, Watch
+from tests.server.graph import Graph
+from tests.server.material import PROBE, WORDS, write_speech
+
+SLOW = "slow"
+SECONDS = 29.0
+"""Of the clip: nearly the longest allowed."""
+VARIANTS = ("happy", "sad")
+"""Of a graph: the second finds nothing of its stage in the cache."""
+EDITS = 40
+"""Edits that Margin Score works through; one takes a few hundredths of a second."""
+STAGES = ("tokenize", "generate", "flow decode", "vocode", "margin score", "iterative edit")
+
+
+def write_slow(folder: Path) -> None:
+    """A bundle with random weights, 29 s of speech keep each of whose networks busy for seconds."""
+    tiny = tiny_bundle.manifest().components["llm"]
+    assert isinstance(tiny, LMConfig)
+    larger = {
+        "linguistic": LinguisticConfig(d_model=256, heads=4, layers=30, ffn=1024),
+        "semantic": SemanticConfig(d_model=512, heads=8, layers=6, ffn=2048),
+        "llm": LMConfig(
+            vocab_size=tiny.vocab_size,
+            hidden_size=384,
+            intermediate_size=1024,
+            num_hidden_layers=8,
+            num_attention_heads=8,
+            num_attention_groups=2,
+            max_seq_len=8192,
+        ),
+        "flow": FlowConfig(
+            embed_dim=16,
+            encoder_dim=32,
+            encoder_heads=2,
+            encoder_ffn=32,
+            encoder_blocks=1,
+            encoder_up_blocks=1,
+            dit_dim=128,
+            dit_depth=8,
+            dit_heads=2,
+            dit_head_dim=64,
+        ),
+        "vocoder": HiFTConfig(base_channels=256, f0_channels=64),
+        "scorer": ScorerConfig(
+            edits=("emotion happy", "emotion sad"), hidden_size=256, layers=6, heads=4, ffn=1024
+        ),
+    }
+    tiny_bundle.write(folder, SLOW, larger=larger)
+
+
+def write_clips(folder: Path) -> None:
+    """The clips of the graphs."""
+    for emotion in VARIANTS:
+        write_speech(folder / f"long_{emotion}.wav", SECONDS)
+
+
+def stage_graph(bundle: str, stage: str, emotion: str = VARIANTS[0]) -> tuple[Graph, str]:
+    """A graph that ends at a stage, and the node of that stage.
+
+    Another emotion makes that node run anew, those before it are cached.
+    """
+    graph = Graph()
+    variant = VARIANTS.index(emotion)
+    clip = emotion if stage == "tokenize" else VARIANTS[0]
+    model = (graph.add("StepEdit_LoadModel", bundle=bundle, device="auto", precision="auto"), 0)
+    audio = (graph.add("LoadAudio", audio=f"long_{clip}.wav"), 0)
+    edit = (graph.add("StepEdit_Emotion", emotion=emotion), 0)
+    if stage == "iterative edit":
+        how = {"text": WORDS, "rounds": 1, "prompt": "follow", "seed": variant}
+        node = graph.add(
+            "StepEdit_IterativeEdit", model=model, audio=audio, edit=edit, **how, best_round=0
+        )
+        return graph, node
+    node = tokens = graph.add("StepEdit_TokenizeSpeech", model=model, audio=audio)
+    one = {"seed": variant, "round": 1}
+    if stage == "generate":
+        draw = {"temperature": 0.7, "top_k": 0, "top_p": 1.0, "text": WORDS}
+        node = graph.add(
+            "StepEdit_GenerateTokens", model=model, tokens=(tokens, 0), edit=edit, **one, **draw
+        )
+    if stage in ("flow decode", "vocode"):
+        how = {"steps": 10, "guidance": 0.7, **one}
+        if stage == "vocode":
+            how |= {"steps": 1, "seed": 0}
+        node = graph.add(
+            "StepEdit_FlowDecode", model=model, tokens=(tokens, 0), voice=(tokens, 1), **how
+        )
+    if stage == "vocode":
+        node = graph.add("StepEdit_Vocode", model=model, mel=(node, 0), **one)
+    if stage == "margin score":
+        for _ in range(EDITS - 1):
+            edit = (graph.add("StepEdit_Emotion", emotion=emotion, edit=edit), 0)
+        sides = {"source_tokens": (tokens, 0), "edited_tokens": (tokens, 0)}
+        node = graph.add("StepEdit_MarginScore", model=model, edit=edit, **sides)
+    graph.add("ProbeShow", value=(node, 0))
+    return graph, node
+
+
+def pressed(server: Server, bundle: str, stage: str, after: float) -> float:
+    """Seconds from Cancel, so long after a stage began, until the queue is idle.
+
+    AssertionError where the run was not stopped, or not in that stage.
+    """
+    graph, node = stage_graph(bundle, stage, VARIANTS[1])
+    with Watch(server) as watch:
+        prompt_id = watch.queue(graph)
+        kind, data = watch.message()
+        while not (kind == "executing" and data["node"] == node):
+            assert kind not in ("execution_success", "execution_error"), data
+            kind, data = watch.message()
+        time.sleep(after)
+        started = time.monotonic()
+        server.post("/interrupt", {})
+        while server.get("/prompt")["exec_info"]["queue_remaining"]:
+            assert time.monotonic() - started < 60 * PATIENCE, "the queue is not idle"
+            time.sleep(0.005)
+        elapsed = time.monotonic() - started
+    messages = server.get(f"/history/{prompt_id}")[prompt_id]["status"]["messages"]
+    kind, data = messages[-1]
+    assert kind == "execution_interrupted", f"{stage} was over before Cancel: {kind}"
+    assert data["node_id"] == node, f"Cancel came in node {data['node_type']}"
+    return elapsed
+
+
+def lasted(server: Server, bundle: str, stage: str) -> float:
+    """Seconds that the stage's node takes when nobody presses Cancel, the weights being read."""
+    graph, node = stage_graph(bundle, stage)
+    started = 0.0
+    with Watch(server) as watch:
+        prompt_id = watch.queue(graph)
+        while True:
+            kind, data = watch.message()
+            assert kind != "execution_error", data
+            if started and kind in ("executing", "executed", "execution_success"):
+                elapsed = time.monotonic() - started
+                break
+            if kind == "executing" and data["node"] == node:
+                started = time.monotonic()
+        watch.follow(prompt_id)
+    return elapsed
+
+
+def main() -> int:
+    """Print the table; three presses a row, the longest counts."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        write_slow(base / "models" / "step_audio_editx")
+        write_clips(base / "input")
+        server = Server(base, extra_packs=(PROBE,)).start()
+        rows = ["| stage | bundle | takes | longest of 3 from Cancel to an idle queue |"]
+        rows.append("|---|---|---|---|")
+        try:
+            for bundle in ("nano", SLOW):
+                server.run(stage_graph(bundle, "tokenize", VARIANTS[1])[0])  # reads the weights
+                for stage in STAGES:
+                    whole = lasted(server, bundle, stage)
+                    parts = (0.1, 0.3, 0.6)
+                    times = [pressed(server, bundle, stage, whole * part) for part in parts]
+                    rows.append(f"| {stage} | {bundle} | {whole:.2f} s | {max(times):.2f} s |")
+        finally:
+            server.stop()
+    sys.stdout.write("\n".join(rows) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
