@@ -113,8 +113,10 @@ def figures_of(judged: Sequence[Judged], *, seed: int = 0, draws: int = DRAWS) -
                 [clusters[k] for k in rng.integers(len(clusters), size=len(clusters))]
             )
             drawn.append(rank_correlation(wanted[rows], found[rows]))
-        edge = (1 - LEVEL) / 2
-        low, high = (float(v) for v in np.nanquantile(drawn, [edge, 1 - edge]))
+        real = [v for v in drawn if not np.isnan(v)]
+        if real:
+            edge = (1 - LEVEL) / 2
+            low, high = (float(v) for v in np.quantile(real, [edge, 1 - edge]))
     error = float(np.abs(wanted - found).mean())
     rank = rank_correlation(wanted, found)
     return Figures(len(judged), len(clusters), rank, low, high, error)

@@ -76,6 +76,13 @@ def test_two_speakers_have_no_interval():
     assert math.isnan(found.high)
 
 
+def test_a_class_of_one_label_has_neither_rank_nor_interval():
+    found = figures_of([row for name in "abc" for row in judged((1, 1), (2, 1), speaker=name)])
+    assert math.isnan(found.rank)
+    assert math.isnan(found.low)
+    assert found.error == 0.5
+
+
 def test_bins_hold_about_equal_counts_and_equal_scores_stay_together():
     rows = judged((1, 1), (2, 3), (2, 5), (2, 1), (3, 4), (4, 6))
     first, second, *rest = reliability(rows, 3)
