@@ -76,10 +76,13 @@ class LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, bundle: str = "nano", adapter: str = host.NO_ADAPTER) -> bool | str:
-        """The bundle is here and its bundle.json is understood; the adapter is one of its own."""
+    def validate_inputs(cls, bundle: str = "nano") -> bool | str:
+        """The bundle is here and its bundle.json is understood.
+
+        A sentence is told of every input that is named here, so the adapter is checked by execute.
+        """
         try:
-            host.check_adapter(bundle, adapter)
+            host.find_bundle(bundle)
         except ValueError as error:
             return str(error)
         return True

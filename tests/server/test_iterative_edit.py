@@ -168,7 +168,7 @@ def answer(server: Server, graph: Graph) -> tuple[str, float]:
         return str(wrong[0]["details"]), seconds
     with_id = told["prompt_id"]
     while with_id not in (history := server.get(f"/history/{with_id}")):
-        time.sleep(0.01)
+        time.sleep(0.05)  # each question takes time from the run that is to end
     seconds = time.monotonic() - started
     kind, last = history[with_id]["status"]["messages"][-1]
     assert kind == "execution_error", kind
@@ -218,6 +218,14 @@ def bad_value(name: str, value: object) -> Graph:
     return graph
 
 
+def absent_with_an_adapter() -> Graph:
+    """What a browser sends: the adapter as well, against which nothing may be said."""
+    graph = bad_value("bundle", "absent")
+    (load,) = [e for e in graph.values() if e["class_type"] == "StepEdit_LoadModel"]
+    load["inputs"] |= {"adapter": "none", "keep_converted": False}
+    return graph
+
+
 def bad_prefix(prefix: str) -> Graph:
     graph = Graph()
     tokens = (graph.add("StepEdit_TokenizeSpeech", model=loaded(graph), audio=recording(graph)), 0)
@@ -259,8 +267,9 @@ HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
         (bad_audio("silence"), "silent", "must reach", "raise its volume"),
         (bad_audio("one bad of two"), "number 2", "finite", "Export"),
         (bad_value("bundle", "absent"), "no bundle 'absent'", "installed are", "Put it under"),
+        (absent_with_an_adapter(), "no bundle 'absent'", "installed are", "Put it under"),
         (bad_value("bundle", "../../etc"), "'../../etc'", "", ""),
-        (bad_value("adapter", "../../x"), "no adapter '../../x'", "found are", "Put the"),
+        (bad_value("adapter", "../../x"), "'../../x'", "", ""),
         (bad_audio_elsewhere("StepEdit_TokenizeSpeech", "nan"), "1 samples", "finite", "Export"),
         (bad_audio_elsewhere("StepEdit_CloneVoice", "long"), "40.00 s", "0.5 to 30", "Cut it"),
         (bad_link("", "model"), "model", "", ""),  # the core's own answer: which input, what type
