@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -278,9 +279,14 @@ def test_hostile_words_are_shown_as_words_where_the_editor_tells_errors(
             node["widgets_values"][0] = HOSTILE
     page.load(workflow)
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    panel = page.page.get_by_test_id("error-overlay-see-errors")  # newer editors tell it in steps
+    more = page.page.get_by_role("button", name=re.compile("^Info for "), expanded=False)
     end = time.monotonic() + 20 * PATIENCE
     while "no bundle '<img src=x" not in page.page.locator("body").inner_text():
         assert time.monotonic() < end, "the sentence is not shown"
+        for step in (panel, more):
+            if step.count() and step.first.is_visible():
+                step.first.click()
         page.page.wait_for_timeout(200)
     assert page.page.locator("img[src='x']").count() == 0
     assert page.page.title() != "hacked"
