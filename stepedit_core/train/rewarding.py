@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -71,7 +71,9 @@ def reward_of(
     if critic is not None:
         end = bundle.vocabulary.end_id
         terms["model"] = model_reward(critic, end, model.micro_ids, team.device)
-    return compose(terms, asdict(weights))
+    shares = {"model": weights.model, "words": weights.words}
+    shares |= {"length": weights.length, "legality": weights.legality}
+    return compose(terms, shares)
 
 
 class Tried(NamedTuple):

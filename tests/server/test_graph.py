@@ -667,9 +667,9 @@ def test_an_adapter_on_a_quantised_bundle_is_refused(server: Server, adapters_of
     keep(graph, (nodes["audio"], 0), "refused")
     (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
     load["inputs"] |= {"bundle": "small", "adapter": adapters_of_tiny}
-    status, answer = server.post("/prompt", {"prompt": graph})
-    assert status == 400
-    assert "bundle 'small' holds int8 weights; an adapter is added to float" in json.dumps(answer)
+    run = server.run(graph)
+    assert "bundle 'small' holds int8 weights; an adapter is added to float" in run.error
+    assert "\n" not in run.error
 
 
 def test_help_and_translations_are_served(server: Server) -> None:
