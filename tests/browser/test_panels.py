@@ -203,6 +203,8 @@ def test_a_sound_goes_where_the_caret_is(page: Page, renderer: bool) -> None:
     areas = page.page.locator("textarea")
     (area,) = [item for item in areas.all() if item.input_value() == "one two"]
     area.click()
+    page.page.wait_for_timeout(300)  # a new node's words may be written once more
+    area.focus()
     area.evaluate("(element) => element.setSelectionRange(3, 3)")
     page.page.get_by_role("button", name=re.compile("Sigh, a long breath out")).first.click()
     assert page.evaluate(VALUE, "text_with_sounds") == "one [Sigh] two"

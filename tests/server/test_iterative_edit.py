@@ -319,7 +319,7 @@ def test_the_queue_goes_on_after_a_bad_input(server: Server) -> None:
 
 
 def told_later(watch: Watch, own: str) -> list[str]:
-    """Kinds of the messages about other runs than its own that still come within half a second."""
+    """Kinds of the messages that still come within half a second, but those about its own run."""
     kinds = []
     with suppress(WebSocketTimeoutException):
         while True:
