@@ -167,9 +167,9 @@ def people(out: Path, corpus: Path, root: Path) -> list[tuple[str, Path, str]]:
         if soundfile.info(path).duration <= LONGEST
     ]
     recordings = Corpus(corpus, ("libri",))
-    for record in recordings.records:
+    for record in filter(is_dev, recordings.records):
         wave = recordings.audio(record)
-        if is_dev(record) and len(wave) <= LONGEST * RATE_HZ and record["log_prob"] > -0.4:
+        if len(wave) <= LONGEST * RATE_HZ and record["log_prob"] > -0.4:
             path = out / "people" / f"{record['id']}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, wave, RATE_HZ)
@@ -215,13 +215,11 @@ def main() -> None:
         for n, (kind, label) in enumerate(wanted):
             for group in groups:
                 who, path, words = group[n % len(group)]
-                text = words
+                task, text = kind, words
                 if kind == "sounds":
+                    task = "paralinguistic"
                     text = f"[{label}] {words}" if n % 2 else f"{words} [{label}]"
-                    kind_ = "paralinguistic"
-                else:
-                    kind_ = kind
-                rows.setdefault(kind, []).append(case(who, path, words, kind_, label, text))
+                rows.setdefault(kind, []).append(case(who, path, words, task, label, text))
         for kind, lines in rows.items():
             write_lines(args.out / f"{name}-{kind}.jsonl", lines)
 

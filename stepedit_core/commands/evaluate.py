@@ -101,29 +101,32 @@ def _judge(arguments: argparse.Namespace) -> int:
 
 
 def _sound_judge(path: Path, out: Path) -> int:
-    """A judge of inserted sounds, and its mean score on held-out clips, edited and not."""
+    """A judge of inserted sounds, and its mean score on held-out clips."""
     from ..audio.files import read_clip
     from ..evaluate.sounds import train_sound_judge
 
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    rows, held_out = _lines(path)
     clips = [read_clip(path.parent / row["audio"]) for row in rows]
     spans = [(row["label"], row["start"], row["end"]) for row in rows]
-    held_out = [row.get("split", "train") == "dev" for row in rows]
     judge = train_sound_judge(
         [(clip, *span) for clip, span in zip(clips, spans, strict=True)], held_out
     )
     judge.judge.save(out)
-    edited, plain = [], []
-    for clip, row, held in zip(clips, rows, held_out, strict=True):
-        if held:
-            source = read_clip(path.parent / row["source"])
-            edited.append(judge.score(source, clip, row["label"]))
-            plain.append(judge.score(source, source, row["label"]))
-    about = {"clips": len(rows), "held_out": len(edited), "accuracy": judge.judge.accuracy}
-    count = max(1, len(edited))
-    scores = {"score": sum(edited) / count, "score_of_source": sum(plain) / count}
-    print(json.dumps({"labels": judge.judge.labels, **about, **scores}))
+    scores = [
+        judge.score(read_clip(path.parent / row["source"]), clip, row["label"])
+        for clip, row, held in zip(clips, rows, held_out, strict=True)
+        if held
+    ]
+    about = {"clips": len(rows), "held_out": len(scores), "accuracy": judge.judge.accuracy}
+    score = sum(scores) / max(1, len(scores))
+    print(json.dumps({"labels": judge.judge.labels, **about, "score": score}))
     return 0
+
+
+def _lines(path: Path) -> tuple[list[dict[str, Any]], list[bool]]:
+    """The lines of a file of labelled clips, and which are held out."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return rows, [row.get("split", "train") == "dev" for row in rows]
 
 
 def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
@@ -133,11 +136,10 @@ def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
     from ..audio.files import read_clip
     from ..evaluate.functionals import functionals
 
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    rows, held_out = _lines(path)
     names = {row[side] for row in rows for side in ("source", "audio")}
     heard = {name: functionals(read_clip(path.parent / name)) for name in sorted(names)}
     features = torch.stack([heard[row["audio"]] - heard[row["source"]] for row in rows])
-    held_out = [row.get("split", "train") == "dev" for row in rows]
     return features, [row["label"] for row in rows], held_out
 
 

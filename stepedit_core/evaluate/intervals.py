@@ -49,7 +49,12 @@ def class_interval(
     for values in filled:
         picked = rng.integers(len(values), size=(draws, len(values)))
         means += values[picked].mean(axis=1) / len(filled)
-    edge = (1 - LEVEL) / 2
-    low, high = np.quantile(means, [edge, 1 - edge])
+    low, high = edges(means)
     mean = sum(float(values.mean()) for values in filled) / len(filled)
-    return Interval(mean, float(low), float(high), sum(map(len, filled)))
+    return Interval(mean, low, high, sum(map(len, filled)))
+
+
+def edges(draws: np.ndarray | Sequence[float]) -> tuple[float, float]:
+    """Between which LEVEL of the draws (N,) lie."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

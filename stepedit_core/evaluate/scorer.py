@@ -21,7 +21,7 @@ from ..models.scorer import HIGHEST, LOWEST, Knots, calibrated
 from ..pipelines.score import can_score, score
 from ..registry import Bundle
 from ..terminal import table
-from .intervals import LEVEL
+from .intervals import edges
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -115,8 +115,7 @@ def figures_of(judged: Sequence[Judged], *, seed: int = 0, draws: int = DRAWS) -
             drawn.append(rank_correlation(wanted[rows], found[rows]))
         real = [v for v in drawn if not np.isnan(v)]
         if real:
-            edge = (1 - LEVEL) / 2
-            low, high = (float(v) for v in np.quantile(real, [edge, 1 - edge]))
+            low, high = edges(real)
     error = float(np.abs(wanted - found).mean())
     rank = rank_correlation(wanted, found)
     return Figures(len(judged), len(clusters), rank, low, high, error)
@@ -194,10 +193,9 @@ HEAD = ("class", "pairs", "speakers", "rank", "low", "high", "error")
 def class_table(judged: Sequence[Judged]) -> str:
     """Figures of every class, of every kind of edit, then of all."""
     groups: dict[str, list[Judged]] = defaultdict(list)
-    for one in judged:
-        groups[one.label].append(one)
     kinds: dict[str, list[Judged]] = defaultdict(list)
     for one in judged:
+        groups[one.label].append(one)
         kinds[f"all {one.label.split()[0]}"].append(one)
     rows = [*sorted(groups.items()), *sorted(kinds.items()), ("all", list(judged))]
     return table(HEAD, [_cells(name, figures_of(group)) for name, group in rows])

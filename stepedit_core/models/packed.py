@@ -63,12 +63,11 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
         weight = self.weight  # read once: another thread may reorder it meanwhile
+        cast = torch.is_autocast_enabled("cpu")  # autocast says the dtype, product by product
         if weight.layout == torch.strided:
             if weight.requires_grad or weight.device.type != "cpu" or self.training:
                 return F.linear(x, weight, self.bias)
-            if torch.is_autocast_enabled("cpu"):  # which says the dtype, product by product
-                return F.linear(x, weight, self.bias)
-            if x.dtype != weight.dtype or not can_pack(x.dtype):
+            if cast or x.dtype != weight.dtype or not can_pack(x.dtype):
                 return F.linear(x, weight, self.bias)
             self.weight = weight = nn.Parameter(_packed(weight.detach()), requires_grad=False)
         if weight.requires_grad:
@@ -76,7 +75,6 @@ class Linear(nn.Linear):
                 "this layer has run with frozen weights, which reordered them; they cannot be "
                 "trained now. Call unpack(module) before requires_grad_(True)."
             )
-        cast = torch.is_autocast_enabled("cpu")
         if cast or x.numel() == 0 or (x.requires_grad and torch.is_grad_enabled()):
             return F.linear(x, weight.to_dense(), self.bias)
         return _product(x, weight, self.bias)

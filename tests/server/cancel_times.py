@@ -9,14 +9,13 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from stepedit_core.models.flow import FlowConfig
-from stepedit_core.models.hift import HiFTConfig
-from stepedit_core.models.linguistic import LinguisticConfig
-from stepedit_core.models.llm import LMConfig
 from stepedit_core.models.scorer import ScorerConfig
-from stepedit_core.models.semantic import SemanticConfig
 from tests import tiny_bundle
 from tests.server.comfyui import PATIENCE, Server, Watch
 from tests.server.graph import Graph
@@ -34,37 +33,34 @@ STAGES = ("tokenize", "generate", "flow decode", "vocode", "margin score", "iter
 
 def write_slow(folder: Path) -> None:
     """A bundle with random weights, 29 s of speech keep each of whose networks busy for seconds."""
-    tiny = tiny_bundle.manifest().components["llm"]
-    assert isinstance(tiny, LMConfig)
-    larger = {
-        "linguistic": LinguisticConfig(d_model=256, heads=4, layers=30, ffn=1024),
-        "semantic": SemanticConfig(d_model=512, heads=8, layers=6, ffn=2048),
-        "llm": LMConfig(
-            vocab_size=tiny.vocab_size,
-            hidden_size=384,
-            intermediate_size=1024,
-            num_hidden_layers=8,
-            num_attention_heads=8,
-            num_attention_groups=2,
-            max_seq_len=8192,
-        ),
-        "flow": FlowConfig(
-            embed_dim=16,
-            encoder_dim=32,
-            encoder_heads=2,
-            encoder_ffn=32,
-            encoder_blocks=1,
-            encoder_up_blocks=1,
-            dit_dim=128,
-            dit_depth=8,
-            dit_heads=2,
-            dit_head_dim=64,
-        ),
-        "vocoder": HiFTConfig(base_channels=256, f0_channels=64),
-        "scorer": ScorerConfig(
-            edits=("emotion happy", "emotion sad"), hidden_size=256, layers=6, heads=4, ffn=1024
-        ),
+    tiny: Mapping[str, Any] = tiny_bundle.manifest().components
+    sizes: dict[str, dict[str, Any]] = {
+        "linguistic": {"d_model": 256, "heads": 4, "layers": 30, "ffn": 1024},
+        "semantic": {"d_model": 512, "heads": 8, "layers": 6, "ffn": 2048},
+        "llm": {
+            "hidden_size": 384,
+            "intermediate_size": 1024,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 8,
+            "max_seq_len": 8192,
+        },
+        "flow": {
+            "dit_dim": 128,
+            "dit_depth": 8,
+            "dit_head_dim": 64,
+            "dit_mlp_ratio": FlowConfig().dit_mlp_ratio,
+        },
+        "vocoder": {"base_channels": 256, "f0_channels": 64},
+        "scorer": {
+            "edits": ("emotion happy", "emotion sad"),
+            "code_dim": ScorerConfig(edits=()).code_dim,
+            "hidden_size": 256,
+            "layers": 6,
+            "heads": 4,
+            "ffn": 1024,
+        },
     }
+    larger = {part: replace(tiny[part], **changed) for part, changed in sizes.items()}
     tiny_bundle.write(folder, SLOW, larger=larger)
 
 

@@ -242,11 +242,8 @@ def main(argv: list[str] | None = None) -> int:
         "grammar": Grammar(args.verses, args.words),
         "args": args,
     }
-    count = int(np.ceil(args.hours * 3600 / SHARD_SECONDS))
-    if args.stage == "kokoro":
-        count = int(np.ceil(args.hours * 3600 / KOKORO_SECONDS))
-    if args.stage == "real":
-        count = int(np.ceil(args.hours * 3600 / REAL_SECONDS))
+    seconds_of = {"kokoro": KOKORO_SECONDS, "real": REAL_SECONDS}
+    count = int(np.ceil(args.hours * 3600 / seconds_of.get(args.stage, SHARD_SECONDS)))
     for number in range(args.first, args.first + count):
         shard = Shard(args.out / args.stage / f"{args.stage}-{number:05d}")
         if shard.done:

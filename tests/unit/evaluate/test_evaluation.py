@@ -237,6 +237,29 @@ def test_a_sound_judge_scores_what_is_new():
     assert judge.score(high, high, "high") == 1.0  # it was there before
 
 
+def test_the_command_trains_a_judge_of_sounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lines = []
+    soundfile.write(tmp_path / "plain.wav", with_sound(150, None).wave.numpy() * 0.3, 16_000)
+    for k in range(12):
+        label, hz = (("high", 420.0), ("low", 70.0))[k % 2]
+        at = 0.1 + 0.08 * k
+        clip = with_sound(140 + 5 * k, at, hz)
+        soundfile.write(tmp_path / f"{k}.wav", clip.wave.numpy() * 0.3, 16_000)
+        files = {"source": "plain.wav", "audio": f"{k}.wav"}
+        split = "dev" if k >= 8 else "train"
+        lines.append({**files, "label": label, "split": split, "start": at, "end": at + 0.5})
+    # the last held-out sound is called by the other's name: three scores of 3 and one of 2
+    lines[-1]["label"] = "high"
+    (tmp_path / "clips.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    out = tmp_path / "judge.safetensors"
+    command = ["evaluate", "judge", str(tmp_path / "clips.jsonl"), "--sounds", "--out", str(out)]
+    assert cli.main(command) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["clips"], said["held_out"], said["score"]) == (12, 4, 2.75)
+    assert said["labels"] == ["high", "low", "speech"]
+    assert load_judge(out).labels == ("high", "low", "speech")
+
+
 def test_windows_that_only_touch_a_sound_have_no_label():
     found, names = labelled_windows(with_sound(150, 0.6), "high", 0.6, 1.1)
     # windows of 0.48 s begin every 0.06 s: three end by 0.6 s, none begins after 1.1 s
