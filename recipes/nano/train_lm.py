@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.corpus.groups import FIRST
+from recipes.nano.export import CODEBOOK
 from recipes.nano.tokens import TokenStore, build
 from recipes.nano.training import (
     Run,
@@ -282,7 +283,7 @@ def main() -> None:
     corpus = Corpus(args.corpus)
     train_pieces(corpus, args.out / "tokenizer.model", config["pieces"])
     text = TextTokenizer(args.out / "tokenizer.model")
-    vocabulary = Vocabulary(audio_offset=text.size, codebook="nano")
+    vocabulary = Vocabulary(audio_offset=text.size, codebook=CODEBOOK)
     store = TokenStore(args.tokens, corpus)
     tasks = Tasks(corpus, store, config["longest"], config["native"])
     model = start_model(config, text, args.models, config["seed"])

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recipes.nano.corpus.dataset import Corpus
-from recipes.nano.export import edit_options
+from recipes.nano.export import CALIBRATION, edit_options
 from recipes.nano.tokens import TokenStore
 from recipes.nano.training import (
     Run,
@@ -190,6 +190,7 @@ def main() -> None:
             error, ranked = judge(scorer, dev, store, 200)
             log.info("dev: mean error %.2f of 1..10, stronger one found %.3f", error, ranked)
     run.finish()
+    (args.out / CALIBRATION).unlink(missing_ok=True)  # it was measured on other weights
 
 
 if __name__ == "__main__":

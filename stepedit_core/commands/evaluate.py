@@ -54,7 +54,8 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=CLIPS.jsonl",
-        help="try it on these too, for example real acted speech; nothing is learnt from them",
+        help="try it on these too, for example real acted speech or, with --sounds, clips without "
+        "any (score 1); nothing is learnt from them",
     )
     judge.add_argument(
         "--sounds",
@@ -81,18 +82,12 @@ def _judge(arguments: argparse.Namespace) -> int:
 
     from ..evaluate.functionals import train_judge
 
+    also = _also(arguments.also)
     if arguments.sounds:
-        return _sound_judge(arguments.clips, arguments.out)
+        return _sound_judge(arguments.clips, also, arguments.out)
     features, labels, held_out = _labelled(arguments.clips)
     judge = train_judge(features, labels, held_out)
-    elsewhere = {}
-    for text in arguments.also:
-        name, equals, path = text.partition("=")
-        if not equals:
-            raise ValueError(
-                f"--also '{text}' is not understood; NAME=CLIPS.jsonl is wanted. Correct it."
-            )
-        elsewhere[name] = judge.accuracy_on(*_labelled(Path(path))[:2])
+    elsewhere = {name: judge.accuracy_on(*_labelled(path)[:2]) for name, path in also.items()}
     judge = replace(judge, elsewhere=elsewhere)
     judge.save(arguments.out)
     about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
@@ -100,10 +95,31 @@ def _judge(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _sound_judge(path: Path, out: Path) -> int:
-    """A judge of inserted sounds, and its mean score on held-out clips."""
+def _also(given: list[str]) -> dict[str, Path]:
+    """Name -> file of each --also."""
+    found = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals:
+            raise ValueError(
+                f"--also '{text}' is not understood; NAME=CLIPS.jsonl is wanted. Correct it."
+            )
+        found[name] = Path(path)
+    return found
+
+
+def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
+    """A judge of inserted sounds; its mean score on held-out clips, and on those of `also`.
+
+    Where nothing was inserted the score is 1, so clips without a sound show how often it hears one.
+    """
     from ..audio.files import read_clip
     from ..evaluate.sounds import train_sound_judge
+
+    def mean_score(folder: Path, rows: list[dict[str, Any]]) -> float:
+        pairs = [[read_clip(folder / row[side]) for side in ("source", "audio")] for row in rows]
+        scores = [judge.score(*pair, row["label"]) for pair, row in zip(pairs, rows, strict=True)]
+        return sum(scores) / max(1, len(scores))
 
     rows, held_out = _lines(path)
     clips = [read_clip(path.parent / row["audio"]) for row in rows]
@@ -112,14 +128,11 @@ def _sound_judge(path: Path, out: Path) -> int:
         [(clip, *span) for clip, span in zip(clips, spans, strict=True)], held_out
     )
     judge.judge.save(out)
-    scores = [
-        judge.score(read_clip(path.parent / row["source"]), clip, row["label"])
-        for clip, row, held in zip(clips, rows, held_out, strict=True)
-        if held
-    ]
-    about = {"clips": len(rows), "held_out": len(scores), "accuracy": judge.judge.accuracy}
-    score = sum(scores) / max(1, len(scores))
-    print(json.dumps({"labels": judge.judge.labels, **about, "score": score}))
+    tried = [row for row, held in zip(rows, held_out, strict=True) if held]
+    about = {"clips": len(rows), "held_out": len(tried), "accuracy": judge.judge.accuracy}
+    scores = {"score": mean_score(path.parent, tried)}
+    scores |= {name: mean_score(file.parent, _lines(file)[0]) for name, file in also.items()}
+    print(json.dumps({"labels": judge.judge.labels, **about, **scores}))
     return 0
 
 

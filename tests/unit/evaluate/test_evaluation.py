@@ -252,9 +252,12 @@ def test_the_command_trains_a_judge_of_sounds(tmp_path: Path, capsys: pytest.Cap
     lines[-1]["label"] = "high"
     (tmp_path / "clips.jsonl").write_text("\n".join(map(json.dumps, lines)))
     out = tmp_path / "judge.safetensors"
+    quiet = tmp_path / "quiet.jsonl"  # nothing was inserted
+    quiet.write_text(json.dumps({"source": "plain.wav", "audio": "plain.wav", "label": "low"}))
     command = ["evaluate", "judge", str(tmp_path / "clips.jsonl"), "--sounds", "--out", str(out)]
-    assert cli.main(command) == 0
+    assert cli.main([*command, "--also", f"quiet={quiet}"]) == 0
     said = json.loads(capsys.readouterr().out)
+    assert said["quiet"] == 1.0
     assert (said["clips"], said["held_out"], said["score"]) == (12, 4, 2.75)
     assert said["labels"] == ["high", "low", "speech"]
     assert load_judge(out).labels == ("high", "low", "speech")
