@@ -27,7 +27,7 @@ from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.tokenize import tokenize
 from stepedit_core.pipelines.vocode import vocode
 from stepedit_core.registry import Bundle, Registry
-from stepedit_core.report import table
+from stepedit_core.terminal import table
 from stepedit_core.types import Clip
 
 WAYS = ("clip", "mel", "own voice", "plain voice")

@@ -1,4 +1,4 @@
-"""`stepedit evaluate run|judge|scorer`: the report's protocol, an acoustic judge, margin scores."""
+"""`stepedit evaluate run|judge|scorer|rewards`: the report's protocol and what stands beside it."""
 
 from __future__ import annotations
 
@@ -75,6 +75,18 @@ def add(commands: Any) -> None:
     scorer.add_argument("--out", type=Path, required=True, metavar="DIR", help="table and picture")
     scorer.set_defaults(run=_scorer)
 
+    rewards = kinds.add_parser(
+        "rewards", help="what PPO or GRPO changed of its rewards", allow_abbrev=False
+    )
+    rewards.add_argument("folder", metavar="RUN", type=Path, help="finished run folder")
+    rewards.add_argument(
+        "--data", action="append", default=[], metavar="DATA", help="prompts; default the run's own"
+    )
+    rewards.add_argument("--split", choices=("train", "dev"), default="train")
+    rewards.add_argument("--answers", type=int, default=4, metavar="K", help="draws a prompt")
+    rewards.add_argument("--seed", type=int, default=0, metavar="S")
+    rewards.set_defaults(run=_rewards)
+
 
 def _judge(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate judge`: functionals, a classifier, its held-out accuracy."""
@@ -117,8 +129,10 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
     from ..evaluate.sounds import train_sound_judge
 
     def mean_score(folder: Path, rows: list[dict[str, Any]]) -> float:
-        pairs = [[read_clip(folder / row[side]) for side in ("source", "audio")] for row in rows]
-        scores = [judge.score(*pair, row["label"]) for pair, row in zip(pairs, rows, strict=True)]
+        scores = []
+        for row in rows:
+            source, made = (read_clip(folder / row[side]) for side in ("source", "audio"))
+            scores.append(judge.score(source, made, row["label"]))
         return sum(scores) / max(1, len(scores))
 
     rows, held_out = _lines(path)
@@ -193,6 +207,22 @@ def _scorer(arguments: argparse.Namespace) -> int:
     (out / "table.txt").write_text(text + "\n", encoding="utf-8")
     (out / "scorer.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     print(text)
+    return 0
+
+
+def _rewards(arguments: argparse.Namespace) -> int:
+    """`stepedit evaluate rewards`: a table of both models and their difference."""
+    from ..evaluate.rewards import SCORE, compare, rewards_table
+
+    found = compare(
+        arguments.folder,
+        data=arguments.data,
+        split=arguments.split,
+        answers=arguments.answers,
+        seed=arguments.seed,
+    )
+    prompts = len(found.before[SCORE])
+    print(f"{prompts} prompts, {arguments.answers} answers each\n\n{rewards_table(found)}")
     return 0
 
 

@@ -23,6 +23,7 @@ from stepedit_core import cli
 from stepedit_core.data.records import Example
 from stepedit_core.data.select import by_prompt
 from stepedit_core.data.shards import Dataset, Writer
+from stepedit_core.evaluate.rewards import compare, rewards_table
 from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.lora import load_adapter
 from stepedit_core.pipelines.sampling import Answer
@@ -276,6 +277,39 @@ def test_the_rewards_of_the_config_add_up_in_the_curve(
     expected = 2 * line["model"] + 0.5 * line["words"] + line["length"] + 3 * line["legality"]
     assert line["score"] == pytest.approx(expected, abs=1e-5)
     assert -1 < line["words"] < 1
+
+
+def test_a_run_is_compared_with_what_it_began_from_on_the_same_draws(
+    data: dict[str, str], model: ModelConfig, start: str, judge: str, tmp_path: Path, sevens: Any
+):
+    still = replace(
+        ppo_config(data, model, start, judge),
+        steps=1,
+        critic_warmup=1,  # the actor does not move
+        rewards=RewardWeights(model=2.0, words=0.5, length=1.0),
+    )
+    ppo.train(still, tmp_path / "still")
+    found = compare(tmp_path / "still", answers=2)
+    assert sorted(found.before) == ["length", "model", "score", "words"]
+    for name, values in found.before.items():
+        assert values.shape == (10,)
+        assert torch.equal(values, found.after[name])
+    expected = 2 * found.before["model"] + 0.5 * found.before["words"] + found.before["length"]
+    assert torch.allclose(found.before["score"], expected, atol=1e-5)
+    ppo.train(replace(still, steps=8, critic_warmup=2), tmp_path / "moved", total=sevens)
+    moved = compare(tmp_path / "moved", answers=2)
+    assert torch.equal(moved.before["score"], found.before["score"])
+    assert not torch.equal(moved.after["words"], moved.before["words"])
+    said = rewards_table(moved).splitlines()
+    gain = float((moved.after["words"] - moved.before["words"]).mean())
+    (line,) = [line for line in said if line.startswith("words")]
+    assert f" {gain:.3g} [" in line
+
+
+def test_only_a_run_of_ppo_or_grpo_can_be_compared(judge: str, tmp_path: Path):
+    for run, kind in ((Path(judge), "reward"), (tmp_path, "nothing")):
+        with pytest.raises(ValueError, match=f"is a run of '{kind}'; one of ppo or grpo is wanted"):
+            compare(run)
 
 
 def test_the_words_reward_reads_the_bundles_own_codebook(bundles: Path):

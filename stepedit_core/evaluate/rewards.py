@@ -1,0 +1,150 @@
+"""Two language models on the same prompts: what reinforcement changed of its rewards.
+
+Source: the report judges PPO by its reward and by accuracy (arXiv:2511.03601); this is the first. A
+prompt's draws have the same seeds for both models, and differences are taken prompt by prompt, so
+that prompts of unlike difficulty do not hide them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..data.records import Example
+from ..models.llm import Step1LM
+from ..registry import Bundle
+from ..strict import from_json
+from ..terminal import table
+from ..train.grpo import GRPOConfig
+from ..train.items import Examples, rows_of, start_from
+from ..train.ppo import PPOConfig
+from ..train.rewarding import KINDS, Total, frozen_judge, product_limit, reward_of
+from ..train.rewards import Attempt
+from ..train.rollout import draw_answers, trajectory
+from ..train.runtime import CONFIG, join_team
+from .intervals import interval
+
+RECIPES: dict[str, type[PPOConfig | GRPOConfig]] = {"ppo": PPOConfig, "grpo": GRPOConfig}
+
+SCORE = "score"
+"""Name of the weighted sum."""
+
+
+class Compared(NamedTuple):
+    """Mean rewards of each prompt before and after a run: name -> (P,) float32."""
+
+    before: dict[str, Tensor]
+    after: dict[str, Tensor]
+
+
+def compare(
+    run: Path,
+    *,
+    data: Sequence[str] = (),
+    split: str = "train",
+    answers: int = 4,
+    seed: int = 0,
+) -> Compared:
+    """Rewards of the model that a finished run of `train ppo` or `train grpo` began from and left.
+
+    The prompts are those of `data`, or the run's own. Raises ValueError for another kind of run.
+    """
+    path = run / CONFIG
+    about = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if about.get("recipe") not in RECIPES:
+        raise ValueError(
+            f"'{run.name}' is a run of '{about.get('recipe', 'nothing')}'; one of "
+            f"{' or '.join(RECIPES)} is wanted. Check the path."
+        )
+    config = from_json(RECIPES[about["recipe"]], about["config"], CONFIG, "Train it again.")
+    with join_team(config.run) as team:
+        base = start_from(config.model, config.run)
+        made = start_from(replace(config.model, start=str(run)), config.run)
+        bundle, folders = base.bundle, data or config.data
+        items = Examples(folders, bundle, KINDS, split=split, longest=config.longest)
+        prompts = [items[n] for n in range(len(items))]
+        judge = (
+            frozen_judge(config.reward_run, bundle, config.model, team)
+            if config.reward_run
+            else None
+        )
+        total = reward_of(config.rewards, bundle, judge, config.model, team)
+        found = [
+            rewards_of(
+                lm.to(team.device),
+                bundle,
+                prompts,
+                total,
+                answers=answers,
+                temperature=config.rollout.temperature,
+                seed=seed,
+            )
+            for lm in (base.lm, made.lm)
+        ]
+    return Compared(*found)
+
+
+@torch.no_grad()
+def rewards_of(
+    lm: Step1LM,
+    bundle: Bundle,
+    prompts: Sequence[Example],
+    total: Total,
+    *,
+    answers: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+    batch: int = 32,
+) -> dict[str, Tensor]:
+    """Mean reward of each prompt (P,) over `answers` draws: the weighted sum and every term."""
+    vocabulary, found = bundle.vocabulary, list[dict[str, Tensor]]()
+    asked = [(n, k) for n in range(len(prompts)) for k in range(answers)]
+    for at in range(0, len(asked), batch):
+        part = asked[at : at + batch]
+        examples = [prompts[n] for n, _ in part]
+        rows = [rows_of(bundle, example)[0][0] for example in examples]
+        drawn = draw_answers(
+            lm,
+            rows,
+            [n * answers + k for n, k in part],
+            vocabulary=vocabulary,
+            temperature=temperature,
+            limits=[product_limit(example) for example in examples],
+            seed=seed,
+            step=0,
+        )
+        attempts = [
+            Attempt(
+                request=example.request,
+                source=example.source,
+                row=trajectory(row, answer, vocabulary.end_id),
+                answer=answer,
+                reference=None if example.kind == "sample" else example.target,
+            )
+            for example, row, answer in zip(examples, rows, drawn, strict=True)
+        ]
+        score, terms = total(attempts)
+        found.append({SCORE: score, **terms})
+    return {
+        name: torch.cat([part[name] for part in found]).view(-1, answers).mean(1)
+        for name in found[0]
+    }
+
+
+def rewards_table(found: Compared) -> str:
+    """Means over prompts of both, and of their difference, with 95 % intervals over prompts."""
+    rows = [
+        (
+            name,
+            *(str(interval(values[name].tolist())) for values in found),
+            str(interval((found.after[name] - found.before[name]).tolist())),
+        )
+        for name in found.before
+    ]
+    return table(("reward", "before", "after", "difference"), rows)
