@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,9 @@ class FlowConfig:
     prompt_guide: bool = False
     """Whether the prompt's mel is also laid along the target, where both say the same (decision
     0013); the release does not."""
+    contrast_scale: float = 0.0
+    """Where the prompt is laid along, the factor on the guidance that is asked for, which then
+    leads away from the prompt's own tokens, not from nothing (decision 0014); 0 for neither."""
     dit_dim: int = 512
     """Width of the velocity estimator."""
     dit_depth: int = 16
@@ -93,6 +97,17 @@ def step_times(steps: int) -> tuple[Tensor, Tensor]:
     return times, lengths
 
 
+class PromptGuide(NamedTuple):
+    """A prompt laid along a target of Q tokens that says the same."""
+
+    mel: Tensor
+    """(B, mel, 2Q), zero where the prompt has no such place."""
+    pairs: Tensor
+    """(B, Q, 2) int64, the prompt's tokens."""
+    known: Tensor
+    """(B, Q) bool, True where the prompt has such a place."""
+
+
 class FlowMatching(nn.Module):
     """The velocity estimator and its Euler sampler."""
 
@@ -110,19 +125,24 @@ class FlowMatching(nn.Module):
         steps: int = 10,
         guidance: float = 0.7,
         mask: Tensor | None = None,
+        plain: tuple[Tensor, Tensor] | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Tensor:
         """Integrate from noise to a mel, both (B, mel, F).
 
         mu, cond (B, mel, F); spk (B, mel), projected. The velocity is
         ``(1 + guidance) * conditional - guidance * unconditional``; all conditions of the second
-        are zero, the speaker after its projection (spec 13, trap 9). ``on_step(done, steps)`` is
-        called after every step and may raise to cancel.
+        are zero, the speaker after its projection (spec 13, trap 9). With `plain`, a mu (B, mel, F)
+        and where it is known (B, F) bool, the second has that mu and the other conditions there.
+        ``on_step(done, steps)`` is called after every step and may raise to cancel.
         """
         batch = noise.shape[0]
         context = self.estimator.context(mu, spk, cond)
         if guidance:
             empty = self.estimator.in_proj.bias.expand_as(context)
+            if plain is not None:
+                known = plain[1][..., None]
+                empty = torch.where(known, self.estimator.context(plain[0], spk, cond), empty)
             context = torch.cat((context, empty))
             mask = None if mask is None else torch.cat((mask, mask))
         times, lengths = step_times(steps)
@@ -197,29 +217,35 @@ class Flow(nn.Module):
         noise: Tensor,
         steps: int = 10,
         guidance: float = 0.7,
-        guide: Tensor | None = None,
+        guide: PromptGuide | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Tensor:
         """Mel (B, mel, F - 2P) of the tokens that follow the prompt.
 
         pairs (B, P + Q, 2) int64, prompt pairs first; prompt_mel (B, mel, 2P), already resized to
         the prompt tokens; spk (B, speaker_dim); noise (B, mel, F) standard normal, F = 2 (P + Q);
-        guide (B, mel, F - 2P) is the prompt's mel in the target's time, where `prompt_guide` says
-        that this model knows it.
+        guide is the prompt in the target's time, for a model with `prompt_guide`.
         """
         mu = self.encode(pairs)
         prompt = prompt_mel.shape[-1]
         cond = torch.zeros_like(mu)
         cond[..., :prompt] = prompt_mel
+        scale, plain = self.config.guidance_scale, None
         if guide is not None:
-            cond[..., prompt:] = guide
+            cond[..., prompt:] = guide.mel
+            if self.config.contrast_scale:
+                scale = self.config.contrast_scale
+                same = torch.cat((pairs[:, : prompt // 2], guide.pairs), dim=1)
+                known = F.pad(guide.known, (prompt // 2, 0), value=True)
+                plain = self.encode(same), known.repeat_interleave(2, dim=1)
         mel = self.decoder.sample(
             mu,
             self.project_speaker(spk),
             cond,
             noise=noise * self.config.noise_scale,
             steps=steps,
-            guidance=guidance * self.config.guidance_scale,
+            guidance=guidance * scale,
+            plain=plain,
             on_step=on_step,
         )
         return mel[..., prompt:]

@@ -7,6 +7,8 @@ of the prompt says what the target says (docs/decisions/0013).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -82,34 +84,57 @@ class Guide:
         at = torch.arange(len(codes.semantic)) * 2 // 3
         return self.linguistic[codes.linguistic[at]], self.semantic[codes.semantic]
 
-    def mel(self, mel: Tensor, lead: float, prompt: DualCodes, target: DualCodes) -> Tensor:
-        """Mel (80, 6G) of the prompt in the target's time; zero where the prompt has no such place.
-
-        mel (80, F) of the prompt at 50 Hz; its first code begins `lead` frames into it.
-        """
-        length = target.groups * MEL_FRAMES_PER_GROUP
-        nothing = mel.new_zeros(mel.shape[0], length)
+    def lay(self, prompt: DualCodes, target: DualCodes) -> Laid | None:
+        """Where the prompt says what the target says; None where they say different things."""
         if not prompt.groups or not target.groups:
-            return nothing
+            return None
         cost = self.cost(prompt, target)
         mean, cells = warp(cost)
         if mean > FURTHEST:
-            return nothing
+            return None
         rows = cells[:, 1]
         count = np.bincount(rows)
         places = np.bincount(rows, weights=cells[:, 0]) / count
         here = np.bincount(rows, weights=cost[cells[:, 0], rows]) / count
         box = np.ones(AROUND)
         around = np.convolve(here, box, "same") / np.convolve(np.ones_like(here), box, "same")
+        return Laid(places, around < FURTHEST_HERE)
+
+    def mel(self, mel: Tensor, lead: float, prompt: DualCodes, target: DualCodes) -> Tensor:
+        """Mel (80, 6G) of the prompt in the target's time, see Laid.mel; zeros for other words."""
+        laid = self.lay(prompt, target)
+        if laid is None:
+            return mel.new_zeros(mel.shape[0], target.groups * MEL_FRAMES_PER_GROUP)
+        return laid.mel(mel, lead)
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A prompt in a target's time, row by row of 40 ms."""
+
+    places: np.ndarray
+    """(3G,) row of the prompt, in fractions, under each row of the target."""
+    known: np.ndarray
+    """(3G,) bool: False where the prompt has nothing like it, for example a laugh."""
+
+    def mel(self, mel: Tensor, lead: float) -> Tensor:
+        """Mel (80, 6G) of the prompt in the target's time; zero where it has no such place.
+
+        mel (80, F) of the prompt at 50 Hz; its first code begins `lead` frames into it.
+        """
+        length = len(self.places) * ROW_FRAMES
         # the middle of row r lies between its two frames
         middle = (ROW_FRAMES - 1) / 2
         at = (np.arange(length) - middle) / ROW_FRAMES
         # beyond the first and last row time goes on at its usual pace
-        edge = np.concatenate([[places[0] - 1], places, [places[-1] + 1]])
-        found = np.interp(at, np.arange(-1, len(places) + 1), edge)
+        edge = np.concatenate([[self.places[0] - 1], self.places, [self.places[-1] + 1]])
+        found = np.interp(at, np.arange(-1, len(self.places) + 1), edge)
         frames = np.clip(found * ROW_FRAMES + middle + lead, 0, mel.shape[1] - 1)
         low = np.minimum(frames.astype(np.int64), mel.shape[1] - 2 if mel.shape[1] > 1 else 0)
         part = torch.from_numpy((frames - low).astype(np.float32))
         left, right = mel[:, low], mel[:, np.minimum(low + 1, mel.shape[1] - 1)]
-        kept = torch.from_numpy(np.repeat(around < FURTHEST_HERE, ROW_FRAMES))
-        return (left + (right - left) * part) * kept
+        return (left + (right - left) * part) * torch.from_numpy(np.repeat(self.known, ROW_FRAMES))
+
+    def rows(self, prompt: Tensor) -> Tensor:
+        """Decoder rows (3G, 2) of the prompt (3P, 2) in the target's time."""
+        return prompt[torch.from_numpy(np.rint(self.places).astype(np.int64))]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..models.flow import PromptGuide
 from ..registry import Bundle
 from ..types import DualCodes, Hooks, SilentHooks, Voice, stage_generator
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
@@ -63,7 +64,13 @@ def flow_decode(
     guide = None
     if flow.config.prompt_guide:
         along = Guide(bundle.linguistic.codebook, bundle.semantic.codebook)
-        guide = along.mel(voice.mel, voice.lead, voice.codes, codes)[None].to(weight)
+        laid = along.lay(voice.codes, codes)
+        if laid is not None:
+            guide = PromptGuide(
+                mel=laid.mel(voice.mel, voice.lead)[None].to(weight),
+                pairs=laid.rows(rows[: 3 * voice.codes.groups])[None],
+                known=torch.from_numpy(laid.known)[None].to(weight.device),
+            )
 
     def on_step(done: int, total: int) -> None:
         hooks.progress(STAGE, done, total)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from stepedit_core.models.flow import Flow, FlowConfig, step_times
+from stepedit_core.models.flow import Flow, FlowConfig, PromptGuide, step_times
 from stepedit_core.models.flow_dit import Modulation
 from stepedit_core.models.flow_encoder import align_relative, relative_positions
 from tests.golden import capture_decoder as capture
@@ -191,6 +191,63 @@ def test_a_bundle_scales_guidance_and_noise(model: Flow) -> None:
     model.config = config
     torch.testing.assert_close(scaled, plain, **CLOSE)
     assert not torch.allclose(model.sample(*arguments, noise=noise, steps=3), scaled, atol=1e-2)
+
+
+PROMPT, TARGET = 2, 4
+"""Pairs of the prompt and of the target of a guided row."""
+
+
+def guided(model: Flow, guide: PromptGuide, **changes: float) -> Tensor:
+    """One step from fixed noise, guidance 0.7."""
+    before, scales = model.config, {"prompt_guide": True, **changes}
+    try:
+        model.config = replace(before, **scales)  # type: ignore[arg-type]
+        return model.sample(
+            tokens(4, PROMPT + TARGET),
+            normal(3, 1, capture.FLOW["mel"], 2 * PROMPT),
+            normal(1, 1, capture.FLOW["speaker_dim"]),
+            noise=normal(2, 1, capture.FLOW["mel"], 2 * (PROMPT + TARGET)),
+            steps=1,
+            guide=guide,
+        )
+    finally:
+        model.config = before
+
+
+def prompt_guide(pairs: Tensor, *known: bool) -> PromptGuide:
+    mel = normal(6, 1, capture.FLOW["mel"], 2 * TARGET)
+    return PromptGuide(mel=mel, pairs=pairs, known=torch.tensor([known]))
+
+
+def test_contrast_leads_away_from_the_prompts_own_tokens(model: Flow) -> None:
+    plain = tokens(5, TARGET)
+    got = guided(model, prompt_guide(plain, True, True, True, False), contrast_scale=2.0)
+    # the formula, one step of length 1 at time 0, with every condition written out
+    pairs, spk = tokens(4, PROMPT + TARGET), model.project_speaker(normal(1, 1, 12))
+    mel = normal(3, 1, capture.FLOW["mel"], 2 * PROMPT)
+    cond = torch.cat((mel, normal(6, 1, capture.FLOW["mel"], 2 * TARGET)), dim=2)
+    x, t = normal(2, *cond.shape), torch.zeros(1)
+    away = model.encode(torch.cat((pairs[:, :PROMPT], plain), dim=1))
+    known = torch.ones(cond.shape[2])
+    known[-2:] = 0  # nothing of the prompt lies there: guidance leads away from nothing
+    spread = spk[..., None].expand_as(cond)
+    estimator = model.decoder.estimator
+    with_tokens = estimator(x, t, model.encode(pairs), spk, cond)
+    parts = [torch.zeros_like(x), *(value * known for value in (away, spread, cond))]
+    context = estimator.in_proj(torch.cat(parts, dim=1).transpose(1, 2))
+    without = estimator.velocity(x, context, estimator.modulations(t).row(0))
+    want = x + 2.4 * with_tokens - 1.4 * without
+    torch.testing.assert_close(got, want[..., 2 * PROMPT :], atol=2e-5, rtol=0)
+
+
+def test_contrast_against_the_same_tokens_is_no_guidance(model: Flow) -> None:
+    same = tokens(4, PROMPT + TARGET)[:, PROMPT:]
+    guide = prompt_guide(same, *[True] * TARGET)
+    got = guided(model, guide, contrast_scale=2.0)
+    want = guided(model, guide, guidance_scale=0.0)
+    torch.testing.assert_close(got, want, **CLOSE)
+    other = prompt_guide(tokens(5, TARGET), *[True] * TARGET)
+    assert not torch.allclose(guided(model, other, contrast_scale=2.0), want, atol=1e-2)
 
 
 def test_a_batch_is_sampled_row_by_row(model: Flow) -> None:

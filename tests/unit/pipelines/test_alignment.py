@@ -67,7 +67,22 @@ def test_other_words_and_an_inserted_sound_get_nothing() -> None:
 
 
 def test_an_empty_prompt_gives_nothing() -> None:
+    assert GUIDE.lay(codes([]), codes(WORDS)) is None
     assert not GUIDE.mel(ramp(0), 0.0, codes([]), codes(WORDS)).any()
+
+
+def test_the_prompts_rows_lie_under_what_says_the_same() -> None:
+    slow = [w for w in WORDS for _ in range(2)]
+    laid = GUIDE.lay(codes(WORDS), codes([*slow[:10], 30, 30, 30, *slow[10:]]))
+    assert laid is not None
+    said = torch.arange(10).repeat_interleave(3)[:, None].expand(-1, 2)
+    under = laid.rows(said)[:, 0].view(-1, 3)
+    assert under[:9, 1].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4]
+    assert under[14:, 1].tolist() == [5, 6, 6, 7, 7, 8, 8, 9, 9]
+    known = torch.from_numpy(laid.known).view(-1, 3)
+    assert not known[11].any()  # well inside the laugh
+    assert known[:9].all()
+    assert known[14:].all()
 
 
 def test_the_path_begins_and_ends_in_the_corners_and_its_cost_is_the_least() -> None:

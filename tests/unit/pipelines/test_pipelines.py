@@ -34,6 +34,7 @@ from stepedit_core.types import (
     Voice,
     stage_generator,
 )
+from stepedit_core.vocab import pairs
 from tests import tiny_bundle
 
 HAPPY = EditRequest(kind="emotion", option="happy", text="hello world")
@@ -624,12 +625,15 @@ def test_a_guided_flow_is_given_the_prompts_mel_along_the_codes(
     seen = []
     monkeypatch.setattr(flow, "sample", lambda *a, guide, **k: seen.append(guide) or guided[None])
     flow_decode(bundle, codes, voice, seed=1)
+    guide = seen[0]
+    assert guide.known.all()
+    assert torch.equal(guide.pairs[0], pairs(codes.linguistic, codes.semantic))
     frames = voice.mel.shape[1]
     first = max(0, round(voice.lead))
     # the codes are the prompt's own, so its mel stands where they begin
-    length = min(seen[0].shape[-1], frames - first) - 8
+    length = min(guide.mel.shape[-1], frames - first) - 8
     torch.testing.assert_close(
-        seen[0][0, :, 4:length],
+        guide.mel[0, :, 4:length],
         voice.mel[:, first + 4 : first + length],
         atol=1.5 * float(voice.mel.diff().abs().max()),
         rtol=0,
