@@ -137,8 +137,7 @@ class Rows:
             taken = piece(len(target[0]) // 3, room, rng)
             targets.append(cut(target, taken))
             room -= taken.stop - taken.start
-            mates = self.versions[words_of(record)] if same else self.mates[record["speaker"]]
-            mate = mates[int(rng.integers(len(mates)))]
+            mate = self.version(record, rng) if same else self.companion(record, rng)
             laid = torch.zeros_like(target[1])
             if guided:
                 laid = self.lay(mate, record)
@@ -148,12 +147,27 @@ class Rows:
                 place = taken if mate is record else piece(len(prompt[0]) // 3, heard, rng)
                 prompts.append(cut(prompt, place))
                 heard -= place.stop - place.start
-            own = self.mates[record["speaker"]]
-            record = own[int(rng.integers(len(own)))]
+            record = self.companion(record, rng)
         speaker = torch.from_numpy(self.store.speaker(mate).astype(np.float32))
         if not guided and rng.random() < self.config["no_prompt"]:
             prompts = []
         return join(prompts), join(targets), join(guides)[1], speaker
+
+    def companion(self, record: dict, rng: np.random.Generator) -> dict:
+        """Any clip of the record's speaker."""
+        own = self.mates[record["speaker"]]
+        return own[int(rng.integers(len(own)))]
+
+    def version(self, record: dict, rng: np.random.Generator) -> dict:
+        """A clip of the record's words: itself, the plain one that an edit starts from, or any."""
+        said = self.versions[words_of(record)]
+        kind = rng.random()
+        if kind < self.config["own_prompt"]:
+            return record
+        plain = [r for r in said if r.get("kind") == "neutral"]
+        if plain and kind < self.config["own_prompt"] + self.config["plain_prompt"]:
+            return plain[0]
+        return said[int(rng.integers(len(said)))]
 
     def lay(self, mate: dict, record: dict) -> Tensor:
         """Mel (6g, 80) of the mate in the record's time, as the product lays it."""

@@ -279,7 +279,7 @@ def clip_seconds(record: dict[str, Any]) -> float:
     return float(record["audio"][1]) / RATE
 
 
-STAGE_WEIGHTS = {"plain": 1.0, "edits": 1.0, "kokoro": 3.0, "libri": 4.0}
+STAGE_WEIGHTS = {"plain": 1.0, "edits": 1.0, "kokoro": 3.0, "libri": 4.0, "real": 2.0}
 """How much more often a second of a stage is drawn: real timbres are scarce and matter most."""
 
 

@@ -49,8 +49,8 @@ class FlowConfig:
     """Whether the prompt's mel is also laid along the target, where both say the same (decision
     0013); the release does not."""
     contrast_scale: float = 0.0
-    """Where the prompt is laid along, the factor on the guidance that is asked for, which then
-    leads away from the prompt's own tokens, not from nothing (decision 0014); 0 for neither."""
+    """Where the prompt is laid along, a second guidance away from the prompt's own tokens, as a
+    factor on the guidance that is asked for (decision 0014); the release has none."""
     dit_dim: int = 512
     """Width of the velocity estimator."""
     dit_depth: int = 16
@@ -125,34 +125,40 @@ class FlowMatching(nn.Module):
         steps: int = 10,
         guidance: float = 0.7,
         mask: Tensor | None = None,
-        plain: tuple[Tensor, Tensor] | None = None,
+        plain: Tensor | None = None,
+        contrast: float = 0.0,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Tensor:
         """Integrate from noise to a mel, both (B, mel, F).
 
         mu, cond (B, mel, F); spk (B, mel), projected. The velocity is
         ``(1 + guidance) * conditional - guidance * unconditional``; all conditions of the second
-        are zero, the speaker after its projection (spec 13, trap 9). With `plain`, a mu (B, mel, F)
-        and where it is known (B, F) bool, the second has that mu and the other conditions there.
-        ``on_step(done, steps)`` is called after every step and may raise to cancel.
+        are zero, the speaker after its projection (spec 13, trap 9). With `plain`, another mu,
+        ``contrast * (conditional - conditional on plain)`` is added. ``on_step(done, steps)`` is
+        called after every step and may raise to cancel.
         """
         batch = noise.shape[0]
-        context = self.estimator.context(mu, spk, cond)
+        contexts = [self.estimator.context(mu, spk, cond)]
+        weights = [1.0 + guidance]
         if guidance:
-            empty = self.estimator.in_proj.bias.expand_as(context)
-            if plain is not None:
-                known = plain[1][..., None]
-                empty = torch.where(known, self.estimator.context(plain[0], spk, cond), empty)
-            context = torch.cat((context, empty))
-            mask = None if mask is None else torch.cat((mask, mask))
+            contexts.append(self.estimator.in_proj.bias.expand_as(contexts[0]))
+            weights.append(-guidance)
+        if plain is not None:
+            contexts.append(self.estimator.context(plain, spk, cond))
+            weights[0] += contrast
+            weights.append(-contrast)
+        branches, context = len(contexts), torch.cat(contexts)
+        if mask is not None:
+            mask = mask.repeat(branches, 1)
         times, lengths = step_times(steps)
         modulations = self.estimator.modulations(times.to(noise.device))
         x = noise
         for step in range(steps):
-            rows = torch.cat((x, x)) if guidance and batch > 1 else x
-            v = self.estimator.velocity(rows, context, modulations.row(step), mask)
-            if guidance:
-                v = (1.0 + guidance) * v[:batch] - guidance * v[batch:]
+            rows = x.repeat(branches, 1, 1) if batch > 1 else x
+            said = self.estimator.velocity(rows, context, modulations.row(step), mask)
+            v = weights[0] * said[:batch]
+            for branch in range(1, branches):
+                v = v + weights[branch] * said[branch * batch : (branch + 1) * batch]
             x = x + float(lengths[step]) * v
             if on_step is not None:
                 on_step(step + 1, steps)
@@ -230,22 +236,21 @@ class Flow(nn.Module):
         prompt = prompt_mel.shape[-1]
         cond = torch.zeros_like(mu)
         cond[..., :prompt] = prompt_mel
-        scale, plain = self.config.guidance_scale, None
+        plain = None
         if guide is not None:
             cond[..., prompt:] = guide.mel
-            if self.config.contrast_scale:
-                scale = self.config.contrast_scale
-                same = torch.cat((pairs[:, : prompt // 2], guide.pairs), dim=1)
-                known = F.pad(guide.known, (prompt // 2, 0), value=True)
-                plain = self.encode(same), known.repeat_interleave(2, dim=1)
+            own = torch.where(guide.known[..., None], guide.pairs, pairs[:, prompt // 2 :])
+            if self.config.contrast_scale and not torch.equal(own, pairs[:, prompt // 2 :]):
+                plain = self.encode(torch.cat((pairs[:, : prompt // 2], own), dim=1))
         mel = self.decoder.sample(
             mu,
             self.project_speaker(spk),
             cond,
             noise=noise * self.config.noise_scale,
             steps=steps,
-            guidance=guidance * scale,
+            guidance=guidance * self.config.guidance_scale,
             plain=plain,
+            contrast=guidance * self.config.contrast_scale,
             on_step=on_step,
         )
         return mel[..., prompt:]

@@ -226,28 +226,34 @@ def test_contrast_leads_away_from_the_prompts_own_tokens(model: Flow) -> None:
     pairs, spk = tokens(4, PROMPT + TARGET), model.project_speaker(normal(1, 1, 12))
     mel = normal(3, 1, capture.FLOW["mel"], 2 * PROMPT)
     cond = torch.cat((mel, normal(6, 1, capture.FLOW["mel"], 2 * TARGET)), dim=2)
-    x, t = normal(2, *cond.shape), torch.zeros(1)
-    away = model.encode(torch.cat((pairs[:, :PROMPT], plain), dim=1))
-    known = torch.ones(cond.shape[2])
-    known[-2:] = 0  # nothing of the prompt lies there: guidance leads away from nothing
-    spread = spk[..., None].expand_as(cond)
+    # at the last pair nothing of the prompt is known: its own tokens stand there
+    away = torch.cat((pairs[:, :PROMPT], plain[:, :3], pairs[:, -1:]), dim=1)
+    x, t, nothing = normal(2, *cond.shape), torch.zeros(1), torch.zeros_like(cond)
     estimator = model.decoder.estimator
-    with_tokens = estimator(x, t, model.encode(pairs), spk, cond)
-    parts = [torch.zeros_like(x), *(value * known for value in (away, spread, cond))]
-    context = estimator.in_proj(torch.cat(parts, dim=1).transpose(1, 2))
-    without = estimator.velocity(x, context, estimator.modulations(t).row(0))
-    want = x + 2.4 * with_tokens - 1.4 * without
-    torch.testing.assert_close(got, want[..., 2 * PROMPT :], atol=2e-5, rtol=0)
+    conditional = estimator(x, t, model.encode(pairs), spk, cond)
+    on_plain = estimator(x, t, model.encode(away), spk, cond)
+    empty = estimator(x, t, nothing, torch.zeros_like(spk), nothing)
+    velocity = conditional + 0.7 * (conditional - empty) + 1.4 * (conditional - on_plain)
+    torch.testing.assert_close(got, (x + velocity)[..., 2 * PROMPT :], atol=2e-5, rtol=0)
 
 
-def test_contrast_against_the_same_tokens_is_no_guidance(model: Flow) -> None:
+def test_contrast_against_the_same_tokens_costs_and_changes_nothing(
+    model: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     same = tokens(4, PROMPT + TARGET)[:, PROMPT:]
     guide = prompt_guide(same, *[True] * TARGET)
-    got = guided(model, guide, contrast_scale=2.0)
-    want = guided(model, guide, guidance_scale=0.0)
-    torch.testing.assert_close(got, want, **CLOSE)
+    want = guided(model, guide)
+    rows: list[int] = []
+    velocity = model.decoder.estimator.velocity
+    monkeypatch.setattr(
+        model.decoder.estimator,
+        "velocity",
+        lambda x, context, *rest: (rows.append(len(context)), velocity(x, context, *rest))[1],
+    )
+    assert torch.equal(guided(model, guide, contrast_scale=2.0), want)
     other = prompt_guide(tokens(5, TARGET), *[True] * TARGET)
     assert not torch.allclose(guided(model, other, contrast_scale=2.0), want, atol=1e-2)
+    assert rows == [2, 3]
 
 
 def test_a_batch_is_sampled_row_by_row(model: Flow) -> None:
