@@ -27,6 +27,7 @@ from tests.server.test_graph import (
 )
 
 pytestmark = pytest.mark.server
+EDIT = "StepEdit_IterativeEdit"
 BEST, FINAL, ROUNDS, SCORES, CHART, REPORT = range(6)
 
 
@@ -196,7 +197,7 @@ def bad_link(node: str, name: str) -> Graph:
     """An input of a node fed with the wrong kind, or, with an empty node, with nothing."""
     graph = Graph()
     keep(graph, (edited(graph, recording(graph)), 0), "bad")
-    (edit,) = [e for e in graph.values() if e["class_type"] == "StepEdit_IterativeEdit"]
+    (edit,) = [e for e in graph.values() if e["class_type"] == EDIT]
     if node:
         (source,) = [key for key, entry in graph.items() if entry["class_type"] == node]
         edit["inputs"][name] = [source, 0]
@@ -272,10 +273,6 @@ HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
         (bad_value("adapter", "../../x"), "'../../x'", "", ""),
         (bad_audio_elsewhere("StepEdit_TokenizeSpeech", "nan"), "1 samples", "finite", "Export"),
         (bad_audio_elsewhere("StepEdit_CloneVoice", "long"), "40.00 s", "0.5 to 30", "Cut it"),
-        (bad_link("", "model"), "model", "", ""),  # the core's own answer: which input, what type
-        (bad_link("", "audio"), "audio", "", ""),
-        (bad_link("StepEdit_Emotion", "audio"), "audio", "AUDIO", ""),
-        (bad_link("LoadAudio", "edit"), "edit", "STEPEDIT_EDIT", ""),
         (bad_value("device", "moon"), "'moon'", "auto", ""),  # newer cores answer themselves
         (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
         (bad_value("text", " \n"), "no words", "transcript", "Type"),
@@ -309,6 +306,31 @@ def test_bad_input_is_answered_at_once_and_before_any_load(
     assert server.get("/probe")["networks"] == 0, "weights were loaded"
     assert min(seconds, again) < PATIENCE
     assert server.get("/prompt")["exec_info"]["queue_remaining"] == 0
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "details"),
+    [
+        ("", "model", "model"),
+        ("", "audio", "audio"),
+        ("", "edit", "edit"),
+        ("LoadAudio", "model", "model, received_type(AUDIO) mismatch input_type(STEPEDIT_MODEL)"),
+        (
+            "StepEdit_Emotion",
+            "audio",
+            "audio, received_type(STEPEDIT_EDIT) mismatch input_type(AUDIO)",
+        ),
+        ("LoadAudio", "edit", "edit, received_type(AUDIO) mismatch input_type(STEPEDIT_EDIT)"),
+    ],
+)
+def test_an_empty_or_wrong_socket_is_refused_before_the_run_by_its_name(
+    server: Server, node: str, name: str, details: str
+) -> None:
+    """The core's own answer; an optional socket or one of any kind would reach the run."""
+    status, told = server.post("/prompt", {"prompt": bad_link(node, name)})
+    assert status == 400
+    (entry,) = [e for e in told["node_errors"].values() if e["class_type"] == EDIT]
+    assert [error["details"] for error in entry["errors"]] == [details]
 
 
 def test_the_queue_goes_on_after_a_bad_input(server: Server) -> None:
