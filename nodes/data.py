@@ -148,14 +148,14 @@ def _writer(folder: str, bundle: Bundle) -> Writer:
     return Writer(host.data_folder(folder), bundle.manifest.codebook, about)
 
 
-def _told(folder: str, new: int, of: str, margins: list[float]) -> io.NodeOutput:
-    """What all three nodes return: the folder as it is now."""
+def _told(folder: str, new: int, of: str, margins: list[float], *, none: str = "") -> io.NodeOutput:
+    """What all three nodes return: the folder as it is now; `none` says why nothing was kept."""
     from ..stepedit_core.data.shards import Dataset
     from ..stepedit_core.data.stats import stats_picture, stats_table
 
     lines = Dataset(host.data_folder(folder)).lines
-    text = f"{new} new {of}\n\n{stats_table(lines)}"
-    host.say(f"{new} new, {len(lines)} in all")
+    text = "\n\n".join([*filter(None, [none]), f"{new} new {of}", stats_table(lines)])
+    host.say(none or f"{new} new, {len(lines)} in all")
     chart = as_tensor(stats_picture(lines))
     return io.NodeOutput(folder, margins, text, chart, ui={"text": [text]})
 
@@ -395,7 +395,7 @@ class PreferencePairs(_DataNode):
         **about: list[str],
     ) -> io.NodeOutput:
         """Draw or take answers, score them, write the pairs."""
-        from ..stepedit_core.data.select import preference_pairs
+        from ..stepedit_core.data.select import preference_pairs, why_no_pairs
 
         request, (source, *others) = _only(edit, text[0]), source_tokens
         if others or len(text) > 1:
@@ -405,7 +405,7 @@ class PreferencePairs(_DataNode):
             )
         model[0].check([request])
         model[0].check_tokens(source, *(given or ()))
-        _check_scorer(model[0].bundle, request)
+        model[0].check_scorer([request])
         count = len(given) if given else answers[0]
         bundle = model[0].ready(source.seconds * count)
         facts = {name: about[name][0] for name in ABOUT}
@@ -414,18 +414,8 @@ class PreferencePairs(_DataNode):
         with _writer(folder[0], bundle) as writer:
             new = writer.add_all(pairs)
         of = f"of {len(pairs)} pairs from {len(scored)} answers"
-        return _told(folder[0], new, of, [float(s.margin or 0) for s in scored])
-
-
-def _check_scorer(bundle: Bundle, request: EditRequest) -> None:
-    """ValueError where the bundle cannot score the edit."""
-    from ..stepedit_core.pipelines.score import can_score
-
-    if not can_score(bundle, request):
-        raise ValueError(
-            f"the scorer of bundle '{bundle.name}' does not know the edit '{request.kind} "
-            f"{request.option}'; pairs need scores. Choose another edit, or a bundle with a scorer."
-        )
+        none = "" if pairs else why_no_pairs([scored], margin[0])
+        return _told(folder[0], new, of, [float(s.margin or 0) for s in scored], none=none)
 
 
 def _scored(

@@ -207,5 +207,9 @@ class CloneVoice(io.ComfyNode):
         bundle = model.ready(15 + max(clip.seconds for clip in clips))
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         how = {"seed": seed, "sampling": sampling, "steps": steps, "guidance": guidance}
-        made = [clone(bundle, c, text, new_words, hooks=host.GraphHooks(1), **how) for c in clips]
+        hooks = host.GraphHooks(1, clips=len(clips))
+        made = []
+        for clip in clips:
+            made.append(clone(bundle, clip, text, new_words, hooks=hooks, **how))
+            hooks.round_finished(1, None)
         return io.NodeOutput([host.audio(round_.clip) for round_ in made])

@@ -50,6 +50,8 @@ PANEL = "stepedit_rounds"
 """Key under which Iterative Edit tells the listening panel of its rounds."""
 NO_ADAPTER = "none"
 DEVICES = ("auto", "cpu")
+LONGEST_NAME = 200
+"""Bytes of one folder or file; file systems allow 255, and ComfyUI adds a number and a suffix."""
 BAR_UNITS = 1000
 BAR_SECONDS = 0.1
 """Least time between two messages to the browser."""
@@ -96,6 +98,18 @@ class LoadedModel:
         """Raise ValueError for tokens of another bundle, or none; loads no network."""
         for codes in tokens:
             self.bundle.vocabulary.check_codebook(codes)
+
+    def check_scorer(self, requests: Sequence[EditRequest]) -> None:
+        """Raise ValueError for an edit that the bundle cannot score; loads no network."""
+        from ..stepedit_core.pipelines.score import can_score
+
+        for request in requests:
+            if not can_score(self.bundle, request):
+                what = f"{request.kind} {request.option}".strip()
+                raise ValueError(
+                    f"the scorer of bundle '{self.bundle.name}' does not know the edit '{what}', "
+                    "and a score is wanted. Choose another edit, or a bundle that scores it."
+                )
 
     def ready(self, seconds: float) -> Bundle:
         """The bundle with all parts on the load device and room for a clip of so many seconds."""
@@ -172,9 +186,8 @@ def find_bundle(name: str) -> Found:
     check_packages()
     registry = _registry()
     if not any(name in (found.name, found.folder.name) for found in registry.list()):
-        shown = " ".join(name.split())[:60]
         raise ValueError(
-            f"no bundle '{shown}'; installed are {', '.join(bundle_names())}. Put it under "
+            f"no bundle '{_shown(name)}'; installed are {', '.join(bundle_names())}. Put it under "
             f"models/{FOLDER_KEY}, or choose another."
         )
     return registry.locate(name)
@@ -204,9 +217,8 @@ def find_adapter(name: str) -> Path | None:
         return None
     found = _adapters()
     if name not in found:
-        shown = " ".join(name.split())[:60]
         raise ValueError(
-            f"no adapter '{shown}'; found are {', '.join(found) or 'none'}. Put the "
+            f"no adapter '{_shown(name)}'; found are {', '.join(found) or 'none'}. Put the "
             f"adapter.safetensors of `stepedit train` into models/{FOLDER_KEY}/adapters, or choose "
             "another."
         )
@@ -274,6 +286,11 @@ def clips(audio: dict[str, Any] | None) -> list[Clip]:
     if audio is None:
         raise ValueError("there is no audio; one recording is wanted. Connect a clip with sound.")
     waveform = audio["waveform"].detach().to("cpu", torch.float32)
+    if waveform.ndim != 3:
+        raise ValueError(
+            f"the audio has {waveform.ndim} dimensions; batch, channels and samples are wanted. "
+            "Take the clip from another node, for example Load Audio."
+        )
     found = [
         Clip(wave=item.mean(dim=0), sample_rate=int(audio["sample_rate"])) for item in waveform
     ]
@@ -386,12 +403,22 @@ def check_prefix(
 ) -> None:
     """Raise ValueError for a prefix that leads out of ComfyUI's output folder."""
     out = Path(folder_paths.get_output_directory()).resolve()
+    longest = max((len(part.encode()) for part in Path(prefix).parts), default=0)
+    if longest > LONGEST_NAME:
+        raise ValueError(
+            f"{name} holds a name of {longest} bytes; {LONGEST_NAME} are allowed. Shorten it."
+        )
     inside = "\0" not in prefix and (out / prefix).resolve().is_relative_to(out)
     if not prefix.strip() or prefix.endswith(("/", "\\")) or not inside:
-        shown = " ".join(prefix.replace("\0", " ").split())[:60]
         raise ValueError(
-            f"{name} is '{shown}'; a folder and name below the output folder are wanted. "
+            f"{name} is '{_shown(prefix)}'; a folder and name below the output folder are wanted. "
             f"Write one like {example}."
+        )
+    target = out / prefix
+    if any(place.is_file() for place in (target, *target.parents)):
+        raise ValueError(
+            f"{name} is '{_shown(prefix)}', which leads through a file; a folder is wanted. Write "
+            f"one like {example}."
         )
 
 
@@ -426,12 +453,16 @@ def token_files() -> list[str]:
 def annotated_path(name: str) -> Path:
     """Path of a name that token_files gave; other names are refused."""
     if name not in token_files():
-        shown = " ".join(name.split())[:60]
         raise ValueError(
-            f"no tokens file '{shown}' in the input or output folder. Save tokens first, or press "
-            "R to refresh the list."
+            f"no tokens file '{_shown(name)}' in the input or output folder. Save tokens first, or "
+            "press R to refresh the list."
         )
     return Path(folder_paths.get_annotated_filepath(name))
+
+
+def _shown(name: str) -> str:
+    """A name that may come from anybody, on one short line."""
+    return " ".join(name.replace("\0", " ").split())[:60]
 
 
 def _registry() -> Registry:

@@ -249,6 +249,7 @@ class MarginScore(io.ComfyNode):
         from ..stepedit_core.pipelines.score import score
 
         model.check_tokens(source_tokens, edited_tokens)
+        model.check_scorer(edit)
         bundle = model.ready(source_tokens.seconds + edited_tokens.seconds)
         tokens = (source_tokens, edited_tokens)
         scores = [score(bundle, *tokens, r, hooks=host.GraphHooks()) for r in edit]

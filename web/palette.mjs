@@ -56,6 +56,10 @@ export function addSoundPalette(app, node) {
   const caret = new Caret(widget);
   box.addEventListener("pointerdown", () => caret.note(document.activeElement), true);
   box.addEventListener("focusin", (event) => caret.note(event.relatedTarget));
+  // the editor takes the focus away on any press, and may draw the words anew
+  const moved = () => caret.note(document.activeElement);
+  document.addEventListener("selectionchange", moved);
+  after(node, "onRemoved", () => document.removeEventListener("selectionchange", moved));
   for (const [release, tags] of [
     ["release_2025", RELEASE_2025],
     ["release_2026", RELEASE_2026],
@@ -98,23 +102,25 @@ class Caret {
     this.widget = widget;
     this.area = null;
     this.at = null;
+    this.text = ""; // in which `at` is a place
   }
 
   note(element) {
     if (element?.tagName !== "TEXTAREA" || element.value !== this.widget.value) return;
     this.area = element;
     this.at = [element.selectionStart, element.selectionEnd];
+    this.text = element.value;
   }
 
   insert(app, node, tag) {
     const text = String(this.widget.value ?? "");
-    const known = this.at && this.at[1] <= text.length;
-    const [start, end] = known ? this.at : [text.length, text.length];
+    const [start, end] = this.at && this.text === text ? this.at : [text.length, text.length];
     const before = text.slice(0, start);
     const behind = text.slice(end);
     const left = before && !/\s$/.test(before) ? " " : "";
     const right = behind && !/^\s/.test(behind) ? " " : "";
-    setWidget(app, node, this.widget, before + left + tag + right + behind);
+    this.text = before + left + tag + right + behind;
+    setWidget(app, node, this.widget, this.text);
     const place = start + left.length + tag.length;
     this.at = [place, place];
     requestAnimationFrame(() => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from ..data.records import Example
     from ..data.shards import Dataset
 
+log = logging.getLogger(__name__)
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -166,16 +168,18 @@ def _threshold(text: str) -> tuple[str, float]:
 
 def _pairs(arguments: argparse.Namespace) -> int:
     """`stepedit data pairs`: what the reward model learns from."""
-    from ..data.select import by_prompt, preference_pairs
+    from ..data.select import by_prompt, preference_pairs, why_no_pairs
     from ..data.shards import Dataset
 
     data = Dataset(arguments.samples)
     groups = by_prompt(example for example in data if example.kind == "sample")
-    made = (
+    made = [
         pair
         for samples in groups.values()
         for pair in preference_pairs(samples, margin=arguments.margin, most=arguments.most)
-    )
+    ]
+    if not made:
+        log.warning("%s", why_no_pairs(groups.values(), arguments.margin))
     return _written(arguments.out, data, made, of=len(groups))
 
 

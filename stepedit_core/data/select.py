@@ -106,6 +106,30 @@ def preference_pairs(
     return found[:most]
 
 
+def why_no_pairs(groups: Iterable[Sequence[Example]], margin: float | None = None) -> str:
+    """The sentence for answers of which preference_pairs kept none.
+
+    Args:
+        groups: the answers to each prompt.
+        margin: as for preference_pairs.
+    """
+    widest, wanted = 0.0, margin
+    for group in groups:
+        scores: dict[int, list[float]] = defaultdict(list)
+        for one in group:
+            if one.margin is not None:
+                scores[one.scale].append(float(one.margin))
+        for scale, found in scores.items():
+            wanted = PAIR_MARGIN.get(scale) if wanted is None else wanted
+            widest = max(widest, max(found) - min(found))
+    least = int(2 * widest) / 2
+    lower = f"Set the margin to {least:g} or less, or draw" if least else "Draw"
+    return (
+        f"no pair is kept: two answers to one prompt differ by {widest:.2f} points at most, and "
+        f"the margin is {wanted or 0:g}. {lower} more answers at a higher temperature."
+    )
+
+
 def hardest(
     difficulty: Mapping[str, Sequence[float]], count: int, labels: Mapping[str, str] | None = None
 ) -> list[str]:

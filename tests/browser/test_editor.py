@@ -294,23 +294,51 @@ def test_hostile_words_are_shown_as_words_where_the_editor_tells_errors(
     assert page.errors == []
 
 
-def rounds_shown(page: Page) -> int:
-    """Rows of the listening panel."""
-    return int(page.page.locator(".stepedit").get_by_role("radio").count())
+HEARD = """
+async () => {
+  const node = app.graph.nodes.find((one) => one.type === "StepEdit_IterativeEdit");
+  const [clip] = node.widgets.find((one) => one.name === "listen").value;
+  const sounds = [];
+  for (const { file } of clip?.rounds ?? []) {
+    const answer = await fetch(`/view?${new URLSearchParams(file)}`, { cache: "no-store" });
+    const digest = await crypto.subtle.digest("SHA-256", await answer.arrayBuffer());
+    sounds.push(Array.from(new Uint8Array(digest)).join());
+  }
+  return sounds;
+}
+"""
+"""Digests of the files behind the listening panel of the one Iterative Edit."""
+SEED = """
+(seed) => {
+  const node = app.graph.nodes.find((one) => one.type === "StepEdit_IterativeEdit");
+  node.widgets.find((one) => one.name === "seed").value = seed;
+}
+"""
+
+
+def heard_after_a_run(tab: Page, rounds: int) -> list[str]:
+    """What a tab plays once its own run has filled its panel."""
+    tab.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    end = time.monotonic() + 60 * PATIENCE
+    while tab.page.locator(".stepedit").get_by_role("radio").count() != rounds:
+        assert time.monotonic() < end, "the panel stays empty"
+        tab.page.wait_for_timeout(200)
+    tab.page.wait_for_timeout(1000)  # for what may reach another tab late
+    return list(tab.evaluate(HEARD))
 
 
 def test_two_tabs_with_the_same_workflow_hear_their_own_rounds(page: Page, server: Server) -> None:
     other = open_tab(page.page.context, server.url)
-    for tab in (page, other):
+    for seed, tab in ((301, page), (302, other)):
         open_tiny(tab, "01_edit_emotion_by_rounds")
-        assert rounds_shown(tab) == 0
-    for tab, before in ((other, 0), (page, 4)):
-        tab.evaluate("async () => { await app.queuePrompt(0, 1); }")
-        end = time.monotonic() + 60 * PATIENCE
-        while rounds_shown(tab) != 4:
-            assert time.monotonic() < end, "the panel stays empty"
-            tab.page.wait_for_timeout(200)
-        assert rounds_shown(page if tab is other else other) == before
+        tab.evaluate(SEED, seed)
+        assert tab.evaluate(HEARD) == []
+    second = heard_after_a_run(other, 4)
+    assert page.evaluate(HEARD) == []
+    first = heard_after_a_run(page, 4)
+    assert first[0] == second[0]  # the input
+    assert not set(first[1:]) & set(second)
+    assert other.evaluate(HEARD) == second
     assert page.errors == other.errors == []
     other.page.close()
 

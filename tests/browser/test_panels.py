@@ -198,17 +198,52 @@ def test_hostile_words_are_shown_as_words(page: Page, renderer: bool) -> None:
     assert page.errors == []
 
 
+CARET = """
+async (element) => {
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  element.focus();
+  element.setSelectionRange(3, 3);
+  await frame();
+  await frame();
+  return element.isConnected && document.activeElement === element && element.selectionEnd === 3;
+}
+"""
+"""Whether the caret stands behind the third letter and the editor has left it there."""
+SIGH = re.compile("Sigh, a long breath out")
+
+
+def words_area(page: Page, words: str) -> Any:
+    """The text area with these words, once the editor has drawn it and put the caret in."""
+    areas = page.page.locator("textarea")
+    found: list[Any] = []
+
+    def ready() -> bool:
+        found[:] = [item for item in areas.all() if item.evaluate("(one) => one.value") == words]
+        return len(found) == 1 and bool(found[0].evaluate(CARET))
+
+    until(page, ready)
+    return found[0]
+
+
 def test_a_sound_goes_where_the_caret_is(page: Page, renderer: bool) -> None:
     open_node(page, "NonverbalSounds", text_with_sounds="one two")
-    areas = page.page.locator("textarea")
-    (area,) = [item for item in areas.all() if item.input_value() == "one two"]
-    area.click()
-    page.page.wait_for_timeout(300)  # a new node's words may be written once more
-    area.focus()
-    area.evaluate("(element) => element.setSelectionRange(3, 3)")
-    page.page.get_by_role("button", name=re.compile("Sigh, a long breath out")).first.click()
+    words_area(page, "one two")
+    page.page.get_by_role("button", name=SIGH).first.click()
     assert page.evaluate(VALUE, "text_with_sounds") == "one [Sigh] two"
     shoot(page, f"sounds_{'nodes2' if renderer else 'canvas'}")
+    assert page.errors == []
+
+
+def test_a_sound_goes_where_the_caret_was_before_the_words_lost_the_focus(
+    page: Page, renderer: bool
+) -> None:
+    open_node(page, "NonverbalSounds", text_with_sounds="one two")
+    words_area(page, "one two").evaluate("(element) => element.blur()")
+    page.page.get_by_role("button", name=SIGH).first.click()
+    assert page.evaluate(VALUE, "text_with_sounds") == "one [Sigh] two"
+    page.evaluate("() => { app.graph.nodes[0].widgets[0].value = 'other words'; }")
+    page.page.get_by_role("button", name=SIGH).first.click()
+    assert page.evaluate(VALUE, "text_with_sounds") == "other words [Sigh]"
     assert page.errors == []
 
 

@@ -178,6 +178,20 @@ def test_clone_voice_gives_the_commands_samples(server: Server, tmp_path: Path) 
     assert as_file(kept(server, "clone"), tmp_path / "a.wav") == wanted
 
 
+def test_clone_voice_of_a_batch_ends_its_line_and_fills_one_bar(server: Server) -> None:
+    graph = Graph()
+    more = {"text": WORDS, "new_words": "good morning", "seed": SEED, **DRAW, **DECODE}
+    audio = recording(graph, "batch")
+    node = graph.add("StepEdit_CloneVoice", model=loaded(graph), audio=audio, **more)
+    keep(graph, (node, 0), "cloned-batch")
+    run = server.run(graph)
+    assert run.outcome == "success", run.error
+    lines = [text for name, text in run.lines if name == node]
+    assert lines[-1] == "clip 2 of 2, round 1 of 1, done"
+    values = [value for name, value, _ in run.progress if name == node]
+    assert values == sorted(values)
+
+
 def test_scores_chart_and_report_describe_every_round(server: Server) -> None:
     graph = Graph()
     node = edited(graph, recording(graph), rounds=2, seed=8)
@@ -571,6 +585,26 @@ def test_pairs_are_drawn_scored_and_written(server: Server) -> None:
     pairs = list(Dataset(server.base / "output" / "stepedit" / "data" / "pairs"))
     assert f"{len(pairs)} new of {len(pairs)} pairs from" in json.dumps(run.outputs[node])
     assert all(p.kind == "pair" and float(p.margin or 0) >= 0.5 for p in pairs)
+
+
+def test_where_no_pair_is_kept_the_node_tells_the_widest_margin_and_what_to_set(
+    server: Server,
+) -> None:
+    graph = Graph()
+    edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
+    sides = sides_of(graph)
+    sides.pop("target_tokens")
+    more = {"answers": 3, "margin": 9.0, "most": 4, "seed": 3, "temperature": 1.0}
+    more |= {"text": WORDS, **about("stepedit/data/nopairs")}
+    node = graph.add("StepEdit_PreferencePairs", edit=edit, **sides, **more)
+    run = server.run(graph)
+    assert run.outcome == "success", run.error
+    (text,) = run.outputs[node]["text"]
+    assert text.startswith("no pair is kept: two answers to one prompt differ by ")
+    assert "the margin is 9. " in text
+    assert "0 new of 0 pairs from 3 answers" in text
+    assert [line for name, line in run.lines if name == node][-1] == text.split("\n")[0]
+    assert len(Dataset(server.base / "output" / "stepedit" / "data" / "nopairs")) == 0
 
 
 def test_a_data_folder_outside_the_output_folder_is_refused(server: Server) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from websocket import WebSocketTimeoutException
 
+from stepedit_core.tokens_file import save_tokens
+from stepedit_core.types import DualCodes
 from tests.server.comfyui import PATIENCE, Server, Watch
 from tests.server.graph import Graph
 from tests.server.material import WORDS
@@ -27,6 +30,7 @@ from tests.server.test_graph import (
 )
 
 pytestmark = pytest.mark.server
+EDIT = "StepEdit_IterativeEdit"
 BEST, FINAL, ROUNDS, SCORES, CHART, REPORT = range(6)
 
 
@@ -196,7 +200,7 @@ def bad_link(node: str, name: str) -> Graph:
     """An input of a node fed with the wrong kind, or, with an empty node, with nothing."""
     graph = Graph()
     keep(graph, (edited(graph, recording(graph)), 0), "bad")
-    (edit,) = [e for e in graph.values() if e["class_type"] == "StepEdit_IterativeEdit"]
+    (edit,) = [e for e in graph.values() if e["class_type"] == EDIT]
     if node:
         (source,) = [key for key, entry in graph.items() if entry["class_type"] == node]
         edit["inputs"][name] = [source, 0]
@@ -233,6 +237,17 @@ def bad_prefix(prefix: str) -> Graph:
     return graph
 
 
+def bad_score() -> Graph:
+    """A score for an edit that no scorer knows, on tokens from a file: nothing is loaded."""
+    graph = Graph()
+    edit = (graph.add("StepEdit_Denoise"), 0)
+    tokens = (graph.add("StepEdit_LoadTokens", file=TOKENS), 0)
+    sides = {"source_tokens": tokens, "edited_tokens": tokens}
+    node = graph.add("StepEdit_MarginScore", model=loaded(graph), edit=edit, **sides)
+    graph.add("ProbeShow", value=(node, 0))
+    return graph
+
+
 def bad_file(name: str) -> Graph:
     graph = Graph()
     graph.add(
@@ -253,6 +268,15 @@ def bad_words(node: str, words: str) -> Graph:
 
 
 HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
+TOKENS = "of_tiny.safetensors"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def files(server: Server) -> None:
+    """Tokens of the tiny bundle in the input folder, and a file where a folder could be."""
+    codes = DualCodes(linguistic=torch.arange(20), semantic=torch.arange(30), codebook="tiny-1")
+    save_tokens(codes, server.base / "input" / TOKENS)
+    (server.base / "output" / "kept_as_a_file").write_text("")
 
 
 @pytest.mark.parametrize(
@@ -265,6 +289,8 @@ HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
         (bad_audio("long"), "40.00 s", "0.5 to 30 s", "Cut it"),
         (bad_audio("nan"), "1 samples that are NaN", "finite", "Export"),
         (bad_audio("silence"), "silent", "must reach", "raise its volume"),
+        (bad_audio("flat"), "2 dimensions", "batch, channels and samples", "Load Audio"),
+        (bad_audio("rate 0"), "0 Hz", "8000", "Resample"),
         (bad_audio("one bad of two"), "number 2", "finite", "Export"),
         (bad_value("bundle", "absent"), "no bundle 'absent'", "installed are", "Put it under"),
         (absent_with_an_adapter(), "no bundle 'absent'", "installed are", "Put it under"),
@@ -272,10 +298,6 @@ HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
         (bad_value("adapter", "../../x"), "'../../x'", "", ""),
         (bad_audio_elsewhere("StepEdit_TokenizeSpeech", "nan"), "1 samples", "finite", "Export"),
         (bad_audio_elsewhere("StepEdit_CloneVoice", "long"), "40.00 s", "0.5 to 30", "Cut it"),
-        (bad_link("", "model"), "model", "", ""),  # the core's own answer: which input, what type
-        (bad_link("", "audio"), "audio", "", ""),
-        (bad_link("StepEdit_Emotion", "audio"), "audio", "AUDIO", ""),
-        (bad_link("LoadAudio", "edit"), "edit", "STEPEDIT_EDIT", ""),
         (bad_value("device", "moon"), "'moon'", "auto", ""),  # newer cores answer themselves
         (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
         (bad_value("text", " \n"), "no words", "transcript", "Type"),
@@ -287,6 +309,14 @@ HOSTILE = "<img src=x onerror=alert(1)>\n{{7*7}} [Laughter"
         (bad_words("StepEdit_NewWords", "other words"), "clone", "new words", "Use Clone Voice"),
         (bad_prefix("../../evil"), "'../../evil'", "below the output folder", "Write one"),
         (bad_prefix("/etc/evil"), "'/etc/evil'", "below the output folder", "Write one"),
+        (
+            bad_prefix("stepedit/" + 70 * "\N{WATER WAVE}"),
+            "280 bytes",
+            "200 are allowed",
+            "Shorten",
+        ),
+        (bad_prefix("kept_as_a_file/x"), "'kept_as_a_file/x'", "through a file", "Write one"),
+        (bad_score(), "'denoise'", "a score is wanted", "Choose another edit"),
         (bad_prefix(""), "is ''", "below the output folder", "Write one"),
         (bad_file("../secret.safetensors"), "'../secret.safetensors'", "input or output", "Save"),
         (bad_file(HOSTILE), "'<img src=x", "input or output", "Save"),
@@ -309,6 +339,31 @@ def test_bad_input_is_answered_at_once_and_before_any_load(
     assert server.get("/probe")["networks"] == 0, "weights were loaded"
     assert min(seconds, again) < PATIENCE
     assert server.get("/prompt")["exec_info"]["queue_remaining"] == 0
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "details"),
+    [
+        ("", "model", "model"),
+        ("", "audio", "audio"),
+        ("", "edit", "edit"),
+        ("LoadAudio", "model", "model, received_type(AUDIO) mismatch input_type(STEPEDIT_MODEL)"),
+        (
+            "StepEdit_Emotion",
+            "audio",
+            "audio, received_type(STEPEDIT_EDIT) mismatch input_type(AUDIO)",
+        ),
+        ("LoadAudio", "edit", "edit, received_type(AUDIO) mismatch input_type(STEPEDIT_EDIT)"),
+    ],
+)
+def test_an_empty_or_wrong_socket_is_refused_before_the_run_by_its_name(
+    server: Server, node: str, name: str, details: str
+) -> None:
+    """The core's own answer; an optional socket or one of any kind would reach the run."""
+    status, told = server.post("/prompt", {"prompt": bad_link(node, name)})
+    assert status == 400
+    (entry,) = [e for e in told["node_errors"].values() if e["class_type"] == EDIT]
+    assert [error["details"] for error in entry["errors"]] == [details]
 
 
 def test_the_queue_goes_on_after_a_bad_input(server: Server) -> None:

@@ -13,7 +13,7 @@ from server import PromptServer
 
 KINDS = (
     *("plain", "stereo", "batch", "no clips", "one bad of two", "nan", "silence", "empty"),
-    *("short", "long", "8k", "96k"),
+    *("short", "long", "8k", "96k", "flat", "rate 0"),
 )
 
 
@@ -36,9 +36,9 @@ class ProbeAudio:
     CATEGORY = "test"
 
     def make(self, kind):
-        rate = {"8k": 8000, "96k": 96000}.get(kind, 24000)
+        rate = {"8k": 8000, "96k": 96000, "rate 0": 0}.get(kind, 24000)
         seconds = {"empty": 0.0, "short": 0.1, "long": 40.0}.get(kind, 1.5)
-        wave = speech_like(seconds, rate)[None, None]
+        wave = speech_like(seconds, rate or 24000)[None, None]
         if kind == "stereo":
             wave = torch.cat([wave, 0.5 * wave], dim=1)
         if kind == "batch":
@@ -51,6 +51,8 @@ class ProbeAudio:
             wave[-1, ..., 100] = torch.nan
         if kind == "silence":
             wave = torch.zeros_like(wave)
+        if kind == "flat":
+            wave = wave[0]
         return ({"waveform": wave, "sample_rate": rate},)
 
 

@@ -25,7 +25,7 @@ from stepedit_core.data import sample as sampling
 from stepedit_core.data.build import Setting, Task, build, parse_order, tasks_of
 from stepedit_core.data.records import Example, Kind
 from stepedit_core.data.sample import chosen
-from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pairs
+from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pairs, why_no_pairs
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.data.stats import rows_of
 from stepedit_core.registry import Bundle
@@ -440,6 +440,36 @@ def test_pairs_differ_by_3_of_5_or_8_of_10_points_and_the_widest_come_first():
     assert len(preference_pairs(samples([9.5, 1.2, 2.0], 10), margin=0.5)) == 3
 
 
+@pytest.mark.parametrize(
+    ("scores", "scale", "margin", "words"),
+    [
+        (
+            [5.1, 6.9, 6.0],
+            10,
+            None,
+            "1.80 points at most, and the margin is 8. Set the margin to 1.5 ",
+        ),
+        (
+            [4.0, 2.0],
+            5,
+            None,
+            "2.00 points at most, and the margin is 3. Set the margin to 2 or less",
+        ),
+        ([5.1, 5.3], 10, 8.0, "0.20 points at most, and the margin is 8. Draw more answers at a "),
+        ([5.1], 10, 8.0, "0.00 points at most, and the margin is 8. Draw more answers at a "),
+    ],
+)
+def test_where_no_pair_is_kept_the_sentence_tells_the_widest_margin_and_what_to_set(
+    scores: list[float], scale: int, margin: float | None, words: str
+):
+    made = samples(scores, scale)
+    assert preference_pairs(made, margin=margin) == []
+    said = why_no_pairs([made, made[:1]], margin)
+    assert words in said
+    assert said.startswith("no pair is kept: ")
+    assert said.endswith(" at a higher temperature.")
+
+
 def test_pairs_do_not_depend_on_the_order_of_the_samples():
     made = samples([9.5, 1.2, 1.2, 9.5], 10)
     forth, back = (preference_pairs(s, most=2) for s in (made, made[::-1]))
@@ -558,6 +588,17 @@ def test_the_command_goes_from_a_plan_to_pairs(
     code, said = run(capsys, "stats", tmp_path / "pairs")
     assert said.splitlines()[0].split()[:3] == ["class", "kind", "examples"]
     assert said.splitlines()[1].split()[:4] == ["emotion", "happy", "pair", "3"]
+
+
+def test_the_command_says_why_no_pair_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    with Writer(tmp_path / "drawn", "tiny-1") as writer:
+        writer.add_all(samples([5.0, 6.5], 10))
+    code, said = run(capsys, "pairs", tmp_path / "drawn", "--out", tmp_path / "pairs")
+    assert code == 0
+    assert json.loads(said) == {"of": 1, "new": 0, "all": 0}
+    assert "1.50 points at most, and the margin is 8. Set the margin to 1.5 " in caplog.text
 
 
 def test_statistics_are_drawn_as_a_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
