@@ -16,21 +16,24 @@ const OPTIONS = {
   StepEdit_IterativeEdit: "prompt",
 };
 
-app.registerExtension({
-  name: "stepedit.panels",
+// a second copy of the pack in custom_nodes brings this file once more
+const known = app.extensions?.some((one) => one.name === "stepedit.panels");
+if (!known)
+  app.registerExtension({
+    name: "stepedit.panels",
 
-  async init() {
-    await loadWords(api);
-  },
+    async init() {
+      await loadWords(api);
+    },
 
-  nodeCreated(node) {
-    const kind = OPTIONS[node.comfyClass];
-    if (kind) addOptionPalette(app, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
-    if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, node);
-    if (node.comfyClass === "StepEdit_IterativeEdit") addRoundsPanel(app, api, node);
-  },
+    nodeCreated(node) {
+      const kind = OPTIONS[node.comfyClass];
+      if (kind) addOptionPalette(app, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
+      if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, node);
+      if (node.comfyClass === "StepEdit_IterativeEdit") addRoundsPanel(app, api, node);
+    },
 
-  onNodeOutputsUpdated(outputs) {
-    showStoredRounds(outputs);
-  },
-});
+    onNodeOutputsUpdated(outputs) {
+      showStoredRounds(outputs);
+    },
+  });

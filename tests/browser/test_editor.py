@@ -343,6 +343,15 @@ def test_two_tabs_with_the_same_workflow_hear_their_own_rounds(page: Page, serve
     other.page.close()
 
 
+def test_a_second_copy_of_the_pack_leaves_the_panels_to_the_first(page: Page) -> None:
+    page.evaluate("async () => { await import('/extensions/ComfyUI-StepEdit.v2/stepedit.js?2'); }")
+    assert page.errors == []
+    assert (
+        page.evaluate("() => app.extensions.filter((one) => one.name === 'stepedit.panels').length")
+        == 1
+    )
+
+
 def test_the_help_of_a_node_opens_in_the_editor(page: Page) -> None:
     text = page.evaluate(
         "async () => await (await fetch('/extensions/ComfyUI-StepEdit.v2/docs/"

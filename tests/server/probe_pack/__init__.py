@@ -127,7 +127,11 @@ class ProbeShow:
 async def probe(request):
     """Models that are loaded, and objects of StepEdit that are still alive."""
     gc.collect()
-    kinds = [type(o).__name__ for o in gc.get_objects() if "StepEdit" in str(type(o).__module__)]
+    kinds = [
+        type(o).__name__
+        for o in gc.get_objects()
+        if "StepEdit" in str(getattr(type(o), "__module__", ""))  # a class in the making has none
+    ]
     return web.json_response(
         {
             "loaded": len(model_management.current_loaded_models),
