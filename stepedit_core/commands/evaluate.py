@@ -212,7 +212,7 @@ def _scorer(arguments: argparse.Namespace) -> int:
 
 def _rewards(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate rewards`: a table of both models and their difference."""
-    from ..evaluate.rewards import SCORE, compare, rewards_table
+    from ..train.compare import SCORE, compare, rewards_table
 
     found = compare(
         arguments.folder,

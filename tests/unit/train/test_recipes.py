@@ -23,7 +23,6 @@ from stepedit_core import cli
 from stepedit_core.data.records import Example
 from stepedit_core.data.select import by_prompt
 from stepedit_core.data.shards import Dataset, Writer
-from stepedit_core.evaluate.rewards import compare, rewards_table
 from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.lora import load_adapter
 from stepedit_core.pipelines.sampling import Answer
@@ -31,6 +30,7 @@ from stepedit_core.pipelines.words import word_distance
 from stepedit_core.registry import Registry
 from stepedit_core.strict import to_json
 from stepedit_core.train import dpo, grpo, ppo, reward, sft
+from stepedit_core.train.compare import compare, rewards_table
 from stepedit_core.train.config import ModelConfig, OptimizerConfig, RunConfig, read_config
 from stepedit_core.train.items import LLM, Examples
 from stepedit_core.train.rewarding import RewardWeights, RolloutConfig, reward_of

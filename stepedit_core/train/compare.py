@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 
 from ..data.records import Example
+from ..evaluate.intervals import interval
 from ..models.llm import Step1LM
 from ..registry import Bundle
 from ..strict import from_json
 from ..terminal import table
-from ..train.grpo import GRPOConfig
-from ..train.items import Examples, rows_of, start_from
-from ..train.ppo import PPOConfig
-from ..train.rewarding import KINDS, Total, frozen_judge, product_limit, reward_of
-from ..train.rewards import Attempt
-from ..train.rollout import draw_answers, trajectory
-from ..train.runtime import CONFIG, join_team
-from .intervals import interval
+from .grpo import GRPOConfig
+from .items import Examples, rows_of, start_from
+from .ppo import PPOConfig
+from .rewarding import KINDS, Total, frozen_judge, product_limit, reward_of
+from .rewards import Attempt
+from .rollout import draw_answers, trajectory
+from .runtime import CONFIG, join_team
 
 RECIPES: dict[str, type[PPOConfig | GRPOConfig]] = {"ppo": PPOConfig, "grpo": GRPOConfig}
 
