@@ -17,8 +17,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import torch
 from PIL import Image
 
+from stepedit_core.tokens_file import save_tokens
+from stepedit_core.types import DualCodes
 from tests.browser.page import Page, open_page
 from tests.server.comfyui import PACK, PATIENCE, Server
 from tests.server.material import SETTINGS
@@ -568,6 +571,9 @@ def main(wanted: list[str]) -> int:
         settings = base / "user" / "default" / "comfy.settings.json"
         settings.parent.mkdir(parents=True)
         settings.write_text(SETTINGS)
+        tokens = DualCodes(linguistic=torch.zeros(2), semantic=torch.zeros(3), codebook="nano")
+        (base / "input").mkdir()
+        save_tokens(tokens, base / "input" / "walking_home.safetensors")  # for Load Tokens's list
         server = Server(base).start()
         try:
             with open_page(server.url, width=WINDOW[0], height=WINDOW[1]) as page:
