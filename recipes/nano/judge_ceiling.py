@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from recipes.nano.exam import CLASSES
-from recipes.nano.training import setup
+from recipes.nano.training import RATE, setup
 from stepedit_core.audio.files import read_clip
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.audio.resample import resample
@@ -57,7 +57,7 @@ def ways(bundle: Bundle, plain: Clip, clip: Clip) -> dict[str, Clip]:
     """The clip as it passes more and more of the bundle."""
     _, plain_voice = tokenize(bundle, plain)
     codes, voice = tokenize(bundle, clip)
-    mel = prompt_mel(resample(clip.wave, clip.sample_rate, 24_000))
+    mel = prompt_mel(resample(clip.wave, clip.sample_rate, RATE))
     mels = [mel, *(flow_decode(bundle, codes, who, seed=0) for who in (voice, plain_voice))]
     return dict(zip(WAYS, [clip, *(vocode(bundle, m, seed=0) for m in mels)], strict=True))
 

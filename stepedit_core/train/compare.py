@@ -23,11 +23,9 @@ from ..registry import Bundle
 from ..strict import from_json
 from ..terminal import table
 from .grpo import GRPOConfig
-from .items import Examples, rows_of, start_from
+from .items import Examples, start_from
 from .ppo import PPOConfig
-from .rewarding import KINDS, Total, frozen_judge, product_limit, reward_of
-from .rewards import Attempt
-from .rollout import draw_answers, trajectory
+from .rewarding import KINDS, RolloutConfig, Total, attempts_at, frozen_judge, reward_of
 from .runtime import CONFIG, join_team
 
 RECIPES: dict[str, type[PPOConfig | GRPOConfig]] = {"ppo": PPOConfig, "grpo": GRPOConfig}
@@ -82,7 +80,7 @@ def compare(
                 prompts,
                 total,
                 answers=answers,
-                temperature=config.rollout.temperature,
+                config=config.rollout,
                 seed=seed,
             )
             for lm in (base.lm, made.lm)
@@ -98,37 +96,16 @@ def rewards_of(
     total: Total,
     *,
     answers: int,
-    temperature: float = 1.0,
+    config: RolloutConfig,
     seed: int = 0,
     batch: int = 32,
 ) -> dict[str, Tensor]:
     """Mean reward of each prompt (P,) over `answers` draws: the weighted sum and every term."""
-    vocabulary, found = bundle.vocabulary, list[dict[str, Tensor]]()
-    asked = [(n, k) for n in range(len(prompts)) for k in range(answers)]
+    found: list[dict[str, Tensor]] = []
+    asked = list(enumerate(prompt for prompt in prompts for _ in range(answers)))
     for at in range(0, len(asked), batch):
         part = asked[at : at + batch]
-        examples = [prompts[n] for n, _ in part]
-        rows = [rows_of(bundle, example)[0][0] for example in examples]
-        drawn = draw_answers(
-            lm,
-            rows,
-            [n * answers + k for n, k in part],
-            vocabulary=vocabulary,
-            temperature=temperature,
-            limits=[product_limit(example) for example in examples],
-            seed=seed,
-            step=0,
-        )
-        attempts = [
-            Attempt(
-                request=example.request,
-                source=example.source,
-                row=trajectory(row, answer, vocabulary.end_id),
-                answer=answer,
-                reference=None if example.kind == "sample" else example.target,
-            )
-            for example, row, answer in zip(examples, rows, drawn, strict=True)
-        ]
+        attempts = attempts_at(lm, bundle, part, config=config, seed=seed, step=0)
         score, terms = total(attempts)
         found.append({SCORE: score, **terms})
     return {

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.records import Example
+from ..models.llm import Step1LM
 from ..pipelines.sampling import clone_limit, edit_limit
 from ..registry import Bundle
 from ..vocab import GROUP
@@ -18,7 +19,7 @@ from .config import ModelConfig
 from .items import load_reward, rows_of
 from .reference import Reference
 from .rewards import Attempt, Term, compose, legality, length_kept, model_reward, words_kept
-from .rollout import Rollout, draw_answers, score_rollout
+from .rollout import Rollout, draw_answers, score_rollout, trajectory
 from .runtime import Team, place
 
 KINDS = ("triplet", "quadruplet", "sample")
@@ -111,37 +112,51 @@ def try_prompts(
     Each prompt comes with its number in the step's whole batch, which seeds its draws. All weights
     must be whole here (runtime.gathered).
     """
+    attempts = attempts_at(policy.lm, bundle, prompts, config=config, seed=seed, step=step)
+    made = score_rollout(
+        policy,
+        reference,
+        [attempt.row[0] for attempt in attempts],
+        [attempt.answer for attempt in attempts],
+        temperature=config.temperature,
+        micro_ids=micro_ids,
+        device=team.device,
+    )
+    return Tried(made, *total(attempts))
+
+
+def attempts_at(
+    lm: Step1LM,
+    bundle: Bundle,
+    prompts: Sequence[tuple[int, Example]],
+    *,
+    config: RolloutConfig,
+    seed: int,
+    step: int,
+) -> list[Attempt]:
+    """An answer to each prompt, drawn together; its number seeds its draws."""
+    vocabulary = bundle.vocabulary
     asked = [rows_of(bundle, example)[0][0] for _, example in prompts]
     answers = draw_answers(
-        policy.lm,
+        lm,
         asked,
         [number for number, _ in prompts],
-        vocabulary=bundle.vocabulary,
+        vocabulary=vocabulary,
         temperature=config.temperature,
         limits=[min(config.max_ids, product_limit(example)) for _, example in prompts],
         seed=seed,
         step=step,
     )
-    made = score_rollout(
-        policy,
-        reference,
-        asked,
-        answers,
-        temperature=config.temperature,
-        micro_ids=micro_ids,
-        device=team.device,
-    )
-    attempts = [
+    return [
         Attempt(
             request=example.request,
             source=example.source,
-            row=row,
+            row=trajectory(prompt, answer, vocabulary.end_id),
             answer=answer,
             reference=None if example.kind == "sample" else example.target,
         )
-        for (_, example), row, answer in zip(prompts, made.rows, answers, strict=True)
+        for (_, example), prompt, answer in zip(prompts, asked, answers, strict=True)
     ]
-    return Tried(made, *total(attempts))
 
 
 def product_limit(example: Example) -> int:

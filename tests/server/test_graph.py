@@ -27,7 +27,7 @@ from stepedit_core.registry import Registry
 from stepedit_core.tokens_file import load_tokens
 from stepedit_core.types import Clip
 from tests.conftest import REPOSITORY
-from tests.server.comfyui import ENVIRONMENT, PACK_NAME, PATIENCE, Server, Watch
+from tests.server.comfyui import ENVIRONMENT, PACK_NAME, PATIENCE, Run, Server, Watch
 from tests.server.graph import Graph
 from tests.server.material import WORDS
 
@@ -572,16 +572,22 @@ def test_an_edit_that_keeps_the_words_makes_no_quadruplet(server: Server) -> Non
     assert "keeps the words; a quadruplet has new ones. Use Triplet Builder." in run.error
 
 
-def test_pairs_are_drawn_scored_and_written(server: Server) -> None:
+def pairs_drawn(server: Server, folder: str, *, answers: int, margin: float) -> tuple[Run, str]:
+    """A run that drew answers and paired them, and its node."""
     graph = Graph()
     edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
     sides = sides_of(graph)
     sides.pop("target_tokens")
-    more = {"answers": 4, "margin": 0.5, "most": 4, "seed": 3, "temperature": 1.0}
-    more |= {"text": WORDS, **about("stepedit/data/pairs")}
+    more = {"answers": answers, "margin": margin, "most": 4, "seed": 3, "temperature": 1.0}
+    more |= {"text": WORDS, **about(folder)}
     node = graph.add("StepEdit_PreferencePairs", edit=edit, **sides, **more)
     run = server.run(graph)
     assert run.outcome == "success", run.error
+    return run, node
+
+
+def test_pairs_are_drawn_scored_and_written(server: Server) -> None:
+    run, node = pairs_drawn(server, "stepedit/data/pairs", answers=4, margin=0.5)
     pairs = list(Dataset(server.base / "output" / "stepedit" / "data" / "pairs"))
     assert f"{len(pairs)} new of {len(pairs)} pairs from" in json.dumps(run.outputs[node])
     assert all(p.kind == "pair" and float(p.margin or 0) >= 0.5 for p in pairs)
@@ -590,15 +596,7 @@ def test_pairs_are_drawn_scored_and_written(server: Server) -> None:
 def test_where_no_pair_is_kept_the_node_tells_the_widest_margin_and_what_to_set(
     server: Server,
 ) -> None:
-    graph = Graph()
-    edit = (graph.add("StepEdit_Emotion", emotion="happy"), 0)
-    sides = sides_of(graph)
-    sides.pop("target_tokens")
-    more = {"answers": 3, "margin": 9.0, "most": 4, "seed": 3, "temperature": 1.0}
-    more |= {"text": WORDS, **about("stepedit/data/nopairs")}
-    node = graph.add("StepEdit_PreferencePairs", edit=edit, **sides, **more)
-    run = server.run(graph)
-    assert run.outcome == "success", run.error
+    run, node = pairs_drawn(server, "stepedit/data/nopairs", answers=3, margin=9.0)
     (text,) = run.outputs[node]["text"]
     assert text.startswith("no pair is kept: two answers to one prompt differ by ")
     assert "the margin is 9. " in text
