@@ -27,12 +27,12 @@ from comfy.utils import ProgressBar
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
-from ..stepedit_core.missing import pip_line
+from ..stepedit_core.files.missing import pip_line
 from ..stepedit_core.types import Clip
 from .rounds import RoundMemory
 
 if TYPE_CHECKING:
-    from ..stepedit_core.registry import Bundle, Found, Registry
+    from ..stepedit_core.registry.registry import Bundle, Found, Registry
     from ..stepedit_core.types import DualCodes, EditRequest
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class LoadedModel:
 
     def check_scorer(self, requests: Sequence[EditRequest]) -> None:
         """Raise ValueError for an edit that the bundle cannot score; loads no network."""
-        from ..stepedit_core.pipelines.score import can_score
+        from ..stepedit_core.measure.margin import can_score
 
         for request in requests:
             if not can_score(self.bundle, request):
@@ -140,7 +140,7 @@ def register_folder() -> None:
 def offer_sample() -> None:
     """Put the sample clip of the workflows into ComfyUI's input folder unless it is there."""
     try:
-        from ..stepedit_core.registry import ASSETS
+        from ..stepedit_core.registry.registry import ASSETS
     except ImportError:  # said by bundle_names
         return
 
@@ -169,7 +169,7 @@ def check_packages() -> None:
 def bundle_names() -> list[str]:
     """Names of all bundles found, nano first; nano alone while a package is missing."""
     try:
-        from ..stepedit_core.registry import DEFAULT_BUNDLE
+        from ..stepedit_core.registry.registry import DEFAULT_BUNDLE
 
         names = {found.name for found in _registry().list()}
     except ImportError as error:
@@ -227,7 +227,7 @@ def find_adapter(name: str) -> Path | None:
 
 def check_adapter(bundle: str, adapter: str) -> str:
     """Digest of a bundle and an adapter; ValueError where one is not here or they do not fit."""
-    from ..stepedit_core.registry import check_fits
+    from ..stepedit_core.registry.registry import check_fits
 
     found, path = find_bundle(bundle), find_adapter(adapter)
     if path is None:
@@ -258,7 +258,7 @@ def keep_converted(name: str, precision: str) -> str:
     The bundle lies in models/step_audio_editx/, in 16 bits, or in int8 or int4 where the precision
     says so. Other bundles are as they are.
     """
-    from ..stepedit_core.checkpoints.convert import convert
+    from ..stepedit_core.release.convert import convert
 
     found = find_bundle(name)
     if found.release is None or found.manifest is None:
@@ -467,7 +467,7 @@ def _shown(name: str) -> str:
 
 def _registry() -> Registry:
     """A registry that also looks into ComfyUI's folders; the models themselves are kept above."""
-    from ..stepedit_core.registry import Registry
+    from ..stepedit_core.registry.registry import Registry
 
     return Registry(folder_paths.get_folder_paths(FOLDER_KEY))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..stepedit_core.precision import PRECISIONS
+from ..stepedit_core.bundle.precision import PRECISIONS
 from . import host
 from .compat import StepEditModel, advanced, schema
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from ..stepedit_core.measure.pitch import median_pitch_hz
 from .picture import rounds_chart
-from .pitch import median_pitch_hz
 
 if TYPE_CHECKING:
-    from ..stepedit_core.registry import Bundle
+    from ..stepedit_core.registry.registry import Bundle
     from ..stepedit_core.types import Clip, EditRequest, Round
     from .host import GraphHooks
 
@@ -81,7 +81,7 @@ class RoundMemory:
 
 def check(bundle: Bundle, edits: Sequence[EditRequest], rounds: int, prompt: str, best: int) -> int:
     """Number of rounds that a run will have; ValueError for whatever is wrong with it."""
-    from ..stepedit_core.pipelines.iterate import plan_rounds
+    from ..stepedit_core.pipelines.rounds import plan_rounds
 
     count = len(plan_rounds(bundle, edits, rounds, prompt))
     if not 0 <= best <= count:
@@ -104,7 +104,7 @@ def run(
     hooks: GraphHooks,
 ) -> list[Heard]:
     """All rounds of one clip, the input first; those that are remembered are not made again."""
-    from ..stepedit_core.pipelines.iterate import iterate_rounds, plan_rounds
+    from ..stepedit_core.pipelines.rounds import iterate_rounds, plan_rounds
 
     requests = plan_rounds(bundle, edits, rounds, prompt)
     # a round is scored against what its edit began with, so that is part of the plan
@@ -127,7 +127,7 @@ def run(
 
 
 def _measured(bundle: Bundle, finished: Round, before: Sequence[Heard], hooks: GraphHooks) -> Heard:
-    from ..stepedit_core.pipelines.similarity import speaker_vector, voice_similarity
+    from ..stepedit_core.measure.voice import speaker_vector, voice_similarity
 
     speaker = speaker_vector(bundle, finished.clip, hooks=hooks)
     original = before[0].speaker if before else speaker

@@ -246,7 +246,7 @@ class MarginScore(io.ComfyNode):
         edit: Edit,
     ) -> io.NodeOutput:
         """Score every request of the edit."""
-        from ..stepedit_core.pipelines.score import score
+        from ..stepedit_core.measure.margin import score
 
         model.check_tokens(source_tokens, edited_tokens)
         model.check_scorer(edit)

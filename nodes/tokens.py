@@ -53,7 +53,7 @@ class SaveTokens(io.ComfyNode):
     @classmethod
     def execute(cls, tokens: DualCodes, filename_prefix: str) -> io.NodeOutput:
         """Write the file."""
-        from ..stepedit_core.tokens_file import save_tokens
+        from ..stepedit_core.files.tokens import save_tokens
 
         path, name = host.new_output_file(filename_prefix, ".safetensors")
         save_tokens(tokens, path)
@@ -107,6 +107,6 @@ class LoadTokens(io.ComfyNode):
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
         """Read the file."""
-        from ..stepedit_core.tokens_file import load_tokens
+        from ..stepedit_core.files.tokens import load_tokens
 
         return io.NodeOutput(load_tokens(host.annotated_path(file)))

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .bundle.precision import PRECISIONS
 from .commands import data, evaluate, train
-from .precision import PRECISIONS
 
 if TYPE_CHECKING:
-    from .registry import Bundle, Found
+    from .registry.registry import Bundle, Found
     from .types import Clip, EditRequest
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
@@ -199,7 +199,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> Bundle:
-    from .registry import Registry
+    from .registry.registry import Registry
 
     return Registry().load(
         arguments.bundle,
@@ -241,9 +241,9 @@ def _read(path: str) -> Clip:
 
 def _edit(arguments: argparse.Namespace) -> int:
     """`stepedit edit`: rounds of one edit."""
-    from .pipelines.iterate import iterate
-    from .report import Report
-    from .terminal import Bar
+    from .files.terminal import Bar
+    from .output.report import Report
+    from .pipelines.rounds import iterate
 
     bundle = _load(arguments)
     request = _request(arguments, bundle)
@@ -267,10 +267,10 @@ def _edit(arguments: argparse.Namespace) -> int:
 
 def _clone(arguments: argparse.Namespace) -> int:
     """`stepedit clone`: new words."""
+    from .files.terminal import Bar
+    from .output.report import Report
     from .pipelines.clone import clone
     from .pipelines.generate import check_request
-    from .report import Report
-    from .terminal import Bar
     from .types import EditRequest
 
     bundle = _load(arguments)
@@ -288,9 +288,9 @@ def _clone(arguments: argparse.Namespace) -> int:
 
 def _resynthesize(arguments: argparse.Namespace) -> int:
     """`stepedit resynthesize`: the codec alone."""
+    from .files.terminal import Bar
+    from .output.report import Report
     from .pipelines.resynthesize import resynthesize
-    from .report import Report
-    from .terminal import Bar
 
     bundle = _load(arguments)
     clip = _read(arguments.clip)
@@ -304,8 +304,8 @@ def _resynthesize(arguments: argparse.Namespace) -> int:
 
 def _convert(arguments: argparse.Namespace) -> int:
     """`stepedit convert`: a release becomes a bundle."""
-    from .checkpoints.convert import convert, verify_conversion
-    from .terminal import Bar, table
+    from .files.terminal import Bar, table
+    from .release.convert import convert, verify_conversion
 
     with Bar(rounds=1) as bar:
         about = convert(
@@ -332,8 +332,8 @@ def _bench(arguments: argparse.Namespace) -> int:
     import torch
 
     from .evaluate.bench import bench
-    from .registry import Registry
-    from .terminal import Bar, table
+    from .files.terminal import Bar, table
+    from .registry.registry import Registry
 
     if arguments.threads > 0:
         torch.set_num_threads(arguments.threads)
@@ -368,8 +368,8 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _bundles(arguments: argparse.Namespace) -> int:
     """`stepedit bundles`: what is installed."""
-    from .registry import Registry
-    from .terminal import table
+    from .files.terminal import table
+    from .registry.registry import Registry
 
     registry = Registry()
     rows, code = [], DONE
@@ -388,7 +388,7 @@ def _bundles(arguments: argparse.Namespace) -> int:
 
 def _bundle_row(found: Found, *, verify: bool) -> tuple[tuple[str, ...], str]:
     """Cells of one bundle, and what is wrong with it or nothing."""
-    from .bundle import verify as verify_files
+    from .bundle.manifest import verify as verify_files
 
     if found.manifest is None:
         cells = (found.name, "-", "-", "-", "-", str(found.folder))

@@ -25,15 +25,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from stepedit_core.checkpoints.convert import Sizes
+from stepedit_core.bundle.weights import Entry, build_empty, stream_module
 from stepedit_core.models.flow import Flow
 from stepedit_core.models.hift import HiFT
 from stepedit_core.models.linguistic import LinguisticTokenizer
 from stepedit_core.models.llm import LMConfig, Step1LM
 from stepedit_core.models.semantic import SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerEncoder
+from stepedit_core.release.convert import Sizes
 from stepedit_core.vocab import AUDIO_CODES
-from stepedit_core.weights import Entry, build_empty, stream_module
 from tests import tiny_bundle
 
 TINY = Sizes(

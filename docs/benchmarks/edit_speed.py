@@ -35,8 +35,8 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     from stepedit_core.audio.files import read_clip
-    from stepedit_core.pipelines.iterate import iterate
-    from stepedit_core.registry import ASSETS, Registry
+    from stepedit_core.pipelines.rounds import iterate
+    from stepedit_core.registry.registry import ASSETS, Registry
     from stepedit_core.types import EditRequest
 
     began = time.perf_counter()

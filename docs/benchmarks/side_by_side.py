@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from stepedit_core.audio.fbank import linguistic_features
+from stepedit_core.bundle.precision import TABLE
+from stepedit_core.bundle.weights import build_empty, fill
 from stepedit_core.models.bigvgan import BigVGAN, BigVGANConfig
 from stepedit_core.models.flow import Flow
 from stepedit_core.models.hift import HiFT, HiFTConfig
@@ -27,10 +29,8 @@ from stepedit_core.models.llm import KVCache, LMConfig, Step1LM
 from stepedit_core.models.semantic import SemanticConfig, SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerConfig, SpeakerEncoder
 from stepedit_core.pipelines.sampling import draw, prompt_cuts
-from stepedit_core.precision import TABLE
 from stepedit_core.types import Sampling
 from stepedit_core.vocab import Vocabulary
-from stepedit_core.weights import build_empty, fill
 
 CPU = torch.device("cpu")
 VOCABULARY = Vocabulary(audio_offset=65536, codebook="step-audio-1")

@@ -23,7 +23,7 @@ from torch import nn
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
 from recipes.nano.training import load_checkpoint, log, save_checkpoint, setup
-from stepedit_core.bundle import (
+from stepedit_core.bundle.manifest import (
     TOKENIZER,
     Manifest,
     build_part,

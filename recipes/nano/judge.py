@@ -25,9 +25,9 @@ import torch
 from recipes.nano.training import log, setup
 from stepedit_core.audio.files import read_clip, write_wav
 from stepedit_core.audio.resample import resample
-from stepedit_core.pipelines.iterate import iterate
 from stepedit_core.pipelines.resynthesize import resynthesize
-from stepedit_core.registry import Registry
+from stepedit_core.pipelines.rounds import iterate
+from stepedit_core.registry.registry import Registry
 from stepedit_core.types import Clip, EditRequest
 
 EDITS = {

@@ -23,11 +23,11 @@ from stepedit_core.audio.files import read_clip
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.audio.resample import resample
 from stepedit_core.evaluate.functionals import load_judge
+from stepedit_core.files.terminal import table
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.tokenize import tokenize
 from stepedit_core.pipelines.vocode import vocode
-from stepedit_core.registry import Bundle, Registry
-from stepedit_core.terminal import table
+from stepedit_core.registry.registry import Bundle, Registry
 from stepedit_core.types import Clip
 
 WAYS = ("clip", "mel", "own voice", "plain voice")

@@ -17,8 +17,8 @@ import numpy as np
 from recipes.nano.judge import EDITS, Judges, held_out, to16, word_error_rate
 from recipes.nano.training import setup
 from stepedit_core.audio.files import read_clip
-from stepedit_core.pipelines.iterate import iterate_rounds
-from stepedit_core.registry import Registry
+from stepedit_core.pipelines.rounds import iterate_rounds
+from stepedit_core.registry.registry import Registry
 from stepedit_core.types import EditRequest, Round
 
 VOICES = ("LJ001-0002", "zero_shot_en_prompt")

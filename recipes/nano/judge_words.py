@@ -21,9 +21,9 @@ from scipy.stats import pearsonr, spearmanr
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.judge import EDITS, Judges, to16, word_error_rate
 from recipes.nano.training import RATE, clip_seconds, is_dev, log, setup
-from stepedit_core.pipelines.iterate import iterate
+from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.pipelines.sampling import Answer
-from stepedit_core.registry import Registry
+from stepedit_core.registry.registry import Registry
 from stepedit_core.train.rewards import Attempt, words_kept
 from stepedit_core.types import Clip, EditRequest, Sampling
 

@@ -3,7 +3,7 @@
 Each row is a prompt and a target of one speaker: the prompt's untrimmed mel is resized to its
 tokens, as the product does it, and the loss counts on the target. Where the product prompts with
 the clip that it edits, the prompt holds the same words: so do a share of the rows, `same_words`. In
-most of these, `guided`, the prompt's mel is laid along the target as well (pipelines/alignment.py),
+most of these, `guided`, the prompt's mel is laid along the target as well (measure/alignment.py),
 so the network learns what an edit changes in it. The encoder output is also held near the mel
 itself, which gives the velocity network a good start.
 
@@ -36,8 +36,8 @@ from recipes.nano.training import (
     step_rng,
 )
 from stepedit_core.audio.mel import prompt_mel
+from stepedit_core.measure.alignment import Guide
 from stepedit_core.models.flow import Flow, FlowConfig
-from stepedit_core.pipelines.alignment import Guide
 from stepedit_core.types import DualCodes
 from stepedit_core.vocab import LINGUISTIC_CODES, pairs
 from stepedit_core.vocab import MEL_FRAMES_PER_GROUP as FRAMES

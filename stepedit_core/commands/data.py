@@ -99,7 +99,7 @@ def _counted(counts: dict[str, int]) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     """`stepedit data build`: a plan to examples."""
     from ..data.build import Setting, build, tasks_of
-    from ..registry import Registry
+    from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     setting = Setting(bundle=str(bundle.folder), device=str(bundle.device))
@@ -122,7 +122,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     """`stepedit data sample`: answers with scores."""
     from ..data.sample import sample
     from ..data.shards import Dataset, Writer
-    from ..registry import Registry
+    from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     data = Dataset(arguments.data)
@@ -218,9 +218,9 @@ def _written(out: Path, data: Dataset, examples: Iterable[Example], *, of: int) 
 
 def _stats(arguments: argparse.Namespace) -> int:
     """`stepedit data stats`: the table, and the picture where asked."""
-    from ..chart import save_png
     from ..data.shards import Dataset
     from ..data.stats import stats_picture, stats_table
+    from ..files.chart import save_png
 
     lines = Dataset(arguments.data).lines
     print(stats_table(lines))

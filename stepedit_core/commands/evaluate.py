@@ -172,10 +172,10 @@ def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
 
 def _scorer(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate scorer`: rank correlation, error, reliability, a calibration."""
-    from ..chart import save_png
     from ..data.shards import Dataset
     from ..evaluate import scorer as found
-    from ..registry import Registry
+    from ..files.chart import save_png
+    from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     data, out = Dataset(arguments.data), arguments.out
@@ -261,7 +261,6 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
 
 def _run(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate run`: clips, tables, charts."""
-    from ..chart import save_png
     from ..evaluate.cases import read_cases
     from ..evaluate.evaluation import (
         accuracy_chart,
@@ -271,7 +270,8 @@ def _run(arguments: argparse.Namespace) -> int:
         summary_table,
     )
     from ..evaluate.judges import figures_of
-    from ..registry import Registry
+    from ..files.chart import save_png
+    from ..registry.registry import Registry
 
     names = tuple(name for name in arguments.figures.split(",") if name)
     judges, said = _judges(arguments.judge)

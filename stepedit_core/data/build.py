@@ -27,9 +27,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-from ..missing import pip_line
-from ..registry import Bundle, Registry
-from ..strict import from_json
+from ..files.missing import pip_line
+from ..files.strict import from_json
+from ..registry.registry import Bundle, Registry
 from ..types import DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
 from .shards import Writer
@@ -188,7 +188,7 @@ def scored_example(
     An empty kind is a quadruplet where there are new words, else a triplet. The margin stays None
     where the scorer does not know the edit. `about` are other fields of Example.
     """
-    from ..pipelines.score import can_score, score
+    from ..measure.margin import can_score, score
 
     if margin is None and can_score(bundle, request):
         margin = round(score(bundle, source, target, request, hooks=hooks), 4)
@@ -201,9 +201,9 @@ def scored_example(
 def side_codes(bundle: Bundle, side: Side, text: str, folder: str) -> DualCodes:
     """Codes of one side of an order; `text` is what a clone says."""
     from ..audio.files import read_clip
+    from ..files.tokens import load_tokens
     from ..pipelines.generate import generate
     from ..pipelines.tokenize import tokenize
-    from ..tokens_file import load_tokens
 
     path = Path(folder) / (side.audio or side.tokens or side.clone)
     if side.tokens:

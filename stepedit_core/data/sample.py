@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import nsmallest
 
+from ..measure.margin import can_score, score
+from ..measure.words import SAME_WORDS, word_distance
 from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import clone_limit, edit_limit, sample_answers
-from ..pipelines.score import can_score, score
-from ..pipelines.words import SAME_WORDS, word_distance
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..types import DualCodes, EditRequest, Hooks, Sampling, stage_generator
 from ..vocab import GROUP
 from .records import Example, digest
@@ -26,7 +26,7 @@ from .shards import Dataset, Writer
 log = logging.getLogger(__name__)
 ANSWERS = 20
 LOST = 0.5
-"""Word distance of an answer that says something else (pipelines/words.py)."""
+"""Word distance of an answer that says something else (measure/words.py)."""
 
 
 def sample(

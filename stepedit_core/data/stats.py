@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..chart import bars
-from ..terminal import table
+from ..files.chart import bars
+from ..files.terminal import table
 from ..vocab import GROUP_SECONDS
 from .select import label_of
 

@@ -30,7 +30,7 @@ from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import prompt_cuts
 from ..pipelines.tokenize import tokenize
 from ..pipelines.vocode import vocode
-from ..registry import Bundle, Registry
+from ..registry.registry import Bundle, Registry
 from ..types import SAMPLE_RATE, Clip, DualCodes, EditRequest, Voice
 from ..vocab import GROUP, Vocabulary
 from .agreement import Agreement, agreement

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..chart import Point, lines
-from ..registry import Bundle
-from ..terminal import table
+from ..files.chart import Point, lines
+from ..files.terminal import table
+from ..registry.registry import Bundle
 from .cases import Case
 from .intervals import Interval, class_interval, interval
 from .judges import Figure, Judge

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..audio.resample import resample
-from ..missing import pip_line
+from ..files.missing import pip_line
 from ..types import Clip
 from .protocol import Outcome
 

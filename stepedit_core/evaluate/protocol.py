@@ -18,7 +18,7 @@ from ..pipelines.clone import clone
 from ..pipelines.edit import edit
 from ..pipelines.resynthesize import resynthesize
 from ..pipelines.tokenize import tokenize, voice_of
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..types import Clip, Hooks, Round
 from .cases import Case
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..chart import Point, lines
 from ..data.shards import Dataset
+from ..files.chart import Point, lines
+from ..files.terminal import table
+from ..measure.margin import can_score, score
 from ..models.scorer import HIGHEST, LOWEST, Knots, calibrated
-from ..pipelines.score import can_score, score
-from ..registry import Bundle
-from ..terminal import table
+from ..registry.registry import Bundle
 from .intervals import edges
 
 if TYPE_CHECKING:

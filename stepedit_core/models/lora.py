@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..strict import from_json
+from ..files.strict import from_json
 from .llm import Step1LM
 from .packed import Linear
 

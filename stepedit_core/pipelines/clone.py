@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..text.prompts import DEFAULT_SPEAKER, speaker_name
 from ..types import Clip, EditRequest, Hooks, Round, Sampling, SilentHooks
 from .clock import StageClock

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from ..measure.margin import can_score, score
 from ..models.llm import PromptMemory
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..text.edits import text_after
 from ..text.prompts import DEFAULT_SPEAKER
 from ..types import DualCodes, EditRequest, Hooks, Round, Sampling, SilentHooks, Voice
 from .clock import StageClock
 from .flow_decode import GUIDANCE, STEPS, flow_decode
 from .generate import generate
-from .score import can_score, score
 from .vocode import vocode
 
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..measure.alignment import Guide
+from ..models.cancel import cancellable
 from ..models.flow import PromptGuide
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..types import DualCodes, Hooks, SilentHooks, Voice, stage_generator
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
-from .alignment import Guide
-from .cancel import cancellable
 
 STAGE = "flow"
 STEPS = 10

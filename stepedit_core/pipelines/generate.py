@@ -10,14 +10,14 @@ import logging
 
 import torch
 
+from ..measure.words import SAME_WORDS, word_distance
 from ..models.llm import PromptMemory
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..text.edits import edit_vocabulary, validate
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import DualCodes, EditRequest, Hooks, Sampling, SilentHooks, stage_generator
 from ..vocab import GROUP
 from .sampling import clone_limit, edit_limit, sample_ids
-from .words import SAME_WORDS, word_distance
 
 STAGE = "generate"
 log = logging.getLogger(__name__)

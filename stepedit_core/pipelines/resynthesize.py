@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..types import Clip, Hooks, Round, SilentHooks
 from .clock import StageClock
 from .flow_decode import GUIDANCE, STEPS, flow_decode

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..models.cancel import cancellable
 from ..models.llm import KVCache, PromptMemory, Step1LM
 from ..types import Hooks, Sampling, SilentHooks
 from ..vocab import GROUP, GROUP_SECONDS, Vocabulary
-from .cancel import cancellable
 
 IDS_PER_SECOND = GROUP / GROUP_SECONDS
 """41.67 audio ids stand for one second of speech."""

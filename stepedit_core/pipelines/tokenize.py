@@ -17,11 +17,11 @@ from ..audio.files import check_clip
 from ..audio.mel import PROMPT_HOP, prompt_mel, semantic_log_mel, semantic_pieces
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence
-from ..registry import Bundle
+from ..measure.voice import vector_of
+from ..models.cancel import cancellable
+from ..registry.registry import Bundle
 from ..types import SAMPLE_RATE, Clip, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import align
-from .cancel import cancellable
-from .similarity import vector_of
 
 STAGE = "tokenize"
 STEPS = 4

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ..models.bigvgan import BigVGAN
-from ..registry import Bundle
+from ..models.cancel import cancellable
+from ..registry.registry import Bundle
 from ..types import SAMPLE_RATE, Clip, Hooks, SilentHooks, stage_generator
-from .cancel import cancellable
 
 STAGE = "vocode"
 

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from ..data.records import Example
 from ..evaluate.intervals import interval
+from ..files.strict import from_json
+from ..files.terminal import table
 from ..models.llm import Step1LM
-from ..registry import Bundle
-from ..strict import from_json
-from ..terminal import table
+from ..registry.registry import Bundle
 from .grpo import GRPOConfig
 from .items import Examples, start_from
 from .ppo import PPOConfig

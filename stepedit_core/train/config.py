@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from ..missing import pip_line
+from ..files.missing import pip_line
+from ..files.strict import from_json
 from ..models.lora import LoraConfig
-from ..strict import from_json
 
 C = TypeVar("C")
 CONFIGS = Path(__file__).parent / "configs"

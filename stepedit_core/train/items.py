@@ -10,18 +10,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..bundle import build_part, file_of, sha256_of, write_bundle
+from ..bundle.manifest import build_part, file_of, sha256_of, write_bundle
+from ..bundle.weights import build_empty, load_into, save_module
 from ..data.records import Example
 from ..data.shards import Dataset
 from ..models.llm import Step1LM
 from ..models.lora import attach, merge, save_adapter
 from ..models.reward import RewardModel
 from ..pipelines.generate import prompt_ids
-from ..registry import Bundle, Registry
+from ..registry.registry import Bundle, Registry
 from ..text.edits import REMOVE, edit_vocabulary
 from ..types import DualCodes, EditRequest, stage_generator
 from ..vocab import Vocabulary
-from ..weights import build_empty, load_into, save_module
 from .answers import Row
 from .config import ModelConfig, RunConfig
 from .runtime import Team, parts_of, whole_state

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ..data.records import Example
+from ..files.strict import from_json
 from ..models.reward import RewardModel
-from ..registry import Bundle, Registry
-from ..strict import from_json
+from ..registry.registry import Bundle, Registry
 from .answers import Critic, Row, in_parts, pack
 from .config import REMEDY, ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, load_reward, pair_parts, rows_of, save_reward, start_from

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..data.records import Example
 from ..models.llm import Step1LM
 from ..pipelines.sampling import clone_limit, edit_limit
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..vocab import GROUP
 from .answers import Critic, Policy
 from .config import ModelConfig

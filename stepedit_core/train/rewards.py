@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..measure.words import word_distance
 from ..pipelines.sampling import Answer
-from ..pipelines.words import word_distance
 from ..types import DualCodes, EditRequest
 from ..vocab import GROUP, Vocabulary
 from .answers import Critic, Row, in_parts
@@ -78,7 +78,7 @@ def model_reward(critic: Critic, end_id: int, micro_ids: int, device: torch.devi
 def words_kept(vocabulary: Vocabulary, codebook: Tensor) -> Term:
     """1 - word_distance of answer and source: 1 for the same words at any speed, -1 at the least.
 
-    It is the measure by which the product chooses among candidates (pipelines/words.py). codebook
+    It is the measure by which the product chooses among candidates (measure/words.py). codebook
     (1024, D) of the linguistic tokenizer. With a reference in the data the nearer of it and the
     source counts; new words (sounds, clone) are compared with the reference alone. A clone without
     one gets 0, for nothing here says its words; an answer without a whole group gets -1.

@@ -25,9 +25,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .. import __version__
 from ..data.shards import write_whole
+from ..files.strict import to_json
 from ..models.llm import Layer
-from ..registry import default_device
-from ..strict import to_json
+from ..registry.registry import default_device
 from .answers import micro_batches, pack
 from .config import OptimizerConfig, RunConfig
 

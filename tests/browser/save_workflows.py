@@ -20,7 +20,7 @@ from uuid import NAMESPACE_URL, uuid5
 import torch
 from PIL import Image
 
-from stepedit_core.tokens_file import save_tokens
+from stepedit_core.files.tokens import save_tokens
 from stepedit_core.types import DualCodes
 from tests.browser.page import Page, open_page
 from tests.server.comfyui import PACK, PATIENCE, Server

@@ -56,7 +56,7 @@ def host(
             setattr(sys.modules[name.split(".")[0]], name.split(".")[1], module)
     monkeypatch.delitem(sys.modules, f"{PACK}.nodes.host", raising=False)
     found = pack_module("host")
-    convert = importlib.import_module(f"{PACK}.stepedit_core.checkpoints.convert")
+    convert = importlib.import_module(f"{PACK}.stepedit_core.release.convert")
     monkeypatch.setattr(convert, "Sizes", lambda: fake_release.TINY)
     Bar.seen.clear()
     yield found

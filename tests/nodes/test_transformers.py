@@ -32,8 +32,8 @@ if sys.argv[1] != "without":
 import torch
 torch.set_num_threads(1)
 from stepedit_core.audio.files import read_clip
-from stepedit_core.pipelines.iterate import iterate
-from stepedit_core.registry import ASSETS, Registry
+from stepedit_core.pipelines.rounds import iterate
+from stepedit_core.registry.registry import ASSETS, Registry
 from stepedit_core.types import EditRequest, Sampling
 bundle = Registry([]).load("nano", device="cpu")
 clip = read_clip(ASSETS / "samples" / "walking_home.wav")

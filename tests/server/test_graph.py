@@ -20,11 +20,11 @@ import soundfile
 import torch
 
 from stepedit_core.audio.files import write_wav
-from stepedit_core.bundle import file_of, write_bundle
+from stepedit_core.bundle.manifest import file_of, write_bundle
 from stepedit_core.data.shards import Dataset
+from stepedit_core.files.tokens import load_tokens
 from stepedit_core.models.lora import LoraConfig, adapters, attach, merge, save_adapter
-from stepedit_core.registry import Registry
-from stepedit_core.tokens_file import load_tokens
+from stepedit_core.registry.registry import Registry
 from stepedit_core.types import Clip
 from tests.conftest import REPOSITORY
 from tests.server.comfyui import ENVIRONMENT, PACK_NAME, PATIENCE, Run, Server, Watch
@@ -364,7 +364,7 @@ def test_tokens_are_saved_listed_and_loaded(server: Server) -> None:
 def test_tokens_of_another_bundle_are_refused(server: Server) -> None:
     source = server.base / "output" / "stepedit"
     source.mkdir(exist_ok=True)
-    from stepedit_core.tokens_file import save_tokens
+    from stepedit_core.files.tokens import save_tokens
     from stepedit_core.types import DualCodes
 
     zeros = torch.zeros(6, dtype=torch.int64)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from websocket import WebSocketTimeoutException
 
-from stepedit_core.tokens_file import save_tokens
+from stepedit_core.files.tokens import save_tokens
 from stepedit_core.types import DualCodes
 from tests.server.comfyui import PATIENCE, Server, Watch
 from tests.server.graph import Graph

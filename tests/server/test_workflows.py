@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stepedit_core.registry import ASSETS, DEFAULT_BUNDLE
+from stepedit_core.registry.registry import ASSETS, DEFAULT_BUNDLE
 from tests.conftest import REPOSITORY, not_tested
 from tests.server.catalogue import SNAPSHOT, snapshot
 from tests.server.comfyui import Server

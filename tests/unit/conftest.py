@@ -11,7 +11,7 @@ import torch
 from stepedit_core.types import Clip
 
 if TYPE_CHECKING:
-    from stepedit_core.registry import Bundle
+    from stepedit_core.registry.registry import Bundle
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,7 +34,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bundle(bundles: Path) -> Bundle:
     """A handle on `tiny`, shared by all tests that only use it."""
-    from stepedit_core.registry import Registry
+    from stepedit_core.registry.registry import Registry
 
     return Registry([bundles], {}).load("tiny", device="cpu")
 

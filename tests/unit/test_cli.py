@@ -18,11 +18,11 @@ import soundfile
 
 from stepedit_core import cli
 from stepedit_core.audio.files import read_clip
-from stepedit_core.bundle import sha256_of
+from stepedit_core.bundle.manifest import sha256_of
+from stepedit_core.files.tokens import load_tokens
 from stepedit_core.pipelines import generate as generate_module
-from stepedit_core.pipelines.iterate import iterate
-from stepedit_core.registry import Bundle
-from stepedit_core.tokens_file import load_tokens
+from stepedit_core.pipelines.rounds import iterate
+from stepedit_core.registry.registry import Bundle
 from stepedit_core.types import EditRequest, Round
 
 from .conftest import voiced
@@ -477,7 +477,7 @@ def test_an_out_that_is_a_file_is_refused(stepedit: Run, recording: Path, tmp_pa
 def test_ctrl_c_keeps_the_finished_rounds(
     stepedit: Run, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from stepedit_core.terminal import Bar
+    from stepedit_core.files.terminal import Bar
 
     def stop_in_round_2(bar: Bar, done: Round) -> None:
         bar._round += 1

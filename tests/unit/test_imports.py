@@ -12,17 +12,17 @@ import pytest
 
 CORE = Path(__file__).parents[2] / "stepedit_core"
 LEVELS = (
-    ("types", "strict", "terminal", "precision", "memory", "missing", "chart"),
+    ("types",),
     ("vocab",),
-    ("tokens_file",),
+    ("files",),
     ("audio", "text"),
     ("models",),
-    ("weights",),
     ("bundle",),
-    ("checkpoints",),
+    ("release",),
     ("registry",),
+    ("measure",),
     ("pipelines",),
-    ("report",),
+    ("output",),
     ("data",),
     ("evaluate",),
     ("train",),
@@ -86,7 +86,7 @@ def test_imports_inside_the_pack_are_relative(path: Path):
     ("name", "line", "wrong"),
     [
         ("models/a.py", "from ..pipelines.edit import edit", True),
-        ("models/a.py", "from .. import registry", True),
+        ("models/a.py", "from ..registry import registry", True),
         ("audio/a.py", "from ..text import edits", True),
         ("vocab.py", "from .audio.trim import cap_peak", True),
         ("models/a.py", "from .layers import sinusoids", False),
@@ -133,8 +133,8 @@ def test_importing_everything_leaves_the_process_as_it_was():
         "state = lambda: (torch.get_rng_state().tolist(), torch.get_num_threads(),\n"
         "    str(torch.get_default_dtype()), len(logging.root.handlers), list(sys.path))\n"
         "before = state()\n"
-        "import stepedit_core.cli, stepedit_core.pipelines.iterate, stepedit_core.pipelines.clone\n"
-        "import stepedit_core.pipelines.resynthesize, stepedit_core.report\n"
+        "import stepedit_core.cli, stepedit_core.pipelines.rounds, stepedit_core.pipelines.clone\n"
+        "import stepedit_core.pipelines.resynthesize, stepedit_core.output.report\n"
         "foreign = [m for m in ('comfy', 'transformers', 'torchaudio', 'librosa', 'onnxruntime',\n"
         "    'scipy') if m in sys.modules]\n"
         "print(json.dumps([before == state(), foreign]))"
@@ -147,7 +147,7 @@ def test_building_an_empty_module_does_not_import_the_compiler():
     done = run(
         "import sys\n"
         "from torch import nn\n"
-        "from stepedit_core.weights import build_empty\n"
+        "from stepedit_core.bundle.weights import build_empty\n"
         "build_empty(lambda: nn.Sequential(nn.Embedding(8, 8), nn.Conv1d(2, 2, 3)))\n"
         "print('torch._dynamo' in sys.modules)"
     )

@@ -28,8 +28,8 @@ from stepedit_core.data.sample import chosen
 from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pairs, why_no_pairs
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.data.stats import rows_of
-from stepedit_core.registry import Bundle
-from stepedit_core.tokens_file import save_tokens
+from stepedit_core.files.tokens import save_tokens
+from stepedit_core.registry.registry import Bundle
 from stepedit_core.types import DualCodes, EditRequest
 
 
@@ -274,7 +274,7 @@ def test_several_processes_build_what_one_builds(bundles: Path, tmp_path: Path):
 def test_margins_come_from_the_plan_or_from_the_scorer(
     bundles: Path, tmp_path: Path, bundle: Bundle
 ):
-    from stepedit_core.pipelines.score import score
+    from stepedit_core.measure.margin import score
 
     tasks = tasks_of(plan(tmp_path / "plan", 2), "sha")
     build(tasks, tmp_path / "out", codebook="tiny-1", setting=setting(bundles))

@@ -10,7 +10,7 @@ import torch
 
 from stepedit_core import cli
 from stepedit_core.evaluate.bench import Stopwatch, bench, voiced, write_ids
-from stepedit_core.registry import Bundle, Registry
+from stepedit_core.registry.registry import Bundle, Registry
 
 STAGES = [
     "load",

@@ -33,7 +33,7 @@ from stepedit_core.evaluate.protocol import run_case
 from stepedit_core.evaluate.sounds import labelled_windows, train_sound_judge, windows
 from stepedit_core.pipelines import generate as generate_module
 from stepedit_core.pipelines.resynthesize import resynthesize
-from stepedit_core.registry import Bundle
+from stepedit_core.registry.registry import Bundle
 from stepedit_core.types import Clip
 
 from ..conftest import voiced

@@ -27,9 +27,9 @@ from stepedit_core.evaluate.scorer import (
     ranks,
     reliability,
 )
+from stepedit_core.measure.margin import score
 from stepedit_core.models.scorer import calibrated
-from stepedit_core.pipelines.score import score
-from stepedit_core.registry import Registry
+from stepedit_core.registry.registry import Registry
 from stepedit_core.types import DualCodes, EditRequest
 
 HAPPY = EditRequest(kind="emotion", option="happy", text="hello")

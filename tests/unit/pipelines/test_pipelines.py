@@ -9,22 +9,22 @@ import pytest
 import torch
 
 from stepedit_core.audio.resample import resample
-from stepedit_core.bundle import Manifest, write_bundle
+from stepedit_core.bundle.manifest import Manifest, write_bundle
+from stepedit_core.measure.margin import score
+from stepedit_core.measure.voice import speaker_vector, voice_similarity
+from stepedit_core.measure.words import word_distance
 from stepedit_core.models.bigvgan import BigVGANConfig
 from stepedit_core.models.source_filter import SourceFilterConfig
 from stepedit_core.pipelines.clone import clone
 from stepedit_core.pipelines.edit import edit
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.generate import generate, prompt_ids
-from stepedit_core.pipelines.iterate import iterate, iterate_rounds
 from stepedit_core.pipelines.resynthesize import resynthesize
+from stepedit_core.pipelines.rounds import iterate, iterate_rounds
 from stepedit_core.pipelines.sampling import sample_ids
-from stepedit_core.pipelines.score import score
-from stepedit_core.pipelines.similarity import speaker_vector, voice_similarity
 from stepedit_core.pipelines.tokenize import tokenize, voice_of
 from stepedit_core.pipelines.vocode import vocode
-from stepedit_core.pipelines.words import word_distance
-from stepedit_core.registry import Bundle, Registry
+from stepedit_core.registry.registry import Bundle, Registry
 from stepedit_core.types import (
     Clip,
     DualCodes,

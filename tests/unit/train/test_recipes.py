@@ -20,15 +20,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from stepedit_core import cli
+from stepedit_core.bundle.weights import save_module
 from stepedit_core.data.records import Example
 from stepedit_core.data.select import by_prompt
 from stepedit_core.data.shards import Dataset, Writer
+from stepedit_core.files.strict import to_json
+from stepedit_core.measure.words import word_distance
 from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.lora import load_adapter
 from stepedit_core.pipelines.sampling import Answer
-from stepedit_core.pipelines.words import word_distance
-from stepedit_core.registry import Registry
-from stepedit_core.strict import to_json
+from stepedit_core.registry.registry import Registry
 from stepedit_core.train import dpo, grpo, ppo, reward, sft
 from stepedit_core.train.compare import compare, rewards_table
 from stepedit_core.train.config import ModelConfig, OptimizerConfig, RunConfig, read_config
@@ -37,7 +38,6 @@ from stepedit_core.train.rewarding import RewardWeights, RolloutConfig, reward_o
 from stepedit_core.train.rewards import Attempt
 from stepedit_core.train.runtime import Sampler, Team, cosine_rate, parts_of
 from stepedit_core.types import DualCodes, EditRequest
-from stepedit_core.weights import save_module
 
 RECIPES: dict[str, Any] = {
     "sft": sft.SFTConfig,

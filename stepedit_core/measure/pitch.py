@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from ..stepedit_core.types import Clip
+from ..types import Clip
 
 LOW_HZ, HIGH_HZ = 60.0, 500.0
 FRAME_SECONDS, HOP_SECONDS = 0.05, 0.01
@@ -44,5 +44,5 @@ def median_pitch_hz(clip: Clip) -> float | None:
 def _autocorrelation(frames: torch.Tensor) -> torch.Tensor:
     """Autocorrelation (B, N) of frames (B, N), 1.0 at lag 0."""
     spectrum = torch.fft.rfft(frames, n=2 * frames.shape[1]).abs().square()
-    corr = torch.fft.irfft(spectrum)[:, : frames.shape[1]]
+    corr: torch.Tensor = torch.fft.irfft(spectrum)[:, : frames.shape[1]]
     return corr / corr[:, :1].clamp(min=1e-12)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from stepedit_core.missing import pip_line
+from stepedit_core.files.missing import pip_line
 from tests.conftest import REPOSITORY
 
 

@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .audio.files import write_wav
-from .bundle import sha256_of
-from .registry import Bundle
-from .strict import to_json
-from .terminal import table
-from .tokens_file import save_tokens
-from .types import EditRequest, Round
-from .vocab import GROUP
+from .. import __version__
+from ..audio.files import write_wav
+from ..bundle.manifest import sha256_of
+from ..files.strict import to_json
+from ..files.terminal import table
+from ..files.tokens import save_tokens
+from ..registry.registry import Bundle
+from ..types import EditRequest, Round
+from ..vocab import GROUP
 
 REPORT = "report.json"
 

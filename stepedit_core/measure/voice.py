@@ -7,9 +7,9 @@ import torch
 from ..audio.fbank import RATE, speaker_features
 from ..audio.resample import resample
 from ..audio.trim import cap_peak
-from ..registry import Bundle
+from ..models.cancel import cancellable
+from ..registry.registry import Bundle
 from ..types import Clip, Hooks, SilentHooks
-from .cancel import cancellable
 
 
 def speaker_vector(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> torch.Tensor:

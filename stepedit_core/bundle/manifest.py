@@ -20,19 +20,19 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from .models.bigvgan import BigVGAN, BigVGANConfig
-from .models.flow import Flow, FlowConfig
-from .models.hift import HiFT, HiFTConfig
-from .models.linguistic import LinguisticConfig, LinguisticTokenizer
-from .models.llm import LMConfig, Step1LM
-from .models.quantized import with_quantized_layers
-from .models.scorer import MarginScorer, ScorerConfig
-from .models.semantic import SemanticConfig, SemanticTokenizer
-from .models.source_filter import SourceFilter, SourceFilterConfig
-from .models.speaker import SpeakerConfig, SpeakerEncoder
+from ..files.strict import from_json, to_json
+from ..models.bigvgan import BigVGAN, BigVGANConfig
+from ..models.flow import Flow, FlowConfig
+from ..models.hift import HiFT, HiFTConfig
+from ..models.linguistic import LinguisticConfig, LinguisticTokenizer
+from ..models.llm import LMConfig, Step1LM
+from ..models.quantized import with_quantized_layers
+from ..models.scorer import MarginScorer, ScorerConfig
+from ..models.semantic import SemanticConfig, SemanticTokenizer
+from ..models.source_filter import SourceFilter, SourceFilterConfig
+from ..models.speaker import SpeakerConfig, SpeakerEncoder
+from ..vocab import Vocabulary
 from .precision import TABLE, Precision, Stored, resolve
-from .strict import from_json, to_json
-from .vocab import Vocabulary
 from .weights import build_empty, load_into, read_header, save_module
 
 FORMAT = 1

@@ -20,18 +20,9 @@ from typing import Literal
 
 from ..audio.resample import resample
 from ..models.llm import PromptMemory
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..text.edits import text_after
-from ..types import (
-    SAMPLE_RATE,
-    Clip,
-    EditRequest,
-    EditResult,
-    Hooks,
-    Round,
-    Sampling,
-    SilentHooks,
-)
+from ..types import SAMPLE_RATE, Clip, EditRequest, EditResult, Hooks, Round, Sampling, SilentHooks
 from .clock import StageClock
 from .edit import edit
 from .flow_decode import GUIDANCE, STEPS

@@ -15,8 +15,17 @@ import pytest
 import torch
 from torch import nn
 
-from stepedit_core.bundle import MANIFEST, sha256_of
-from stepedit_core.checkpoints.convert import (
+from stepedit_core.bundle.manifest import MANIFEST, sha256_of
+from stepedit_core.bundle.weights import build_empty, read_header
+from stepedit_core.models.flow import Flow
+from stepedit_core.models.hift import HiFT
+from stepedit_core.models.linguistic import LinguisticTokenizer
+from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.semantic import SemanticTokenizer
+from stepedit_core.pipelines.edit import edit
+from stepedit_core.pipelines.tokenize import tokenize
+from stepedit_core.registry.registry import Bundle, Registry
+from stepedit_core.release.convert import (
     SOURCE,
     Sizes,
     convert,
@@ -27,19 +36,10 @@ from stepedit_core.checkpoints.convert import (
     verify_conversion,
     version_of,
 )
-from stepedit_core.checkpoints.layout import find_release
-from stepedit_core.checkpoints.rules import Key, assign, fill, fold_weight_norm, match
-from stepedit_core.checkpoints.tables import COUNTS
-from stepedit_core.models.flow import Flow
-from stepedit_core.models.hift import HiFT
-from stepedit_core.models.linguistic import LinguisticTokenizer
-from stepedit_core.models.llm import LMConfig, Step1LM
-from stepedit_core.models.semantic import SemanticTokenizer
-from stepedit_core.pipelines.edit import edit
-from stepedit_core.pipelines.tokenize import tokenize
-from stepedit_core.registry import Bundle, Registry
+from stepedit_core.release.layout import find_release
+from stepedit_core.release.rules import Key, assign, fill, fold_weight_norm, match
+from stepedit_core.release.tables import COUNTS
 from stepedit_core.types import Clip, EditRequest, Sampling
-from stepedit_core.weights import build_empty, read_header
 from tests import fake_release
 
 MODEL, TOKENS = "Step-Audio-EditX", "Step-Audio-Tokenizer"
@@ -226,7 +226,7 @@ class TestRawFolders:
     @pytest.fixture
     def registry(self, release, monkeypatch) -> Registry:
         """The folder that holds both downloads, at toy sizes."""
-        from stepedit_core.checkpoints import convert as module
+        from stepedit_core.release import convert as module
 
         monkeypatch.setattr(module, "Sizes", lambda: fake_release.TINY)
         return Registry([release[0]], environment={})
@@ -256,7 +256,7 @@ class TestRawFolders:
             Registry([copy], environment={}).locate(MODEL)
 
     def test_a_download_that_is_completed_is_seen_without_a_restart(self, copy, monkeypatch):
-        from stepedit_core.checkpoints import convert as module
+        from stepedit_core.release import convert as module
 
         monkeypatch.setattr(module, "Sizes", lambda: fake_release.TINY)
         path = next(copy.rglob("flow.pt"))
@@ -329,7 +329,7 @@ class TestStopping:
     def test_too_little_memory_is_said_before_the_first_byte(self, copy, tmp_path, monkeypatch):
         meminfo = tmp_path / "meminfo"
         meminfo.write_text("MemTotal: 900 kB\nMemAvailable: 500 kB\n")
-        monkeypatch.setattr("stepedit_core.memory.MEMINFO", meminfo)
+        monkeypatch.setattr("stepedit_core.bundle.memory.MEMINFO", meminfo)
         with pytest.raises(ValueError, match=r"converting needs 1\.\d GB of memory and 0\.0 GB"):
             converted(copy, tmp_path / "out")
         assert list(tmp_path.glob(".out*")) == []
@@ -402,7 +402,7 @@ class TestQuantised:
         assert "model.layers.0.mlp.up_proj.scale" in stored.state_dict()
 
     def test_the_raw_folders_load_in_that_precision(self, release, small, kind, monkeypatch):
-        from stepedit_core.checkpoints import convert as module
+        from stepedit_core.release import convert as module
 
         monkeypatch.setattr(module, "Sizes", lambda: fake_release.TINY)
         raw = Registry([release[0]], {}).load("editx-2025", device="cpu", precision=kind).llm
@@ -425,7 +425,7 @@ class TestQuantised:
 
 
 def test_an_empty_part_is_built_once_when_a_release_is_loaded(release, monkeypatch):
-    from stepedit_core.checkpoints import convert as module
+    from stepedit_core.release import convert as module
 
     built: list[str] = []
     build = module.build_part

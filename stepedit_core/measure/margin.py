@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from ..models.cancel import cancellable
 from ..models.scorer import calibrated, edit_name
-from ..registry import Bundle
+from ..registry.registry import Bundle
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
 from ..vocab import group_rows
-from .cancel import cancellable
 
 STAGE = "score"
 

@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from .models.llm import Step1LM
-from .models.quantized import Kind, quantized, with_quantized_layers
+from ..models.llm import Step1LM
+from ..models.quantized import Kind, quantized, with_quantized_layers
 
 HEADER_LIMIT = 8 * 2**20
 """Most bytes of JSON header; the released language model needs 33 kB."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from stepedit_core.tokens_file import KIND, load_tokens, save_tokens
+from stepedit_core.files.tokens import KIND, load_tokens, save_tokens
 from stepedit_core.types import DualCodes
 
 CODES = DualCodes(

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stepedit_core.bundle import part_precision
-from stepedit_core.memory import check_memory
+from stepedit_core.bundle.manifest import part_precision
+from stepedit_core.bundle.memory import check_memory
 from stepedit_core.models.lora import LoraConfig, adapters, attach, save_adapter
-from stepedit_core.registry import Registry, part_bytes
+from stepedit_core.registry.registry import Registry, part_bytes
 
 
 @pytest.fixture
@@ -150,10 +150,10 @@ def test_too_little_memory_for_a_large_bundle_is_said_before_anything_is_loaded(
     loaded = registry.load("tiny", device="cpu", precision=precision).llm
     held = sum(t.nbytes for t in loaded.state_dict().values())
     assert need == pytest.approx(held, rel=0.06)  # scales of toy groups are larger
-    monkeypatch.setattr("stepedit_core.registry.VERIFIED_SIZE", 0)
+    monkeypatch.setattr("stepedit_core.registry.registry.VERIFIED_SIZE", 0)
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 900 kB\nMemAvailable: 10 kB\n")
-    monkeypatch.setattr("stepedit_core.memory.MEMINFO", meminfo)
+    monkeypatch.setattr("stepedit_core.bundle.memory.MEMINFO", meminfo)
     with pytest.raises(ValueError, match=r"bundle 'tiny' needs .* GB of memory .* Close other"):
         Registry([bundles], {}).load("tiny", device="cpu", precision=precision)
 
@@ -164,10 +164,10 @@ def test_parts_that_somebody_holds_need_no_further_memory(
     registry = Registry([bundles], {})
     first = registry.load("tiny", device="cpu")
     first.load_all()
-    monkeypatch.setattr("stepedit_core.registry.VERIFIED_SIZE", 0)
+    monkeypatch.setattr("stepedit_core.registry.registry.VERIFIED_SIZE", 0)
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemAvailable: 10 kB\n")
-    monkeypatch.setattr("stepedit_core.memory.MEMINFO", meminfo)
+    monkeypatch.setattr("stepedit_core.bundle.memory.MEMINFO", meminfo)
     assert registry.load("tiny", device="cpu").llm is first.llm
 
 
@@ -177,7 +177,7 @@ def test_a_system_that_does_not_say_its_memory_refuses_nothing(
 ):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text(text)
-    monkeypatch.setattr("stepedit_core.memory.MEMINFO", meminfo)
+    monkeypatch.setattr("stepedit_core.bundle.memory.MEMINFO", meminfo)
     check_memory(2**60, torch.device("cpu"), "this")
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..bundle import (
+from ..bundle.manifest import (
     MANIFEST,
     TOKENIZER,
     FileEntry,
@@ -31,7 +31,9 @@ from ..bundle import (
     sha256_of,
     verify,
 )
-from ..memory import check_memory
+from ..bundle.memory import check_memory
+from ..bundle.weights import Entry, fill, read_header, stream_module
+from ..files.strict import to_json
 from ..models.flow import FlowConfig
 from ..models.hift import HiFTConfig
 from ..models.linguistic import LinguisticConfig
@@ -40,10 +42,8 @@ from ..models.quantized import Kind, is_matrix, quantized, stored_as
 from ..models.quantized import quantize as quantize_matrix
 from ..models.semantic import SemanticConfig
 from ..models.speaker import SpeakerConfig
-from ..strict import to_json
 from ..text.tokenizer import TextTokenizer
 from ..vocab import AUDIO_CODES
-from ..weights import Entry, fill, read_header, stream_module
 from .layout import Release, find_release
 from .rules import Place, Plan, assign
 from .sources import OnnxFile, SafetensorsFiles, TorchFile, kaldi_cmvn, npy_matrix

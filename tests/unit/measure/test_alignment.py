@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stepedit_core.pipelines.alignment import Guide, warp
+from stepedit_core.measure.alignment import Guide, warp
 from stepedit_core.types import DualCodes
 
 CODES = 40

@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .types import DualCodes
-from .vocab import LINGUISTIC_CODES, SEMANTIC_CODES
+from ..types import DualCodes
+from ..vocab import LINGUISTIC_CODES, SEMANTIC_CODES
 
 KIND = "stepedit-tokens-1"
 """Value of the metadata key "kind"."""

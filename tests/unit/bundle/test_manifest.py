@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stepedit_core.bundle import (
+from stepedit_core.bundle.manifest import (
     FileEntry,
     build_part,
     dtype_of,
@@ -25,9 +25,9 @@ from stepedit_core.bundle import (
     verify,
     write_bundle,
 )
-from stepedit_core.precision import TABLE
-from stepedit_core.strict import from_json
-from stepedit_core.weights import HEADER_LIMIT, build_empty, read_header
+from stepedit_core.bundle.precision import TABLE
+from stepedit_core.bundle.weights import HEADER_LIMIT, build_empty, read_header
+from stepedit_core.files.strict import from_json
 from tests import tiny_bundle
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .types import Round
+    from ..types import Round
 
 WIDTH = 24
 """Characters of the bar."""

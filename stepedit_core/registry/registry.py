@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import nn
 
-from .bundle import (
+from ..bundle.manifest import (
     MANIFEST,
     TOKENIZER,
     FileEntry,
@@ -35,27 +35,27 @@ from .bundle import (
     read_manifest,
     sha256_of,
 )
-from .checkpoints.convert import describe, load_released
-from .checkpoints.layout import Release, find_release, looks_like_release
-from .memory import check_memory
-from .models.bigvgan import BigVGAN
-from .models.flow import Flow
-from .models.hift import HiFT
-from .models.linguistic import LinguisticTokenizer
-from .models.llm import Step1LM
-from .models.lora import check_adapter, load_adapter, merge
-from .models.quantized import Kind, is_matrix
-from .models.scorer import MarginScorer
-from .models.semantic import SemanticTokenizer
-from .models.source_filter import SourceFilter
-from .models.speaker import SpeakerEncoder
-from .precision import Precision
-from .text.tokenizer import TextTokenizer
-from .vocab import Vocabulary
-from .weights import fill, read_header
+from ..bundle.memory import check_memory
+from ..bundle.precision import Precision
+from ..bundle.weights import fill, read_header
+from ..models.bigvgan import BigVGAN
+from ..models.flow import Flow
+from ..models.hift import HiFT
+from ..models.linguistic import LinguisticTokenizer
+from ..models.llm import Step1LM
+from ..models.lora import check_adapter, load_adapter, merge
+from ..models.quantized import Kind, is_matrix
+from ..models.scorer import MarginScorer
+from ..models.semantic import SemanticTokenizer
+from ..models.source_filter import SourceFilter
+from ..models.speaker import SpeakerEncoder
+from ..release.convert import describe, load_released
+from ..release.layout import Release, find_release, looks_like_release
+from ..text.tokenizer import TextTokenizer
+from ..vocab import Vocabulary
 
 HOME_VARIABLE = "STEPEDIT_HOME"
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 DEFAULT_BUNDLE = "nano"
 VERIFIED_SIZE = 100_000_000
 """Bundles up to this many bytes have the sha256 of each file checked when a part is loaded: 0.3 s

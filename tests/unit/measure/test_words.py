@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepedit_core.pipelines.words import word_distance
+from stepedit_core.measure.words import word_distance
 from stepedit_core.types import DualCodes
 
 BOOK = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))

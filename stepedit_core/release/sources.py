@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..missing import pip_line
-from ..weights import read_header
+from ..bundle.weights import read_header
+from ..files.missing import pip_line
 
 INDEX = "model.safetensors.index.json"
 INDEX_LIMIT = 2**23

@@ -1,0 +1,1 @@
+"""A bundle, one folder that is one model: manifest, weights, precision, memory."""

@@ -1,0 +1,1 @@
+"""Finding bundles and sharing their loaded parts."""
