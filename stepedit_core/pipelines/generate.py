@@ -7,6 +7,7 @@ end id; a trailing partial group is dropped.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import torch
 
@@ -82,6 +83,9 @@ def generate(
         limit = edit_limit(GROUP * codes.groups)
     hooks.check()
     sampling = sampling or Sampling()
+    if sampling.forbid_repeats is None:
+        rule_of_2025 = bundle.manifest.prompt_layout.startswith("2025")
+        sampling = replace(sampling, forbid_repeats=rule_of_2025)
     several = request.kind in SAME_WORDS and sampling.temperature > 0
     stages = [STAGE]
     if several:
