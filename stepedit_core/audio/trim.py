@@ -2,7 +2,7 @@
 
 Source: the release's prompt loading and tokenizer pre-processing (spec 2.1, 2.4). The decoder is
 prompted with the untrimmed clip, the language model with codes of the trimmed one: their lengths
-differ by design (spec 13, point 8).
+differ by design (spec 13, trap 8).
 """
 
 from __future__ import annotations
