@@ -25,7 +25,6 @@ GROUP_SECONDS = 0.12
 MEL_FRAMES_PER_GROUP = 6
 PAD = LINGUISTIC_CODES
 """Row of the decoder's shared table that fills the third linguistic place of a group."""
-DECODER_CODES = AUDIO_CODES + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +122,3 @@ def pairs(linguistic: Tensor, semantic: Tensor) -> Tensor:
     a = torch.nn.functional.pad(a, (0, 1), value=PAD)
     b = semantic.reshape(*lead, -1, SEMANTIC_PER_GROUP) + PAD + 1
     return torch.stack([a, b], dim=-1).reshape(*lead, -1, 2)
-
-
-def audio_strings(ids: Sequence[int], audio_offset: int) -> str:
-    """The text form `<audio_N>...` of LM audio ids, concatenated without separators."""
-    return "".join(f"<audio_{i - audio_offset}>" for i in ids)
