@@ -63,7 +63,7 @@ def test_every_interleaved_id_is_legal_at_its_place(made: DualCodes):
 def test_an_id_in_the_wrong_slot_is_refused(bad: int):
     ids = Vocabulary().interleave(codes([1, 2], [3, 4, 5]))
     ids[0] = bad
-    with pytest.raises(ValueError, match="no linguistic codes at their place"):
+    with pytest.raises(ValueError, match="not linguistic codes at their place"):
         Vocabulary().split(ids)
 
 
