@@ -164,7 +164,7 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
 
 
 def check_written(kind: str, text: str) -> None:
-    """Raise ValueError where new words are missing or a bracket has no partner; no bundle needed."""
+    """Raise ValueError where new words are missing or a bracket has no partner; needs no bundle."""
     if not text.strip():
         raise ValueError(
             f"{kind} received no new text; it needs the words after the edit. Type them."
