@@ -16,10 +16,8 @@ from torch import Tensor
 from ..models.cancel import cancellable
 from ..models.llm import KVCache, PromptMemory, Step1LM
 from ..types import Hooks, Sampling, SilentHooks
-from ..vocab import GROUP, GROUP_SECONDS, Vocabulary
+from ..vocab import GROUP, Vocabulary
 
-IDS_PER_SECOND = GROUP / GROUP_SECONDS
-"""41.67 audio ids stand for one second of speech."""
 SHORTEST_PART = 32
 """Fewest ids of a part of a prompt that is run on its own."""
 REPEAT_WINDOW = 10
@@ -27,22 +25,8 @@ REPEAT_SHARE = 0.1
 """The 2025 rule looks at the last ten ids and acts above this share of them (spec 6.8)."""
 
 
-def clone_limit(letters: int) -> int:
-    """Most ids for cloned text of so many letters: 41.67 x min(15 s, 2 s + 0.45 s a letter)."""
-    return int(IDS_PER_SECOND * min(15.0, 2.0 + 0.45 * letters))
-
-
-def edit_limit(source_ids: int) -> int:
-    """Most ids for an edit of a source of so many ids: 1.6 times as long, and 3 s more.
-
-    Ports of the release also stop at 1200 ids (spec 6.8), which would cut "more slower" on clips
-    over 19 s; sources end at 30 s here, so the factor is limit enough.
-    """
-    return int(1.6 * source_ids + 125)
-
-
 def prompt_cuts(prompt: Sequence[int], vocabulary: Vocabulary) -> list[int]:
-    """Where a prompt runs in parts, rising: before its first audio id, behind the end of a turn.
+    """Where a prompt runs in parts, rising: before its first audio id, after the end of a turn.
 
     The next round of an edit has the same ids up to the audio, another edit up to the end of the
     system's turn. Cuts leave SHORTEST_PART ids or more on either side: a part costs one reading of
