@@ -118,42 +118,21 @@ class IterativeEdit(io.ComfyNode):
         best_round: int = 0,
     ) -> io.NodeOutput:
         """Edit every clip of the batch."""
-        from ..stepedit_core.output.report import report_of, report_text
-        from ..stepedit_core.pipelines.best import best_round as choose
-        from ..stepedit_core.pipelines.best import check_mark
         from ..stepedit_core.pipelines.plan import make_plan
-        from ..stepedit_core.pipelines.rounds import iterate_rounds
         from . import rounds as shown
 
         clips, edits = host.clips(audio), inputs.with_words(edit, text)
         how = {"rounds": rounds, "voice": VOICES[prompt], "seed": seed}
         plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
-        count = len(plans[0].steps)
-        check_mark(best_round, count)
-        bundle = model.ready(2 * max(clip.seconds for clip in clips))
-        hooks = host.GraphHooks(count, clips=len(clips))
-        runs = []
-        for clip, plan in zip(clips, plans, strict=True):
-            runs.append([])
-            for made in iterate_rounds(bundle, clip, plan, hooks=hooks, memory=model.memory):
-                hooks.round_finished(len(runs[-1]), made.score)
-                runs[-1].append(made)
-        best = [choose(run, best_round) for run in runs]
-        hooks.finish(best[-1], runs[-1][best[-1]].score)
-        files = [[host.preview(made.clip) for made in run] for run in runs]
-        both = list(zip(runs, best, strict=True))
-        reports = [
-            report_text(report_of(bundle, plan, run, best=number))
-            for plan, (run, number) in zip(plans, both, strict=True)
-        ]
-        panel = [shown.panel(*pair, f) for pair, f in zip(both, files, strict=True)]
+        runs = shown.run_clips(model, clips, plans, best_round)
+        panel = [shown.panel(run) for run in runs]
         return io.NodeOutput(
-            [host.audio(run[number].clip) for run, number in both],
-            [host.audio(run[-1].clip) for run in runs],
-            [host.audio(made.clip) for run in runs for made in run],
-            [score for run in runs for score in shown.scores(run)],
-            [shown.chart(run) for run in runs],
-            reports,
+            [host.audio(run.chosen.clip) for run in runs],
+            [host.audio(run.rounds[-1].clip) for run in runs],
+            [host.audio(made.clip) for run in runs for made in run.rounds],
+            [score for run in runs for score in shown.scores(run.rounds)],
+            [shown.chart(run.rounds) for run in runs],
+            [shown.report(model.bundle, run) for run in runs],
             ui={host.PANEL: panel},
         )
 

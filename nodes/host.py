@@ -28,7 +28,6 @@ from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ..stepedit_core.files.missing import pip_line
-from ..stepedit_core.pipelines.memory import RoundMemory
 from ..stepedit_core.types import Clip, stage_named
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ class LoadedModel:
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        from ..stepedit_core.pipelines.memory import RoundMemory
+
         self.bundle = bundle
         self.memory = RoundMemory()
         self._device = device

@@ -73,38 +73,35 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def _edit(arguments: argparse.Namespace) -> int:
     """`stepedit edit`: rounds of one edit."""
-    bundle = load_bundle(arguments)
-    request = _request(arguments)
-    settings = {"rounds": arguments.rounds, "voice": arguments.voice}
-    return _run(arguments, bundle, request, **settings)
-
-
-def _clone(arguments: argparse.Namespace) -> int:
-    """`stepedit clone`: new words."""
-    from ..types import EditRequest
-
-    bundle = load_bundle(arguments)
-    request = EditRequest(kind="clone", text=arguments.text, new_text=arguments.say)
-    return _run(arguments, bundle, request)
-
-
-def _run(
-    arguments: argparse.Namespace, bundle: Bundle, request: EditRequest, **settings: Any
-) -> int:
-    """Plan, rounds, folder."""
-    from ..audio.files import read_clip
     from ..files.terminal import Bar
     from ..output.folder import RunFolder
     from ..pipelines.rounds import iterate_rounds
 
-    _check(bundle, request)
-    clip = read_clip(arguments.clip)
-    plan = _plan(bundle, clip, request, seed=arguments.seed, **settings)
-    folder = RunFolder(Path(arguments.out), arguments.clip, bundle, plan)
+    bundle = load_bundle(arguments)
+    how = {"rounds": arguments.rounds, "voice": arguments.voice}
+    clip, plan = _planned(arguments, bundle, _request(arguments), **how)
+    folder = RunFolder(Path(arguments.out), arguments.clip, bundle, plan, "edit")
     with Bar(rounds=len(plan.steps)) as bar:
         for made in iterate_rounds(bundle, clip, plan, hooks=bar):
             folder.add(made)
             bar.finished()
+    print(folder.finish())
+    return DONE
+
+
+def _clone(arguments: argparse.Namespace) -> int:
+    """`stepedit clone`: new words."""
+    from ..files.terminal import Bar
+    from ..output.folder import RunFolder
+    from ..pipelines.clone import clone
+    from ..types import EditRequest
+
+    bundle = load_bundle(arguments)
+    request = EditRequest(kind="clone", text=arguments.text, new_text=arguments.say)
+    clip, plan = _planned(arguments, bundle, request)
+    folder = RunFolder(Path(arguments.out), arguments.clip, bundle, plan, "clone")
+    with Bar(rounds=1) as bar:
+        folder.add(clone(bundle, clip, plan, hooks=bar), file="clone.wav")
     print(folder.finish())
     return DONE
 
@@ -118,7 +115,7 @@ def _resynthesize(arguments: argparse.Namespace) -> int:
 
     bundle = load_bundle(arguments)
     clip = read_clip(arguments.clip)
-    folder = RunFolder(Path(arguments.out), arguments.clip, bundle, None)
+    folder = RunFolder(Path(arguments.out), arguments.clip, bundle, None, "resynthesize")
     with Bar(rounds=1) as bar:
         folder.add(
             resynthesize(bundle, clip, seed=arguments.seed, hooks=bar), file="resynthesized.wav"
@@ -141,17 +138,16 @@ def _request(arguments: argparse.Namespace) -> EditRequest:
     )
 
 
-def _check(bundle: Bundle, request: EditRequest) -> None:
-    """UsageError for a request that the bundle does not know; before the clip is read."""
-    from ..pipelines.plan import check_request
+def _planned(
+    arguments: argparse.Namespace, bundle: Bundle, request: EditRequest, **settings: Any
+) -> tuple[Clip, Plan]:
+    """The clip and what will be done with it; UsageError for a request the bundle cannot do."""
+    from ..audio.files import read_clip
+    from ..pipelines.plan import check_request, make_plan
 
     try:
         check_request(bundle, request)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _plan(bundle: Bundle, clip: Clip, request: EditRequest, **settings: Any) -> Plan:
-    from ..pipelines.plan import make_plan
-
-    return make_plan(bundle, clip, [request], **settings)
+    clip = read_clip(arguments.clip)
+    return clip, make_plan(bundle, clip, [request], seed=arguments.seed, **settings)

@@ -26,12 +26,15 @@ class RunFolder:
     then, so rounds of two runs never mix; other files are left alone.
     """
 
-    def __init__(self, folder: Path, source: str | Path, bundle: Bundle, plan: Plan | None) -> None:
+    def __init__(
+        self, folder: Path, source: str | Path, bundle: Bundle, plan: Plan | None, command: str
+    ) -> None:
         if folder.exists() and not folder.is_dir():
             raise ValueError(
                 f"--out {folder.name} is a file; expected is a folder. Name another place."
             )
         self._folder, self._bundle, self._plan = folder, bundle, plan
+        self._about = {"command": command}
         self._input = {"file": Path(source).name, "sha256": sha256_of(Path(source))}
         self._rounds: list[Round] = []
         self._files: list[tuple[str, str]] = []
@@ -71,7 +74,7 @@ class RunFolder:
     def _write(self, *, finished: bool) -> None:
         best = best_round(self._rounds) if finished else None
         report = report_of(self._bundle, self._plan, self._rounds, best=best)
-        report |= {"input": self._input, "finished": finished}
+        report |= {**self._about, "input": self._input, "finished": finished}
         for entry, (wave, tokens) in zip(report["rounds"], self._files, strict=True):
             entry |= {"file": wave, "tokens_file": tokens}
         part = self._folder / f".{REPORT}.{os.getpid()}.part"

@@ -119,7 +119,13 @@ def _input(
 
 def _measured(bundle: Bundle, made: Round, before: Sequence[Round], run: Run) -> Round:
     """The round with its measures, and the time they took."""
-    with run.clock.stage("measure"):
+    clock = StageClock()
+    with clock.stage("measure"):
         measures = measure_round(bundle, made, before, hooks=run.hooks)
-    seconds = {**made.stage_seconds, "measure": run.clock.seconds["measure"]}
-    return replace(made, measures=measures, stage_seconds=seconds)
+    run.hooks.progress("measure", 1, 1)
+    return replace(
+        made,
+        measures=measures,
+        seconds_elapsed=made.seconds_elapsed + clock.elapsed,
+        stage_seconds={**made.stage_seconds, **clock.seconds},
+    )

@@ -57,49 +57,6 @@ class Answer:
         return list(self.ids[: len(self.ids) - len(self.ids) % GROUP])
 
 
-def sample_ids(
-    model: Step1LM,
-    prompts: Sequence[Sequence[int]],
-    *,
-    vocabulary: Vocabulary,
-    sampling: Sampling,
-    generators: Sequence[torch.Generator],
-    max_ids: int,
-    hooks: Hooks | None = None,
-    cache: KVCache | None = None,
-    memory: PromptMemory | None = None,
-) -> list[list[int]]:
-    """Continue B prompts of any lengths with audio ids until each ends or max_ids is reached.
-
-    Args:
-        model: the language model, on any device, in any dtype.
-        prompts: LM ids that end where the answer begins.
-        vocabulary: where the audio ids and the end id are.
-        sampling: temperature and filters; its max_ids, when above 0, replaces max_ids.
-        generators: one CPU generator per prompt; a row's draws depend on its own alone.
-        max_ids: most ids a row may get, whole groups count.
-        hooks: called at every id.
-        cache: an empty cache for B rows of longest prompt + max_ids ids; made when absent.
-        memory: what the call before ran, of the same model; a beginning that is equal up to a cut
-            is not run again. The ids are the same without it.
-
-    Returns:
-        One list of ids per prompt, whole groups only, without the end id.
-    """
-    answers = sample_answers(
-        model,
-        prompts,
-        vocabulary=vocabulary,
-        sampling=sampling,
-        generators=generators,
-        max_ids=max_ids,
-        hooks=hooks,
-        cache=cache,
-        memory=memory,
-    )
-    return [answer.whole for answer in answers]
-
-
 @torch.inference_mode()
 def sample_answers(
     model: Step1LM,
@@ -113,7 +70,20 @@ def sample_answers(
     cache: KVCache | None = None,
     memory: PromptMemory | None = None,
 ) -> list[Answer]:
-    """Every draw of sample_ids, a trailing partial group included; arguments as there."""
+    """Continue B prompts of any lengths with audio ids until each ends or max_ids is reached.
+
+    Args:
+        model: the language model, on any device, in any dtype.
+        prompts: LM ids that end where the answer begins.
+        vocabulary: where the audio ids and the end id are.
+        sampling: temperature and filters; its max_ids, when above 0, replaces max_ids.
+        generators: one CPU generator per prompt; a row's draws depend on its own alone.
+        max_ids: most ids a row may get, whole groups count.
+        hooks: called at every id.
+        cache: an empty cache for B rows of longest prompt + max_ids ids; made when absent.
+        memory: what the call before ran, of the same model; a beginning that is equal up to a cut
+            is not run again. The ids are the same without it.
+    """
     hooks = hooks or SilentHooks()
     limit = sampling.max_ids or max_ids
     limit -= limit % GROUP
