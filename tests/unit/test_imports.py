@@ -24,6 +24,7 @@ LEVELS = (
     ("measure",),
     ("pipelines",),
     ("output",),
+    ("api",),
     ("data",),
     ("evaluate",),
     ("train",),
