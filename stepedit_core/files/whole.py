@@ -1,15 +1,14 @@
 """Files and folders that are on the disk whole or not at all: the one writer of the project.
 
 A file is written under a hidden temporary name beside its place, brought to the disk and renamed.
-A folder is built as a hidden sibling and exchanged with the older one in a single step where the
-system can (renameat2 of Linux), so at every moment one of the two is there. Rights follow the
-process's umask; a link that lies at a temporary name is never followed. What a killed process left
-behind is removed by the next one that writes to the same place.
+A folder is built as a hidden sibling; the older one steps aside under a hidden name first, and a
+process that is killed between the two renames has it put back by `restore`, which the next writer
+and the list of models call. Rights follow the process's umask; a link that lies at a temporary name
+is never followed. What a killed process left is removed by the next one that writes to that place.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
@@ -19,8 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PART = ".part"
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_PART, _ASIDE = ".part", ".aside"
 
 
 class DiskFullError(OSError):
@@ -36,7 +34,7 @@ def whole_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
     """
     target = Path(path)
     _sweep(target)
-    part = target.with_name(_part_name(target.name))
+    part = target.with_name(_hidden_name(target.name, _PART))
     # a new file of our own: an existing name, a link too, is refused
     handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     mode = os.fstat(handle).st_mode & 0o777
@@ -67,7 +65,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target)
-    part = target.with_name(_part_name(target.name))
+    part = target.with_name(_hidden_name(target.name, _PART))
     part.mkdir()
     try:
         with full_disk_said(target, None):
@@ -81,16 +79,29 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 
 def exchange(new: Path, old: Path) -> None:
-    """Swap two folders of one file system, in one step where the system can."""
-    if not _exchanged(new, old):
-        aside = old.with_name(_part_name(old.name))
-        os.rename(old, aside)
-        try:
-            os.rename(new, old)
-        except OSError:
-            os.rename(aside, old)
-            raise
-        os.rename(aside, new)
+    """Put a finished folder in the place of an older one and remove that."""
+    aside = old.with_name(_hidden_name(old.name, _ASIDE))
+    os.rename(old, aside)
+    try:
+        os.rename(new, old)
+    except OSError:
+        os.rename(aside, old)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore(folder: Path) -> None:
+    """Put back what killed processes left aside in a folder: their place is empty, they are whole.
+
+    Where the place is taken, the new folder had arrived, and what lay aside is removed.
+    """
+    for path, name in _left(folder, r"(.+)", _ASIDE):
+        place = folder / name
+        if place.exists():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                os.rename(path, place)
 
 
 @contextmanager
@@ -108,37 +119,31 @@ def full_disk_said(target: Path, size: int | None) -> Iterator[None]:
         ) from error
 
 
-def _exchanged(new: Path, old: Path) -> bool:
-    """Whether the system swapped the two names in one step."""
-    call = (
-        getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-        if os.name == "posix"
-        else None
-    )
-    if call is None:
-        return False
-    names = (os.fsencode(new), os.fsencode(old))
-    done: int = call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
-    return done == 0
-
-
-def _part_name(name: str) -> str:
+def _hidden_name(name: str, suffix: str) -> str:
     """A hidden name that no other process has; it ends in the number of this one."""
-    return f".{name}.{secrets.token_hex(4)}.{os.getpid()}{_PART}"
+    return f".{name}.{secrets.token_hex(4)}.{os.getpid()}{suffix}"
+
+
+def _left(folder: Path, name: str, suffix: str) -> list[tuple[Path, str]]:
+    """Hidden paths that dead processes left, and the names they were for; name is a pattern."""
+    pattern = re.compile(rf"\.{name}\.[0-9a-f]{{8}}\.(\d+){re.escape(suffix)}")
+    found = []
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            match = pattern.fullmatch(entry.name)
+            if match is not None and not _alive(int(match[2])):
+                found.append((Path(entry.path), match[1]))
+    return found
 
 
 def _sweep(target: Path) -> None:
-    """Remove what killed processes left of this name."""
-    pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.(\d+){re.escape(_PART)}")
-    with suppress(OSError):
-        for entry in os.scandir(target.parent):
-            found = pattern.fullmatch(entry.name)
-            if found is None or _alive(int(found[1])):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                os.unlink(entry.path)
+    """Remove or put back what killed processes left of this name."""
+    restore(target.parent)
+    for path, _ in _left(target.parent, f"({re.escape(target.name)})", _PART):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

@@ -23,6 +23,7 @@ from ..bundle.manifest import (
 from ..bundle.parts import dtype_of
 from ..bundle.precision import Precision
 from ..bundle.weights import read_header
+from ..files.whole import restore
 from ..models.lora import check_adapter
 from ..models.quantized import is_matrix
 from ..release.convert import describe
@@ -71,6 +72,7 @@ Stamp: TypeAlias = tuple[str, int, int]
 
 def entries_in(folder: Path, look_at_release: Callable[[Path], Entry]) -> list[Entry]:
     """The models in a folder, sorted by file name; folders of other things are passed over."""
+    restore(folder)
     try:
         paths = sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:

@@ -71,17 +71,22 @@ def test_a_link_at_the_temporary_name_is_not_followed(
     other = tmp_path / "other"
     other.write_text("mine")
     (tmp_path / ".a.trap.part").symlink_to(other)
-    monkeypatch.setattr(whole, "_part_name", lambda name: f".{name}.trap.part")
+    monkeypatch.setattr(whole, "_hidden_name", lambda name, suffix: f".{name}.trap{suffix}")
     with pytest.raises(FileExistsError):
         write_whole(tmp_path / "a", "new")
     assert other.read_text() == "mine"
 
 
-def killed_at(tmp_path: Path, step: str, code: str) -> None:
-    """Run code in a process that dies where it would make this call."""
+def killed_at(tmp_path: Path, step: str, code: str, call: int = 1) -> None:
+    """Run code in a process that dies where it would make this call for the n-th time."""
     program = (
         "import os, signal\nfrom stepedit_core.files import whole\n"
-        f"def die(*a, **k): os.kill(os.getpid(), signal.SIGKILL)\nwhole.os.{step} = die\n{code}"
+        f"real, calls = os.{step}, []\n"
+        "def die(*a, **k):\n"
+        "    calls.append(1)\n"
+        f"    if len(calls) == {call}: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return real(*a, **k)\n"
+        f"os.{step} = die\n{code}"
     )
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=Path(__file__).parents[3], check=False
@@ -104,23 +109,35 @@ def fill(folder: Path, text: object) -> None:
         write_whole(part / "one", text)
 
 
-@pytest.mark.parametrize("swap", [True, False], ids=["one step", "three renames"])
-def test_a_folder_takes_the_place_of_an_older_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: bool
-) -> None:
-    if not swap:
-        monkeypatch.setattr(whole, "_exchanged", lambda new, old: False)
+def test_a_folder_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
     fill(tmp_path / "out", "old")
     fill(tmp_path / "out", "new")
     assert (tmp_path / "out" / "one").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("call", [1, 2], ids=["before the older one steps aside", "after it"])
+def test_a_swap_that_is_killed_leaves_the_older_folder_or_its_way_back(
+    tmp_path: Path, call: int
+) -> None:
+    fill(tmp_path / "out", "old")
+    killed_at(
+        tmp_path,
+        "rename",
+        f"with whole.whole_folder({str(tmp_path / 'out')!r}) as part:\n"
+        "    whole.write_whole(part / 'one', 'new')",
+        call,
+    )
+    whole.restore(tmp_path)
+    assert (tmp_path / "out" / "one").read_text() == "old"
+    fill(tmp_path / "out", "newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_failed_folder_leaves_the_older_one(tmp_path: Path) -> None:
     fill(tmp_path / "out", "old")
-    with pytest.raises(ValueError, match="stop"), whole_folder(tmp_path / "out") as part:
-        write_whole(part / "one", "new")
-        raise ValueError("stop")
+    with pytest.raises(TypeError):
+        fill(tmp_path / "out", ["not a text"])
     assert (tmp_path / "out" / "one").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -129,7 +146,6 @@ def test_a_swap_that_fails_half_way_puts_the_older_folder_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path / "out", "old")
-    monkeypatch.setattr(whole, "_exchanged", lambda new, old: False)
     rename, calls = os.rename, []
 
     def second_fails(source: str, goal: str) -> None:
