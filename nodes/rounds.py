@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from . import host
+from .host import models, progress, sound
 from .picture import rounds_chart
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class FinishedRun:
 
 
 def run_clips(
-    model: host.LoadedModel, clips: Sequence[Clip], plans: Sequence[Plan], marked: int
+    model: models.LoadedModel, clips: Sequence[Clip], plans: Sequence[Plan], marked: int
 ) -> list[FinishedRun]:
     """The runs of all clips; the model keeps their rounds."""
     from ..stepedit_core.pipelines.best import best_round, check_mark
@@ -48,7 +48,7 @@ def run_clips(
     count = len(plans[0].steps)
     check_mark(marked, count)
     bundle = model.ready(2 * max(clip.seconds for clip in clips))
-    hooks = host.GraphHooks(count, clips=len(clips))
+    hooks = progress.GraphHooks(count, clips=len(clips))
     runs = []
     for clip, plan in zip(clips, plans, strict=True):
         rounds: list[Round] = []
@@ -85,7 +85,7 @@ def panel(run: FinishedRun) -> dict[str, Any]:
     rows = [
         {
             **round_entry(number, made),
-            "file": host.preview(made.clip),
+            "file": sound.preview(made.clip),
             "peaks": peaks(made.clip),
         }
         for number, made in enumerate(run.rounds)
