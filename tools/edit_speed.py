@@ -1,6 +1,6 @@
 """Measure one edit round on the shipped clip: import, load, stages, peak memory. Prints JSON.
 
-python docs/benchmarks/edit_speed.py [--bundle nano] [--runs 5] [--threads 2]
+python -m tools.edit_speed [--bundle nano] [--runs 5] [--threads 2]
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
         if run:
             rounds.append(done)
     stages = sorted({name for r in rounds for name in r.stage_seconds})
-    print(  # noqa: T201
+    print(
         json.dumps(
             {
                 "torch": torch.__version__,
