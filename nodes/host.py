@@ -28,8 +28,7 @@ from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ..stepedit_core.files.missing import pip_line
-from ..stepedit_core.types import Clip
-from .rounds import RoundMemory
+from ..stepedit_core.types import Clip, stage_named
 
 if TYPE_CHECKING:
     from ..stepedit_core.registry.registry import Bundle, Found, Registry
@@ -55,22 +54,6 @@ LONGEST_NAME = 200
 BAR_UNITS = 1000
 BAR_SECONDS = 0.1
 """Least time between two messages to the browser."""
-SHARES = {
-    "tokenize": (0.0, 0.05),
-    "generate": (0.05, 0.6),
-    "flow": (0.65, 0.3),
-    "vocode": (0.95, 0.04),
-    "score": (0.99, 0.01),
-}
-"""Where a stage begins within the bar of a round, and how much of it it fills."""
-DOING = {
-    "tokenize": "listening",
-    "generate": "writing tokens",
-    "flow": "decoding",
-    "vocode": "vocoding",
-    "score": "scoring",
-}
-"""What the line on the node calls a stage."""
 DECODER_BYTES_PER_SECOND = 8 * 64 * 4 * 24_000
 """Eight live tensors of the vocoder's last stage: 64 channels of float32 at 24 kHz."""
 
@@ -82,6 +65,8 @@ class LoadedModel:
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        from ..stepedit_core.pipelines.memory import RoundMemory
+
         self.bundle = bundle
         self.memory = RoundMemory()
         self._device = device
@@ -89,7 +74,7 @@ class LoadedModel:
 
     def check(self, requests: Sequence[EditRequest]) -> None:
         """Raise ValueError for a request that the bundle does not know; loads no network."""
-        from ..stepedit_core.pipelines.generate import check_request
+        from ..stepedit_core.pipelines.plan import check_request
 
         for request in requests:
             check_request(self.bundle, request)
@@ -360,10 +345,10 @@ class GraphHooks:
             return
         self._sent = now
         if self._rounds:
-            self._say(f"{DOING[stage]}{self._last_score()}")
-            start, share = SHARES[stage]
+            where = stage_named(stage)
+            self._say(f"{where.doing}{self._last_score()}")
             least = self._rounds * self._clips
-            part = min(self._finished + start + share * part, least) / least
+            part = min(self._finished + where.start + where.share * part, least) / least
         self._bar.update_absolute(round(part * BAR_UNITS), BAR_UNITS)
 
     def check(self) -> None:

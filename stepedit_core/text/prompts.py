@@ -66,7 +66,7 @@ def edit_prompt(
 
     Raises ValueError for an unknown layout or control tokens in the words.
     """
-    _check(tokenizer, layout, request.text, request.new_text)
+    check_words(tokenizer, layout, request.text, request.new_text)
     audio = list(audio_ids)
     if layout == "nano":
         head = f"{request.kind} {request.option}".rstrip()
@@ -103,7 +103,7 @@ def clone_prompt(
 
     Raises ValueError for an unknown layout or control tokens in the words.
     """
-    _check(tokenizer, layout, prompt_text, new_text)
+    check_words(tokenizer, layout, prompt_text, new_text)
     audio = list(audio_ids)
     if layout == "nano":
         return [
@@ -169,7 +169,7 @@ def _template_answer(tokenizer: Encoder) -> list[int]:
     return [BOT, *tokenizer.encode_inside(" assistant\n")]
 
 
-def _check(tokenizer: Encoder, layout: str, *texts: str) -> None:
+def check_words(tokenizer: Encoder, layout: str, *texts: str) -> None:
     """Refuse an unknown layout and words that would close a turn or pose as audio."""
     if layout not in LAYOUTS:
         raise ValueError(

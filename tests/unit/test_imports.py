@@ -23,6 +23,7 @@ LEVELS = (
     ("measure",),
     ("pipelines",),
     ("output",),
+    ("api",),
     ("data",),
     ("evaluate",),
     ("train",),
