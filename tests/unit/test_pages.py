@@ -53,17 +53,26 @@ def test_commands_of_the_readme_fit_a_terminal_and_the_parser() -> None:
     assert "tests/run" in lines
 
 
-def test_python_of_the_readme_runs(
-    bundle: Any, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("page", "made"),
+    [("README.md", ("happier.wav", "new_words.wav")), ("stepedit_core/README.md", ("out.wav",))],
+)
+def test_python_of_a_readme_runs(
+    page: str,
+    made: tuple[str, ...],
+    bundle: Any,
+    clip: Clip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_wav(tmp_path / "in.wav", clip)
-    (tmp_path / "said.py").write_text("".join(blocks(README, "python")), "utf-8")
+    said = "".join(blocks((ROOT / page).read_text("utf-8"), "python"))
+    (tmp_path / "said.py").write_text(said, "utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stepedit_core, "load", lambda name: bundle, raising=False)
+    monkeypatch.setattr(stepedit_core, "load", lambda name, device=None: bundle, raising=False)
     left = runpy.run_path("said.py")
     assert len(left["result"].rounds) == 4
-    assert (tmp_path / "happier.wav").is_file()
-    assert (tmp_path / "new_words.wav").is_file()
+    assert all((tmp_path / name).is_file() for name in made)
 
 
 @pytest.mark.parametrize(
