@@ -321,7 +321,7 @@ class Decoder(nn.Module):
 
 
 class Step1LM(nn.Module):
-    """The language model. `forward` trains; `prefill` and `step` generate with a cache."""
+    """The language model. `forward` trains; `prefill_hidden` and `step_hidden` fill a cache."""
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
@@ -368,14 +368,6 @@ class Step1LM(nn.Module):
             weight.dtype,
             weight.device,
         )
-
-    def prefill(self, prompts: Sequence[Sequence[int]], cache: KVCache) -> Tensor:
-        """Logits (B, V) after each prompt; see prefill_hidden."""
-        return self.logits(self.prefill_hidden(prompts, cache))
-
-    def step(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Logits (B, V) after one more id (B,) per row; see step_hidden."""
-        return self.logits(self.step_hidden(ids, cache))
 
     @torch.no_grad()
     def prefill_hidden(
@@ -462,8 +454,8 @@ class Step1LM(nn.Module):
         """
         if cache.bias is None or cache.used >= cache.length:
             raise ValueError(
-                f"the cache has {cache.used} of {cache.length} ids filled; step needs a prefilled "
-                "cache with room. Call prefill first, or make a longer cache."
+                f"the cache has {cache.used} of {cache.length} ids filled; a step needs one "
+                "that is prefilled and has room. Call prefill_hidden first, or make a longer one."
             )
         total = cache.used + 1
         bias = cache.bias[None, :, None, cache.length - total :].contiguous()

@@ -7,6 +7,7 @@ end id; a trailing partial group is dropped.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..measure.words import SAME_WORDS, word_distance
@@ -65,6 +66,9 @@ def generate(
     """
     run, sampling = run or Run(), sampling or Sampling()
     check_request(bundle, request)
+    if sampling.forbid_repeats is None:
+        rule_of_2025 = bundle.manifest.prompt_layout.startswith("2025")
+        sampling = replace(sampling, forbid_repeats=rule_of_2025)
     prompt = prompt_ids(bundle, codes, request)
     limit = longest_answer(request, codes)
     run.hooks.check()

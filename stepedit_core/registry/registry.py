@@ -125,11 +125,6 @@ class Bundle:
         """The id arithmetic of this bundle."""
         return self.manifest.vocabulary
 
-    @property
-    def has_scorer(self) -> bool:
-        """Whether margin scores can be computed."""
-        return "scorer" in self.manifest.components
-
     def part(self, name: str) -> nn.Module:
         """The module of a part, shared with other handles; loaded now if nobody holds it."""
         if name not in self.manifest.components:

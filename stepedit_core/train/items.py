@@ -76,11 +76,9 @@ class Examples:
         log.info("%d items of %s; %d over %d ids", len(self), split, left_out, longest)
 
     def __len__(self) -> int:
-        """Number of items."""
         return len(self._places)
 
     def __getitem__(self, index: int) -> Example:
-        """One item."""
         number, place, back = self._places[index]
         found = self._turned(self._data[number][place], back)
         assert found is not None
