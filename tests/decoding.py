@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from stepedit_core.models.llm import KVCache, Step1LM
+from stepedit_core.models.llm import Step1LM
+from stepedit_core.models.llm_cache import KVCache
 
 
 def prefill(model: Step1LM, prompts: Sequence[Sequence[int]], cache: KVCache) -> Tensor:

@@ -5,14 +5,14 @@ Files are read and written with soundfile (libsndfile): WAV, FLAC, OGG and MP3, 
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 from pathlib import Path
 
 import soundfile
 import torch
 from torch import Tensor
 
+from ..files.whole import write_whole
 from ..types import Clip
 
 SHORTEST_S = 0.5
@@ -102,13 +102,9 @@ def write_wav(path: str | Path, clip: Clip) -> None:
             f"no folder at '{path.parent}'; the WAV needs an existing one. Create it first."
         )
     samples = clip.wave.clamp(-1.0, 1.0).numpy()
-    handle, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        soundfile.write(name, samples, clip.sample_rate, format="WAV", subtype="PCM_16")
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
+    soundfile.write(raw, samples, clip.sample_rate, format="WAV", subtype="PCM_16")
+    write_whole(path, raw.getvalue())
 
 
 def _check_rate(rate: int) -> None:

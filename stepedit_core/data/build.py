@@ -29,7 +29,8 @@ from typing import Any, Literal
 
 from ..files.missing import pip_line
 from ..files.strict import from_json
-from ..registry.registry import Bundle, Registry
+from ..registry.handle import Bundle
+from ..registry.registry import Registry
 from ..types import Draws, DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
 from .shards import Writer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..files.chart import Point, lines
 from ..files.terminal import table
 from ..pipelines.plan import VoiceMode
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from .cases import Case
 from .intervals import Interval, class_interval, interval
 from .judges import Figure, Judge

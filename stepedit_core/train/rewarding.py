@@ -12,7 +12,7 @@ from torch import Tensor
 from ..data.records import Example
 from ..models.llm import Step1LM
 from ..pipelines.limits import longest_answer
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from .answers import Critic, Policy
 from .config import ModelConfig
 from .items import load_reward, rows_of

@@ -20,7 +20,8 @@ import soundfile
 import torch
 
 from stepedit_core.audio.files import write_wav
-from stepedit_core.bundle.manifest import file_of, write_bundle
+from stepedit_core.bundle.manifest import file_of
+from stepedit_core.bundle.write import write_bundle
 from stepedit_core.data.shards import Dataset
 from stepedit_core.files.tokens import load_tokens
 from stepedit_core.models.lora import LoraConfig, adapters, attach, merge, save_adapter

@@ -15,15 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stepedit_core.models.llm import (
-    KVCache,
-    LMConfig,
-    RMSNorm,
-    Step1LM,
-    _rms_norm,
-    sqrt_alibi_bias,
-    sqrt_alibi_slopes,
-)
+from stepedit_core.models.llm import LMConfig, RMSNorm, Step1LM, sqrt_alibi_bias, sqrt_alibi_slopes
+from stepedit_core.models.llm_cache import KVCache
+from stepedit_core.models.llm_step import _rms_norm
 from stepedit_core.models.packed import can_pack
 from tests.decoding import prefill, step
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from stepedit_core.audio.resample import resample
-from stepedit_core.bundle.manifest import Manifest, write_bundle
+from stepedit_core.bundle.manifest import Manifest
+from stepedit_core.bundle.write import write_bundle
 from stepedit_core.measure.margin import score
 from stepedit_core.measure.voice import speaker_vector, voice_similarity
 from stepedit_core.measure.words import word_distance
@@ -29,7 +30,8 @@ from stepedit_core.pipelines.run import Run
 from stepedit_core.pipelines.sampling import sample_answers
 from stepedit_core.pipelines.tokenize import tokenize, voice_of
 from stepedit_core.pipelines.vocode import vocode
-from stepedit_core.registry.registry import Bundle, Registry
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import Registry
 from stepedit_core.types import (
     STAGES,
     Clip,

@@ -13,10 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stepedit_core.bundle.manifest import part_precision
 from stepedit_core.bundle.memory import check_memory
+from stepedit_core.bundle.parts import part_precision
 from stepedit_core.models.lora import LoraConfig, adapters, attach, save_adapter
-from stepedit_core.registry.registry import Registry, part_bytes
+from stepedit_core.registry.folders import part_bytes
+from stepedit_core.registry.registry import Registry
 
 
 @pytest.fixture
