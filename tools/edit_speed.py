@@ -1,6 +1,6 @@
 """Measure one edit round on the shipped clip: import, load, stages, peak memory. Prints JSON.
 
-python docs/benchmarks/edit_speed.py [--bundle nano] [--runs 5] [--threads 2]
+python -m tools.edit_speed [--bundle nano] [--runs 5] [--threads 2]
 """
 
 from __future__ import annotations
@@ -34,27 +34,24 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(args.threads)
+    import stepedit_core as stepedit
     from stepedit_core.audio.files import read_clip
-    from stepedit_core.pipelines.rounds import iterate
-    from stepedit_core.registry.registry import ASSETS, Registry
-    from stepedit_core.types import EditRequest
+    from stepedit_core.registry.registry import ASSETS
 
     began = time.perf_counter()
-    bundle = Registry().load(args.bundle)
+    bundle = stepedit.load(args.bundle)
     bundle.load_all()
     load_seconds = time.perf_counter() - began
     sample = ASSETS / "samples/walking_home.wav"
     clip = read_clip(sample)
-    request = EditRequest(
-        kind="emotion", option="happy", text=sample.with_suffix(".txt").read_text().strip()
-    )
+    words = sample.with_suffix(".txt").read_text("utf-8").strip()
     rounds = []
     for run in range(args.runs + 1):
-        done = iterate(bundle, clip, [request], seed=1, rounds=1).final
+        done = stepedit.edit(bundle, clip, text=words, emotion="happy", seed=1).final
         if run:
             rounds.append(done)
     stages = sorted({name for r in rounds for name in r.stage_seconds})
-    print(  # noqa: T201
+    print(
         json.dumps(
             {
                 "torch": torch.__version__,

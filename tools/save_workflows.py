@@ -1,7 +1,7 @@
 """Writes workflows/, subgraphs/ and the pictures of the help: built, saved and shot in a browser.
 
-    python -m tests.browser.save_workflows              all
-    python -m tests.browser.save_workflows 05 06        workflows whose names begin so
+    python -m tools.save_workflows              all
+    python -m tools.save_workflows 05 06        workflows whose names begin so
 
 The graphs are described below by node, widget value and link; everything else in the files is
 what the ComfyUI frontend makes of them.

@@ -1,6 +1,6 @@
 """A new user's first minutes, by script: an empty ComfyUI, the pack, a browser, the templates.
 
-    python -m tests.browser.first_minutes [folder for screenshots]
+    python -m tools.first_minutes [folder for screenshots]
 
 Prints one line for each step with its seconds, and what the page complained about.
 """

@@ -2,7 +2,7 @@
 
     EDITX_OFFICIAL_REPO=<checkout of Step-Audio-EditX, 2025-12> \
     EDITX_TOKENIZER=<folder with tokenizer.model and tokenizer_config.json> \
-        python tests/golden/capture_language_text.py        # needs transformers 4.53.3
+        python -m tools.capture_language_text        # needs transformers 4.53.3
 
 Own code. The 2025 prompts are made by the official methods, lifted out of tts.py; the 2026 ones by
 rendering the chat template of spec 6.4 and encoding it whole. Both use the transformers tokenizer
@@ -99,7 +99,7 @@ def main() -> None:
         )
         case["ids"]["2026"] = plain.encode(template(filled, text), add_special_tokens=False)
         result["clones"].append(case)
-    out = Path(__file__).with_name("language_text.json")
+    out = Path(__file__).parents[1] / "tests/golden/language_text.json"
     out.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """What the pack's nodes look like from outside: the snapshot, and the texts made from it.
 
-python -m tests.server.catalogue           boots ComfyUI and writes everything anew
-python -m tests.server.catalogue --texts   writes the texts from the kept snapshot
+python -m tools.catalogue           boots ComfyUI and writes everything anew
+python -m tools.catalogue --texts   writes the texts from the kept snapshot
 
 locales/<language>/nodeDefs.json and main.json are made of the nodes' own English texts and of
 locales/phrases.json, which holds each of them once with its translations.
@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-SNAPSHOT = Path(__file__).with_name("object_info.json")
+REPOSITORY = Path(__file__).resolve().parents[1]
+SNAPSHOT = REPOSITORY / "tests/server/object_info.json"
 LOCALES = REPOSITORY / "locales"
 PHRASES = LOCALES / "phrases.json"
 LANGUAGES = ("en", "zh", "ko", "ja")

@@ -1,6 +1,6 @@
 """How long Cancel takes inside each stage on a running server.
 
-`python -m tests.server.cancel_times` prints the table of docs/benchmarks for the bundle nano and
+`python -m tools.cancel_times` prints the table of docs/benchmarks for the bundle nano and
 for networks that keep each stage busy for seconds.
 """
 
