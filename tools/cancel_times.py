@@ -84,7 +84,7 @@ def stage_graph(
     audio = (graph.add("LoadAudio", audio=f"long_{clip}.wav"), 0)
     edit = (graph.add("StepEdit_Emotion", emotion=emotion), 0)
     if stage == "iterative edit":
-        how = {"text": WORDS, "rounds": 1, "prompt": "follow", "seed": variant}
+        how = {"text": WORDS, "rounds": 1, "voice": "stay with the original", "seed": variant}
         node = graph.add(
             "StepEdit_IterativeEdit", model=model, audio=audio, edit=edit, **how, best_round=0
         )

@@ -24,7 +24,7 @@ OPTIONS = {
     ("StepEdit_Emotion", "emotion"): "emotion",
     ("StepEdit_SpeakingStyle", "style"): "style",
     ("StepEdit_Speed", "speed"): "speed",
-    ("StepEdit_IterativeEdit", "prompt"): "prompt",
+    ("StepEdit_IterativeEdit", "voice"): "voice",
 }
 """Combos whose options have readable names, and the name of their table in phrases.json."""
 LOCAL_LISTS = {

@@ -146,8 +146,8 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 "on the one before. Listen to them inside *Iterative Edit*: keys 0 to 3 switch "
                 "rounds at the same moment. The chart shows how strong each round is and where "
                 "its pitch went.\n\n"
-                "**Another emotion:** change *Emotion*. **Voice drifts:** set `prompt` to "
-                f"`fixed`.\n\n{USE_YOURS}",
+                "**Another emotion:** change *Emotion*. **Stronger, but further from "
+                f"the voice:** let `voice` follow the previous round.\n\n{USE_YOURS}",
                 (380, 400),
             ),
             model((420, -20)),
@@ -158,7 +158,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 640],
-                widgets={"text": WORDS, "rounds": 3, "prompt": "follow", "seed": SEED},
+                widgets={"text": WORDS, "rounds": 3, "voice": "stay with the original", "seed": SEED},
             ),
             node("rounds", "PreviewAudio", (1220, 0), title="rounds", size=[300, 110]),
             node("final", "PreviewAudio", (1220, 150), title="last round", size=[300, 110]),
@@ -297,7 +297,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 600],
-                widgets={"text": WORDS, "rounds": 1, "prompt": "follow", "seed": SEED},
+                widgets={"text": WORDS, "rounds": 1, "voice": "stay with the original", "seed": SEED},
             ),
             node("rounds", "PreviewAudio", (1220, 0), title="rounds", size=[300, 110]),
             node(
@@ -335,7 +335,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 640],
-                widgets={"text": WORDS, "rounds": 1, "prompt": "fixed", "seed": SEED},
+                widgets={"text": WORDS, "rounds": 1, "voice": "stay with the original", "seed": SEED},
             ),
             node("rounds", "PreviewAudio", (1220, 0), title="rounds", size=[300, 110]),
             node("final", "PreviewAudio", (1220, 150), title="cleaned up", size=[300, 110]),
@@ -374,7 +374,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 680],
-                widgets={"text": WORDS, "rounds": 4, "prompt": "fixed", "seed": SEED},
+                widgets={"text": WORDS, "rounds": 4, "voice": "stay with the original", "seed": SEED},
             ),
             node("best", "PreviewAudio", (1220, 0), title="best round", size=[300, 110]),
             node(
@@ -408,7 +408,7 @@ BLUEPRINTS: dict[str, dict[str, Any]] = {
             node("emotion", "StepEdit_Emotion", (0, 170), widgets={"emotion": "happy"}),
             node(
                 "edit", "StepEdit_IterativeEdit", (350, 0), size=[400, 600],
-                widgets={"text": "", "rounds": 3, "prompt": "follow", "seed": SEED},
+                widgets={"text": "", "rounds": 3, "voice": "stay with the original", "seed": SEED},
             ),
             node("best", "PreviewAudio", (800, 0)),
             node("rounds", "PreviewAudio", (800, 200)),
@@ -437,7 +437,7 @@ BLUEPRINTS: dict[str, dict[str, Any]] = {
             node("silence", "StepEdit_RemoveSilence", (0, 270)),
             node(
                 "edit", "StepEdit_IterativeEdit", (350, 0), size=[400, 600],
-                widgets={"text": "", "rounds": 1, "prompt": "fixed", "seed": SEED},
+                widgets={"text": "", "rounds": 1, "voice": "stay with the original", "seed": SEED},
             ),
             node("final", "PreviewAudio", (800, 0)),
         ],

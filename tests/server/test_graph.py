@@ -58,7 +58,13 @@ def edited(
 ) -> str:
     """Iterative Edit to happy; the node's id."""
     edit = (graph.add("StepEdit_Emotion", emotion=how.pop("emotion", "happy")), 0)
-    values = {"text": WORDS, "prompt": "follow", "rounds": rounds, "seed": seed, **how}
+    values = {
+        "text": WORDS,
+        "voice": "follow the previous round",
+        "rounds": rounds,
+        "seed": seed,
+        **how,
+    }
     return graph.add(
         "StepEdit_IterativeEdit", model=loaded(graph), audio=audio, edit=edit, **values
     )
@@ -206,8 +212,8 @@ def test_scores_chart_and_report_describe_every_round(server: Server) -> None:
     assert chart[3] == 3
     report = json.loads(run.outputs[shown[5]]["values"][0])
     assert [row["edit"] for row in report["rounds"]] == ["input"] + ["emotion happy"] * 2
-    assert report["seed"] == 8
-    assert report["bundle"] == BUNDLE
+    assert report["plan"]["seed"] == 8
+    assert report["bundle"]["name"] == BUNDLE
 
 
 def test_margin_score_gives_a_number_for_each_edit(server: Server) -> None:
@@ -315,7 +321,7 @@ def test_values_outside_the_widgets_are_refused_with_status_400(
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("prompt", "none", "prompt is 'none'; allowed are follow, fixed"),
+        ("voice", "none", "voice is 'none'; allowed are stay with the original, follow"),
         ("bundle", "absent", "no bundle 'absent'; installed are"),
         ("device", "moon", "device 'moon' is unknown; allowed are auto, cpu"),
         ("precision", "int3", "precision 'int3' is unknown; allowed are auto"),

@@ -72,12 +72,12 @@ def test_a_marked_round_is_the_best_and_costs_no_second_edit(server: Server) -> 
 
 
 def test_one_more_round_costs_one_round_and_changes_none(server: Server) -> None:
-    for prompt in ("follow", "fixed"):
+    for voice in ("follow the previous round", "stay with the original"):
         graph = Graph()
-        node = edited(graph, recording(graph), rounds=2, seed=203, prompt=prompt)
+        node = edited(graph, recording(graph), rounds=2, seed=203, voice=voice)
         (short,) = reported(server, graph, node)
         graph[node]["inputs"]["rounds"] = 3
-        keep(graph, (node, FINAL), f"grown-{prompt}")
+        keep(graph, (node, FINAL), f"grown-{len(voice)}")
         (long,) = reported(server, graph, node)
         assert long["rounds"][:3] == short["rounds"]  # times included
         server.post("/free", {"unload_models": True, "free_memory": True})
@@ -85,9 +85,9 @@ def test_one_more_round_costs_one_round_and_changes_none(server: Server) -> None
         while server.get("/probe")["models"]:
             assert time.monotonic() < end
             time.sleep(0.1)
-        grown = kept(server, f"grown-{prompt}")
+        grown = kept(server, f"grown-{len(voice)}")
         reported(server, graph, node)
-        assert np.array_equal(grown, kept(server, f"grown-{prompt}"))
+        assert np.array_equal(grown, kept(server, f"grown-{len(voice)}"))
 
 
 def test_the_lines_on_the_node_count_rounds_and_name_scores(server: Server) -> None:
@@ -143,7 +143,7 @@ def test_an_edit_without_a_score_gives_zeros_and_the_last_round_as_best(server: 
         edit=edit,
         text="",
         rounds=2,
-        prompt="follow",
+        voice="stay with the original",
         seed=207,
         best_round=0,
     )
@@ -302,7 +302,7 @@ def files(server: Server) -> None:
         (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
         (bad_value("text", " \n"), "no words", "transcript", "Type"),
         (bad_value("best_round", 5), "best_round is 5", "1 to 1", "Mark"),
-        (bad_value("prompt", HOSTILE), "prompt is '<img", "follow, fixed", "Choose"),
+        (bad_value("voice", HOSTILE), "voice is '<img", "stay with the original", "Choose"),
         (bad_words("StepEdit_NonverbalSounds", ""), "no new text", "needs the words", "Type"),
         (bad_words("StepEdit_NonverbalSounds", HOSTILE), "a bracket without", "[sigh]", "Close"),
         (bad_words("StepEdit_NonverbalSounds", "a\n[Yell] b"), "'Yell'", "Laughter", "Choose"),
