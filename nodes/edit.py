@@ -122,12 +122,14 @@ class IterativeEdit(io.ComfyNode):
         """Edit every clip of the batch."""
         from ..stepedit_core.pipelines.plan import make_plan
         from . import rounds as shown
+        from .runs import run_clips
 
         clips, edits = sound.clips(audio), inputs.with_words(edit, text)
         how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
         plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
-        runs = shown.run_clips(model, clips, plans, best_round)
-        panel = [shown.panel(run) for run in runs]
+        runs = run_clips(model, clips, plans, best_round)
+        files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
+        panel = [shown.panel(*pair) for pair in zip(runs, files, strict=True)]
         return io.NodeOutput(
             [sound.audio(run.chosen.clip) for run in runs],
             [sound.audio(run.rounds[-1].clip) for run in runs],

@@ -37,6 +37,7 @@ ONLY_GRAPH = """
 body * { visibility: hidden; }
 #graph-canvas, .dom-widget, .dom-widget * { visibility: visible; }
 """
+ORIGINAL = "stay with the original"
 
 BUILD = """
 async (spec) => {
@@ -158,7 +159,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 640],
-                widgets={"text": WORDS, "rounds": 3, "voice": "stay with the original", "seed": SEED},
+                widgets={"text": WORDS, "rounds": 3, "voice": ORIGINAL, "seed": SEED},
             ),
             node("rounds", "PreviewAudio", (1220, 0), title="rounds", size=[300, 110]),
             node("final", "PreviewAudio", (1220, 150), title="last round", size=[300, 110]),
@@ -297,7 +298,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 600],
-                widgets={"text": WORDS, "rounds": 1, "voice": "stay with the original", "seed": SEED},
+                widgets={"text": WORDS, "rounds": 1, "voice": ORIGINAL, "seed": SEED},
             ),
             node("rounds", "PreviewAudio", (1220, 0), title="rounds", size=[300, 110]),
             node(
@@ -335,7 +336,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 640],
-                widgets={"text": WORDS, "rounds": 1, "voice": "stay with the original", "seed": SEED},
+                widgets={"text": WORDS, "rounds": 1, "voice": ORIGINAL, "seed": SEED},
             ),
             node("rounds", "PreviewAudio", (1220, 0), title="rounds", size=[300, 110]),
             node("final", "PreviewAudio", (1220, 150), title="cleaned up", size=[300, 110]),
@@ -374,7 +375,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 680],
-                widgets={"text": WORDS, "rounds": 4, "voice": "stay with the original", "seed": SEED},
+                widgets={"text": WORDS, "rounds": 4, "voice": ORIGINAL, "seed": SEED},
             ),
             node("best", "PreviewAudio", (1220, 0), title="best round", size=[300, 110]),
             node(
@@ -408,7 +409,7 @@ BLUEPRINTS: dict[str, dict[str, Any]] = {
             node("emotion", "StepEdit_Emotion", (0, 170), widgets={"emotion": "happy"}),
             node(
                 "edit", "StepEdit_IterativeEdit", (350, 0), size=[400, 600],
-                widgets={"text": "", "rounds": 3, "voice": "stay with the original", "seed": SEED},
+                widgets={"text": "", "rounds": 3, "voice": ORIGINAL, "seed": SEED},
             ),
             node("best", "PreviewAudio", (800, 0)),
             node("rounds", "PreviewAudio", (800, 200)),
@@ -437,7 +438,7 @@ BLUEPRINTS: dict[str, dict[str, Any]] = {
             node("silence", "StepEdit_RemoveSilence", (0, 270)),
             node(
                 "edit", "StepEdit_IterativeEdit", (350, 0), size=[400, 600],
-                widgets={"text": "", "rounds": 1, "voice": "stay with the original", "seed": SEED},
+                widgets={"text": "", "rounds": 1, "voice": ORIGINAL, "seed": SEED},
             ),
             node("final", "PreviewAudio", (800, 0)),
         ],
