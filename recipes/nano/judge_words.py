@@ -25,7 +25,8 @@ from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.pipelines.sampling import Answer
 from stepedit_core.registry.registry import Registry
-from stepedit_core.train.rewards import Attempt, words_kept
+from stepedit_core.train.attempts import Attempt
+from stepedit_core.train.reward_terms import words_kept
 from stepedit_core.types import Clip, EditRequest, Sampling
 
 

@@ -98,11 +98,12 @@ def _counted(counts: dict[str, int]) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     """`stepedit data build`: a plan to examples."""
-    from ..data.build import Setting, build, tasks_of
+    from ..data.build import build, tasks_of
+    from ..engines import WorkerSetting
     from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
-    setting = Setting(bundle=str(bundle.folder), device=str(bundle.device))
+    setting = WorkerSetting(bundle=str(bundle.folder), device=str(bundle.device))
     about = {"bundle": bundle.name, "sha256": bundle.sha256, "plan": arguments.plan.name}
     return _counted(
         build(
@@ -196,7 +197,7 @@ def _hardest(arguments: argparse.Namespace) -> int:
             for p, group in groups.items()
         }
     else:
-        from ..train.reward import pair_margins
+        from ..train.reward_model import pair_margins
 
         difficulty = pair_margins(arguments.reward, groups)
     labels = {p: group[0].label for p, group in groups.items()} if arguments.by_class else None

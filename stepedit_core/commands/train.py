@@ -45,12 +45,12 @@ def _train(arguments: argparse.Namespace) -> int:
     import logging
     import os
 
-    from ..train import dpo, grpo, ppo, reward, sft
+    from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
 
     kinds: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
         "sft": (sft.SFTConfig, sft.train),
-        "reward": (reward.RewardConfig, reward.train),
+        "reward": (reward_model.RewardConfig, reward_model.train),
         "ppo": (ppo.PPOConfig, ppo.train),
         "dpo": (dpo.DPOConfig, dpo.train),
         "grpo": (grpo.GRPOConfig, grpo.train),

@@ -22,11 +22,13 @@ from ..files.strict import from_json
 from ..files.terminal import table
 from ..models.llm import Step1LM
 from ..registry.registry import Bundle
+from .attempts import KINDS, RolloutConfig, Total, attempts_at
 from .grpo import GRPOConfig
 from .items import Examples, start_from
 from .ppo import PPOConfig
-from .rewarding import KINDS, RolloutConfig, Total, attempts_at, frozen_judge, reward_of
-from .runtime import CONFIG, join_team
+from .reward_terms import frozen_judge, reward_of
+from .run_folder import CONFIG
+from .team import join_team
 
 RECIPES: dict[str, type[PPOConfig | GRPOConfig]] = {"ppo": PPOConfig, "grpo": GRPOConfig}
 

@@ -22,9 +22,10 @@ from ..registry.registry import Bundle, Registry
 from ..text.edits import REMOVE, edit_vocabulary
 from ..types import DualCodes, EditRequest, stage_generator
 from ..vocab import Vocabulary
-from .answers import Row
+from .batches import Row, parts_of
 from .config import ModelConfig, RunConfig
-from .runtime import Team, parts_of, whole_state
+from .sharding import whole_state
+from .team import Team
 
 log = logging.getLogger(__name__)
 LLM, ADAPTER, REWARD = "llm.safetensors", "adapter.safetensors", "reward.safetensors"

@@ -18,33 +18,19 @@ import torch
 from torch import Tensor
 
 from .advantages import gae, moments, shaped_rewards, whiten
-from .answers import AnswerBatch, Critic, Policy, Row, in_parts, pack
+from .attempts import KINDS, RolloutConfig, Total, mean_rewards, try_prompts
+from .batches import AnswerBatch, Row, Sampler, in_parts, pack, parts_of
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, load_reward, row_length, save_language_model, save_reward, start_from
 from .losses import clipped_surrogate, kl_k1, masked_mean, value_loss
+from .numerics import Numerics
+from .optimise import backward, make_optimizer, step_optimizer
+from .policy import Critic, Policy
 from .reference import Reference
-from .rewarding import (
-    KINDS,
-    RewardWeights,
-    RolloutConfig,
-    Total,
-    frozen_judge,
-    mean_rewards,
-    reward_of,
-    try_prompts,
-)
-from .runtime import (
-    Math,
-    Run,
-    Sampler,
-    backward,
-    gathered,
-    join_team,
-    make_optimizer,
-    parts_of,
-    place,
-    step_optimizer,
-)
+from .reward_terms import RewardWeights, frozen_judge, reward_of
+from .run_folder import Run
+from .sharding import gathered, place
+from .team import join_team
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +103,7 @@ def train(
         facts = {**base.facts, **items.facts}
         learned = {"policy": (policy, actor_optimizer), "critic": (critic, critic_optimizer)}
         run = Run(out, "ppo", config, facts, team, learned)
-        math = Math(precision=precision, team=team)
+        numerics = Numerics(precision=precision, team=team)
 
         for step in range(run.first, config.steps):
             if step == stop_at:
@@ -126,7 +112,7 @@ def train(
             whole = sampler(step)
             mine = [(n, items[whole[n]]) for n in team.share(range(len(whole)))]
             frozen = [judge, critic, *([] if reference.policy is policy else [reference.policy])]
-            with gathered(policy, *frozen, end_id=end), math.products():
+            with gathered(policy, *frozen, end_id=end), numerics.products():
                 tried = try_prompts(
                     policy,
                     reference,
@@ -164,14 +150,14 @@ def train(
             figures: dict[str, float] = {}
             for _ in range(config.passes):
                 loss_of = partial(critic_loss, critic, scored, config, end)
-                figures["value_loss"] = backward(parts, loss_of, math)
+                figures["value_loss"] = backward(parts, loss_of, numerics)
                 step_optimizer(
                     critic, critic_optimizer, config.critic_optimizer, step, config.steps
                 )
                 if acting < 0:
                     continue
                 loss_of = partial(actor_loss, policy, scored, config, end)
-                figures["policy_loss"] = backward(parts, loss_of, math)
+                figures["policy_loss"] = backward(parts, loss_of, numerics)
                 steps = config.steps - config.critic_warmup
                 figures |= step_optimizer(policy, actor_optimizer, config.optimizer, acting, steps)
 

@@ -24,6 +24,7 @@ LEVELS = (
     ("pipelines",),
     ("output",),
     ("api",),
+    ("engines",),
     ("data",),
     ("evaluate",),
     ("train",),

@@ -22,12 +22,13 @@ import torch
 from stepedit_core import cli
 from stepedit_core.data import build as building
 from stepedit_core.data import sample as sampling
-from stepedit_core.data.build import Setting, Task, build, parse_order, tasks_of
+from stepedit_core.data.build import Task, build, parse_order, tasks_of
 from stepedit_core.data.records import Example, Kind
 from stepedit_core.data.sample import chosen
 from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pairs, why_no_pairs
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.data.stats import rows_of
+from stepedit_core.engines import WorkerSetting
 from stepedit_core.files.tokens import save_tokens
 from stepedit_core.registry.registry import Bundle
 from stepedit_core.types import DualCodes, EditRequest
@@ -204,8 +205,8 @@ def hanging(orders: int) -> Callable[[Bundle, Task], Example]:
     return make
 
 
-def setting(bundles: Path) -> Setting:
-    return Setting(bundle="tiny", folders=(str(bundles),))
+def setting(bundles: Path) -> WorkerSetting:
+    return WorkerSetting(bundle="tiny", folders=(str(bundles),))
 
 
 def in_child(work: Callable[[], object]) -> int:

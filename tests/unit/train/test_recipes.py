@@ -30,18 +30,20 @@ from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.lora import load_adapter
 from stepedit_core.pipelines.sampling import Answer
 from stepedit_core.registry.registry import Registry
-from stepedit_core.train import dpo, grpo, ppo, reward, sft
+from stepedit_core.train import dpo, grpo, ppo, reward_model, sft
+from stepedit_core.train.attempts import Attempt, RolloutConfig
+from stepedit_core.train.batches import Sampler, parts_of
 from stepedit_core.train.compare import compare, rewards_table
 from stepedit_core.train.config import ModelConfig, OptimizerConfig, RunConfig, read_config
 from stepedit_core.train.items import LLM, Examples
-from stepedit_core.train.rewarding import RewardWeights, RolloutConfig, reward_of
-from stepedit_core.train.rewards import Attempt
-from stepedit_core.train.runtime import Sampler, Team, cosine_rate, parts_of
+from stepedit_core.train.optimise import cosine_rate
+from stepedit_core.train.reward_terms import RewardWeights, reward_of
+from stepedit_core.train.team import Team
 from stepedit_core.types import DualCodes, EditRequest
 
 RECIPES: dict[str, Any] = {
     "sft": sft.SFTConfig,
-    "reward": reward.RewardConfig,
+    "reward": reward_model.RewardConfig,
     "ppo": ppo.PPOConfig,
     "dpo": dpo.DPOConfig,
     "grpo": grpo.GRPOConfig,
@@ -117,13 +119,13 @@ def start(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def judge(data: dict[str, str], model: ModelConfig, start: str, tmp_path_factory: Any) -> str:
     """A run of the reward model, one step long."""
     out = tmp_path_factory.mktemp("judge")
-    config = reward.RewardConfig(
+    config = reward_model.RewardConfig(
         data=(data["pairs"],),
         batch=8,
         model=replace(model, start=start),
         run=RunConfig(device="cpu"),
     )
-    reward.train(config, out)
+    reward_model.train(config, out)
     return str(out)
 
 
@@ -164,10 +166,10 @@ def test_sft_overfits_ten_items_to_near_zero_loss(
 def test_the_reward_model_puts_pairs_in_order(
     data: dict[str, str], model: ModelConfig, tmp_path: Path
 ):
-    config = reward.RewardConfig(
+    config = reward_model.RewardConfig(
         data=(data["pairs"],), epochs=20, batch=8, optimizer=fast(3e-3), model=model, run=RUN
     )
-    figures = reward.train(config, tmp_path)
+    figures = reward_model.train(config, tmp_path)
     lines = curve(tmp_path)
     assert lines[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert lines[-1]["loss"] < 0.1
@@ -436,7 +438,7 @@ def test_the_pairs_least_told_apart_become_prompts_of_ppo(
     options = ("--reward", judge, "--count", "3", "--out", str(out))
     assert cli.main(["data", "hardest", data["pairs"], *options]) == 0
     assert json.loads(capsys.readouterr().out)["new"] == 3
-    margins = reward.pair_margins(Path(judge), by_prompt(Dataset(data["pairs"])))
+    margins = reward_model.pair_margins(Path(judge), by_prompt(Dataset(data["pairs"])))
     lowest = sorted(margins, key=lambda p: margins[p][0])[:3]
     assert {example.prompt_id for example in Dataset(out)} == set(lowest)
     config = replace(ppo_config({"triplets": str(out)}, model, start, judge), steps=1, batch=2)
@@ -606,8 +608,8 @@ def test_processes_share_a_batch_without_loss_or_double():
 
 def test_the_defaults_are_the_papers():
     assert (sft.SFTConfig().optimizer.lr, sft.SFTConfig().optimizer.last_lr) == (1e-5, 1e-6)
-    assert sft.SFTConfig().epochs == reward.RewardConfig().epochs == 1.0
-    found = reward.RewardConfig().optimizer
+    assert sft.SFTConfig().epochs == reward_model.RewardConfig().epochs == 1.0
+    found = reward_model.RewardConfig().optimizer
     assert (found.lr, found.last_lr) == (2e-5, 1e-5)
     paper = ppo.PPOConfig()
     assert (paper.optimizer.lr, paper.optimizer.last_lr) == (1e-6, 2e-7)

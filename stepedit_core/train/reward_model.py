@@ -20,22 +20,16 @@ from ..data.records import Example
 from ..files.strict import from_json
 from ..models.reward import RewardModel
 from ..registry.registry import Bundle, Registry
-from .answers import Critic, Row, in_parts, pack
+from .batches import Row, Sampler, in_parts, pack
 from .config import REMEDY, ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, load_reward, pair_parts, rows_of, save_reward, start_from
 from .losses import bradley_terry
-from .runtime import (
-    CONFIG,
-    Math,
-    Run,
-    Sampler,
-    backward,
-    gathered,
-    join_team,
-    make_optimizer,
-    place,
-    step_optimizer,
-)
+from .numerics import Numerics
+from .optimise import backward, make_optimizer, step_optimizer
+from .policy import Critic
+from .run_folder import CONFIG, Run
+from .sharding import gathered, place
+from .team import join_team
 
 log = logging.getLogger(__name__)
 KINDS = ("pair",)
@@ -79,7 +73,7 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
         critic = place(made, team, precision=config.model.precision)
 
         # 2. Optimiser; a stopped run goes on
-        math = Math(precision=config.model.precision, team=team)
+        numerics = Numerics(precision=config.model.precision, team=team)
         optimizer = make_optimizer(critic, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "reward", config, facts, team, {"critic": (critic, optimizer)})
@@ -98,14 +92,14 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
                 right += int((better > worse).sum())
                 return bradley_terry(better, worse) * len(part) / config.batch
 
-            loss = backward(parts, loss_of, math)
+            loss = backward(parts, loss_of, numerics)
             done = step_optimizer(critic, optimizer, config.optimizer, step, steps)
             run.end_step(step, steps, loss=loss, **done, right=right / max(1, len(pairs)))
 
         # 5. How many held-out pairs it puts in order, and the weights
         figures = {"steps": float(steps)}
         if len(dev):
-            with gathered(critic, end_id=end), math.products():
+            with gathered(critic, end_id=end), numerics.products():
                 margins = margins_of(
                     critic, [dev[i] for i in range(len(dev))], bundle, config.model
                 )

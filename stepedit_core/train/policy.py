@@ -1,14 +1,12 @@
-"""Prompts and answers as one padded batch, and the log-probabilities of the answers' ids.
+"""Policy and critic: what a language model and a reward model say about the ids of answers.
 
 Only the ids legal at an id's slot, and the end id, share its probability, as the product samples
-(spec 5, 6.8). Letters: B rows, L ids of the longest prompt and answer together, A ids of the
-longest answer with its end id, N places, D width, V ids.
+(spec 5, 6.8). Letters: B rows, A ids of the longest answer with its end id, N places, D width, V
+ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -17,46 +15,7 @@ from torch import Tensor, nn
 from ..models.llm import Step1LM
 from ..models.reward import RewardModel
 from ..vocab import GROUP, LINGUISTIC_PER_GROUP, Vocabulary
-
-Row = tuple[Sequence[int], Sequence[int]]
-"""Prompt ids and answer ids, the end id included where the answer ended."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnswerBatch:
-    """B prompts with their answers."""
-
-    ids: Tensor
-    """(B, L) int64: prompt, answer, zeros."""
-    places: Tensor
-    """(B, A) int64: index in the row of the id before each answer id, whose state predicts it."""
-    goals: Tensor
-    """(B, A) int64: the answer's ids; the end id outside the mask."""
-    mask: Tensor
-    """(B, A) bool: True on the answer's ids."""
-
-    @property
-    def last(self) -> Tensor:
-        """Index (B,) of the last id of each row."""
-        return self.places[:, 0] + self.mask.sum(1)
-
-
-def pack(rows: Sequence[Row], end_id: int, device: torch.device | None = None) -> AnswerBatch:
-    """The batch of these prompts and answers; an answer holds one id or more."""
-    length = max(len(prompt) + len(answer) for prompt, answer in rows)
-    longest = max(len(answer) for _, answer in rows)
-    ids = torch.zeros(len(rows), length, dtype=torch.int64)
-    places = torch.zeros(len(rows), longest, dtype=torch.int64)
-    goals = torch.full((len(rows), longest), end_id, dtype=torch.int64)
-    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for b, (prompt, answer) in enumerate(rows):
-        ids[b, : len(prompt) + len(answer)] = torch.tensor([*prompt, *answer])
-        places[b] = (len(prompt) - 1 + torch.arange(longest)).clamp(max=length - 1)
-        goals[b, : len(answer)] = torch.tensor(list(answer))
-        mask[b, : len(answer)] = True
-    return AnswerBatch(
-        ids=ids.to(device), places=places.to(device), goals=goals.to(device), mask=mask.to(device)
-    )
+from .batches import AnswerBatch
 
 
 class AnswerScores(NamedTuple):
@@ -146,46 +105,3 @@ class Critic(nn.Module):
         values = self.model(batch.ids, checkpointing=self.checkpointing)
         rewards = values.gather(1, batch.last[:, None])[:, 0]
         return torch.where(batch.mask, values.gather(1, batch.places), 0.0), rewards
-
-
-def micro_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Indices in parts of at most `most` padded ids each, rows of like length together.
-
-    A row longer than `most` stands alone. Every index appears once.
-    """
-    part: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if part and lengths[index] * (len(part) + 1) > most:
-            yield part
-            part = []
-        part.append(index)
-    if part:
-        yield part
-
-
-def in_parts(
-    rows: Sequence[Row],
-    end_id: int,
-    most: int,
-    device: torch.device | None,
-    ask: Callable[[AnswerBatch], Tensor],
-) -> Tensor:
-    """What `ask` says of all rows, asked in micro-batches of at most `most` padded ids.
-
-    `ask` gives (b, a) or (b,) for a batch of b rows; the result is (B, A) with zeros, or (B,), on
-    the CPU, without gradient.
-    """
-    longest = max(len(answer) for _, answer in rows)
-    out: Tensor | None = None
-    with torch.no_grad():
-        for part in micro_batches([len(p) + len(a) for p, a in rows], most):
-            said = ask(pack([rows[i] for i in part], end_id, device)).cpu()
-            if out is None:
-                shape = (len(rows), longest) if said.ndim == 2 else (len(rows),)
-                out = said.new_zeros(shape)
-            if said.ndim == 2:
-                out[torch.tensor(part)[:, None], torch.arange(said.shape[1])] = said
-            else:
-                out[torch.tensor(part)] = said
-    assert out is not None
-    return out

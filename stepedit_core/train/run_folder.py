@@ -1,0 +1,135 @@
+"""A run folder: run.json, curve.jsonl, and state.pt to resume from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from .. import __version__
+from ..data.shards import write_whole
+from ..files.strict import to_json
+from .config import RunConfig
+from .sharding import load_learned, state_of
+from .team import Team
+
+log = logging.getLogger(__name__)
+
+
+STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
+
+
+class Settings(Protocol):
+    """A recipe's dataclass."""
+
+    @property
+    def run(self) -> RunConfig:
+        """Seed, stopping and saving."""
+
+
+class Run:
+    """A run folder: run.json, curve.jsonl, and state.pt to go on from.
+
+    Args:
+        folder: made when absent; a stopped run with the same settings goes on.
+        recipe: its name.
+        config: the recipe's dataclass.
+        facts: data and weights the run depends on, by digest.
+        team: the processes.
+        learned: name -> module and its optimiser, all of what a state holds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: str,
+        config: Settings,
+        facts: Mapping[str, str],
+        team: Team,
+        learned: Mapping[str, tuple[nn.Module, torch.optim.Optimizer]],
+    ) -> None:
+        self.folder, self.team, self.learned = folder, team, learned
+        self._every = config.run.save_every
+        self._started = time.monotonic()
+        about = {"recipe": recipe, "config": to_json(config), **facts}
+        if team.main:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._agree(about)
+        team.wait()
+        self.first = self._resume()
+
+    def _agree(self, about: dict[str, Any]) -> None:
+        """Write run.json, or refuse to mix two runs in one folder."""
+        path = self.folder / CONFIG
+        about = json.loads(json.dumps(about))
+        if path.is_file():
+            before = json.loads(path.read_text(encoding="utf-8"))
+            changed = [k for k in about if before.get(k) != about[k]]
+            if changed:
+                raise ValueError(
+                    f"'{self.folder.name}' holds a run with another {changed[0]}; a run goes on "
+                    "only with the settings and data it began with. Name another folder."
+                )
+            return
+        versions = {"stepedit": __version__, "torch": torch.__version__}
+        text = json.dumps({**about, **versions, "processes": self.team.world}, indent=1)
+        write_whole(path, text + "\n")
+
+    def _resume(self) -> int:
+        """Load state.pt where there is one; the next step."""
+        path = self.folder / STATE
+        if not path.is_file():
+            step = 0
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            step = int(state["step"])
+            if state["processes"] != self.team.world:
+                raise ValueError(
+                    f"'{self.folder.name}' was saved by {state['processes']} processes; "
+                    f"{self.team.world} are running. Start as many as before."
+                )
+            for name, (module, optimizer) in self.learned.items():
+                load_learned(module, optimizer, state[name], self.team)
+            log.info("goes on at step %d", step)
+        if self.team.main:  # lines behind the state are made again
+            curve = self.folder / CURVE
+            lines = curve.read_text(encoding="utf-8").splitlines() if curve.is_file() else []
+            kept = [x for x in lines if x.endswith("}") and json.loads(x)["step"] < step]
+            write_whole(curve, "".join(x + "\n" for x in kept))
+        self.team.wait()
+        return step
+
+    def end_step(self, step: int, steps: int, **values: float) -> None:
+        """One line of the curve; state.pt every `save_every` steps and behind the last of all."""
+        self._log(step, **values)
+        if (step + 1) % self._every == 0 or step + 1 == steps:
+            self._save(step + 1)
+
+    def _log(self, step: int, **values: float) -> None:
+        """One line of the curve; numbers are kept as they are."""
+        if self.team.main:
+            elapsed = round(time.monotonic() - self._started, 1)
+            line = json.dumps({"step": step, **values, "seconds": elapsed})
+            with (self.folder / CURVE).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+            if step % 10 == 0:
+                shown = " ".join(f"{k} {v:.4g}" for k, v in values.items())
+                log.info("step %d %s", step, shown)
+
+    def _save(self, step: int) -> None:
+        """Write state.pt: after `step` steps."""
+        state: dict[str, Any] = {"step": step, "processes": self.team.world}
+        for name, (module, optimizer) in self.learned.items():
+            state[name] = state_of(module, optimizer, self.team)
+        if self.team.main:
+            part = self.folder / f".{STATE}.part"
+            torch.save(state, part)
+            os.replace(part, self.folder / STATE)
+        self.team.wait()
