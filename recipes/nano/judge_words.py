@@ -19,8 +19,9 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 
 from recipes.nano.corpus.dataset import Corpus
-from recipes.nano.judge import EDITS, Judges, to16, word_error_rate
+from recipes.nano.judge import EDITS, Judges
 from recipes.nano.training import RATE, clip_seconds, is_dev, log, setup
+from stepedit_core.measure.recogniser import word_error_rate
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.pipelines.sampling import Answer
@@ -64,8 +65,8 @@ def main() -> None:
             "clip": record["id"],
             "edit": what,
             "reward": float(reward([attempt])),
-            "wer": word_error_rate(record["text"], judges.words(to16(made.final.clip))),
-            "before": word_error_rate(record["text"], judges.words(to16(clip))),
+            "wer": word_error_rate(record["text"], judges.words(made.final.clip)),
+            "before": word_error_rate(record["text"], judges.words(clip)),
             "source": source.linguistic.tolist(),
             "answer": edited.linguistic.tolist(),
         }

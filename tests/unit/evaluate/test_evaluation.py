@@ -25,9 +25,7 @@ from stepedit_core.evaluate.intervals import class_interval, interval
 from stepedit_core.evaluate.judges import (
     figures_of,
     load_judge_function,
-    plain_words,
     quality,
-    word_errors,
 )
 from stepedit_core.evaluate.protocol import run_case
 from stepedit_core.evaluate.sounds import labelled_windows, train_sound_judge, windows
@@ -117,24 +115,6 @@ def test_accuracy_is_the_mean_of_the_classes_not_of_the_clips():
     assert (found.mean, found.clips) == (0.5, 10)
     with pytest.raises(ValueError, match="no figures to average"):
         class_interval({"happy": []})
-
-
-@pytest.mark.parametrize(
-    ("reference", "found", "rate"),
-    [
-        ("Hello, world!", "hello world", 0.0),
-        ("a b c d", "a x c", 0.5),
-        ("a", "b c d", 3.0),
-        ("a b", "", 1.0),
-        ("你好吗", "你 好", 1 / 3),
-    ],
-)
-def test_word_errors_of_known_sentences(reference: str, found: str, rate: float):
-    assert word_errors(reference, found) == pytest.approx(rate)
-
-
-def test_words_are_compared_without_case_and_signs():
-    assert plain_words("Don\u2019t STOP-now, 3 times") == ["dont", "stop", "now", "3", "times"]
 
 
 def tone(hz: float, seconds: float = 1.0, *, loud: float = 0.5, noise: float = 0.0) -> Clip:
