@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
-from recipes.nano.training import load_checkpoint, log, save_checkpoint, setup
+from recipes.nano.training import log, setup
 from stepedit_core.bundle.manifest import (
     TOKENIZER,
     Manifest,
@@ -39,6 +40,7 @@ from stepedit_core.models.semantic import SemanticConfig
 from stepedit_core.models.source_filter import SourceFilterConfig
 from stepedit_core.models.speaker import SpeakerConfig
 from stepedit_core.text.tokenizer import TextTokenizer
+from stepedit_core.train.run_folder import read_state, write_state
 from stepedit_core.vocab import AUDIO_CODES
 
 CODEBOOK = "nano-1"
@@ -74,7 +76,7 @@ def trained(models: Path, folder: str) -> dict[str, Any] | None:
     paths = [models / folder / name for name in ("final.pt", "last.pt")]
     paths = [path for path in paths if path.exists()]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
-        state = load_checkpoint(path)
+        state = read_state(path)
         if state is not None and "config" in state:
             log.info("%s: %s of step %s", folder, path.name, state.get("step", "end"))
             return state
@@ -88,7 +90,7 @@ def unpack(bundle: Path, models: Path) -> None:
         module = load_part(bundle, about, part, device=torch.device("cpu"), dtype=torch.float32)
         folder = models / SOURCES[part][0]
         config = dataclasses.asdict(about.components[part])
-        save_checkpoint(folder / "final.pt", {"model": module.state_dict(), "config": config})
+        write_state(folder / "final.pt", {"model": module.state_dict(), "config": config})
     shutil.copyfile(bundle / TOKENIZER, models / "lm" / TOKENIZER)
 
 
@@ -99,6 +101,9 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--out", type=Path, help="bundle to write")
     what.add_argument("--unpack", type=Path, metavar="BUNDLE", help="bundle to read instead")
+    parser.add_argument(
+        "--llm", type=Path, metavar="FILE", help="llm.safetensors of a later run, such as PPO"
+    )
     parser.add_argument("--card", type=Path, default=Path(__file__).parent / "card.json")
     args = parser.parse_args()
     setup(2)
@@ -123,6 +128,8 @@ def main() -> None:
             sizes["calibration"] = tuple(map(tuple, json.loads(knots.read_text("utf-8"))))
         components[part] = kind(**sizes)
         states[part] = state["model"]
+        if part == "llm" and args.llm:
+            states[part] = load_file(args.llm)
     about = Manifest(
         name="nano",
         licence="Apache-2.0",

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from recipes.nano.corpus.dataset import Corpus
-from recipes.nano.training import RATE, chunks, load_checkpoint, log, pad, setup
+from recipes.nano.export import CODEBOOK
+from recipes.nano.training import RATE, chunks, log, pad, setup
 from stepedit_core.audio.fbank import linguistic_features, speaker_features
 from stepedit_core.audio.mel import semantic_log_mel
 from stepedit_core.audio.resample import resample
@@ -29,11 +30,13 @@ from stepedit_core.audio.trim import (
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
 from stepedit_core.models.semantic import SemanticConfig, SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerConfig, SpeakerEncoder
+from stepedit_core.train.run_folder import read_state
+from stepedit_core.types import DualCodes
 
 
 def build(root: Path, name: str) -> torch.nn.Module:
     """A trained part of `name`, from its final checkpoint."""
-    state = load_checkpoint(root / name / "final.pt")
+    state = read_state(root / name / "final.pt")
     if state is None:
         raise SystemExit(f"{root / name}/final.pt is missing; train {name} first")
     kinds = {
@@ -77,6 +80,11 @@ class TokenStore:
         """Linguistic (2G,) and semantic (3G,) codes."""
         linguistic, semantic, _ = self.rows[record["id"]]
         return linguistic, semantic
+
+    def dual_codes(self, record: dict) -> DualCodes:
+        """The same as the core's codes."""
+        linguistic, semantic = (torch.from_numpy(c.astype(np.int64)) for c in self.codes(record))
+        return DualCodes(linguistic=linguistic, semantic=semantic, codebook=CODEBOOK)
 
     def start(self, record: dict) -> int:
         """Where the tokens begin, in 16 kHz samples of the clip; negative inside added silence."""

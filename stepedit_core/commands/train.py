@@ -29,15 +29,21 @@ def add(commands: Any) -> None:
         recipe.add_argument(
             "--config", required=True, metavar="NAME", help="nano, editx, or a YAML file"
         )
-        recipe.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help="in place of the config's: data=[runs/pairs], optimizer.lr=1.0e-5",
-        )
+        add_set_option(recipe)
         recipe.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
         recipe.set_defaults(run=_train)
+
+
+def add_set_option(parser: argparse.ArgumentParser) -> None:
+    """Put `--set KEY=VALUE ...` on a command line; it may be given several times."""
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="in place of the config's: data=[runs/pairs], optimizer.lr=1.0e-5",
+    )
 
 
 def _train(arguments: argparse.Namespace) -> int:

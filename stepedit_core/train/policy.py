@@ -27,15 +27,26 @@ class AnswerScores(NamedTuple):
     """(B, A) float32, of the distribution the id was drawn from, in nats."""
 
 
-def slot_log_probs(
+class SlotChoices(NamedTuple):
+    """What a head says at n places of one stream: linguistic or semantic slots."""
+
+    rows: Tensor
+    """(N,) bool: which of the N places these are."""
+    log_probs: Tensor
+    """(n, ids) float32 over the legal ids, the end id last."""
+    goals: Tensor
+    """(n,) int64: column of each place's goal."""
+
+
+def slot_choices(
     hidden: Tensor,
     head: Tensor,
     goals: Tensor,
     slots: Tensor,
     vocabulary: Vocabulary,
     temperature: float = 1.0,
-) -> tuple[Tensor, Tensor]:
-    """Log-probabilities (N,) of goals and entropies (N,), float32, among the ids legal at a slot.
+) -> list[SlotChoices]:
+    """Log-probabilities among the ids legal at each slot: linguistic places, then semantic ones.
 
     Args:
         hidden: (N, D) final states.
@@ -47,18 +58,44 @@ def slot_log_probs(
     """
     end = head[vocabulary.end_id : vocabulary.end_id + 1]
     linguistic = slots < LINGUISTIC_PER_GROUP
-    order, found, spread = [], [], []
+    found = []
     for rows, position in ((linguistic, 0), (~linguistic, LINGUISTIC_PER_GROUP)):
         low, high = vocabulary.legal_range(position)
         state, goal = hidden[rows], goals[rows]
         logits = torch.cat([state @ head[low:high].T, state @ end.T], dim=1).float()
         log_p = torch.log_softmax(logits / temperature, dim=-1)
         place = torch.where(goal == vocabulary.end_id, high - low, goal - low)
+        found.append(SlotChoices(rows, log_p, place))
+    return found
+
+
+def slot_log_probs(
+    hidden: Tensor,
+    head: Tensor,
+    goals: Tensor,
+    slots: Tensor,
+    vocabulary: Vocabulary,
+    temperature: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of goals (N,) and entropies (N,), float32; arguments of slot_choices."""
+    order, found, spread = [], [], []
+    for rows, log_p, place in slot_choices(hidden, head, goals, slots, vocabulary, temperature):
         order.append(rows.nonzero()[:, 0])
         found.append(log_p.gather(1, place[:, None])[:, 0])
         spread.append(-(log_p.exp() * log_p).sum(1))
     back = torch.cat(order).argsort()
     return torch.cat(found)[back], torch.cat(spread)[back]
+
+
+def slot_loss(
+    hidden: Tensor, head: Tensor, goals: Tensor, slots: Tensor, vocabulary: Vocabulary
+) -> tuple[Tensor, float, float]:
+    """Mean cross-entropy () of the goals, and the share that is most likely in each stream."""
+    losses, hits = [], []
+    for _, log_p, place in slot_choices(hidden, head, goals, slots, vocabulary):
+        losses.append(-log_p.gather(1, place[:, None]).sum())
+        hits.append(float((log_p.argmax(1) == place).float().mean()))
+    return (losses[0] + losses[1]) / len(goals), hits[0], hits[1]
 
 
 class Policy(nn.Module):

@@ -26,6 +26,58 @@ log = logging.getLogger(__name__)
 STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
 
 
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    torch.save(dict(state), part)
+    os.replace(part, path)
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """A checkpoint on the CPU; None where there is none yet."""
+    if not path.is_file():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
+    """Write run.json, or refuse to mix two runs in one folder.
+
+    `about` must be what the run began with; `further` is written and not compared.
+    """
+    path = folder / CONFIG
+    about = json.loads(json.dumps(about))
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [k for k in about if before.get(k) != about[k]]
+        if changed:
+            raise ValueError(
+                f"'{folder.name}' has a run with another {changed[0]}; a run resumes only with "
+                "the settings and data it began with. Name another folder."
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = {"stepedit": __version__, "torch": torch.__version__}
+    write_whole(path, json.dumps({**about, **versions, **further}, indent=1) + "\n")
+
+
+def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: float) -> None:
+    """One line of curve.jsonl; numbers are kept as they are."""
+    line = json.dumps({"step": step, **values, "seconds": round(seconds, 1)})
+    with (folder / CURVE).open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def cut_curve(folder: Path, step: int) -> None:
+    """Drop the lines from `step` on, and a torn one: they are made again."""
+    path = folder / CURVE
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = [x for x in lines if x.endswith("}") and json.loads(x)["step"] < step]
+    write_whole(path, "".join(x + "\n" for x in kept))
+
+
 class Settings(Protocol):
     """A recipe's dataclass."""
 
@@ -35,10 +87,10 @@ class Settings(Protocol):
 
 
 class Run:
-    """A run folder: run.json, curve.jsonl, and state.pt to go on from.
+    """A run folder: run.json, curve.jsonl, and state.pt to resume from.
 
     Args:
-        folder: made when absent; a stopped run with the same settings goes on.
+        folder: made when absent; a stopped run with the same settings resumes.
         recipe: its name.
         config: the recipe's dataclass.
         facts: data and weights the run depends on, by digest.
@@ -60,35 +112,16 @@ class Run:
         self._started = time.monotonic()
         about = {"recipe": recipe, "config": to_json(config), **facts}
         if team.main:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._agree(about)
+            agree(folder, about, processes=team.world)
         team.wait()
         self.first = self._resume()
 
-    def _agree(self, about: dict[str, Any]) -> None:
-        """Write run.json, or refuse to mix two runs in one folder."""
-        path = self.folder / CONFIG
-        about = json.loads(json.dumps(about))
-        if path.is_file():
-            before = json.loads(path.read_text(encoding="utf-8"))
-            changed = [k for k in about if before.get(k) != about[k]]
-            if changed:
-                raise ValueError(
-                    f"'{self.folder.name}' holds a run with another {changed[0]}; a run goes on "
-                    "only with the settings and data it began with. Name another folder."
-                )
-            return
-        versions = {"stepedit": __version__, "torch": torch.__version__}
-        text = json.dumps({**about, **versions, "processes": self.team.world}, indent=1)
-        write_whole(path, text + "\n")
-
     def _resume(self) -> int:
         """Load state.pt where there is one; the next step."""
-        path = self.folder / STATE
-        if not path.is_file():
+        state = read_state(self.folder / STATE)
+        if state is None:
             step = 0
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
             step = int(state["step"])
             if state["processes"] != self.team.world:
                 raise ValueError(
@@ -97,17 +130,14 @@ class Run:
                 )
             for name, (module, optimizer) in self.learned.items():
                 load_learned(module, optimizer, state[name], self.team)
-            log.info("goes on at step %d", step)
-        if self.team.main:  # lines behind the state are made again
-            curve = self.folder / CURVE
-            lines = curve.read_text(encoding="utf-8").splitlines() if curve.is_file() else []
-            kept = [x for x in lines if x.endswith("}") and json.loads(x)["step"] < step]
-            write_whole(curve, "".join(x + "\n" for x in kept))
+            log.info("resumes at step %d", step)
+        if self.team.main:
+            cut_curve(self.folder, step)
         self.team.wait()
         return step
 
     def end_step(self, step: int, steps: int, **values: float) -> None:
-        """One line of the curve; state.pt every `save_every` steps and behind the last of all."""
+        """One line of the curve; state.pt every `save_every` steps and after the last one."""
         self._log(step, **values)
         if (step + 1) % self._every == 0 or step + 1 == steps:
             self._save(step + 1)
@@ -115,10 +145,7 @@ class Run:
     def _log(self, step: int, **values: float) -> None:
         """One line of the curve; numbers are kept as they are."""
         if self.team.main:
-            elapsed = round(time.monotonic() - self._started, 1)
-            line = json.dumps({"step": step, **values, "seconds": elapsed})
-            with (self.folder / CURVE).open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            append_curve(self.folder, step, values, time.monotonic() - self._started)
             if step % 10 == 0:
                 shown = " ".join(f"{k} {v:.4g}" for k, v in values.items())
                 log.info("step %d %s", step, shown)
@@ -129,7 +156,5 @@ class Run:
         for name, (module, optimizer) in self.learned.items():
             state[name] = state_of(module, optimizer, self.team)
         if self.team.main:
-            part = self.folder / f".{STATE}.part"
-            torch.save(state, part)
-            os.replace(part, self.folder / STATE)
+            write_state(self.folder / STATE, state)
         self.team.wait()

@@ -369,7 +369,7 @@ def test_a_run_with_other_settings_is_not_gone_on_with(
 ):
     config = sft.SFTConfig(data=(data["triplets"],), batch=5, model=model, run=RUN)
     sft.train(config, tmp_path / "run", stop_at=1)
-    with pytest.raises(ValueError, match="holds a run with another config; a run goes on only"):
+    with pytest.raises(ValueError, match="has a run with another config; a run resumes only"):
         sft.train(replace(config, batch=4), tmp_path / "run")
 
 
@@ -649,9 +649,9 @@ def test_overrides_reach_inner_keys():
         ("optimiser.lr=1.0e-2", "unknown key 'optimiser'; known are data, epochs"),
         ("optimizer.lr=1e-2", "lr is text; float is wanted. Correct the config; YAML reads 1e-5"),
         ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is wanted"),
-        ("batch", "--set 'batch' is not understood; KEY=VALUE is wanted"),
+        ("batch", "--set 'batch' is not understood; KEY=VALUE is expected"),
         ("batch.size=3", "--set reaches into 'batch', which holds no keys"),
-        ("epochs: 1=[", "is no YAML"),
+        ("epochs: 1=[", "is not YAML"),
     ],
 )
 def test_a_wrong_setting_ends_with_a_sentence(change: str, words: str):
