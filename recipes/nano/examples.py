@@ -1,13 +1,13 @@
 """Corpus and tokens to training data: what `stepedit train` and `stepedit data` read.
 
 Every group of the corpus becomes triplets (steps up, `remove`, speed, noise, pauses; a pair that is
-already there holds) and quadruplets (inserted sounds); clips of one speaker become clones. A
+what is already there stays) and quadruplets (inserted sounds); clips of one speaker become clones. A
 triplet's margin is 1 + 9 times the strength it gains, the label that the scorer learns. Run again
 after the corpus grew: known groups are skipped.
 
     python -m recipes.nano.examples --corpus DIR --tokens runs/nano/tokens --out runs/nano/data
 
-With --scorer N the folder holds N labelled pairs of the held-out groups instead, drawn as
+With --scorer N the folder has N labelled pairs of the held-out groups instead, drawn as
 train_scorer draws its own: what `stepedit evaluate scorer` reads.
 """
 

@@ -2,8 +2,8 @@
 
     python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano
 
-The other way round, `--unpack` writes each part's final.pt from a bundle, so that a training can go
-on from weights that were shipped:
+The other way round, `--unpack` writes each part's final.pt from a bundle, so that a training can
+continue from weights that were shipped:
 
     python -m recipes.nano.export --models runs/nano --unpack stepedit_core/assets/nano
 """
@@ -72,7 +72,7 @@ def edit_options() -> dict[str, tuple[str, ...]]:
 
 
 def trained(models: Path, folder: str) -> dict[str, Any] | None:
-    """The newest checkpoint of a part: its final one, or one of a training that still goes on."""
+    """The newest checkpoint of a part: its final one, or one of a training that still runs."""
     paths = [models / folder / name for name in ("final.pt", "last.pt")]
     paths = [path for path in paths if path.exists()]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):

@@ -1,7 +1,7 @@
 """Does the words reward know what a recogniser hears? Reward and word error rate of many edits.
 
 Clips of the corpus's held-out speakers, one answer each (temperature 1, no choice among candidates,
-as in a rollout), decoded and read by Whisper-base. Run again, it goes on behind the last edit.
+as in a rollout), decoded and read by Whisper-base. Run again, it resumes after the last edit.
 
     WHISPER_BASE=FOLDER python -m recipes.nano.judge_words --corpus DIR --out runs/nano/words.jsonl
 """

@@ -141,13 +141,13 @@ full() { [[ $SMOKE ]] && echo "$2" || echo "$1"; }
 every_stage() {
   # 1. Speech with labels
   corpus plain 2.4 0.01 ""
-  corpus edits 12.3 0.02 ""
+  corpus edits 12.3 0.01 ""
   corpus kokoro 0.37 0.01 VOICES --voices "${VOICES:-}"
   corpus libri 0.8 0.01 "CLIPS WHISPER_BASE" --clips "${CLIPS:-}" --whisper "${WHISPER_BASE:-}"
 
   # 2. Codec: its parts learn from the corpus alone
   learn linguistic linguistic linguistic "" \
-    "steps=3 batch_seconds=6.0 align_from=1 kmeans_frames=1200 kmeans_rounds=1 model.layers=1"
+    "steps=3 batch_seconds=6.0 kmeans_frames=1200 kmeans_rounds=1 model.layers=1 statistics_clips=4 checked_clips=4"
   learn semantic semantic semantic "" "steps=4 batch_seconds=6.0 quantize_from=2 model.layers=1"
   learn speaker speaker speaker "" "steps=2 batch=2 pseudo_speakers=4"
   learn vocoder vocoder vocoder "" \
@@ -175,7 +175,7 @@ every_stage() {
   stage held-out "data $DATA/held_out" "" "$PYTHON" -m recipes.nano.examples --corpus "$CORPUS" \
     --tokens "$TOKENS" --out "$DATA/held_out" --scorer "$(full 1500 300)"
   stepedit calibration "file $MODELS/scorer/table.txt" "" evaluate scorer "$DATA/held_out" \
-    --bundle "$OUT/uncalibrated" --split "$(full dev dev)" --out "$MODELS/scorer"
+    --bundle "$OUT/uncalibrated" --out "$MODELS/scorer"
   export_to export-sft "$OUT/sft"
 
   # 6. Reinforcement

@@ -2,7 +2,7 @@
 
 Each row is a prompt and a target of one speaker: the prompt's untrimmed mel is resized to its
 tokens, as the product does it, and the loss counts on the target. Where the product prompts with
-the clip that it edits, the prompt holds the same words: so do a share of the rows, `same_words`. In
+the clip that it edits, the prompt has the same words: so do a share of the rows, `same_words`. In
 most of these, `guided`, the prompt's mel is laid along the target as well (measure/alignment.py),
 so the network learns what an edit changes in it. The encoder output is also held near the mel
 itself, which gives the velocity network a good start.

@@ -88,7 +88,7 @@ class Tasks:
     """Draws (kind, option, source records, target records).
 
     Clips of the corpus last three seconds, recordings ten: several clips of one kind of step are
-    joined, so that the model learns to keep its place and to go on after a pause.
+    joined, so that the model learns to keep its place and to continue after a pause.
     """
 
     def __init__(self, corpus: Corpus, store: TokenStore, longest: int, native: int) -> None:
@@ -146,7 +146,7 @@ class Tasks:
             records.sort(key=lambda r: r["strength"])
             if kind in ("emotion", "style"):
                 chain = [neutral, *records]
-                # a round goes up by two thirds of a full archetype; at the top it holds
+                # a round goes up by two thirds of a full archetype; at the top it stays
                 tasks += [
                     (kind, option, chain[i], chain[min(i + 2, len(chain) - 1)])
                     for i in range(len(chain) - 1)

@@ -64,7 +64,7 @@ def level(record: dict[str, Any], edit: Edit) -> float:
 
 
 def share(source: dict[str, Any], edited: dict[str, Any], edit: Edit) -> float:
-    """Margin of a pair in 0..1; the score it stands for is 1 + 9 times it."""
+    """Margin of a pair in 0..1; its score is 1 + 9 times it."""
     return min(1.0, max(0.0, level(edited, edit) - level(source, edit)))
 
 

@@ -70,13 +70,13 @@ def add(commands: Any) -> None:
 
     hardest = command("hardest", "the prompts PPO should train on", _hardest, "data")
     _out(hardest)
-    hardest.add_argument("--count", type=int, required=True, metavar="N", help="prompts wanted")
+    hardest.add_argument("--count", type=int, required=True, metavar="N", help="prompts to choose")
     hardest.add_argument(
         "--reward", type=Path, metavar="RUN", help="run of `train reward` that reads pairs"
     )
     hardest.add_argument("--by-class", action="store_true", help="let the classes take turns")
 
-    stats = command("stats", "what a data folder holds", _stats, "data")
+    stats = command("stats", "what a data folder has", _stats, "data")
     stats.add_argument("--picture", type=Path, metavar="FILE.png", help="the same as a chart")
 
 
@@ -162,7 +162,7 @@ def _threshold(text: str) -> tuple[str, float]:
         return name.strip(), float(value)
     except ValueError:
         raise ValueError(
-            f"--class '{text}' is not understood; NAME=NUMBER is wanted, as in "
+            f"--class '{text}' is not understood; NAME=NUMBER is expected, as in "
             '"emotion happy=7". Correct it.'
         ) from None
 
@@ -211,7 +211,7 @@ def _written(out: Path, data: Dataset, examples: Iterable[Example], *, of: int) 
     from ..data.shards import Writer
 
     if out.resolve() == data.folder.resolve():
-        raise ValueError("--out is the folder that is read; another one is wanted. Name one.")
+        raise ValueError("--out is the folder that is read. Name another one.")
     with Writer(out, data.codebook, {"from": data.folder.name, "sha256": data.sha256}) as writer:
         added = sum(writer.add(example) for example in examples)
     return _counted({"of": of, "new": added, "all": len(writer.ids)})

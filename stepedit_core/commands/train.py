@@ -65,7 +65,7 @@ def _train(arguments: argparse.Namespace) -> int:
     config = read_config(cls, arguments.recipe, arguments.config, arguments.set)
     if not config.data:
         raise ValueError(
-            f"the config of {arguments.recipe} names no data; one data folder or more is wanted. "
+            f"the config of {arguments.recipe} names no data; one data folder or more is needed. "
             "Add --set data=[FOLDER]."
         )
     main = os.environ.get("RANK", "0") == "0"

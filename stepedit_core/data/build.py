@@ -7,7 +7,7 @@ A plan is JSON-lines, one work order a line:
      "speaker": "s1", "licence": "CC-BY-4.0", "provenance": "actor session 3"}
 
 A side is one of audio (a sound file), tokens (a .safetensors that Save Tokens wrote) and clone (a
-sound file whose voice says `text`; clone_text are the words it holds). Two clones of one actor,
+sound file whose voice says `text`; clone_text are the words in it). Two clones of one actor,
 from a neutral and an acted clip, make the triplet of arXiv:2511.03601. Orders are independent, so
 any engine may run them; one process writes, in the order of the plan.
 """
@@ -45,7 +45,7 @@ class Side:
     clone: str = ""
     """Sound file whose voice and delivery say the order's text."""
     clone_text: str = ""
-    """Words that the clone's sound file holds."""
+    """Words in the clone's sound file."""
     seed: int = 0
     """Of the clone's draws."""
 
@@ -114,14 +114,14 @@ def parse_order(task: Task) -> Order:
     try:
         data = json.loads(task.line)
     except ValueError as error:
-        raise ValueError(f"{where} is no JSON ({error}). {REMEDY}") from error
+        raise ValueError(f"{where} is not JSON ({error}). {REMEDY}") from error
     order = from_json(Order, data, where, REMEDY)
     for name, side in (("source", order.source), ("target", order.target)):
         given = [k for k in ("audio", "tokens", "clone") if getattr(side, k)]
         if len(given) != 1:
             raise ValueError(
                 f"{where} gives {' and '.join(given) or 'nothing'} for its {name}; exactly one of "
-                f"audio, tokens and clone is wanted. {REMEDY}"
+                f"audio, tokens and clone is expected. {REMEDY}"
             )
     return order
 
@@ -201,7 +201,7 @@ def tasks_of(plan: Path, bundle_sha256: str) -> list[Task]:
     """The plan's orders; blank lines are passed over, equal orders appear once."""
     if not plan.is_file():
         raise ValueError(
-            f"there is no plan '{plan.name}'; a JSON-lines file is wanted. See --help."
+            f"there is no plan '{plan.name}'; expected is a JSON-lines file. See --help."
         )
     found: dict[str, Task] = {}
     for number, line in enumerate(plan.read_text(encoding="utf-8").splitlines(), start=1):
@@ -243,9 +243,9 @@ def build(
     make: Make = make_example,
     shard_examples: int = 256,
 ) -> dict[str, int]:
-    """Make all examples that `out` does not hold yet; returns how many were new, known and failed.
+    """Make all examples that `out` does not have yet; returns how many were new, known and failed.
 
-    Failed orders are listed in failed.jsonl and tried again by the next run. A killed run goes on
+    Failed orders are listed in failed.jsonl and tried again by the next run. A killed run resumes
     where its last whole shard ended.
     """
     counts = {"orders": len(tasks), "new": 0, "known": 0, "equal": 0, "failed": 0}

@@ -25,7 +25,7 @@ from .records import Example, line_of
 FORMAT = 1
 ABOUT = "dataset.json"
 SHARD_EXAMPLES = 256
-"""Examples a shard holds, hence the most that a kill costs."""
+"""Examples in a shard: the most that a kill costs."""
 SIDES = ("source", "target", "rejected")
 
 
@@ -44,7 +44,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     path = folder / ABOUT
     if not path.is_file():
         raise ValueError(
-            f"'{folder.name}' holds no {ABOUT}; a folder that `stepedit data` wrote is wanted. "
+            f"'{folder.name}' has no {ABOUT}; expected is a folder that `stepedit data` wrote. "
             "Check the path, or build the data first."
         )
     about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -127,7 +127,7 @@ class Writer:
     """Adds examples to a folder; `with` writes what is left in memory, also after an error.
 
     Args:
-        folder: where; made when absent, continued when it holds data of the same codebook.
+        folder: where; made when absent, continued when it has data of the same codebook.
         codebook: of all codes.
         about: facts of the data for dataset.json; those of an older run there stay.
         shard_examples: examples in a shard.
@@ -152,7 +152,7 @@ class Writer:
             found = Dataset(self.folder)
             if found.codebook != codebook:
                 raise ValueError(
-                    f"'{self.folder.name}' holds codes of codebook '{found.codebook}'; these are "
+                    f"'{self.folder.name}' has codes of codebook '{found.codebook}'; these are "
                     f"of '{codebook}'. Name another folder, or use the same bundle."
                 )
             self.ids = {line["id"] for line in found.lines}
@@ -189,7 +189,7 @@ class Writer:
             for codes in (example.source, example.target, example.rejected):
                 if codes is not None and codes.codebook != self.codebook:
                     raise ValueError(
-                        f"an example holds codes of codebook '{codes.codebook}'; this folder takes "
+                        f"an example has codes of codebook '{codes.codebook}'; this folder takes "
                         f"'{self.codebook}'. Tokenize with the same bundle."
                     )
             if example.id not in self.ids:

@@ -1,4 +1,4 @@
-"""A bundle over all cases: one line a clip, then a table and a chart. Stopped, it goes on."""
+"""A bundle over all cases: one line a clip, then a table and a chart. A stopped one resumes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def evaluate(
     start: Start = "clone",
     on_clip: Callable[[Outcome], None] | None = None,
 ) -> list[Row]:
-    """Lines of all clips; those that clips.jsonl in `out` holds are not made again.
+    """Lines of all clips; those in clips.jsonl of `out` are not made again.
 
     Args:
         bundle: the model.
@@ -61,7 +61,7 @@ def evaluate(
     other = next((row for row in done if row["about"] != about), None)
     if other is not None:
         raise ValueError(
-            f"'{out.name}' holds clips of another bundle, seed, start or number of rounds. Name "
+            f"'{out.name}' has clips of another bundle, seed, start or number of rounds. Name "
             "another folder."
         )
     known = {(row["case"], row["voice"]) for row in done}

@@ -34,12 +34,12 @@ def load_judge_function(name: str) -> Judge:
         found = getattr(importlib.import_module(module), function) if colon else None
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"the judge '{name}' cannot be loaded ({error}); PACKAGE.MODULE:FUNCTION is wanted. "
+            f"the judge '{name}' cannot be loaded ({error}); PACKAGE.MODULE:FUNCTION is expected. "
             "Check the name and the Python path."
         ) from error
     if not callable(found):
         raise ValueError(
-            f"the judge '{name}' is no function; PACKAGE.MODULE:FUNCTION is wanted. Correct it."
+            f"the judge '{name}' is not a function; PACKAGE.MODULE:FUNCTION is expected. Correct it."
         )
     judge: Judge = found
     return judge

@@ -28,7 +28,7 @@ from .reference import Reference
 from .team import Team
 
 KINDS = ("triplet", "quadruplet", "sample")
-"""Examples that prompts are taken from; a sample's answer is no reference."""
+"""Examples that prompts are taken from; a sample's answer is not a reference."""
 
 
 STAGE = "rollout"
@@ -54,7 +54,7 @@ class Attempt:
     """Prompt ids and answer ids."""
     answer: Answer
     reference: DualCodes | None = None
-    """A known good result, where the data holds one."""
+    """A known good result, where the data has one."""
 
 
 Total = Callable[[Sequence[Attempt]], tuple[Tensor, dict[str, Tensor]]]
@@ -65,7 +65,7 @@ class Rollout:
     """B answers and what policy and reference said of their ids when they were drawn."""
 
     rows: list[Row]
-    """Prompt and answer of each; the answer holds its end id where it ended."""
+    """Prompt and answer of each; the answer has its end id where it ended."""
     answers: list[Answer]
     mask: Tensor
     """(B, A) bool: True on the ids of the answers, the end id included."""

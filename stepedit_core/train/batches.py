@@ -39,7 +39,7 @@ class AnswerBatch:
 
 
 def pack(rows: Sequence[Row], end_id: int, device: torch.device | None = None) -> AnswerBatch:
-    """The batch of these prompts and answers; an answer holds one id or more."""
+    """The batch of these prompts and answers; an answer has one id or more."""
     length = max(len(prompt) + len(answer) for prompt, answer in rows)
     longest = max(len(answer) for _, answer in rows)
     ids = torch.zeros(len(rows), length, dtype=torch.int64)
@@ -61,7 +61,7 @@ class Sampler:
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
         if not count:
-            raise ValueError("the data holds nothing to train on (0 items). Check data and split.")
+            raise ValueError("the data has nothing to train on (0 items). Check data and split.")
         self.count, self.batch, self.seed = count, batch, seed
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 

@@ -132,5 +132,5 @@ def _put(data: Any, keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
-            raise ValueError(f"--set reaches into '{key}', which holds no keys. {REMEDY}")
+            raise ValueError(f"--set reaches into '{key}', which has no keys. {REMEDY}")
     data[keys[-1]] = value

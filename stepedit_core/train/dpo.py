@@ -62,7 +62,7 @@ def train(config: DPOConfig, out: Path, *, stop_at: int | None = None) -> dict[s
         reference = Reference(made, config.model, team)
         policy = place(made, team, precision=config.model.precision)
 
-        # 2. Optimiser; a stopped run goes on
+        # 2. Optimiser; a stopped run resumes
         numerics = Numerics(precision=config.model.precision, team=team)
         optimizer = make_optimizer(policy, config.optimizer)
         facts = {**base.facts, **items.facts}

@@ -84,7 +84,7 @@ def train(
             judge = frozen_judge(config.reward_run, bundle, config.model, team)
         total = total or reward_of(config.rewards, bundle, judge, config.model, team)
 
-        # 2. Optimiser; a stopped run goes on
+        # 2. Optimiser; a stopped run resumes
         optimizer = make_optimizer(policy, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "grpo", config, facts, team, {"policy": (policy, optimizer)})

@@ -60,7 +60,7 @@ class Examples:
         for number, data in enumerate(self._data):
             if data.codebook != bundle.manifest.codebook:
                 raise ValueError(
-                    f"'{data.folder.name}' holds codes of codebook '{data.codebook}'; bundle "
+                    f"'{data.folder.name}' has codes of codebook '{data.codebook}'; bundle "
                     f"'{bundle.name}' reads '{bundle.manifest.codebook}'. Build the data again."
                 )
             for index, line in enumerate(data.lines):
@@ -167,7 +167,7 @@ def start_from(config: ModelConfig, run: RunConfig) -> Base:
 def _found(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(
-            f"'{path.parent.name}' holds no {path.name}; the folder of a finished run is wanted. "
+            f"'{path.parent.name}' has no {path.name}; expected is the folder of a finished run. "
             "Finish that stage first, or correct the path."
         )
     return path

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def cosine_rate(step: int, steps: int, config: OptimizerConfig) -> float:
     """Rate of a step: linear up to lr over the warm-up, then half a cosine down to last_lr.
 
-    The first step behind the warm-up has lr, the last step last_lr.
+    The first step after the warm-up has lr, the last step last_lr.
     """
     warmup = round(config.warmup * steps)
     if step < warmup:
@@ -68,7 +68,7 @@ def step_optimizer(
     step: int,
     steps: int,
 ) -> dict[str, float]:
-    """One step at the schedule's rate with the gradients at hand, which are dropped.
+    """One step at the schedule's rate with the gradients, which are then dropped.
 
     Returns the rate as `lr` and the gradients' norm as `norm`.
     """

@@ -97,7 +97,7 @@ def train(
         critic = place(critic, team, precision=precision)
         total = total or reward_of(config.rewards, bundle, judge, config.model, team)
 
-        # 2. Two optimisers; a stopped run goes on
+        # 2. Two optimisers; a stopped run resumes
         actor_optimizer = make_optimizer(policy, config.optimizer)
         critic_optimizer = make_optimizer(critic, config.critic_optimizer)
         facts = {**base.facts, **items.facts}
@@ -135,7 +135,7 @@ def train(
             kl = kl_k1(tried.rollout.log_probs, tried.rollout.ref_log_probs)
             rewards = shaped_rewards(kl, tried.scores, mask, beta=config.beta)
             raw, returns = gae(rewards, values, mask, gamma=config.gamma, lam=config.lam)
-            scored = Scored(
+            scored = ScoredBatch(
                 rows=rows,
                 log_probs=tried.rollout.log_probs,
                 values=values,
@@ -144,7 +144,7 @@ def train(
                 ids=float(team.total(mask.sum().double())),
             )
 
-            # 5. Passes over the batch: the critic always, the actor behind the warm-up
+            # 5. Passes over the batch: the critic always, the actor after the warm-up
             parts = parts_of([row_length(row) for row in rows], config.model.micro_ids, team)
             acting = step - config.critic_warmup
             figures: dict[str, float] = {}
@@ -173,7 +173,7 @@ def train(
         return {"steps": float(config.steps)}
 
 
-class Scored(NamedTuple):
+class ScoredBatch(NamedTuple):
     """This process's answers of a step, ready to be learnt from."""
 
     rows: list[Row]
@@ -199,18 +199,18 @@ _Part = tuple[AnswerBatch, list[Tensor]]
 
 
 def critic_loss(
-    critic: Critic, scored: Scored, config: PPOConfig, end: int, rows: list[int]
+    critic: Critic, scored: ScoredBatch, config: PPOConfig, end: int, rows: list[int]
 ) -> Tensor:
     """Share () of some rows in the batch's value loss."""
     device = next(critic.parameters()).device
-    batch, (before, wanted) = scored.part(rows, end, scored.values, scored.returns, device=device)
+    batch, (before, returns) = scored.part(rows, end, scored.values, scored.returns, device=device)
     found = critic(batch)[0]
     clip, count = config.value_clip, scored.ids
-    return value_loss(found, before, wanted, batch.mask, clip=clip, count=count)
+    return value_loss(found, before, returns, batch.mask, clip=clip, count=count)
 
 
 def actor_loss(
-    policy: Policy, scored: Scored, config: PPOConfig, end: int, rows: list[int]
+    policy: Policy, scored: ScoredBatch, config: PPOConfig, end: int, rows: list[int]
 ) -> Tensor:
     """Share () of some rows in the batch's clipped surrogate."""
     device = next(policy.parameters()).device

@@ -40,7 +40,7 @@ class RewardConfig:
     """Settings of the reward model."""
 
     data: tuple[str, ...] = ()
-    """Data folders of pairs; the dev split tells the accuracy."""
+    """Data folders of pairs; the dev split measures the accuracy."""
     epochs: float = 1.0
     """Times that every pair is seen."""
     batch: int = 64
@@ -72,7 +72,7 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
         made = Critic(model, checkpointing=config.model.checkpointing)
         critic = place(made, team, precision=config.model.precision)
 
-        # 2. Optimiser; a stopped run goes on
+        # 2. Optimiser; a stopped run resumes
         numerics = Numerics(precision=config.model.precision, team=team)
         optimizer = make_optimizer(critic, config.optimizer)
         facts = {**base.facts, **items.facts}
@@ -133,7 +133,7 @@ def pair_margins(run: Path, groups: Mapping[str, Sequence[Example]]) -> dict[str
     path = run / CONFIG
     if not path.is_file():
         raise ValueError(
-            f"'{run.name}' holds no {CONFIG}; a run of `train reward` is wanted. Check the path."
+            f"'{run.name}' has no {CONFIG}; expected is a run of `train reward`. Check the path."
         )
     about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     config = from_json(RewardConfig, about["config"], CONFIG, REMEDY)
@@ -146,7 +146,7 @@ def pair_margins(run: Path, groups: Mapping[str, Sequence[Example]]) -> dict[str
             found[prompt] = margins_of(critic, pairs, bundle, config.model).tolist()
     if not found:
         raise ValueError(
-            "the data holds no pairs; with --reward, pairs are wanted. Make them with "
+            "the data has no pairs; --reward needs pairs. Make them with "
             "`stepedit data pairs`, or leave --reward out."
         )
     return found

@@ -45,7 +45,7 @@ class RewardWeights:
     length: float = 0.0
     """Length kept, 0..1."""
     legality: float = 0.0
-    """Ended by itself behind whole groups, 0 or 1."""
+    """Ended by itself after whole groups, 0 or 1."""
 
 
 def frozen_judge(run: str, bundle: Bundle, model: ModelConfig, team: Team) -> Critic:
@@ -57,7 +57,7 @@ def frozen_judge(run: str, bundle: Bundle, model: ModelConfig, team: Team) -> Cr
 def reward_of(
     weights: RewardWeights, bundle: Bundle, critic: Critic | None, model: ModelConfig, team: Team
 ) -> Total:
-    """The weighted sum of all rewards; `critic` holds the reward model, None where it has none."""
+    """The weighted sum of all rewards; `critic` has the reward model, None where there is none."""
     terms: dict[str, Term] = {"length": length_kept, "legality": legality}
     if weights.words:
         terms["words"] = words_kept(bundle.vocabulary, bundle.linguistic.codebook)

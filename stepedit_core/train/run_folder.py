@@ -95,7 +95,7 @@ class Run:
         config: the recipe's dataclass.
         facts: data and weights the run depends on, by digest.
         team: the processes.
-        learned: name -> module and its optimiser, all of what a state holds.
+        learned: name -> module and its optimiser, everything that a state has.
     """
 
     def __init__(

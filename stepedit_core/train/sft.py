@@ -41,7 +41,7 @@ class SFTConfig:
     longest: int = 1536
     """Most ids of prompt and answer; longer items are left out."""
     inverses: bool = True
-    """Learn each emotion and style also backwards, as `remove`; off where the data holds both."""
+    """Learn each emotion and style also backwards, as `remove`; off where the data has both."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(warmup=0.03))
     model: ModelConfig = field(default_factory=ModelConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -67,7 +67,7 @@ def train(config: SFTConfig, out: Path, *, stop_at: int | None = None) -> dict[s
         sampler = Sampler(len(items), config.batch, config.run.seed)
         steps = sampler.steps(config.epochs)
 
-        # 2. Policy and optimiser; a stopped run goes on
+        # 2. Policy and optimiser; a stopped run resumes
         made = Policy(base.lm, bundle.vocabulary, checkpointing=config.model.checkpointing)
         policy = place(made, team, precision=config.model.precision)
         numerics = Numerics(precision=config.model.precision, team=team)

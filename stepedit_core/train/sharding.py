@@ -39,7 +39,7 @@ def place(module: M, team: Team, *, precision: str) -> M:
 
 @contextmanager
 def gathered(*modules: nn.Module, end_id: int) -> Iterator[None]:
-    """Inside, sharded modules hold whole weights: processes may then call them out of step.
+    """Inside, sharded modules have whole weights: processes may then call them out of step.
 
     The modules are policies and critics; `end_id` is any id they may be asked about. Each is called
     once first: sharding settles at the first call which module is the root of which, and sampling

@@ -153,7 +153,7 @@ def make_libri(shard: Shard, number: int, tools: dict) -> None:
     clips = every[number * 60 : number * 60 + 60]
     if not clips:
         raise SystemExit(
-            f"{tools['args'].clips} holds {len(every)} flac files; shard {number} needs more than "
+            f"{tools['args'].clips} has {len(every)} flac files; shard {number} needs more than "
             f"{number * 60}. Name the folder of the LibriSpeech clips, or ask for fewer hours."
         )
     real_speech.make_libri(clips, shard, tools["hibari"], tools["args"].whisper)
@@ -178,7 +178,7 @@ def make_real(shard: Shard, number: int, tools: dict) -> None:
     corpus = tools["recordings"]
     if not corpus.records:
         raise SystemExit(
-            f"{tools['args'].out}/libri holds no recordings. Make the libri stage first."
+            f"{tools['args'].out}/libri has no recordings. Make the libri stage first."
         )
     # every pass over the recordings draws other edits
     clips = [

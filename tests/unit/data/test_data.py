@@ -153,14 +153,12 @@ def test_another_codebook_is_refused(tmp_path: Path):
         with pytest.raises(ValueError, match=r"codebook 'other-1'; this folder takes 'tiny-1'"):
             writer.add(replace(example(0), target=codes(4, 0, "other-1")))
         writer.add(example(0))
-    with pytest.raises(
-        ValueError, match=r"holds codes of codebook 'tiny-1'; these are of 'other-1'"
-    ):
+    with pytest.raises(ValueError, match=r"has codes of codebook 'tiny-1'; these are of 'other-1'"):
         Writer(tmp_path / "d", "other-1")
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [(None, "holds no dataset.json"), ('{"format": 9}', "has format 9; this")]
+    ("text", "words"), [(None, "has no dataset.json"), ('{"format": 9}', "has format 9; this")]
 )
 def test_a_folder_that_is_no_data_is_named(tmp_path: Path, text: str | None, words: str):
     if text:
@@ -304,7 +302,7 @@ GOOD = '"source": {"audio": "a.wav"}, "target": {"audio": "b.wav"}, "edit": {"ki
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{oops", "line 7 of the plan is no JSON"),
+        ("{oops", "line 7 of the plan is not JSON"),
         ("[]", "line 7 of the plan is a list; an object is wanted. Correct the plan."),
         ("{" + GOOD + ', "marign": 3}', "unknown key 'marign'; known are source, target"),
         (
@@ -333,7 +331,7 @@ def test_ray_that_is_not_there_names_the_pip_line(
 class RayData:
     """As much of ray.data as is called: rows of plain values through a pool of workers, in order.
 
-    The real one was run by hand (docs/training.md); it is no dependency of the tests.
+    The real one was run by hand (docs/training.md); it is not a dependency of the tests.
     """
 
     def __init__(self) -> None:

@@ -82,8 +82,8 @@ def test_the_benchmarks_lines_become_cases(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "line 1 of x.jsonl is no JSON"),
-        ("[]", "line 1 of x.jsonl lacks the text 'speaker'; wanted are speaker, gen_text"),
+        ("{", "line 1 of x.jsonl is not JSON"),
+        ("[]", "line 1 of x.jsonl lacks the text 'speaker'; needed are speaker, gen_text"),
         (json.dumps({**LINE, "lang": 3}), "lacks the text 'lang'"),
         (
             json.dumps({**LINE, "task": "denoise"}),
@@ -261,7 +261,7 @@ def test_an_external_judge_is_named_by_module_and_function(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "plugged", module)
     assert load_judge_function("plugged:hear")(tone(100), tone(100), "x") == 0.25
     for name in ("plugged", "plugged:absent", "no_such_module:hear"):
-        with pytest.raises(ValueError, match=r"PACKAGE\.MODULE:FUNCTION is wanted"):
+        with pytest.raises(ValueError, match=r"PACKAGE\.MODULE:FUNCTION is expected"):
             load_judge_function(name)
 
 
@@ -372,7 +372,7 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
     assert [case.label for case in asked] == ["sad"]
     strip = [{k: v for k, v in r.items() if k != "real_time"} for r in again]
     assert strip == [{k: v for k, v in r.items() if k != "real_time"} for r in rows]
-    with pytest.raises(ValueError, match="holds clips of another bundle, seed, start or number"):
+    with pytest.raises(ValueError, match="has clips of another bundle, seed, start or number"):
         evaluate(bundle, cases, tmp_path / "out", **ways, seed=5)  # type: ignore[arg-type]
 
 

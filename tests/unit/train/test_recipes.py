@@ -310,7 +310,9 @@ def test_a_run_is_compared_with_what_it_began_from_on_the_same_draws(
 
 def test_only_a_run_of_ppo_or_grpo_can_be_compared(judge: str, tmp_path: Path):
     for run, kind in ((Path(judge), "reward"), (tmp_path, "nothing")):
-        with pytest.raises(ValueError, match=f"is a run of '{kind}'; one of ppo or grpo is wanted"):
+        with pytest.raises(
+            ValueError, match=f"is a run of '{kind}'; one of ppo or grpo is expected"
+        ):
             compare(run)
 
 
@@ -594,7 +596,7 @@ def test_every_epoch_holds_every_item_once_in_another_order():
 
 
 def test_no_items_are_an_error():
-    with pytest.raises(ValueError, match="holds nothing to train on"):
+    with pytest.raises(ValueError, match="has nothing to train on"):
         Sampler(0, 3, seed=1)
 
 
@@ -650,7 +652,7 @@ def test_overrides_reach_inner_keys():
         ("optimizer.lr=1e-2", "lr is text; float is wanted. Correct the config; YAML reads 1e-5"),
         ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is wanted"),
         ("batch", "--set 'batch' is not understood; KEY=VALUE is expected"),
-        ("batch.size=3", "--set reaches into 'batch', which holds no keys"),
+        ("batch.size=3", "--set reaches into 'batch', which has no keys"),
         ("epochs: 1=[", "is not YAML"),
     ],
 )
@@ -708,7 +710,7 @@ def test_the_command_trains_and_prints_where(
 
 def test_training_without_data_says_what_to_add(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert cli.main(["train", "dpo", "--config", "nano", "--out", str(tmp_path / "o")]) == 1
-    assert "names no data; one data folder or more is wanted" in capsys.readouterr().err
+    assert "names no data; one data folder or more is needed" in capsys.readouterr().err
 
 
 def test_a_start_that_is_no_finished_run_is_named(
@@ -717,5 +719,7 @@ def test_a_start_that_is_no_finished_run_is_named(
     config = sft.SFTConfig(
         data=(data["triplets"],), model=replace(model, start=str(tmp_path / "nowhere")), run=RUN
     )
-    with pytest.raises(ValueError, match=r"'nowhere' holds no llm.safetensors; the folder of a"):
+    with pytest.raises(
+        ValueError, match=r"'nowhere' has no llm.safetensors; expected is the folder of a"
+    ):
         sft.train(config, tmp_path / "o")
