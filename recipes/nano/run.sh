@@ -141,14 +141,14 @@ full() { [[ $SMOKE ]] && echo "$2" || echo "$1"; }
 every_stage() {
   # 1. Speech with labels
   corpus plain 2.4 0.01 ""
-  corpus edits 12.3 0.01 ""
+  corpus edits 12.3 0.02 ""
   corpus kokoro 0.37 0.01 VOICES --voices "${VOICES:-}"
   corpus libri 0.8 0.01 "CLIPS WHISPER_BASE" --clips "${CLIPS:-}" --whisper "${WHISPER_BASE:-}"
 
   # 2. Codec: its parts learn from the corpus alone
   learn linguistic linguistic linguistic "" \
     "steps=3 batch_seconds=6.0 kmeans_frames=1200 kmeans_rounds=1 model.layers=1 statistics_clips=4 checked_clips=4"
-  learn semantic semantic semantic "" "steps=4 batch_seconds=6.0 quantize_from=2 model.layers=1"
+  learn semantic semantic semantic "" "steps=5 batch_seconds=60.0 quantize_from=4 model.layers=1"
   learn speaker speaker speaker "" "steps=2 batch=2 pseudo_speakers=4"
   learn vocoder vocoder vocoder "" \
     "steps=3 batch=2 pitch_steps=2 judge_from=1 model.channels=32 model.hidden=64 model.blocks=1"

@@ -46,7 +46,7 @@ def keeps(
 def is_hold(example: Example) -> bool:
     """Whether source and target are the same codes: the order to keep what is there.
 
-    Its margin is 1 by nature, however strong the attribute is; a model that never saw one goes further
+    Its margin is 1 by nature, however strong the attribute is; a model that never saw one keeps
     changing a clip that already has what is asked for, so later rounds drift.
     """
     return example.kind == "triplet" and digest(example.source) == digest(example.target)

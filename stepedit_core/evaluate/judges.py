@@ -39,7 +39,8 @@ def load_judge_function(name: str) -> Judge:
         ) from error
     if not callable(found):
         raise ValueError(
-            f"the judge '{name}' is not a function; PACKAGE.MODULE:FUNCTION is expected. Correct it."
+            f"the judge '{name}' is not a function; PACKAGE.MODULE:FUNCTION is expected. Correct "
+            "it."
         )
     judge: Judge = found
     return judge

@@ -117,11 +117,15 @@ def plain_words(text: str) -> list[str]:
 
 
 def _digits(words: Sequence[str]) -> list[str]:
-    """Words with every English number from zero on as digits."""
+    """Words with every English number from zero on as digits; "nineteen eighty" is 1980."""
     out: list[str] = []
     at = 0
     while at < len(words):
         value, used = _number(words[at:])
+        if used == 1 and 10 < value <= 20:
+            years, further = _number(words[at + 1 :])
+            if 10 <= years < 100:
+                value, used = 100 * value + years, 1 + further
         out.append(str(value) if used else words[at])
         at += used or 1
     return out

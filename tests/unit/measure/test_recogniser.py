@@ -42,7 +42,8 @@ def test_words_are_compared_without_case_and_signs():
         ("one thousand two hundred thirty-four", ["1234"]),
         ("twenty three hundred", ["2300"]),
         ("one, two and three", ["1", "2", "and", "3"]),
-        ("twenty ten fifty zero", ["20", "10", "50", "0"]),
+        ("thirty ten fifty zero", ["30", "10", "50", "0"]),
+        ("in nineteen eighty-six or twenty ten", ["in", "1986", "or", "2010"]),
         ("a hundred and ten", ["a", "hundred", "and", "10"]),
         ("no hundred", ["no", "hundred"]),
         ("\uff21 b", ["a", "b"]),  # a full-width letter
