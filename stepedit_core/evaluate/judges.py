@@ -140,8 +140,8 @@ def figures_of(names: tuple[str, ...]) -> Mapping[str, Figure]:
 def _word_errors() -> Figure:
     """Word error rate of what Whisper hears; its packages are found here, not after the edits."""
     try:
-        jiwer_module()
         recogniser = FasterWhisper()
+        jiwer_module()
     except ValueError as error:
         raise ValueError(f"{error} Or leave wer out with --figures.") from error
     return lambda o: word_error_rate(
