@@ -31,7 +31,9 @@ from ..stepedit_core.files.missing import pip_line
 from ..stepedit_core.types import Clip, stage_named
 
 if TYPE_CHECKING:
-    from ..stepedit_core.registry.registry import Bundle, Found, Registry
+    from ..stepedit_core.registry.folders import ModelEntry
+    from ..stepedit_core.registry.handle import Bundle
+    from ..stepedit_core.registry.registry import Registry
     from ..stepedit_core.types import DualCodes, EditRequest
 
 log = logging.getLogger(__name__)
@@ -163,7 +165,7 @@ def bundle_names() -> list[str]:
     return [DEFAULT_BUNDLE, *sorted(names - {DEFAULT_BUNDLE})]
 
 
-def find_bundle(name: str) -> Found:
+def find_bundle(name: str) -> ModelEntry:
     """The bundle of this name; ValueError when it is not on the list, or is damaged.
 
     The name may come from anybody's workflow, so it is never taken as a path.
@@ -212,7 +214,7 @@ def find_adapter(name: str) -> Path | None:
 
 def check_adapter(bundle: str, adapter: str) -> str:
     """Digest of a bundle and an adapter; ValueError where one is not here or they do not fit."""
-    from ..stepedit_core.registry.registry import check_fits
+    from ..stepedit_core.registry.folders import check_fits
 
     found, path = find_bundle(bundle), find_adapter(adapter)
     if path is None:
@@ -243,10 +245,11 @@ def keep_converted(name: str, precision: str) -> str:
     The bundle lies in models/step_audio_editx/, in 16 bits, or in int8 or int4 where the precision
     says so. Other bundles are as they are.
     """
+    from ..stepedit_core.registry.folders import ReleaseEntry
     from ..stepedit_core.release.convert import convert
 
     found = find_bundle(name)
-    if found.release is None or found.manifest is None:
+    if not isinstance(found, ReleaseEntry):
         return name
     quantize = precision if precision in ("int8", "int4") else ""
     dtype = "fp16" if precision == "fp16" else "bf16"

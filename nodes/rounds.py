@@ -13,7 +13,7 @@ from .picture import rounds_chart
 
 if TYPE_CHECKING:
     from ..stepedit_core.pipelines.plan import Plan
-    from ..stepedit_core.registry.registry import Bundle
+    from ..stepedit_core.registry.handle import Bundle
     from ..stepedit_core.types import Clip, Round
 
 PEAKS = 160

@@ -18,7 +18,8 @@ from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
 from .pipelines.plan import make_plan
 from .pipelines.rounds import iterate
-from .registry.registry import Bundle, Registry
+from .registry.handle import Bundle
+from .registry.registry import Registry
 from .types import Clip, EditRequest, EditResult, Hooks, Round
 
 

@@ -18,7 +18,8 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .files.missing import pip_line
-from .registry.registry import Bundle, Registry
+from .registry.handle import Bundle
+from .registry.registry import Registry
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

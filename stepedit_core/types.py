@@ -106,8 +106,9 @@ class Sampling:
     """Keep only the k most likely ids; 0 keeps all."""
     top_p: float = 1.0
     """Keep the smallest set of ids whose probability reaches p."""
-    forbid_repeats: bool = False
-    """The 2025 rule: forbid an id that occurred twice within the last ten ids (spec 6.8)."""
+    forbid_repeats: bool | None = None
+    """The 2025 rule: the newest id may not repeat when it fills two or more of the last ten places
+    (spec 6.8); None follows the bundle: on for prompt layouts of 2025, off for all others."""
     max_ids: int = 0
     """Most ids drawn; 0 takes the limit that fits the edit (spec 6.8, community limits)."""
 

@@ -27,7 +27,8 @@ from stepedit_core.files.terminal import table
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.tokenize import tokenize
 from stepedit_core.pipelines.vocode import vocode
-from stepedit_core.registry.registry import Bundle, Registry
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import Registry
 from stepedit_core.types import Clip, Draws
 
 WAYS = ("clip", "mel", "own voice", "plain voice")

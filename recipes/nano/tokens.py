@@ -27,6 +27,7 @@ from stepedit_core.audio.trim import (
     normalise_energy,
     trim_silence,
 )
+from stepedit_core.files.whole import whole_file
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
 from stepedit_core.models.semantic import SemanticConfig, SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerConfig, SpeakerEncoder
@@ -122,25 +123,33 @@ def main() -> None:
             continue
         records = shards[stem]
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name("part-" + path.name)
-        if speaker is not None:
-            np.save(temporary, np.stack([voice(corpus, r, speaker) for r in records]))
-        else:
-            rows = [
-                row
-                for part in chunks(records, 12)
-                for row in tokenize_clips(corpus, part, *tokenizers)
-            ]
-            np.savez(
-                temporary,
-                ids=np.array([r["id"] for r in records]),
-                at=np.cumsum([0] + [len(row[0]) // 2 for row in rows]),
-                linguistic=np.concatenate([row[0] for row in rows]),
-                semantic=np.concatenate([row[1] for row in rows]),
-                start=np.array([row[2] for row in rows]),
-            )
-        temporary.rename(path)
+        with whole_file(path) as part, part.open("wb") as file:
+            if speaker is not None:
+                np.save(file, np.stack([voice(corpus, r, speaker) for r in records]))
+            else:
+                np.savez(file, **codes_of(corpus, records, *tokenizers))
         log.info("%s: %d clips", stem, len(records))
+
+
+def codes_of(
+    corpus: Corpus,
+    records: list[dict],
+    linguistic: torch.nn.Module,
+    semantic: torch.nn.Module,
+) -> dict[str, np.ndarray]:
+    """Arrays of a shard's token file; what TokenStore reads."""
+    rows = [
+        row
+        for part in chunks(records, 12)
+        for row in tokenize_clips(corpus, part, linguistic, semantic)
+    ]
+    return {
+        "ids": np.array([r["id"] for r in records]),
+        "at": np.cumsum([0] + [len(row[0]) // 2 for row in rows]),
+        "linguistic": np.concatenate([row[0] for row in rows]),
+        "semantic": np.concatenate([row[1] for row in rows]),
+        "start": np.array([row[2] for row in rows]),
+    }
 
 
 @torch.no_grad()

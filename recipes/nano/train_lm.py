@@ -31,6 +31,7 @@ from recipes.nano.training import (
     parameters,
     step_rng,
 )
+from stepedit_core.files.whole import whole_file
 from stepedit_core.models.llm import LMConfig, Step1LM
 from stepedit_core.text.prompts import clone_prompt, edit_prompt
 from stepedit_core.text.tokenizer import TextTokenizer
@@ -63,7 +64,7 @@ def train_pieces(corpus: Corpus, path: Path, pieces: int) -> None:
     options = sorted({r["option"] for r in corpus.records if r.get("option")} | {"remove"})
     lines += [f"{k} {o}" for k in kinds for o in options]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".tmp").open("wb") as file:
+    with whole_file(path) as part, part.open("wb") as file:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(lines),
             model_writer=file,
@@ -81,7 +82,6 @@ def train_pieces(corpus: Corpus, path: Path, pieces: int) -> None:
             hard_vocab_limit=False,
             minloglevel=2,
         )
-    path.with_suffix(".tmp").rename(path)
 
 
 class Tasks:

@@ -10,7 +10,7 @@ from .options import DONE, UsageError, add_model, load_bundle
 
 if TYPE_CHECKING:
     from ..pipelines.plan import Plan
-    from ..registry.registry import Bundle
+    from ..registry.handle import Bundle
     from ..types import Clip, EditRequest
 
 KINDS = ("emotion", "style", "speed", "sounds", "denoise", "trim_silence")

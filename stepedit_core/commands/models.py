@@ -10,7 +10,7 @@ from ..bundle.precision import PRECISIONS
 from .options import DONE, FAILED, add_model, say_error
 
 if TYPE_CHECKING:
-    from ..registry.registry import Found
+    from ..registry.folders import Entry
 
 
 def add(commands: Any) -> None:
@@ -146,11 +146,12 @@ def _bundles(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _bundle_row(found: Found, *, verify: bool) -> tuple[tuple[str, ...], str]:
+def _bundle_row(found: Entry, *, verify: bool) -> tuple[tuple[str, ...], str]:
     """Cells of one bundle, and what is wrong with it or nothing."""
     from ..bundle.manifest import verify as verify_files
+    from ..registry.folders import BrokenEntry
 
-    if found.manifest is None:
+    if isinstance(found, BrokenEntry):
         cells = (found.name, "-", "-", "-", "-", str(found.folder))
         return cells + (("damaged",) if verify else ()), found.problem
     about = found.manifest

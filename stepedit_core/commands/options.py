@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..bundle.precision import PRECISIONS
 
 if TYPE_CHECKING:
-    from ..registry.registry import Bundle
+    from ..registry.handle import Bundle
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 

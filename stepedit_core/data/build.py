@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from ..engines import WorkerSetting, run_tasks
 from ..files.strict import from_json
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Draws, DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
 from .shards import Writer

@@ -18,7 +18,7 @@ from ..measure.words import SAME_WORDS, word_distance
 from ..pipelines.generate import prompt_ids
 from ..pipelines.limits import longest_answer
 from ..pipelines.sampling import sample_answers
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import DualCodes, EditRequest, Hooks, Sampling, stage_generator
 from .records import Example, digest
 from .shards import Dataset, Writer

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..files.whole import whole_file, write_whole
 from ..types import DualCodes, EditRequest
 from ..vocab import LINGUISTIC_PER_GROUP, SEMANTIC_PER_GROUP
 from .records import Example, line_of
@@ -27,16 +27,6 @@ ABOUT = "dataset.json"
 SHARD_EXAMPLES = 256
 """Examples in a shard: the most that a kill costs."""
 SIDES = ("source", "target", "rejected")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file that appears whole or not at all, and survives a power cut."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -74,11 +64,9 @@ class Dataset:
                 self._shard_of.append(len(self._shards) - 1)
 
     def __len__(self) -> int:
-        """Number of examples."""
         return len(self.lines)
 
     def __iter__(self) -> Iterator[Example]:
-        """All examples in order."""
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Example:
@@ -166,7 +154,6 @@ class Writer:
         )
 
     def __enter__(self) -> Writer:
-        """Nothing to do."""
         return self
 
     def __exit__(
@@ -218,12 +205,9 @@ class Writer:
                 linguistic.append(codes.linguistic)
                 semantic.append(codes.semantic)
             lines.append(json.dumps(line_of(example, spans), ensure_ascii=False))
-        part = stem.with_name(f".{stem.name}.safetensors.part")
         tensors = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
-        save_file({name: t.to(torch.int16) for name, t in tensors.items()}, part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, stem.with_suffix(".safetensors"))
+        with whole_file(stem.with_suffix(".safetensors")) as part:
+            save_file({name: t.to(torch.int16) for name, t in tensors.items()}, part)
         write_whole(stem.with_suffix(".jsonl"), "\n".join(lines) + "\n")
         self._next += 1
         self._open = []

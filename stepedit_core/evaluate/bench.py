@@ -24,13 +24,15 @@ from ..audio.fbank import linguistic_features, speaker_features
 from ..audio.mel import prompt_mel, semantic_log_mel, semantic_pieces
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence
-from ..models.llm import PromptMemory, Step1LM
+from ..models.llm import Step1LM
+from ..models.llm_cache import PromptMemory
 from ..pipelines.flow_decode import flow_decode
 from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import prompt_cuts
 from ..pipelines.tokenize import tokenize
 from ..pipelines.vocode import vocode
-from ..registry.registry import Bundle, Registry
+from ..registry.handle import Bundle
+from ..registry.registry import Registry
 from ..types import SAMPLE_RATE, Clip, Draws, DualCodes, EditRequest, Voice
 from ..vocab import GROUP, Vocabulary
 from .agreement import Agreement, agreement

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..files.chart import Point, lines
 from ..files.terminal import table
+from ..files.whole import write_whole
 from ..pipelines.plan import VoiceMode
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from .cases import Case
 from .intervals import Interval, class_interval, interval
 from .judges import Figure, Judge
@@ -97,9 +98,7 @@ def read_rows(path: Path) -> list[Row]:
         rows.pop()
     kept = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     if kept != text:
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(kept, encoding="utf-8")
-        part.replace(path)
+        write_whole(path, kept)
     return rows
 
 

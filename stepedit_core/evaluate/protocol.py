@@ -17,7 +17,7 @@ from ..audio.files import read_clip
 from ..pipelines.clone import clone, clone_plan
 from ..pipelines.plan import VoiceMode, make_plan
 from ..pipelines.rounds import iterate_rounds
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Clip, Hooks, Round
 from .cases import Case
 

@@ -41,7 +41,6 @@ class Bar:
         self._last = 0.0
 
     def __enter__(self) -> Bar:
-        """Start drawing."""
         return self
 
     def __exit__(

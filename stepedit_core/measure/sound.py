@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Clip, Hooks, Measures, Round, SilentHooks
 from .pitch import median_pitch_hz
 from .voice import speaker_vector, voice_similarity

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from ..audio.files import write_wav
 from ..bundle.manifest import sha256_of
 from ..files.terminal import table
 from ..files.tokens import save_tokens
+from ..files.whole import write_whole
 from ..pipelines.best import best_round
 from ..pipelines.plan import Plan
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Round
 from .report import report_of, report_text
 
@@ -77,12 +77,7 @@ class RunFolder:
         report |= {**self._about, "input": self._input, "finished": finished}
         for entry, (wave, tokens) in zip(report["rounds"], self._files, strict=True):
             entry |= {"file": wave, "tokens_file": tokens}
-        part = self._folder / f".{REPORT}.{os.getpid()}.part"
-        try:
-            part.write_text(report_text(report), encoding="utf-8")
-            part.replace(self._folder / REPORT)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(self._folder / REPORT, report_text(report))
 
     def _clear(self) -> None:
         """Remove what an earlier report in this folder names."""

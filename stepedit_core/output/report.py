@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import __version__
 from ..pipelines.plan import Plan
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Round
 from ..vocab import GROUP
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Clip, EditRequest, Hooks, Round
 from .plan import Plan, make_plan
 from .rounds import iterate

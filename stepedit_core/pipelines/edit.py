@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..measure.margin import can_score, score
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..text.edits import text_after
 from ..types import DualCodes, Round, Voice
 from .flow_decode import flow_decode

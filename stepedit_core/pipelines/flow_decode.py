@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from ..measure.alignment import Guide
 from ..models.cancel import cancellable
 from ..models.flow import PromptGuide
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 

@@ -7,10 +7,11 @@ end id; a trailing partial group is dropped.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..measure.words import SAME_WORDS, word_distance
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import Draws, DualCodes, EditRequest, Sampling
 from ..vocab import GROUP
@@ -65,6 +66,9 @@ def generate(
     """
     run, sampling = run or Run(), sampling or Sampling()
     check_request(bundle, request)
+    if sampling.forbid_repeats is None:
+        rule_of_2025 = bundle.manifest.prompt_layout.startswith("2025")
+        sampling = replace(sampling, forbid_repeats=rule_of_2025)
     prompt = prompt_ids(bundle, codes, request)
     limit = longest_answer(request, codes)
     run.hooks.check()

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from ..audio.files import check_clip
 from ..files.strict import from_json, to_json
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..text.edits import edit_vocabulary, text_after, validate
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Sampling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..measure.sound import measure_sound
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Clip, Decoding, Draws, Hooks, Round, SilentHooks
 from .clock import StageClock
 from .flow_decode import flow_decode

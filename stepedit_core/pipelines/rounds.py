@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from ..audio.resample import resample
 from ..measure.sound import measure_round
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Round, SilentHooks, Voice
 from .best import best_round
 from .clock import StageClock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..models.llm import PromptMemory
+from ..models.llm_cache import PromptMemory
 from ..types import Hooks, SilentHooks
 from .clock import StageClock
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ..models.cancel import cancellable
-from ..models.llm import KVCache, PromptMemory, Step1LM
+from ..models.llm import Step1LM
+from ..models.llm_cache import KVCache, PromptMemory
 from ..types import Hooks, Sampling, SilentHooks
 from ..vocab import GROUP, Vocabulary
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..models.bigvgan import BigVGAN
 from ..models.cancel import cancellable
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import SAMPLE_RATE, Clip, Draws, Hooks, SilentHooks
 
 STAGE = "vocode"

@@ -18,7 +18,7 @@ from ..data.records import Example
 from ..models.llm import Step1LM
 from ..pipelines.limits import longest_answer
 from ..pipelines.sampling import Answer, sample_answers
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import DualCodes, EditRequest, Sampling, stage_generator
 from ..vocab import GROUP, Vocabulary
 from .batches import Row, in_parts

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..measure.words import word_distance
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..vocab import GROUP, Vocabulary
 from .attempts import Attempt, Total
 from .batches import in_parts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +13,8 @@ import torch
 from torch import nn
 
 from .. import __version__
-from ..data.shards import write_whole
 from ..files.strict import to_json
+from ..files.whole import whole_file, write_whole
 from .config import RunConfig
 from .sharding import load_learned, state_of
 from .team import Team
@@ -29,9 +28,8 @@ STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a checkpoint that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    torch.save(dict(state), part)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        torch.save(dict(state), part)
 
 
 def read_state(path: Path) -> dict[str, Any] | None:

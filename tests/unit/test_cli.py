@@ -23,7 +23,7 @@ from stepedit_core.files.tokens import load_tokens
 from stepedit_core.pipelines import generate as generate_module
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate
-from stepedit_core.registry.registry import Bundle
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import EditRequest
 
 from .conftest import voiced

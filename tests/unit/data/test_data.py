@@ -30,7 +30,7 @@ from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.data.stats import rows_of
 from stepedit_core.engines import WorkerSetting
 from stepedit_core.files.tokens import save_tokens
-from stepedit_core.registry.registry import Bundle
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import DualCodes, EditRequest
 
 

@@ -32,7 +32,7 @@ from stepedit_core.evaluate.sounds import labelled_windows, train_sound_judge, w
 from stepedit_core.pipelines import generate as generate_module
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate
-from stepedit_core.registry.registry import Bundle
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip
 
 from ..conftest import voiced

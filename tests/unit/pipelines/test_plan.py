@@ -10,7 +10,7 @@ import pytest
 from stepedit_core.pipelines import plan as plans
 from stepedit_core.pipelines.plan import Plan, facts_of, make_plan, plan_from_json
 from stepedit_core.pipelines.rounds import iterate
-from stepedit_core.registry.registry import Bundle
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import STAGES, Clip, Decoding, EditRequest, Sampling, stage_named
 
 HAPPY = EditRequest(kind="emotion", option="happy", text="hello world")

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stepedit_core.models.llm import LMConfig, PromptMemory, Step1LM
+from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.llm_cache import PromptMemory
 from stepedit_core.pipelines.sampling import (
     draw,
     filter_logits,

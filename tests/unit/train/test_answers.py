@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stepedit_core.models.llm import Step1LM
-from stepedit_core.models.reward import RewardModel, last_values
+from stepedit_core.models.reward import RewardModel
 from stepedit_core.pipelines.sampling import Answer, sample_answers
 from stepedit_core.train.attempts import Attempt, draw_answers, score_rollout
 from stepedit_core.train.batches import in_parts, micro_batches, pack
@@ -122,10 +122,6 @@ def test_values_stand_before_each_id_and_the_reward_behind_the_last():
         assert values[row, : len(answer)].tolist() == pytest.approx(before, abs=1e-5)
         assert float(rewards[row]) == pytest.approx(line[-1], abs=1e-5)
         assert values[row, len(answer) :].abs().sum() == 0
-
-
-def test_last_values_picks_one_place_a_row():
-    assert last_values(torch.arange(6.0).view(2, 3), torch.tensor([2, 0])).tolist() == [2.0, 3.0]
 
 
 PROMPTS = [[5, 6, 7], [8], [5, 9, 4]]
