@@ -1,6 +1,6 @@
 """Clips for `stepedit evaluate`: what its judges learn from, and the cases they judge.
 
-Judges hear voices and texts that nothing else was trained on: pseudo speakers behind the corpus's
+Judges hear voices and texts that nothing else was trained on: pseudo speakers beyond the corpus's
 pool, other draws of the texts. They are tried on real acted speech (RAVDESS, for measuring only).
 Cases start from recordings: other pseudo speakers, and people (LJ Speech, the examples of the
 release, held-out readers of LibriSpeech).

@@ -22,16 +22,16 @@ from recipes.nano.training import (
     clip_seconds,
     fast_math,
     learning_rate,
-    load_checkpoint,
     log,
     options,
     parameters,
-    save_checkpoint,
     stage_weight,
     step_rng,
 )
 from stepedit_core.audio.mel import mel_filters, prompt_mel
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
+from stepedit_core.train.run_folder import read_state as load_checkpoint
+from stepedit_core.train.run_folder import write_state as save_checkpoint
 
 HOP = 480
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 128), (256, 64, 0))

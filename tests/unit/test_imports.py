@@ -25,6 +25,7 @@ LEVELS = (
     ("pipelines",),
     ("output",),
     ("api",),
+    ("engines",),
     ("data",),
     ("evaluate",),
     ("train",),

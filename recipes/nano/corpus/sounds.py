@@ -207,5 +207,5 @@ def insert(
 
 
 def _count(out: list[str]) -> int:
-    """How many real words stand in a list that also holds tags."""
+    """How many real words are in a list that also has tags."""
     return sum(not w.startswith("[") for w in out)

@@ -17,7 +17,7 @@ from stepedit_core import cli
 from stepedit_core.data.records import Example
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.evaluate.scorer import (
-    Judged,
+    ScoredPair,
     calibration_of,
     class_table,
     cross_fitted,
@@ -37,7 +37,7 @@ HAPPY = EditRequest(kind="emotion", option="happy", text="hello")
 
 def judged(*rows: tuple[float, float], speaker: str = "a", label: str = "speed faster") -> list:
     """(score, label) of pairs of one speaker."""
-    return [Judged(label=label, speaker=speaker, found=f, wanted=w) for f, w in rows]
+    return [ScoredPair(label=label, speaker=speaker, found=f, wanted=w) for f, w in rows]
 
 
 def test_equal_values_share_the_mean_of_their_ranks():

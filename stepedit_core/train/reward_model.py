@@ -21,22 +21,16 @@ from ..files.strict import from_json
 from ..models.reward import RewardModel
 from ..registry.handle import Bundle
 from ..registry.registry import Registry
-from .answers import Critic, Row, in_parts, pack
+from .batches import Row, Sampler, in_parts, pack
 from .config import REMEDY, ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, load_reward, pair_parts, rows_of, save_reward, start_from
 from .losses import bradley_terry
-from .runtime import (
-    CONFIG,
-    Math,
-    Run,
-    Sampler,
-    backward,
-    gathered,
-    join_team,
-    make_optimizer,
-    place,
-    step_optimizer,
-)
+from .numerics import Numerics
+from .optimise import backward, make_optimizer, step_optimizer
+from .policy import Critic
+from .run_folder import CONFIG, Run
+from .sharding import gathered, place
+from .team import join_team
 
 log = logging.getLogger(__name__)
 KINDS = ("pair",)
@@ -47,7 +41,7 @@ class RewardConfig:
     """Settings of the reward model."""
 
     data: tuple[str, ...] = ()
-    """Data folders of pairs; the dev split tells the accuracy."""
+    """Data folders of pairs; the dev split measures the accuracy."""
     epochs: float = 1.0
     """Times that every pair is seen."""
     batch: int = 64
@@ -79,8 +73,8 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
         made = Critic(model, checkpointing=config.model.checkpointing)
         critic = place(made, team, precision=config.model.precision)
 
-        # 2. Optimiser; a stopped run goes on
-        math = Math(precision=config.model.precision, team=team)
+        # 2. Optimiser; a stopped run resumes
+        numerics = Numerics(precision=config.model.precision, team=team)
         optimizer = make_optimizer(critic, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "reward", config, facts, team, {"critic": (critic, optimizer)})
@@ -99,14 +93,14 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
                 right += int((better > worse).sum())
                 return bradley_terry(better, worse) * len(part) / config.batch
 
-            loss = backward(parts, loss_of, math)
+            loss = backward(parts, loss_of, numerics)
             done = step_optimizer(critic, optimizer, config.optimizer, step, steps)
             run.end_step(step, steps, loss=loss, **done, right=right / max(1, len(pairs)))
 
         # 5. How many held-out pairs it puts in order, and the weights
         figures = {"steps": float(steps)}
         if len(dev):
-            with gathered(critic, end_id=end), math.products():
+            with gathered(critic, end_id=end), numerics.products():
                 margins = margins_of(
                     critic, [dev[i] for i in range(len(dev))], bundle, config.model
                 )
@@ -140,7 +134,7 @@ def pair_margins(run: Path, groups: Mapping[str, Sequence[Example]]) -> dict[str
     path = run / CONFIG
     if not path.is_file():
         raise ValueError(
-            f"'{run.name}' holds no {CONFIG}; a run of `train reward` is wanted. Check the path."
+            f"'{run.name}' has no {CONFIG}; expected is a run of `train reward`. Check the path."
         )
     about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     config = from_json(RewardConfig, about["config"], CONFIG, REMEDY)
@@ -153,7 +147,7 @@ def pair_margins(run: Path, groups: Mapping[str, Sequence[Example]]) -> dict[str
             found[prompt] = margins_of(critic, pairs, bundle, config.model).tolist()
     if not found:
         raise ValueError(
-            "the data holds no pairs; with --reward, pairs are wanted. Make them with "
+            "the data has no pairs; --reward needs pairs. Make them with "
             "`stepedit data pairs`, or leave --reward out."
         )
     return found

@@ -14,29 +14,59 @@ import torch
 from torch import Tensor
 
 from ..measure.words import word_distance
-from ..pipelines.sampling import Answer
-from ..types import DualCodes, EditRequest
+from ..registry.handle import Bundle
 from ..vocab import GROUP, Vocabulary
-from .answers import Critic, Row, in_parts
+from .attempts import Attempt, Total
+from .batches import in_parts
+from .config import ModelConfig
+from .items import load_reward
+from .policy import Critic
+from .sharding import place
+from .team import Team
 
 SPEED_LENGTH = {"faster": 0.8, "more faster": 0.65, "slower": 1.25, "more slower": 1.5}
 """Length of the result over the source's that a speed edit aims at; the nano corpus's factors."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One answer to one prompt."""
-
-    request: EditRequest
-    source: DualCodes
-    row: Row
-    """Prompt ids and answer ids."""
-    answer: Answer
-    reference: DualCodes | None = None
-    """A known good result, where the data holds one."""
-
-
 Term = Callable[[Sequence[Attempt]], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardWeights:
+    """Weights of the rewards that add up; the report's is the reward model alone.
+
+    The shipped configs add `words`, which needs nothing but the bundle's own codebook.
+    """
+
+    model: float = 1.0
+    """The reward model."""
+    words: float = 0.0
+    """Words kept by the linguistic codes, -1..1."""
+    length: float = 0.0
+    """Length kept, 0..1."""
+    legality: float = 0.0
+    """Ended by itself after whole groups, 0 or 1."""
+
+
+def frozen_judge(run: str, bundle: Bundle, model: ModelConfig, team: Team) -> Critic:
+    """The reward model of a run of `train reward`, for asking only."""
+    judge = Critic(load_reward(run, bundle)).requires_grad_(False)
+    return place(judge, team, precision=model.precision)
+
+
+def reward_of(
+    weights: RewardWeights, bundle: Bundle, critic: Critic | None, model: ModelConfig, team: Team
+) -> Total:
+    """The weighted sum of all rewards; `critic` has the reward model, None where there is none."""
+    terms: dict[str, Term] = {"length": length_kept, "legality": legality}
+    if weights.words:
+        terms["words"] = words_kept(bundle.vocabulary, bundle.linguistic.codebook)
+    if critic is not None:
+        end = bundle.vocabulary.end_id
+        terms["model"] = model_reward(critic, end, model.micro_ids, team.device)
+    shares = {"model": weights.model, "words": weights.words}
+    shares |= {"length": weights.length, "legality": weights.legality}
+    return compose(terms, shares)
 
 
 def compose(
