@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recipes.nano.corpus.archetypes import EMOTIONS, STYLES, apply, scaled
+from recipes.nano.corpus.archetypes import EMOTIONS, STYLES
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.corpus.make_corpus import SPEAKERS, level
+from recipes.nano.corpus.shaping import apply, scaled
 from recipes.nano.corpus.sounds import SOUNDS, SoundMaker, insert
 from recipes.nano.corpus.speakers import Speaker, revoice, speaker
 from recipes.nano.corpus.teacher_hibari import Hibari

@@ -166,9 +166,9 @@ def make_real(shard: Shard, number: int, tools: dict) -> None:
     """
     from dataclasses import replace
 
-    from recipes.nano.corpus.archetypes import levels
     from recipes.nano.corpus.dataset import Corpus
     from recipes.nano.corpus.groups import edits_of, render
+    from recipes.nano.corpus.shaping import levels
     from recipes.nano.corpus.speakers import speaker
     from recipes.nano.corpus.vocoder import analyse, aperiodicity
 

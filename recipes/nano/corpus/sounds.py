@@ -160,7 +160,8 @@ def _spoken(
         words=np.full(count, -1, np.int16),
     )
     if sound.breath >= 2:
-        from recipes.nano.corpus.archetypes import Archetype, apply
+        from recipes.nano.corpus.archetypes import Archetype
+        from recipes.nano.corpus.shaping import apply
 
         frames = apply(frames, Archetype(whisper=1.0), who.f0_hz, rng)
     elif sound.breath > 0:
