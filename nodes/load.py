@@ -70,7 +70,7 @@ class LoadModel(io.ComfyNode):
                 StepEditModel.Output(
                     display_name="model",
                     tooltip="The model. Its weights are read at first use and freed when no node "
-                    "holds it any more.",
+                    "keeps it any more.",
                 )
             ],
         )
@@ -79,7 +79,7 @@ class LoadModel(io.ComfyNode):
     def validate_inputs(cls, bundle: str = "nano") -> bool | str:
         """The bundle is here and its bundle.json is understood.
 
-        A sentence is told of every input that is named here, so the adapter is checked by execute.
+        ComfyUI answers for every input named here, so the adapter is checked by execute.
         """
         try:
             folders.find_bundle(bundle)

@@ -115,8 +115,8 @@ class GenerateTokens(io.ComfyNode):
         from ..stepedit_core.types import Draws
 
         requests = []
-        for wanted in edit:
-            requests.append(replace(wanted, text=text))
+        for asked in edit:
+            requests.append(replace(asked, text=text))
             text = text_after(requests[-1])
         model.check(requests)
         model.check_tokens(tokens)

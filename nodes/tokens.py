@@ -76,7 +76,7 @@ class LoadTokens(io.ComfyNode):
                     "file",
                     options=folders.token_files(),
                     tooltip="A .safetensors file of the input folder, or of the output folder "
-                    "where [output] stands behind it.",
+                    "followed by [output].",
                 )
             ],
             outputs=[

@@ -277,7 +277,7 @@ class PreferencePairs(DataNode):
         if others or len(text) > 1:
             raise ValueError(
                 f"there are {len(source_tokens)} sources and {len(text)} texts; 1 of each is "
-                "wanted, with many answers. Connect one clip."
+                "expected, with many answers. Connect one clip."
             )
         model[0].check([request])
         model[0].check_tokens(source, *(given or ()))

@@ -30,7 +30,7 @@ def folder_input(default: str) -> io.Input:
     return io.String.Input(
         "folder",
         default=default,
-        tooltip="Data folder below ComfyUI's output folder. What it holds stays, equal examples "
+        tooltip="Data folder below ComfyUI's output folder. What is in it stays, equal examples "
         "are stored once; it takes the tokens of one model only.",
     )
 
@@ -121,7 +121,7 @@ def only_edit(edit: Sequence[Edit], text: str) -> EditRequest:
     if len(edit) != 1 or len(edit[0]) != 1:
         found = sum(map(len, edit))
         raise ValueError(
-            f"the edit asks for {found} changes; an example holds 1. Connect one edit node."
+            f"the edit asks for {found} changes; an example has 1. Connect one edit node."
         )
     return replace(edit[0][0], text=text)
 

@@ -235,7 +235,7 @@ def exported(module: nn.Module, inputs: dict[str, Tensor], axis: dict[str, int])
 
 
 def speaker_graph(model: nn.Module) -> bytes:
-    """campplus.onnx: the exporter folds batch norms behind convolutions into them."""
+    """campplus.onnx: the exporter folds batch norms after convolutions into them."""
     width = model.config.features
     return exported(model, {"input": torch.randn(1, 220, width)}, {"input": 1}).SerializeToString()
 

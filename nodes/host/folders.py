@@ -51,7 +51,7 @@ def offer_sample() -> None:
         return
     try:
         shutil.copyfile(source, target)
-    except OSError as error:  # a read-only input folder is no reason to fail
+    except OSError as error:  # a read-only input folder is not a reason to fail
         log.info("StepEdit: the sample clip was not copied to the input folder (%s)", error)
 
 
@@ -134,19 +134,19 @@ def check_prefix(
     longest = max((len(part.encode()) for part in Path(prefix).parts), default=0)
     if longest > LONGEST_NAME:
         raise ValueError(
-            f"{name} holds a name of {longest} bytes; {LONGEST_NAME} are allowed. Shorten it."
+            f"{name} has a name of {longest} bytes; {LONGEST_NAME} are allowed. Shorten it."
         )
     inside = "\0" not in prefix and (out / prefix).resolve().is_relative_to(out)
     if not prefix.strip() or prefix.endswith(("/", "\\")) or not inside:
         raise ValueError(
-            f"{name} is '{_shown(prefix)}'; a folder and name below the output folder are wanted. "
-            f"Write one like {example}."
+            f"{name} is '{_shown(prefix)}'; expected are a folder and name below the output "
+            f"folder. Write one like {example}."
         )
     target = out / prefix
     if any(place.is_file() for place in (target, *target.parents)):
         raise ValueError(
-            f"{name} is '{_shown(prefix)}', which leads through a file; a folder is wanted. Write "
-            f"one like {example}."
+            f"{name} is '{_shown(prefix)}', which leads through a file; a folder is expected. "
+            f"Write one like {example}."
         )
 
 

@@ -25,7 +25,7 @@ DECODER_BYTES_PER_SECOND = 8 * 64 * 4 * 24_000
 
 
 class LoadedModel:
-    """What STEPEDIT_MODEL holds: a bundle whose parts sit in one ModelPatcher from first use on.
+    """What STEPEDIT_MODEL has: a bundle whose parts sit in one ModelPatcher from first use on.
 
     Until a node has found its inputs good, nothing but bundle.json is read.
     """
@@ -59,7 +59,7 @@ class LoadedModel:
                 what = f"{request.kind} {request.option}".strip()
                 raise ValueError(
                     f"the scorer of bundle '{self.bundle.name}' does not know the edit '{what}', "
-                    "and a score is wanted. Choose another edit, or a bundle that scores it."
+                    "and a score was asked for. Choose another edit, or a bundle that scores it."
                 )
 
     def ready(self, seconds: float) -> Bundle:
@@ -79,7 +79,7 @@ class LoadedModel:
 
 
 _loaded: WeakValueDictionary[tuple[str, ...], LoadedModel] = WeakValueDictionary()
-"""Models that some node still holds; two Load Model nodes with equal settings share one."""
+"""Models that some node still keeps; two Load Model nodes with equal settings share one."""
 
 
 def check_adapter(bundle: str, adapter: str) -> str:

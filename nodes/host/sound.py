@@ -23,25 +23,27 @@ def clips(audio: dict[str, Any] | None) -> list[Clip]:
     from ...stepedit_core.audio.files import check_clip
 
     if audio is None:
-        raise ValueError("there is no audio; one recording is wanted. Connect a clip with sound.")
+        raise ValueError("there is no audio; one recording is needed. Connect a clip with sound.")
     waveform = audio["waveform"].detach().to("cpu", torch.float32)
     if waveform.ndim != 3:
         raise ValueError(
-            f"the audio has {waveform.ndim} dimensions; batch, channels and samples are wanted. "
+            f"the audio has {waveform.ndim} dimensions; batch, channels and samples are expected. "
             "Take the clip from another node, for example Load Audio."
         )
     found = [
         Clip(wave=item.mean(dim=0), sample_rate=int(audio["sample_rate"])) for item in waveform
     ]
     if not found:
-        raise ValueError("the audio is a batch of 0 clips; 1 or more are wanted. Connect a clip.")
+        raise ValueError("the audio is a batch of 0 clips; 1 or more are needed. Connect a clip.")
     for number, clip in enumerate(found, start=1):
         try:
             check_clip(clip)
         except ValueError as error:
             if len(found) == 1:
                 raise
-            raise ValueError(f"of {len(found)} clips number {number} is no good: {error}") from None
+            raise ValueError(
+                f"of {len(found)} clips number {number} cannot be used: {error}"
+            ) from None
     return found
 
 

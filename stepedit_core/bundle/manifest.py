@@ -1,6 +1,6 @@
 """The bundle: one folder is one model. bundle.json, seven or eight weight files, tokenizer.model.
 
-bundle.json holds the format version, name, licence, model card, one config per component, the
+bundle.json has the format version, name, licence, model card, one config per component, the
 edit vocabulary, the prompt layout, where the audio ids sit, and size and sha256 of every file.
 Nothing in a bundle is executed: weights are safetensors, the rest is JSON and SentencePiece.
 """
@@ -89,9 +89,9 @@ class Manifest:
     candidates: int = 1
     """Answers drawn at once for an edit that keeps the words; the nearest to the source is kept."""
     vocoder: Literal["hift", "bigvgan", "source_filter"] = "hift"
-    """Which vocoder class the file holds."""
+    """Which vocoder class the file has."""
     llm_weights: Stored = "float"
-    """How the file of the language model holds its layers: plain numbers, int8 or int4."""
+    """How the file of the language model has its layers: plain numbers, int8 or int4."""
     audio_offset: int = 65536
     """LM id of the first audio code."""
     end_id: int = 3
@@ -131,7 +131,7 @@ def parse_manifest(text: str) -> Manifest:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{MANIFEST} is no JSON ({error}). Copy the bundle again from where it came from."
+            f"{MANIFEST} is not JSON ({error}). Copy the bundle again from where it came from."
         ) from error
     if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
         raise ValueError(
@@ -163,12 +163,12 @@ def check_files(manifest: Manifest) -> None:
                 f"{MANIFEST} names the file '{name}', which leads out of the bundle; allowed are "
                 "plain names. Do not use this bundle."
             )
-    wanted = {file_of(part) for part in manifest.parts} | {TOKENIZER}
-    wrong = sorted(set(manifest.files) ^ wanted)
+    expected = {file_of(part) for part in manifest.parts} | {TOKENIZER}
+    wrong = sorted(set(manifest.files) ^ expected)
     if wrong:
         raise ValueError(
             f"{MANIFEST} {'lists the unknown' if wrong[0] in manifest.files else 'lacks the'} file "
-            f"'{wrong[0]}'; wanted are {', '.join(sorted(wanted))}. Correct bundle.json."
+            f"'{wrong[0]}'; expected are {', '.join(sorted(expected))}. Correct bundle.json."
         )
 
 
@@ -177,7 +177,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise ValueError(
-            f"'{Path(folder).name}' holds no {MANIFEST}; a bundle is a folder with {MANIFEST} and "
+            f"'{Path(folder).name}' has no {MANIFEST}; a bundle is a folder with {MANIFEST} and "
             "its weights. Choose another folder, or see `stepedit bundles`."
         )
     if path.stat().st_size > MANIFEST_LIMIT:
@@ -188,7 +188,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         return parse_manifest(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{MANIFEST} is no UTF-8 text. Copy the bundle again.") from error
+        raise ValueError(f"{MANIFEST} is not UTF-8 text. Copy the bundle again.") from error
 
 
 def manifest_sha256(folder: str | Path) -> str:
@@ -215,7 +215,7 @@ def check_file(folder: Path, manifest: Manifest, name: str, *, full: bool) -> No
     size = path.stat().st_size
     if size != entry.size:
         raise ValueError(
-            f"{name} of bundle '{manifest.name}' has {size} bytes; {entry.size} are wanted. "
+            f"{name} of bundle '{manifest.name}' has {size} bytes; {entry.size} are expected. "
             "Copy the file again from where the bundle came from."
         )
     if full and sha256_of(path) != entry.sha256:

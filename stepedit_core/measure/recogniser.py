@@ -154,7 +154,7 @@ def _number(words: Sequence[str]) -> tuple[int, int]:
 
 
 def _goes_on(words: Sequence[str]) -> bool:
-    """Whether a number has more words behind its `and`."""
+    """Whether a number has more words after its `and`."""
     return bool(words) and (words[0] in TENS or (words[0] in NUMBERS and words[0] != "zero"))
 
 

@@ -77,7 +77,7 @@ class ChunkAttention(nn.Module):
         """Attend from x (B, C, R, width); returns (B, C, R, D)."""
         b, c, r, _ = x.shape
         q, k, v = self.linear_q_k_v(x).chunk(3, dim=-1)
-        v = v * chunks.own[..., None]  # rows behind the end must not reach the memory
+        v = v * chunks.own[..., None]  # rows after the end must not reach the memory
         q = self._heads(q)
         k = self._heads(torch.cat([self._earlier(k), k], dim=2))
         values = self._heads(torch.cat([self._earlier(v), v], dim=2))
@@ -182,7 +182,7 @@ class LinguisticTokenizer(nn.Module):
         self.register_buffer("cmvn_rescale", torch.ones(config.features))
 
     def hidden(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Encode features (B, T, 560), before CMVN, to (B, T, D); rows behind a length are 0.
+        """Encode features (B, T, 560), before CMVN, to (B, T, D); rows after a length are 0.
 
         lengths (B,) int64 counts valid frames, all where None. Padding changes nothing. Each row
         sees only its chunk of 4 frames, the 5 frames before and 4 earlier chunks: no look-ahead
@@ -200,7 +200,7 @@ class LinguisticTokenizer(nn.Module):
         return out.flatten(1, 2)[:, :frames] * valid[..., None]
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Codes (B, T) int64 of features (B, T, 560), before CMVN; 0 behind a length."""
+        """Codes (B, T) int64 of features (B, T, 560), before CMVN; 0 after a length."""
         hidden = self.hidden(features, lengths)
         codes = torch.cdist(hidden, self.codebook[None]).argmin(-1)
         if lengths is None:
@@ -224,6 +224,6 @@ class LinguisticTokenizer(nn.Module):
         back = torch.arange(-config.look_back, 0, device=x.device).repeat_interleave(config.chunk)
         earlier = (torch.arange(count, device=x.device)[:, None] + back) >= 0
         keys = torch.cat([earlier.expand(x.shape[0], -1, -1), own], dim=2)
-        # chunks wholly behind the end keep one key, so that their unused softmax stays finite
+        # chunks wholly after the end keep one key, so that their unused softmax stays finite
         keys = torch.cat([keys[..., :-size], own | (own.sum(-1, keepdim=True) == 0)], dim=2)
         return rows, _Chunks(own, keys)

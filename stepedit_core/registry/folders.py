@@ -154,7 +154,7 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def check_fits(found: ModelEntry, adapter: Path) -> None:
-    """ValueError for a file that is no adapter, or one of other weights than this bundle's.
+    """ValueError for a file that is not an adapter, or one of other weights than this bundle's.
 
     A release as downloaded has no digests to compare; the sizes are, when it is loaded.
     """
@@ -167,7 +167,7 @@ def check_fits(found: ModelEntry, adapter: Path) -> None:
     check_adapter(adapter, known)
     if about.llm_weights != "float":
         raise ValueError(
-            f"bundle '{about.name}' holds {about.llm_weights} weights; an adapter is added to "
+            f"bundle '{about.name}' has {about.llm_weights} weights; an adapter is added to "
             "float ones. Choose the bundle in 16 bits, with the precision you want."
         )
 

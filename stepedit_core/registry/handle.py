@@ -65,10 +65,10 @@ class Bundle:
         return self.manifest.vocabulary
 
     def part(self, name: str) -> nn.Module:
-        """The module of a part, shared with other handles; loaded now if nobody holds it."""
+        """The module of a part, shared with other handles; loaded now if nobody keeps it."""
         if name not in self.manifest.components:
             raise ValueError(
-                f"bundle '{self.name}' has no {name}; it holds {', '.join(self.manifest.parts)}. "
+                f"bundle '{self.name}' has no {name}; it has {', '.join(self.manifest.parts)}. "
                 "Choose another bundle for this."
             )
         if name not in self._parts:
@@ -77,12 +77,12 @@ class Bundle:
 
     def load_all(self, parts: Iterable[str] = ()) -> nn.ModuleDict:
         """The named parts (all when none is named) in one module, for a host that moves them."""
-        wanted = tuple(parts) or self.manifest.parts
-        return nn.ModuleDict({name: self.part(name) for name in wanted})
+        names = tuple(parts) or self.manifest.parts
+        return nn.ModuleDict({name: self.part(name) for name in names})
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """Names of the parts this handle holds."""
+        """Names of the parts this handle keeps."""
         return tuple(self._parts)
 
     def release(self) -> None:

@@ -162,7 +162,7 @@ class Registry:
         return Bundle(self, found, place, precision, path)
 
     def _check_memory(self, found: ModelEntry, place: torch.device, precision: str) -> None:
-        """ValueError when the parts of a large bundle that nobody holds yet do not fit."""
+        """ValueError when the parts of a large bundle that nobody keeps yet do not fit."""
         about = found.manifest
         release = found.release if isinstance(found, ReleaseEntry) else None
         if about.size <= VERIFIED_SIZE:
@@ -175,7 +175,7 @@ class Registry:
         check_memory(need, place, f"bundle '{about.name}'")
 
     def shared_part(self, bundle: Bundle, part: str) -> nn.Module:
-        """The loaded part, taken from whoever holds it or read from the disk."""
+        """The loaded part, taken from whoever has it or read from the disk."""
         release, place, about = bundle.release_files, bundle.device, bundle.manifest
         path = bundle.folder / file_of(part)
         row = part_precision(part, bundle.precision, about)

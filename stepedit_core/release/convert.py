@@ -60,7 +60,7 @@ SOURCE = "source.sha256"
 SAMPLES, SAMPLE_BYTES = 16, 2**16
 """Places of a source file that are read to know it again, and how much of each."""
 SPARE = 2**28
-"""Free bytes wanted on the disk beside the bundle itself."""
+"""Free bytes needed on the disk beside the bundle itself."""
 _LM_KEYS = {
     "vocab_size",
     "hidden_size",
@@ -105,7 +105,7 @@ def lm_config(config: Mapping[str, Any]) -> LMConfig:
     wrong = [k for k, v in values.items() if type(v) not in (int, float) or not 0 < v < 2**31]
     if wrong:
         raise ValueError(
-            f"config.json has {wrong[0]} {values[wrong[0]]!r}; a number above 0 is wanted."
+            f"config.json has {wrong[0]} {values[wrong[0]]!r}; a number above 0 is expected."
         )
     numbers = {k: float(v) if k == "rms_norm_eps" else int(v) for k, v in values.items()}
     return LMConfig(**numbers)  # type: ignore[arg-type]
@@ -217,7 +217,7 @@ def convert(
     """Write the bundle of a release; returns its manifest.
 
     The bundle grows in a hidden folder beside `out` and is renamed when it is whole. A run that
-    was stopped goes on where it was, one of another release is thrown away. `dtype` is of the
+    was stopped resumes where it stopped, one of another release is thrown away. `dtype` is of the
     language model's floats, `quantize` makes the matrices of its layers int8 or int4.
     on_bytes(done, total) may raise to stop.
 
@@ -287,7 +287,7 @@ def entries(
 
 
 def _quantized_entries(place: Place, kind: Kind) -> list[Entry]:
-    """What holds one matrix; it is read once, when the first of its entries is written."""
+    """What stores one matrix; it is read once, when the first of its entries is written."""
     made: dict[str, Tensor] = {}
 
     def leaf(name: str) -> Tensor:

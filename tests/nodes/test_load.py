@@ -35,7 +35,7 @@ class Cancelled(Exception):
 def host(
     pack_module: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    """nodes/host/ over a models folder that holds a toy release."""
+    """nodes/host/ over a models folder that has a toy release."""
     models = tmp_path / "models"
     fake_release.write(models)
     stand_ins: dict[str, dict[str, Any]] = {

@@ -481,7 +481,7 @@ def test_a_run_after_cancel_gives_the_same_samples(server: Server) -> None:
 
 
 def wait_for(true: Any, seconds: float = 10) -> None:
-    """Poll until a condition holds; the server frees memory between two prompts."""
+    """Poll until a condition is true; the server frees memory between two prompts."""
     end = time.monotonic() + seconds * PATIENCE
     while not true():
         assert time.monotonic() < end, "it did not happen"
@@ -632,7 +632,7 @@ def test_an_adapter_that_is_none_is_refused(server: Server) -> None:
     (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
     for name, words in (
         ("absent", "no adapter 'absent'; found are adapters/"),
-        ("adapters/odd.safetensors", "odd.safetensors is no readable safetensors file"),
+        ("adapters/odd.safetensors", "odd.safetensors is not a readable safetensors file"),
     ):
         load["inputs"]["adapter"] = name
         status, answer = server.post("/prompt", {"prompt": graph})
@@ -649,7 +649,7 @@ def test_an_adapter_that_is_none_is_refused(server: Server) -> None:
 def adapters_of_tiny(server: Server) -> str:
     """An adapter that does something, by its name in the node; `merged` has it in its weights.
 
-    `small` is as tiny, but says that it holds int8 weights.
+    `small` is as tiny, but says that it has int8 weights.
     """
     folder = server.base / "models" / "step_audio_editx"
     bundle = Registry([folder], {}).load(BUNDLE, device="cpu", precision="fp32")
@@ -707,7 +707,7 @@ def test_an_adapter_on_a_quantised_bundle_is_refused(server: Server, adapters_of
     (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
     load["inputs"] |= {"bundle": "small", "adapter": adapters_of_tiny}
     run = server.run(graph)
-    assert "bundle 'small' holds int8 weights; an adapter is added to float" in run.error
+    assert "bundle 'small' has int8 weights; an adapter is added to float" in run.error
     assert "\n" not in run.error
 
 

@@ -316,7 +316,7 @@ def files(server: Server) -> None:
             "Shorten",
         ),
         (bad_prefix("kept_as_a_file/x"), "'kept_as_a_file/x'", "through a file", "Write one"),
-        (bad_score(), "'denoise'", "a score is wanted", "Choose another edit"),
+        (bad_score(), "'denoise'", "a score was asked for", "Choose another edit"),
         (bad_prefix(""), "is ''", "below the output folder", "Write one"),
         (bad_file("../secret.safetensors"), "'../secret.safetensors'", "input or output", "Save"),
         (bad_file(HOSTILE), "'<img src=x", "input or output", "Save"),

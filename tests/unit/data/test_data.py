@@ -303,14 +303,14 @@ GOOD = '"source": {"audio": "a.wav"}, "target": {"audio": "b.wav"}, "edit": {"ki
     ("line", "words"),
     [
         ("{oops", "line 7 of the plan is not JSON"),
-        ("[]", "line 7 of the plan is a list; an object is wanted. Correct the plan."),
+        ("[]", "line 7 of the plan is a list; an object is expected. Correct the plan."),
         ("{" + GOOD + ', "marign": 3}', "unknown key 'marign'; known are source, target"),
         (
             "{" + GOOD.replace('"a.wav"', '"a.wav", "clone": "c.wav"') + "}",
             "gives audio and clone for",
         ),
         ("{" + GOOD.replace('{"audio": "b.wav"}', "{}") + "}", "gives nothing for its target"),
-        ("{" + GOOD + ', "margin": "high"}', "margin is text; float is wanted"),
+        ("{" + GOOD + ', "margin": "high"}', "margin is text; float is expected"),
     ],
 )
 def test_a_wrong_plan_says_which_line_and_why(line: str, words: str):

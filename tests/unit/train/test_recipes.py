@@ -649,8 +649,8 @@ def test_overrides_reach_inner_keys():
     ("change", "words"),
     [
         ("optimiser.lr=1.0e-2", "unknown key 'optimiser'; known are data, epochs"),
-        ("optimizer.lr=1e-2", "lr is text; float is wanted. Correct the config; YAML reads 1e-5"),
-        ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is wanted"),
+        ("optimizer.lr=1e-2", "lr is text; float is expected. Correct the config; YAML reads 1e-5"),
+        ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is expected"),
         ("batch", "--set 'batch' is not understood; KEY=VALUE is expected"),
         ("batch.size=3", "--set reaches into 'batch', which has no keys"),
         ("epochs: 1=[", "is not YAML"),
