@@ -25,6 +25,7 @@ cd "$(dirname "$0")/../.."
 PYTHON=${PYTHON:-python}
 THREADS=${THREADS:-2}
 SMOKE=${SMOKE:-}
+[[ $SMOKE ]] && FULL= || FULL=1  # a tiny corpus has too few held-out speakers for a calibration
 OUT=${OUT:-runs/nano${SMOKE:+-smoke}}
 CORPUS=$OUT/corpus MODELS=$OUT/models TOKENS=$OUT/tokens DATA=$OUT/data
 COMMAND=run
@@ -174,7 +175,7 @@ every_stage() {
   export_to export-scorer "$OUT/uncalibrated"
   stage held-out "data $DATA/held_out" "" "$PYTHON" -m recipes.nano.examples --corpus "$CORPUS" \
     --tokens "$TOKENS" --out "$DATA/held_out" --scorer "$(full 1500 300)"
-  stepedit calibration "file $MODELS/scorer/table.txt" "" evaluate scorer "$DATA/held_out" \
+  stepedit calibration "file $MODELS/scorer/table.txt" FULL evaluate scorer "$DATA/held_out" \
     --bundle "$OUT/uncalibrated" --out "$MODELS/scorer"
   export_to export-sft "$OUT/sft"
 

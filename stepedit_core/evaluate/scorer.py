@@ -183,6 +183,12 @@ def cross_fitted(judged: Sequence[ScoredPair], bins: int = BINS) -> list[ScoredP
     """The pairs with calibrated scores, each by a map that has not seen its speaker."""
     names = sorted({j.speaker for j in judged})
     fold = {name: k % FOLDS for k, name in enumerate(names)}
+    speakers = len({j.speaker for j in judged})
+    if speakers < FOLDS:
+        raise ValueError(
+            f"the labelled pairs are of {speakers} speakers; a calibration needs {FOLDS} or more. "
+            "Give pairs of further speakers."
+        )
     maps = [calibration_of([j for j in judged if fold[j.speaker] != k], bins) for k in range(FOLDS)]
     return [replace(j, found=calibrated(j.found, maps[fold[j.speaker]])) for j in judged]
 

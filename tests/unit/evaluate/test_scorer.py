@@ -200,3 +200,8 @@ def test_the_command_writes_table_picture_and_map(
     assert (out / "reliability.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((out / "scorer.json").read_text())["calibrated"]["pairs"] == 6
     assert json.loads((out / "calibration.json").read_text())[0][0] == 1
+
+
+def test_pairs_of_one_speaker_cannot_be_calibrated():
+    with pytest.raises(ValueError, match="are of 1 speakers; a calibration needs 2 or more"):
+        cross_fitted(judged((1.0, 1.0), (2.0, 4.0)))
