@@ -106,17 +106,40 @@ def test_cancelling_leaves_no_bundle(
     assert not (tmp_path / "models" / "editx-2025-bf16").exists()
 
 
-def test_a_hostile_name_of_a_bundle_is_a_text_in_the_line_on_the_node(
-    host: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The browser draws the line as HTML."""
-    lines = []
-    server = SimpleNamespace(
-        client_id="tab", send_progress_text=lambda text, *_: lines.append(text)
-    )
+@pytest.fixture
+def lines(host: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the node that runs shows in the browser, line by line."""
+    sent: list[str] = []
+    server = SimpleNamespace(client_id="tab", send_progress_text=lambda text, *_: sent.append(text))
     monkeypatch.setattr(host.progress, "PromptServer", SimpleNamespace(instance=server))
     monkeypatch.setattr(
         host.progress, "get_executing_context", lambda: SimpleNamespace(node_id="1")
     )
+    return sent
+
+
+def test_a_hostile_name_of_a_bundle_is_a_text_in_the_line_on_the_node(
+    host: Any, lines: list[str]
+) -> None:
+    """The browser draws the line as HTML."""
     host.progress.say("loading <img src=x onerror=alert(1)>")
     assert lines == ["loading &lt;img src=x onerror=alert(1)&gt;"]
+
+
+def test_a_stage_that_no_table_knows_moves_the_bar_under_its_own_name(
+    host: Any, lines: list[str]
+) -> None:
+    host.progress.GraphHooks(rounds=2).progress("polish", 4, 4)
+    assert Bar.seen == [host.progress.BAR_UNITS // 2]
+    assert lines == ["round 1 of 2, polish"]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [(1, "done: 1 round, best is round 1, score 6.5"), (3, "done: 3 rounds, best is round 1")],
+)
+def test_the_last_line_says_how_many_rounds_and_which_is_best(
+    host: Any, lines: list[str], rounds: int, said: str
+) -> None:
+    host.progress.GraphHooks(rounds).finish(1, 6.5 if rounds == 1 else None)
+    assert lines == [said]
