@@ -143,11 +143,11 @@ def _planned(
 ) -> tuple[Clip, Plan]:
     """The clip and what will be done with it; UsageError for a request the bundle cannot do."""
     from ..audio.files import read_clip
-    from ..pipelines.plan import check_request, make_plan
+    from ..pipelines.plan import check_request, plan_of
 
     try:
         check_request(bundle, request)
     except ValueError as error:
         raise UsageError(str(error)) from error
     clip = read_clip(arguments.clip)
-    return clip, make_plan(bundle, clip, [request], seed=arguments.seed, **settings)
+    return clip, plan_of(bundle, clip, [request], seed=arguments.seed, **settings)

@@ -105,8 +105,18 @@ def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **set
 
     Only one of the edits needs the words of the clip. Reads the bundle's text tokenizer at most, no
     network. Raises ValueError for a bad clip, an edit that the bundle does not know, missing or
-    contradictory words, a clone beside other edits, and numbers out of range.
+    contradictory words, a clone, and numbers out of range.
     """
+    if any(request.kind == "clone" for request in requests):
+        raise ValueError(
+            "clone cannot be one of several rounds; it takes new words for a voice. Use Clone "
+            "Voice or `stepedit clone`."
+        )
+    return plan_of(bundle, clip, requests, **settings)
+
+
+def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **settings: Any) -> Plan:
+    """A checked plan as of make_plan, or of one clone; `pipelines/clone.py` makes those."""
     check_clip(clip)
     if not requests:
         raise ValueError("there is no edit to make; give 1 or more. Add an edit.")

@@ -111,6 +111,7 @@ def command_rounds(server: Server, tmp_path_factory: Any) -> Path:
     out = tmp_path_factory.mktemp("command") / "out"
     clip = server.base / "input" / "speech.wav"
     words = ["edit", str(clip), "--text", WORDS, "--emotion", "happy", "--rounds", "2"]
+    words += ["--voice", "previous"]
     words += ["--bundle", BUNDLE, "--seed", str(SEED), "--device", "cpu", "--out", str(out)]
     home = str(server.base / "models" / "step_audio_editx")
     subprocess.run(

@@ -97,7 +97,7 @@ def test_the_lines_on_the_node_count_rounds_and_name_scores(server: Server) -> N
     lines = [text for name, text in server.run(graph).lines if name == node]
     assert any(line.startswith("round 1 of 3, ") for line in lines)
     assert any(line.startswith("round 2 of 3, done, score ") for line in lines)
-    assert lines[-1].startswith("3 of 3 rounds, best is ")
+    assert lines[-1].startswith("done: 3 rounds, best is round ")
 
 
 def test_every_round_has_a_likeness_of_the_voice_and_the_input_is_like_itself(
@@ -287,7 +287,7 @@ def files(server: Server) -> None:
         (bad_audio("empty"), "0.00 s", "0.5 to 30 s", "Use a longer"),
         (bad_audio("short"), "0.10 s", "0.5 to 30 s", "Use a longer"),
         (bad_audio("long"), "40.00 s", "0.5 to 30 s", "Cut it"),
-        (bad_audio("nan"), "1 samples that are NaN", "finite", "Export"),
+        (bad_audio("nan"), "NaN or infinite samples", "finite", "Export"),
         (bad_audio("silence"), "silent", "must reach", "raise its volume"),
         (bad_audio("flat"), "2 dimensions", "batch, channels and samples", "Load Audio"),
         (bad_audio("rate 0"), "0 Hz", "8000", "Resample"),
@@ -296,7 +296,12 @@ def files(server: Server) -> None:
         (absent_with_an_adapter(), "no bundle 'absent'", "installed are", "Put it under"),
         (bad_value("bundle", "../../etc"), "'../../etc'", "", ""),
         (bad_value("adapter", "../../x"), "'../../x'", "", ""),
-        (bad_audio_elsewhere("StepEdit_TokenizeSpeech", "nan"), "1 samples", "finite", "Export"),
+        (
+            bad_audio_elsewhere("StepEdit_TokenizeSpeech", "nan"),
+            "infinite samples",
+            "finite",
+            "Export",
+        ),
         (bad_audio_elsewhere("StepEdit_CloneVoice", "long"), "40.00 s", "0.5 to 30", "Cut it"),
         (bad_value("device", "moon"), "'moon'", "auto", ""),  # newer cores answer themselves
         (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
@@ -397,6 +402,6 @@ def test_two_tabs_with_the_same_workflow_are_told_of_their_own_run_alone(server:
     for run in (one, two):
         assert run.outcome == "success", run.error
         assert any(text.startswith("round 1 of 2, ") for _, text in run.lines)
-        assert len([text for _, text in run.lines if text.startswith("2 of 2 rounds")]) == 1
+        assert len([text for _, text in run.lines if text.startswith("done: 2 rounds")]) == 1
     assert one.outputs[node]["stepedit_rounds"] != two.outputs[node]["stepedit_rounds"]
     assert late == []

@@ -181,7 +181,7 @@ def test_a_bundle_json_that_is_no_json_is_refused(copy: Path):
 
 def test_a_bundle_json_that_is_binary_is_refused(copy: Path):
     (copy / "bundle.json").write_bytes(b"\xff\xfe\x00")
-    refused(copy, "no UTF-8 text")
+    refused(copy, "not UTF-8 text")
 
 
 def test_a_deeply_nested_bundle_json_is_refused(copy: Path):

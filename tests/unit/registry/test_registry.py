@@ -44,7 +44,7 @@ def test_a_damaged_bundle_is_listed_with_its_problem(bundles: Path, tmp_path: Pa
     (tmp_path / "broken" / "bundle.json").write_text("{")
     found = Registry([tmp_path], {}).list()[0]
     assert found.name == "broken"
-    assert "no JSON" in found.problem
+    assert "not JSON" in found.problem
 
 
 def test_a_bundle_is_found_by_name_and_by_folder(registry: Registry, bundles: Path):
