@@ -304,7 +304,7 @@ def test_bad_configs_are_refused_with_the_remedy() -> None:
         ValueError, match="hidden_size 100 is not a multiple of num_attention_heads"
     ):
         LMConfig(hidden_size=100, num_attention_heads=48)
-    with pytest.raises(ValueError, match="no multiple of num_attention_groups 5"):
+    with pytest.raises(ValueError, match="not a multiple of num_attention_groups 5"):
         LMConfig(num_attention_groups=5)
 
 
