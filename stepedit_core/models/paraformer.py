@@ -17,11 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..text.units import parse_units
 from .layers import length_mask
 from .packed import Linear
 
 FRAME_SECONDS = 0.06
 """Time of one encoder row."""
+UNIT_TEXT = "unit_text"
+"""Buffer with the list of units as JSON, so that weights and words cannot be parted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class ParaformerConfig:
     """Unit that begins a sentence; says nothing."""
     end: int = 2
     """Unit that ends a sentence; says nothing."""
+    unit_bytes: int = 0
+    """Bytes of the list of units that the weights file keeps; 0 where it keeps none."""
 
     def __post_init__(self) -> None:
         """Check that the heads divide the width and the taps fit the shift."""
@@ -270,6 +275,14 @@ class Paraformer(nn.Module):
         self.config = config
         self.predictor = CifPredictor(config)
         self.decoder = UnitDecoder(config)
+        if config.unit_bytes:
+            self.register_buffer(UNIT_TEXT, torch.zeros(config.unit_bytes, dtype=torch.uint8))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Text of each unit, by id; ValueError where the file keeps none or its list is damaged."""
+        text: Tensor = getattr(self, UNIT_TEXT, torch.zeros(0, dtype=torch.uint8))
+        return parse_units(bytes(text.tolist()), self.config.units, "the recogniser's unit list")
 
     def logits(self, hidden: Tensor, lengths: Tensor) -> tuple[Fires, Tensor]:
         """Rows (B, T, D), 0 after a length, and lengths (B,) to fires and (B, K, units)."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..models.hift import HiFT
     from ..models.linguistic import LinguisticTokenizer
     from ..models.llm import Step1LM
+    from ..models.paraformer import Paraformer
     from ..models.scorer import MarginScorer
     from ..models.semantic import SemanticTokenizer
     from ..models.source_filter import SourceFilter
@@ -129,6 +130,11 @@ class Bundle:
     def speaker(self) -> SpeakerEncoder:
         """The speaker encoder."""
         return cast("SpeakerEncoder", self.part("speaker"))
+
+    @property
+    def recogniser(self) -> Paraformer:
+        """The recogniser; ValueError where the bundle has none."""
+        return cast("Paraformer", self.part("recogniser"))
 
     @property
     def scorer(self) -> MarginScorer:

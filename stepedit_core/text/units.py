@@ -55,6 +55,11 @@ def parse_units(data: bytes, count: int, name: str) -> tuple[str, ...]:
     return tuple(units)
 
 
+def units_text(units: Sequence[str]) -> bytes:
+    """A list of units as parse_units reads it, without spaces."""
+    return json.dumps(list(units), ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def word_groups(units: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
     """Words of a row of units, each with the places of its units.
 
