@@ -68,7 +68,7 @@ def fit_transcript(heard: Sequence[Word], transcript: str, seconds: float) -> tu
             pairs = zip(words[a:a_end], heard[b:b_end], strict=True)
             made += [replace(word, text=text) for text, word in pairs]
         elif a_end > a:
-            made += _divide(words[a:a_end], _room(heard, b, b_end, seconds))
+            made += divide_time(words[a:a_end], _room(heard, b, b_end, seconds))
     return tuple(made)
 
 
@@ -84,8 +84,8 @@ def _room(heard: Sequence[Word], first: int, end: int, seconds: float) -> Word:
     return Word("", before, max(before, after), 0.0)
 
 
-def _divide(words: Sequence[str], room: Word) -> list[Word]:
-    """Words in the time of a room, by their letters."""
+def divide_time(words: Sequence[str], room: Word) -> list[Word]:
+    """Words in the time of one that was heard, by their letters."""
     letters = [max(1, len(bare(word))) for word in words]
     alike = SequenceMatcher(a=bare("".join(words)), b=bare(room.text), autojunk=False).ratio()
     at, out = room.start, []
