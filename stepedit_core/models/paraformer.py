@@ -49,13 +49,7 @@ class ParaformerConfig:
     tail: float = 0.45
     """Weight of one empty frame after the clip, so that a unit nearly complete still fires."""
     units: int = 8501
-    """Text units, the three below included."""
-    blank: int = 0
-    """Unit that says nothing."""
-    start: int = 1
-    """Unit that begins a sentence; says nothing."""
-    end: int = 2
-    """Unit that ends a sentence; says nothing."""
+    """Text units, those that say nothing included (`text/units.py`)."""
     unit_bytes: int = 0
     """Bytes of the list of units that the weights file keeps; 0 where it keeps none."""
 
