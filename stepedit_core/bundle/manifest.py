@@ -1,4 +1,4 @@
-"""The bundle: one folder is one model. bundle.json, seven or eight weight files, tokenizer.model.
+"""The bundle: one folder is one model. bundle.json, six to eight weight files, tokenizer.model.
 
 bundle.json has the format version, name, licence, model card, one config per component, the
 edit vocabulary, the prompt layout, where the audio ids sit, and size and sha256 of every file.
@@ -21,6 +21,7 @@ from ..models.flow import Flow, FlowConfig
 from ..models.hift import HiFT, HiFTConfig
 from ..models.linguistic import LinguisticConfig, LinguisticTokenizer
 from ..models.llm import LMConfig, Step1LM
+from ..models.paraformer import Paraformer, ParaformerConfig
 from ..models.scorer import MarginScorer, ScorerConfig
 from ..models.semantic import SemanticConfig, SemanticTokenizer
 from ..models.source_filter import SourceFilter, SourceFilterConfig
@@ -34,8 +35,8 @@ MANIFEST = "bundle.json"
 MANIFEST_LIMIT = 2**20
 """Most bytes of bundle.json that are read."""
 TOKENIZER = "tokenizer.model"
-PARTS = ("llm", "flow", "vocoder", "linguistic", "semantic", "speaker", "scorer")
-OPTIONAL_PARTS = ("scorer",)
+OPTIONAL_PARTS = ("scorer", "recogniser")
+PARTS = ("llm", "flow", "vocoder", "linguistic", "semantic", "speaker", *OPTIONAL_PARTS)
 
 _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "llm": (LMConfig, Step1LM),
@@ -47,6 +48,7 @@ _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "semantic": (SemanticConfig, SemanticTokenizer),
     "speaker": (SpeakerConfig, SpeakerEncoder),
     "scorer": (ScorerConfig, MarginScorer),
+    "recogniser": (ParaformerConfig, Paraformer),
 }
 
 
@@ -106,7 +108,7 @@ class Manifest:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Components in the order of the flow; scorer only where there is one."""
+        """Components in the order of the flow; scorer and recogniser only where there is one."""
         return tuple(part for part in PARTS if part in self.components)
 
     @property
@@ -144,7 +146,8 @@ def parse_manifest(text: str) -> Manifest:
     if unknown or missing:
         raise ValueError(
             f"{MANIFEST} {'has the unknown' if unknown else 'lacks the'} component "
-            f"'{(unknown or missing)[0]}'; a bundle is {', '.join(PARTS)}, the last one optional."
+            f"'{(unknown or missing)[0]}'; a bundle is {', '.join(PARTS)}, of "
+            f"which {' and '.join(OPTIONAL_PARTS)} are optional."
         )
     configs = {
         part: from_json(kind_of(part, raw.vocoder)[0], config, f"{MANIFEST} {part}")

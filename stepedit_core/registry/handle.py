@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..models.hift import HiFT
     from ..models.linguistic import LinguisticTokenizer
     from ..models.llm import Step1LM
+    from ..models.paraformer import Paraformer
     from ..models.scorer import MarginScorer
     from ..models.semantic import SemanticTokenizer
     from ..models.source_filter import SourceFilter
@@ -76,8 +77,11 @@ class Bundle:
         return self._parts[name]
 
     def load_all(self, parts: Iterable[str] = ()) -> nn.ModuleDict:
-        """The named parts (all when none is named) in one module, for a host that moves them."""
-        names = tuple(parts) or self.manifest.parts
+        """The named parts in one module, for a host that moves them.
+
+        Where none is named, all that an edit needs: the recogniser is loaded when it is first used.
+        """
+        names = tuple(parts) or tuple(p for p in self.manifest.parts if p != "recogniser")
         return nn.ModuleDict({name: self.part(name) for name in names})
 
     @property
@@ -129,6 +133,11 @@ class Bundle:
     def speaker(self) -> SpeakerEncoder:
         """The speaker encoder."""
         return cast("SpeakerEncoder", self.part("speaker"))
+
+    @property
+    def recogniser(self) -> Paraformer:
+        """The recogniser; ValueError where the bundle has none."""
+        return cast("Paraformer", self.part("recogniser"))
 
     @property
     def scorer(self) -> MarginScorer:

@@ -3,7 +3,7 @@
 <model>/      config.json, model*.safetensors (+ index), tokenizer.model, and a decoder folder with
               flow.pt, hift.pt, campplus.onnx
 <tokenizer>/  linguistic_tokenizer.npy, speech_tokenizer_v1.onnx, and a Paraformer folder with
-              model.pt and am.mvn (spec 1)
+              model.pt and am.mvn (spec 1), and tokens.json for the recogniser
 """
 
 from __future__ import annotations
@@ -40,12 +40,15 @@ class Release:
     cmvn: Path
     semantic: Path
     codebook: Path
+    units: Path | None
+    """tokens.json beside model.pt; None where it was not downloaded: no recogniser then."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that weights are read from, in the order of the flow."""
         tokenizers = (self.paraformer, self.cmvn, self.codebook, self.semantic)
-        return (*self.llm, self.flow, self.vocoder, *tokenizers, self.speaker, self.tokenizer)
+        own = (*self.llm, self.flow, self.vocoder, *tokenizers, self.speaker, self.tokenizer)
+        return own if self.units is None else (*own, self.units)
 
     @property
     def size(self) -> int:
@@ -156,6 +159,7 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
         codebook=paths[7],
         cmvn=paths[8],
         paraformer=paths[9],
+        units=find("tokens.json", fits=lambda p: p.parent == paths[9].parent),
     )
 
 
