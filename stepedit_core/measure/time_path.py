@@ -1,0 +1,258 @@
+"""The time path: which moment of a recording lies under each moment of an edit with its words.
+
+Source: dynamic time warping of the codes (`alignment.py`), then a monotone cubic spline (Fritsch
+and Carlson 1980) through sure anchors. The bare warping path goes in steps of 40 ms and stretches
+single sounds by accident; a mel that is moved along it sounds rough. Here the path bends only where
+the codes are sure of it:
+
+- Where it stays near a diagonal, the recording is moved whole, by whole frames: an edit that keeps
+  the length keeps every frame of the recording as it is.
+- Elsewhere one anchor about every half second decides. An anchor that asks for a stretch far from
+  its surroundings is left out.
+- The edges of a pause are anchors: a pause that the edit shortens takes nothing from the words
+  beside it.
+- A place that the recording does not have, for example a laugh, is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor
+
+from ..types import DualCodes
+from .alignment import AROUND, FURTHEST, FURTHEST_HERE, ROW_FRAMES, Guide, warp
+
+NEAR = 2.0
+"""Rows of 40 ms: a path that stays this near to a diagonal is taken to be it."""
+NEAR_SHARE = 0.95
+"""Share of the rows that must be that near."""
+ANCHOR_ROWS = 12
+"""Rows from one anchor to the next: about half a second."""
+AHEAD_ROWS = 3
+"""Rows on each side of an anchor that speak for its place."""
+SURE = 0.6
+"""Highest cost around a row that may be an anchor, 0 to 3."""
+SHORTEST_UNKNOWN = 6
+"""Rows: a shorter stretch without a like in the recording is a sound changed by the edit, not a new
+one."""
+STRETCH = 1.5
+"""Most that one interval between anchors may be stretched or squeezed beside the whole stretch."""
+PAUSE_ROWS = 5
+"""Rows of 40 ms: a shorter quiet stretch is part of speech, for example a stop consonant."""
+PAUSE_LEVEL = 0.25
+"""A row is quiet below this share of the way from the quiet rows' level to the loud ones'."""
+PAUSE_SPAN = 2.0
+"""Least distance of these levels, natural logarithm, of a recording that has pauses at all."""
+SILENCE = math.log(1e-5)
+"""Mel of digital silence: what lies before and after the recording."""
+
+
+@dataclass(frozen=True)
+class TimePath:
+    """A recording in an edit's time, row by row of 40 ms."""
+
+    places: np.ndarray
+    """(3G,) row of the recording, in fractions, under each row of the edit; never falling."""
+    known: np.ndarray
+    """(3G,) bool: False where the recording has nothing like it."""
+
+    def frames(self, lead: float = 0.0) -> np.ndarray:
+        """Frame of the recording's mel, in fractions, under each of the 6G frames of the edit.
+
+        The recording's first code begins `lead` frames into its mel; whole frames count, so that a
+        recording that is moved whole keeps its frames.
+        """
+        middle = (ROW_FRAMES - 1) / 2  # the middle of a row lies between its two frames
+        at = (np.arange(len(self.places) * ROW_FRAMES) - middle) / ROW_FRAMES
+        # beyond the first and the last row time passes at its usual pace
+        edge = np.concatenate([[self.places[0] - 1], self.places, [self.places[-1] + 1]])
+        found: np.ndarray = np.interp(at, np.arange(-1, len(self.places) + 1), edge)
+        return found * ROW_FRAMES + middle + round(lead)
+
+    def mel(self, mel: Tensor, lead: float = 0.0) -> Tensor:
+        """The recording's mel (80, F) in the edit's time, (80, 6G); silence outside of it."""
+        at = self.frames(lead)
+        low = np.floor(at).astype(np.int64)
+        part = torch.from_numpy((at - low).astype(np.float32)).to(mel)
+        padded = torch.cat([mel, mel.new_full((mel.shape[0], 1), SILENCE)], dim=1)
+        left, right = (
+            padded[:, np.where((i >= 0) & (i < mel.shape[1]), i, mel.shape[1])]
+            for i in (low, low + 1)
+        )
+        # where a frame is met exactly it is taken as it is, bit for bit
+        return torch.where(part == 0, left, left + (right - left) * part)
+
+    def rows(self, rows: Tensor) -> Tensor:
+        """Decoder rows (3S, 2) of the recording in the edit's time, (3G, 2)."""
+        at = np.clip(np.rint(self.places).astype(np.int64), 0, len(rows) - 1)
+        return rows[torch.from_numpy(at)]
+
+    def known_frames(self) -> Tensor:
+        """(6G,) bool, `known` frame by frame."""
+        return torch.from_numpy(np.repeat(self.known, ROW_FRAMES))
+
+
+def time_path(
+    guide: Guide, source: DualCodes, answer: DualCodes, mel: Tensor, lead: float = 0.0
+) -> TimePath | None:
+    """The path of a recording along an answer; None where the two say different things.
+
+    source, S groups, are the recording's codes, answer, G groups, the edit's; mel (80, F) is the
+    recording's at 50 Hz, its first code `lead` frames into it: its level tells the pauses.
+    """
+    if not source.groups or not answer.groups:
+        return None
+    cost = guide.cost(source, answer)
+    mean, cells = warp(cost)
+    if mean > FURTHEST:
+        return None
+    rows = cells[:, 1]
+    count = np.bincount(rows)
+    places = np.bincount(rows, weights=cells[:, 0]) / count
+    here = np.bincount(rows, weights=cost[cells[:, 0], rows]) / count
+    box = np.ones(AROUND)
+    around = np.convolve(here, box, "same") / np.convolve(np.ones_like(here), box, "same")
+    known = _without_short(around < FURTHEST_HERE)
+    pauses = quiet_stretches(mel, lead, cost.shape[0])
+    path = places.copy()
+    for first, last in stretches(known):
+        part = slice(first, last)
+        path[part] = _settled(places[part], around[part], pauses) + 0.0
+    return TimePath(np.maximum.accumulate(path), known)
+
+
+def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
+    """First and one-past-last index of every run of True in flags (N,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def quiet_stretches(mel: Tensor, lead: float, rows: int) -> list[tuple[int, int]]:
+    """Pauses of a recording as rows of its codes, first and one past last.
+
+    A pause is 200 ms or longer and nearer to the level of the quietest rows than to speech. None in
+    a recording without quiet rows.
+    """
+    level = mel.float().mean(0).cpu().numpy()
+    at = np.arange(rows * ROW_FRAMES) + round(lead)
+    inside = (at >= 0) & (at < len(level))
+    if not inside.any():
+        return []
+    by_frame = np.where(inside, level[np.clip(at, 0, len(level) - 1)], level.min())
+    by_row = by_frame.reshape(rows, ROW_FRAMES).max(1)
+    low, high = np.quantile(by_row, (0.05, 0.9))
+    if high - low < PAUSE_SPAN:
+        return []
+    quiet = by_row < low + PAUSE_LEVEL * (high - low)
+    return [(a, b) for a, b in stretches(quiet) if b - a >= PAUSE_ROWS]
+
+
+def _without_short(known: np.ndarray) -> np.ndarray:
+    out = known.copy()
+    for first, last in stretches(~known):
+        if last - first < SHORTEST_UNKNOWN:
+            out[first:last] = True
+    return out
+
+
+def _settled(places: np.ndarray, cost: np.ndarray, pauses: list[tuple[int, int]]) -> np.ndarray:
+    """The path (N,) of one known stretch: a diagonal, or a spline through its anchors."""
+    count = len(places)
+    ahead = places - np.arange(count)
+    offset = np.round(np.median(ahead) * ROW_FRAMES) / ROW_FRAMES
+    if np.mean(np.abs(ahead - offset) <= NEAR) >= NEAR_SHARE:
+        return np.arange(count) + offset
+    at, value = _anchors(places, cost, pauses)
+    return monotone_spline(at, value, np.arange(count, dtype=np.float64))
+
+
+def _anchors(
+    places: np.ndarray, cost: np.ndarray, pauses: list[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and their places that the path must pass, both ends among them, both rising."""
+    last = len(places) - 1
+    # the middle of seven rows beside the diagonal: a few that slip away decide nothing
+    row = np.arange(len(places))
+    ahead = np.pad(places - row, AHEAD_ROWS, mode="edge")
+    steady = row + np.median(sliding_window_view(ahead, 2 * AHEAD_ROWS + 1), axis=1)
+    steady[0], steady[-1] = places[0], places[-1]
+    firm = {0, last}
+    in_pause = np.zeros(len(places), bool)
+    for first, end in pauses:
+        # the row that still speaks before the pause, and the first that speaks again
+        before = int(np.searchsorted(places, first - 1, side="right")) - 1
+        after = int(np.searchsorted(places, end, side="left"))
+        if 0 <= before < after <= last:
+            firm |= {before, after}
+            in_pause[before + 1 : after] = True
+    chosen = set(firm)
+    for start in range(ANCHOR_ROWS // 2, last - ANCHOR_ROWS // 2 + 1, ANCHOR_ROWS):
+        window = np.arange(start, min(start + ANCHOR_ROWS, last))
+        window = window[~in_pause[window]]
+        if len(window):
+            # of equally sure rows the one in the middle
+            centre = np.abs(window - window.mean()) / (100 * ANCHOR_ROWS)
+            best = int(window[np.argmin(cost[window] + centre)])
+            if cost[best] <= SURE:
+                chosen.add(best)
+    at = np.array(sorted(chosen))
+    return _without_wild(at, steady[at], firm, in_pause, last)
+
+
+def _without_wild(
+    at: np.ndarray, value: np.ndarray, firm: set[int], in_pause: np.ndarray, last: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out anchors beside which time would be stretched far more than around them."""
+    whole = max((value[-1] - value[0]) / max(last, 1), 1e-3)
+    kept = [0]
+    for i in range(1, len(at)):
+        rows, moved = at[i] - at[kept[-1]], value[i] - value[kept[-1]]
+        pause = bool(in_pause[at[kept[-1]] + 1 : at[i]].any())
+        wild = not pause and not whole / STRETCH <= moved / rows <= whole * STRETCH
+        close = rows < ANCHOR_ROWS // 3 and at[i] not in firm
+        if at[i] in (0, last):
+            # the end stays; what lies too near before it goes
+            while len(kept) > 1 and not pause and _wild(at, value, kept[-1], i, whole):
+                kept.pop()
+            kept.append(i)
+        elif not (wild or close) and moved >= 0:
+            kept.append(i)
+    return at[kept], np.maximum.accumulate(value[kept])
+
+
+def _wild(at: np.ndarray, value: np.ndarray, a: int, b: int, whole: float) -> bool:
+    pace = (value[b] - value[a]) / max(at[b] - at[a], 1)
+    return not whole / STRETCH <= pace <= whole * STRETCH
+
+
+def monotone_spline(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Cubic through (x, y), both (K,), x rising, y not falling, that never falls; at (N,) -> (N,).
+
+    Fritsch and Carlson's limit on the slopes, in Brodlie's weighted harmonic form.
+    """
+    x = x.astype(np.float64)
+    if len(x) < 3:
+        return np.asarray(np.interp(at, x, y))
+    width = np.diff(x)
+    slope = np.diff(y) / width
+    inner = np.zeros(len(x))
+    w1, w2 = 2 * width[1:] + width[:-1], width[1:] + 2 * width[:-1]
+    rising = (slope[:-1] > 0) & (slope[1:] > 0)
+    safe = np.where(rising[:, None], np.stack([slope[:-1], slope[1:]], 1), 1.0)
+    inner[1:-1] = np.where(rising, (w1 + w2) / (w1 / safe[:, 0] + w2 / safe[:, 1]), 0.0)
+    inner[0], inner[-1] = slope[0], slope[-1]
+    k = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(width) - 1)
+    s = (at - x[k]) / width[k]
+    h = width[k]
+    out: np.ndarray = (
+        y[k] * (1 + 2 * s) * (1 - s) ** 2
+        + h * inner[k] * s * (1 - s) ** 2
+        + y[k + 1] * s**2 * (3 - 2 * s)
+        + h * inner[k + 1] * s**2 * (s - 1)
+    )
+    return out
