@@ -9,8 +9,8 @@ the codes are sure of it:
   the length keeps every frame of the recording as it is.
 - Elsewhere one anchor about every half second decides. An anchor that asks for a stretch far from
   its surroundings is left out.
-- The edges of a pause are anchors: a pause that the edit shortens takes nothing from the words
-  beside it.
+- Speech between two pauses is one part, which bends or not by itself: a pause that the edit
+  shortens takes nothing from the words beside it.
 - A place that the recording does not have, for example a laugh, is unknown.
 """
 
@@ -161,73 +161,74 @@ def _without_short(known: np.ndarray) -> np.ndarray:
 
 
 def _settled(places: np.ndarray, cost: np.ndarray, pauses: list[tuple[int, int]]) -> np.ndarray:
-    """The path (N,) of one known stretch: a diagonal, or a spline through its anchors."""
-    count = len(places)
-    ahead = places - np.arange(count)
-    offset = np.round(np.median(ahead) * ROW_FRAMES) / ROW_FRAMES
-    if np.mean(np.abs(ahead - offset) <= NEAR) >= NEAR_SHARE:
-        return np.arange(count) + offset
-    at, value = _anchors(places, cost, pauses)
-    return monotone_spline(at, value, np.arange(count, dtype=np.float64))
-
-
-def _anchors(
-    places: np.ndarray, cost: np.ndarray, pauses: list[tuple[int, int]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and their places that the path must pass, both ends among them, both rising."""
-    last = len(places) - 1
-    # the middle of seven rows beside the diagonal: a few that slip away decide nothing
+    """The path (N,) of one known stretch: a diagonal, or each part between pauses by itself."""
+    whole = _diagonal(places)
+    if whole is not None:
+        return whole
+    quiet = np.zeros(len(places), bool)
+    for first, end in pauses:
+        # from the row that still speaks before the pause to the first that speaks again
+        before = int(np.searchsorted(places, first - 1, side="right")) - 1
+        quiet[before + 1 : int(np.searchsorted(places, end, side="left"))] = True
+    if quiet.all():
+        return places
+    out = places.copy()
+    for first, last in stretches(~quiet):
+        part = slice(first, last)
+        spoken = _diagonal(places[part])
+        out[part] = _through_anchors(places[part], cost[part]) if spoken is None else spoken
     row = np.arange(len(places))
+    # a pause at either end keeps its pace and is cut or followed by silence
+    first, last = int(row[~quiet][0]), int(row[~quiet][-1])
+    at = np.concatenate([[first - 1], row[~quiet], [last + 1]])
+    value = np.concatenate([[out[first] - 1], out[~quiet], [out[last] + 1]])
+    out[quiet] = np.interp(row[quiet], at, value)
+    out[:first] = out[first] + row[:first] - first
+    out[last + 1 :] = out[last] + row[last + 1 :] - last
+    return out
+
+
+def _diagonal(places: np.ndarray) -> np.ndarray | None:
+    """The diagonal (N,) that a path (N,) is near to, offset by whole frames; else None."""
+    row = np.arange(len(places))
+    ahead = places - row
+    offset = np.round(np.median(ahead) * ROW_FRAMES) / ROW_FRAMES
+    if np.mean(np.abs(ahead - offset) <= NEAR) < NEAR_SHARE:
+        return None
+    found: np.ndarray = row + offset
+    return found
+
+
+def _through_anchors(places: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """The spline (N,) through both ends of a path (N,) and its sure rows, half a second apart."""
+    last = len(places) - 1
+    row = np.arange(last + 1)
+    # the middle of seven rows beside the diagonal: a few that slip away decide nothing
     ahead = np.pad(places - row, AHEAD_ROWS, mode="edge")
     steady = row + np.median(sliding_window_view(ahead, 2 * AHEAD_ROWS + 1), axis=1)
-    steady[0], steady[-1] = places[0], places[-1]
-    firm = {0, last}
-    in_pause = np.zeros(len(places), bool)
-    for first, end in pauses:
-        # the row that still speaks before the pause, and the first that speaks again
-        before = int(np.searchsorted(places, first - 1, side="right")) - 1
-        after = int(np.searchsorted(places, end, side="left"))
-        if 0 <= before < after <= last:
-            firm |= {before, after}
-            in_pause[before + 1 : after] = True
-    chosen = set(firm)
+    pace = max((places[-1] - places[0]) / max(last, 1), 1e-3)
+    at, value = [0], [float(places[0])]
+
+    def wild(row: int, place: float) -> bool:
+        now = (place - value[-1]) / (row - at[-1])
+        return not pace / STRETCH <= now <= pace * STRETCH
+
     for start in range(ANCHOR_ROWS // 2, last - ANCHOR_ROWS // 2 + 1, ANCHOR_ROWS):
-        window = np.arange(start, min(start + ANCHOR_ROWS, last))
-        window = window[~in_pause[window]]
-        if len(window):
-            # of equally sure rows the one in the middle
-            centre = np.abs(window - window.mean()) / (100 * ANCHOR_ROWS)
-            best = int(window[np.argmin(cost[window] + centre)])
-            if cost[best] <= SURE:
-                chosen.add(best)
-    at = np.array(sorted(chosen))
-    return _without_wild(at, steady[at], firm, in_pause, last)
-
-
-def _without_wild(
-    at: np.ndarray, value: np.ndarray, firm: set[int], in_pause: np.ndarray, last: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out anchors beside which time would be stretched far more than around them."""
-    whole = max((value[-1] - value[0]) / max(last, 1), 1e-3)
-    kept = [0]
-    for i in range(1, len(at)):
-        rows, moved = at[i] - at[kept[-1]], value[i] - value[kept[-1]]
-        pause = bool(in_pause[at[kept[-1]] + 1 : at[i]].any())
-        wild = not pause and not whole / STRETCH <= moved / rows <= whole * STRETCH
-        close = rows < ANCHOR_ROWS // 3 and at[i] not in firm
-        if at[i] in (0, last):
-            # the end stays; what lies too near before it goes
-            while len(kept) > 1 and not pause and _wild(at, value, kept[-1], i, whole):
-                kept.pop()
-            kept.append(i)
-        elif not (wild or close) and moved >= 0:
-            kept.append(i)
-    return at[kept], np.maximum.accumulate(value[kept])
-
-
-def _wild(at: np.ndarray, value: np.ndarray, a: int, b: int, whole: float) -> bool:
-    pace = (value[b] - value[a]) / max(at[b] - at[a], 1)
-    return not whole / STRETCH <= pace <= whole * STRETCH
+        window = row[start : min(start + ANCHOR_ROWS, last)]
+        # of equally sure rows the one in the middle
+        centre = np.abs(window - window.mean()) / (100 * ANCHOR_ROWS)
+        best = int(window[np.argmin(cost[window] + centre)])
+        near = best - at[-1] < ANCHOR_ROWS // 3
+        if cost[best] <= SURE and not near and not wild(best, float(steady[best])):
+            at.append(best)
+            value.append(float(steady[best]))
+    # the end stays; an anchor from which it cannot be reached at a usual pace goes
+    while len(at) > 1 and wild(last, float(places[-1])):
+        at.pop()
+        value.pop()
+    at.append(last)
+    value.append(float(places[-1]))
+    return monotone_spline(np.array(at), np.maximum.accumulate(value), row.astype(np.float64))
 
 
 def monotone_spline(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -243,8 +244,8 @@ def monotone_spline(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
     inner = np.zeros(len(x))
     w1, w2 = 2 * width[1:] + width[:-1], width[1:] + 2 * width[:-1]
     rising = (slope[:-1] > 0) & (slope[1:] > 0)
-    safe = np.where(rising[:, None], np.stack([slope[:-1], slope[1:]], 1), 1.0)
-    inner[1:-1] = np.where(rising, (w1 + w2) / (w1 / safe[:, 0] + w2 / safe[:, 1]), 0.0)
+    below = np.where(rising, w1 * slope[1:] + w2 * slope[:-1], 1.0)
+    inner[1:-1] = np.where(rising, (w1 + w2) * slope[:-1] * slope[1:] / below, 0.0)
     inner[0], inner[-1] = slope[0], slope[-1]
     k = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(width) - 1)
     s = (at - x[k]) / width[k]
