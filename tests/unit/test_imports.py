@@ -16,6 +16,7 @@ LEVELS = (
     ("vocab",),
     ("files",),
     ("audio", "text"),
+    ("signal",),
     ("models",),
     ("bundle",),
     ("release",),
