@@ -10,7 +10,8 @@ the codes are sure of it:
 - Elsewhere one anchor about every half second decides. An anchor that asks for a stretch far from
   its surroundings is left out.
 - Speech between two pauses is one part, which bends or not by itself: a pause that the edit
-  shortens takes nothing from the words beside it.
+  shortens takes nothing from the words beside it. Each half of a pause is moved whole with its
+  word; what is left out, or held, is its middle.
 - A place that the recording does not have, for example a laugh, is unknown.
 """
 
@@ -177,15 +178,25 @@ def _settled(places: np.ndarray, cost: np.ndarray, pauses: list[tuple[int, int]]
         part = slice(first, last)
         spoken = _diagonal(places[part])
         out[part] = _through_anchors(places[part], cost[part]) if spoken is None else spoken
-    row = np.arange(len(places))
-    # a pause at either end keeps its pace and is cut or followed by silence
-    first, last = int(row[~quiet][0]), int(row[~quiet][-1])
-    at = np.concatenate([[first - 1], row[~quiet], [last + 1]])
-    value = np.concatenate([[out[first] - 1], out[~quiet], [out[last] + 1]])
-    out[quiet] = np.interp(row[quiet], at, value)
-    out[:first] = out[first] + row[:first] - first
-    out[last + 1 :] = out[last] + row[last + 1 :] - last
+    for first, last in stretches(quiet):
+        before = out[first - 1] if first else out[last] - (last - first) - 1
+        after = out[last] if last < len(out) else before + (last - first) + 1
+        out[first:last] = _whole_pause(before, after, last - first)
     return out
+
+
+def _whole_pause(before: float, after: float, rows: int) -> np.ndarray:
+    """Places (rows,) of a pause between two places: each half keeps its pace beside its word.
+
+    Its middle is left out where the answer's pause is shorter, and held where it is longer. At
+    either end of the recording it just passes by at the usual pace.
+    """
+    middle = before + (after - before) / 2
+    step = np.arange(1, rows + 1)
+    left, right = before + step, after - step[::-1]
+    if after - before <= rows + 1:
+        return np.where(step <= rows / 2, np.minimum(left, middle), np.maximum(right, middle))
+    return np.where(step <= rows / 2, left, right)
 
 
 def _diagonal(places: np.ndarray) -> np.ndarray | None:

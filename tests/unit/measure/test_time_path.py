@@ -92,6 +92,18 @@ def test_a_pause_that_the_edit_drops_takes_nothing_from_the_words() -> None:
     assert quiet_stretches(mel, 0.0, 90) == [(33, 57)]
     assert np.abs(found.places[:33] - np.arange(33)).max() < 0.3
     assert np.abs(found.places[40:] - np.arange(58, 90)).max() < 0.3
+    pace = np.diff(found.places)
+    assert np.sum(np.abs(pace - 1) > 0.3) == 1  # the one jump, in the middle of the pause
+
+
+def test_a_longer_pause_holds_its_middle_and_the_words_keep_their_pace() -> None:
+    mel = torch.zeros(80, 180)
+    mel[:, 66:114] = -8.0
+    answer = [*WORDS[:45], *[45] * 30, *WORDS[45:]]
+    found = path(WORDS, answer, mel)
+    assert np.abs(found.places[:44] - np.arange(44)).max() < 0.3
+    assert np.abs(found.places[78:] - np.arange(48, 90)).max() < 0.3
+    assert np.ptp(found.places[46:74]) < 1.0
 
 
 def test_a_recording_without_quiet_rows_has_no_pauses() -> None:
