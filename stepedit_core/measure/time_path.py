@@ -79,14 +79,16 @@ class TimePath:
         """The recording's mel (80, F) in the edit's time, (80, 6G); silence outside of it."""
         at = self.frames(lead)
         low = np.floor(at).astype(np.int64)
-        part = torch.from_numpy((at - low).astype(np.float32)).to(mel)
+        p = torch.from_numpy((at - low).astype(np.float32)).to(mel)
+        count = mel.shape[1]
         padded = torch.cat([mel, mel.new_full((mel.shape[0], 1), SILENCE)], dim=1)
-        left, right = (
-            padded[:, np.where((i >= 0) & (i < mel.shape[1]), i, mel.shape[1])]
-            for i in (low, low + 1)
-        )
-        # where a frame is met exactly it is taken as it is, bit for bit
-        return torch.where(part == 0, left, left + (right - left) * part)
+        b, c = (padded[:, np.where((i >= 0) & (i < count), i, count)] for i in (low, low + 1))
+        # beside the recording's edge the outer two are the edge again: silence would bend the curve
+        a, d = (padded[:, np.clip(i, 0, count - 1)] for i in (low - 1, low + 2))
+        # cubic through four frames: a line through two of them blurs
+        bent = c - a + p * (2 * a - 5 * b + 4 * c - d + p * (3 * (b - c) + d - a))
+        # a frame that is met exactly is taken as it is, bit for bit
+        return torch.where(p == 0, b, b + 0.5 * p * bent)
 
     def rows(self, rows: Tensor) -> Tensor:
         """Decoder rows (3S, 2) of the recording in the edit's time, (3G, 2)."""
@@ -195,8 +197,9 @@ def _whole_pause(before: float, after: float, rows: int) -> np.ndarray:
     step = np.arange(1, rows + 1)
     left, right = before + step, after - step[::-1]
     if after - before <= rows + 1:
-        return np.where(step <= rows / 2, np.minimum(left, middle), np.maximum(right, middle))
-    return np.where(step <= rows / 2, left, right)
+        left, right = np.minimum(left, middle), np.maximum(right, middle)
+    found: np.ndarray = np.where(step <= rows / 2, left, right)
+    return found
 
 
 def _diagonal(places: np.ndarray) -> np.ndarray | None:

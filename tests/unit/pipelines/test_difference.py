@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from stepedit_core.measure.alignment import Guide
 from stepedit_core.measure.time_path import time_path
 from stepedit_core.pipelines.difference import difference_decode
 from stepedit_core.pipelines.flow_decode import flow_decode
-from stepedit_core.registry.registry import Bundle
+from stepedit_core.registry.registry import Bundle, Registry
 from stepedit_core.types import DualCodes, SilentHooks, Voice, stage_generator
 from stepedit_core.vocab import pairs
 
@@ -218,3 +219,15 @@ def test_codes_of_another_bundle_are_refused(bundle: Bundle) -> None:
         difference_decode(bundle, foreign, VOICE, seed=1)
     with pytest.raises(ValueError, match="codebook 'other-1'"):
         difference_decode(bundle, ANSWER, replace(VOICE, codes=foreign), seed=1)
+
+
+def test_it_runs_in_half_precision_and_strength_0_is_still_exact(bundles: Path) -> None:
+    exact = Registry([bundles], {}).load("tiny", device="cpu")
+    half = Registry([bundles], {}).load("tiny", device="cpu", precision="bf16")
+    want = difference_decode(exact, LAUGH, VOICE, seed=1, steps=4)
+    got = difference_decode(half, LAUGH, VOICE, seed=1, steps=4)
+    assert got.dtype == torch.float32
+    # 8 bits of mantissa through two blocks and four steps, values of size 1 to 10
+    assert float((got - want).abs().mean()) < 0.1
+    still = difference_decode(half, ANSWER, VOICE, seed=1, strength=0.0)
+    assert torch.equal(still, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
