@@ -19,7 +19,7 @@ from .picture import as_tensor
 if TYPE_CHECKING:
     from ..stepedit_core.data.records import Example
     from ..stepedit_core.data.shards import Writer
-    from ..stepedit_core.registry.registry import Bundle
+    from ..stepedit_core.registry.handle import Bundle
     from ..stepedit_core.types import DualCodes, EditRequest
     from .instructions import Edit
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from .instructions import Edit
 
 PROMPTS = ("follow", "fixed")
+VOICES = {"follow": "previous", "fixed": "original"}
 
 
 class IterativeEdit(io.ComfyNode):
@@ -118,27 +118,21 @@ class IterativeEdit(io.ComfyNode):
         best_round: int = 0,
     ) -> io.NodeOutput:
         """Edit every clip of the batch."""
+        from ..stepedit_core.pipelines.plan import make_plan
         from . import rounds as shown
 
-        clips = host.clips(audio)
-        edits = shown.requests_with(text, edit)
-        count = shown.check(model.bundle, edits, rounds, prompt, best_round)
-        bundle = model.ready(2 * max(clip.seconds for clip in clips))
-        how = {"rounds": rounds, "prompt": prompt, "seed": seed}
-        hooks = host.GraphHooks(count, clips=len(clips))
-        runs = [shown.run(model.memory, bundle, c, edits, hooks=hooks, **how) for c in clips]
-        best = [shown.best_number(run, best_round) for run in runs]
-        hooks.finish(best[-1], runs[-1][best[-1]].round.score)
-        files = [[host.preview(one.round.clip) for one in run] for run in runs]
-        both = list(zip(runs, best, strict=True))
-        panel = [shown.panel(*pair, f) for pair, f in zip(both, files, strict=True)]
+        clips, edits = host.clips(audio), inputs.with_words(edit, text)
+        how = {"rounds": rounds, "voice": VOICES[prompt], "seed": seed}
+        plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
+        runs = shown.run_clips(model, clips, plans, best_round)
+        panel = [shown.panel(run) for run in runs]
         return io.NodeOutput(
-            [host.audio(run[number].round.clip) for run, number in both],
-            [host.audio(run[-1].round.clip) for run in runs],
-            [host.audio(one.round.clip) for run in runs for one in run],
-            [score for run in runs for score in shown.scores(run)],
-            [shown.chart(run) for run in runs],
-            [json.dumps(shown.report(bundle, seed, *pair), indent=1) for pair in both],
+            [host.audio(run.chosen.clip) for run in runs],
+            [host.audio(run.rounds[-1].clip) for run in runs],
+            [host.audio(made.clip) for run in runs for made in run.rounds],
+            [score for run in runs for score in shown.scores(run.rounds)],
+            [shown.chart(run.rounds) for run in runs],
+            [shown.report(model.bundle, run) for run in runs],
             ui={host.PANEL: panel},
         )
 
@@ -199,17 +193,20 @@ class CloneVoice(io.ComfyNode):
         guidance: float,
     ) -> io.NodeOutput:
         """Clone the voice of every clip of the batch."""
-        from ..stepedit_core.pipelines.clone import clone
-        from ..stepedit_core.types import EditRequest, Sampling
+        from ..stepedit_core.pipelines.clone import clone, clone_plan
+        from ..stepedit_core.types import Decoding, Sampling
 
         clips = host.clips(audio)
-        model.check([EditRequest(kind="clone", text=text, new_text=new_words)])
+        how = {
+            "seed": seed,
+            "sampling": Sampling(temperature=temperature, top_k=top_k, top_p=top_p),
+            "decoding": Decoding(steps=steps, guidance=guidance),
+        }
+        plans = [clone_plan(model.bundle, clip, text, new_words, **how) for clip in clips]
         bundle = model.ready(15 + max(clip.seconds for clip in clips))
-        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
-        how = {"seed": seed, "sampling": sampling, "steps": steps, "guidance": guidance}
         hooks = host.GraphHooks(1, clips=len(clips))
         made = []
-        for clip in clips:
-            made.append(clone(bundle, clip, text, new_words, hooks=hooks, **how))
+        for clip, plan in zip(clips, plans, strict=True):
+            made.append(clone(bundle, clip, plan, hooks=hooks))
             hooks.round_finished(1, None)
         return io.NodeOutput([host.audio(round_.clip) for round_ in made])

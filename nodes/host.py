@@ -28,11 +28,12 @@ from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ..stepedit_core.files.missing import pip_line
-from ..stepedit_core.types import Clip
-from .rounds import RoundMemory
+from ..stepedit_core.types import Clip, stage_named
 
 if TYPE_CHECKING:
-    from ..stepedit_core.registry.registry import Bundle, Found, Registry
+    from ..stepedit_core.registry.folders import ModelEntry
+    from ..stepedit_core.registry.handle import Bundle
+    from ..stepedit_core.registry.registry import Registry
     from ..stepedit_core.types import DualCodes, EditRequest
 
 log = logging.getLogger(__name__)
@@ -55,22 +56,6 @@ LONGEST_NAME = 200
 BAR_UNITS = 1000
 BAR_SECONDS = 0.1
 """Least time between two messages to the browser."""
-SHARES = {
-    "tokenize": (0.0, 0.05),
-    "generate": (0.05, 0.6),
-    "flow": (0.65, 0.3),
-    "vocode": (0.95, 0.04),
-    "score": (0.99, 0.01),
-}
-"""Where a stage begins within the bar of a round, and how much of it it fills."""
-DOING = {
-    "tokenize": "listening",
-    "generate": "writing tokens",
-    "flow": "decoding",
-    "vocode": "vocoding",
-    "score": "scoring",
-}
-"""What the line on the node calls a stage."""
 DECODER_BYTES_PER_SECOND = 8 * 64 * 4 * 24_000
 """Eight live tensors of the vocoder's last stage: 64 channels of float32 at 24 kHz."""
 
@@ -82,6 +67,8 @@ class LoadedModel:
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        from ..stepedit_core.pipelines.memory import RoundMemory
+
         self.bundle = bundle
         self.memory = RoundMemory()
         self._device = device
@@ -89,7 +76,7 @@ class LoadedModel:
 
     def check(self, requests: Sequence[EditRequest]) -> None:
         """Raise ValueError for a request that the bundle does not know; loads no network."""
-        from ..stepedit_core.pipelines.generate import check_request
+        from ..stepedit_core.pipelines.plan import check_request
 
         for request in requests:
             check_request(self.bundle, request)
@@ -178,7 +165,7 @@ def bundle_names() -> list[str]:
     return [DEFAULT_BUNDLE, *sorted(names - {DEFAULT_BUNDLE})]
 
 
-def find_bundle(name: str) -> Found:
+def find_bundle(name: str) -> ModelEntry:
     """The bundle of this name; ValueError when it is not on the list, or is damaged.
 
     The name may come from anybody's workflow, so it is never taken as a path.
@@ -227,7 +214,7 @@ def find_adapter(name: str) -> Path | None:
 
 def check_adapter(bundle: str, adapter: str) -> str:
     """Digest of a bundle and an adapter; ValueError where one is not here or they do not fit."""
-    from ..stepedit_core.registry.registry import check_fits
+    from ..stepedit_core.registry.folders import check_fits
 
     found, path = find_bundle(bundle), find_adapter(adapter)
     if path is None:
@@ -258,10 +245,11 @@ def keep_converted(name: str, precision: str) -> str:
     The bundle lies in models/step_audio_editx/, in 16 bits, or in int8 or int4 where the precision
     says so. Other bundles are as they are.
     """
+    from ..stepedit_core.registry.folders import ReleaseEntry
     from ..stepedit_core.release.convert import convert
 
     found = find_bundle(name)
-    if found.release is None or found.manifest is None:
+    if not isinstance(found, ReleaseEntry):
         return name
     quantize = precision if precision in ("int8", "int4") else ""
     dtype = "fp16" if precision == "fp16" else "bf16"
@@ -360,10 +348,10 @@ class GraphHooks:
             return
         self._sent = now
         if self._rounds:
-            self._say(f"{DOING[stage]}{self._last_score()}")
-            start, share = SHARES[stage]
+            where = stage_named(stage)
+            self._say(f"{where.doing}{self._last_score()}")
             least = self._rounds * self._clips
-            part = min(self._finished + start + share * part, least) / least
+            part = min(self._finished + where.start + where.share * part, least) / least
         self._bar.update_absolute(round(part * BAR_UNITS), BAR_UNITS)
 
     def check(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..stepedit_core.text.edits import check_written
+from ..stepedit_core.types import EditRequest
 from .compat import StepEditModel, advanced
 
 LARGEST_SEED = 2**53 - 1
@@ -121,6 +123,11 @@ def decoding() -> list[Any]:
             tooltip="Weight of classifier-free guidance, no unit: 0 is off, 0.7 is the release's.",
         ),
     ]
+
+
+def with_words(edits: Sequence[EditRequest], text: str) -> list[EditRequest]:
+    """The edits, the first of them with the words of the clip."""
+    return [replace(first, text=text) for first in edits[:1]] + list(edits[1:])
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> bool | str:

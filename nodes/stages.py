@@ -109,7 +109,9 @@ class GenerateTokens(io.ComfyNode):
     ) -> io.NodeOutput:
         """Generate once per request; the words after one request are the words of the next."""
         from ..stepedit_core.pipelines.generate import generate
+        from ..stepedit_core.pipelines.run import Run
         from ..stepedit_core.text.edits import text_after
+        from ..stepedit_core.types import Draws
 
         requests = []
         for wanted in edit:
@@ -120,9 +122,9 @@ class GenerateTokens(io.ComfyNode):
         bundle = model.ready(tokens.seconds)
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         for number, request in enumerate(requests, start=round):
-            hooks = host.GraphHooks()
-            draws = {"seed": seed, "round_": number, "sampling": sampling}
-            tokens = generate(bundle, tokens, request, hooks=hooks, **draws)
+            how = {"draws": Draws(seed=seed, round=number), "sampling": sampling}
+            run = Run(hooks=host.GraphHooks())
+            tokens = generate(bundle, tokens, request, run=run, **how).codes
         return io.NodeOutput(tokens)
 
 
@@ -167,11 +169,15 @@ class FlowDecode(io.ComfyNode):
     ) -> io.NodeOutput:
         """Decode."""
         from ..stepedit_core.pipelines.flow_decode import flow_decode
+        from ..stepedit_core.types import Decoding, Draws
 
         model.check_tokens(tokens, voice.codes)
         bundle = model.ready(tokens.seconds + voice.codes.seconds)
-        draws = {"seed": seed, "round_": round, "steps": steps, "guidance": guidance}
-        return io.NodeOutput(flow_decode(bundle, tokens, voice, hooks=host.GraphHooks(), **draws))
+        how = {
+            "draws": Draws(seed=seed, round=round),
+            "decoding": Decoding(steps=steps, guidance=guidance),
+        }
+        return io.NodeOutput(flow_decode(bundle, tokens, voice, hooks=host.GraphHooks(), **how))
 
 
 class Vocode(io.ComfyNode):
@@ -202,9 +208,10 @@ class Vocode(io.ComfyNode):
     def execute(cls, model: host.LoadedModel, mel: Tensor, seed: int, round: int) -> io.NodeOutput:
         """Vocode."""
         from ..stepedit_core.pipelines.vocode import vocode
+        from ..stepedit_core.types import Draws
 
         bundle = model.ready(mel.shape[-1] / 50)
-        clip = vocode(bundle, mel, seed=seed, round_=round, hooks=host.GraphHooks())
+        clip = vocode(bundle, mel, draws=Draws(seed=seed, round=round), hooks=host.GraphHooks())
         return io.NodeOutput(host.audio(clip))
 
 
@@ -254,5 +261,5 @@ class MarginScore(io.ComfyNode):
         tokens = (source_tokens, edited_tokens)
         scores = [score(bundle, *tokens, r, hooks=host.GraphHooks()) for r in edit]
         named = zip(edit, scores, strict=True)
-        lines = [f"{r.kind} {r.option}".strip() + f": {s:.1f} of 10" for r, s in named]
+        lines = [f"{request.label}: {value:.1f} of 10" for request, value in named]
         return io.NodeOutput(scores, "\n".join(lines))

@@ -77,7 +77,7 @@ class Voice:
 
 @dataclass(frozen=True, kw_only=True)
 class EditRequest:
-    """One wanted edit. Which kinds, options and tags exist is the table in text/edits.py."""
+    """One edit. Which kinds, options and tags exist is the table in text/edits.py."""
 
     kind: str
     """emotion, style, speed, sounds, denoise, trim_silence or clone."""
@@ -87,6 +87,13 @@ class EditRequest:
     """Words of the clip that is edited."""
     new_text: str = ""
     """Words after the edit, for sounds (with [Tags] inside) and clone; else empty."""
+    speaker: str = ""
+    """Name in a clone prompt; empty takes the one the 2026 release sends (spec 6.6)."""
+
+    @property
+    def label(self) -> str:
+        """Kind and option as people read them, for example "emotion happy"."""
+        return f"{self.kind} {self.option}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +106,54 @@ class Sampling:
     """Keep only the k most likely ids; 0 keeps all."""
     top_p: float = 1.0
     """Keep the smallest set of ids whose probability reaches p."""
-    forbid_repeats: bool = False
-    """The 2025 rule: forbid an id that occurred twice within the last ten ids (spec 6.8)."""
+    forbid_repeats: bool | None = None
+    """The 2025 rule: the newest id may not repeat when it fills two or more of the last ten places
+    (spec 6.8); None follows the bundle: on for prompt layouts of 2025, off for all others."""
     max_ids: int = 0
     """Most ids drawn; 0 takes the limit that fits the edit (spec 6.8, community limits)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How the flow decoder draws a mel; the defaults are the release's (spec 8.4)."""
+
+    steps: int = 10
+    """Euler steps; time grows in proportion."""
+    guidance: float = 0.7
+    """Weight of classifier-free guidance; 0 is off."""
+    contrast: float | None = None
+    """Weight of the guidance away from the prompt's own codes (decision 0014); None takes what the
+    bundle was trained for, in proportion to `guidance`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Where the random numbers of one round come from."""
+
+    seed: int
+    round: int = 1
+    """Number of the round, from 1; each round has its own draws from the same seed."""
+
+    def generator(self, stage: str) -> torch.Generator:
+        """CPU generator of one stage of this round."""
+        return stage_generator(self.seed, stage, self.round)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What was measured on the sound of a round. `measure/sound.py` makes them."""
+
+    speaker: Tensor
+    """Speaker vector (192,) float32."""
+    similarity: float
+    """Cosine of the speaker vector to the original recording's: 1 is the same voice."""
+    pitch_hz: float | None
+    """Median F0 in Hz; None where nothing is voiced."""
+    words: float | None
+    """Distance 0..2 of the linguistic codes to those that said these words before; 0 is the same.
+    None for the input, and for a round that changed the words."""
+    peak: float
+    """Largest absolute sample; above 1 the sound clips when it is saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +169,13 @@ class Round:
     seconds_elapsed: float
     tokens: str = "tokenized"
     """Where the LM's input came from: "tokenized" from a wave, or "reused": the ids that the round
-    before generated, which stand for the same speech without a second loss."""
+    before generated, which are the same speech without a second loss."""
     text: str = ""
     """Words of this round's clip, as far as known."""
+    ended: bool = True
+    """Whether the language model ended its answer itself, before the longest answer allowed."""
+    measures: Measures | None = None
+    """None only before the loop has measured the round."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds of wall time."""
 
@@ -130,11 +185,48 @@ class EditResult:
     """All rounds in order, round 0 (the input at 24 kHz) first."""
 
     rounds: tuple[Round, ...]
+    best_number: int
+    """Number of the round that `pipelines/best.py` chose."""
 
     @property
     def final(self) -> Round:
         """The last round."""
         return self.rounds[-1]
+
+    @property
+    def best(self) -> Round:
+        """The chosen round."""
+        return self.rounds[self.best_number]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a round, as a progress bar shows it."""
+
+    name: str
+    start: float
+    """Where it begins within the bar of a round, 0..1."""
+    share: float
+    """How much of that bar it fills, 0..1."""
+    doing: str
+    """What the line beside the bar says meanwhile."""
+
+
+STAGES = (
+    Stage("tokenize", 0.0, 0.05, "listening"),
+    Stage("generate", 0.05, 0.6, "writing tokens"),
+    Stage("flow", 0.65, 0.3, "decoding"),
+    Stage("vocode", 0.95, 0.03, "vocoding"),
+    Stage("score", 0.98, 0.01, "scoring"),
+    Stage("measure", 0.99, 0.01, "measuring"),
+)
+"""All stages of a round in order."""
+
+
+def stage_named(name: str) -> Stage:
+    """The stage of this name; one that is not in the table fills the bar under its own name."""
+    known = {stage.name: stage for stage in STAGES}
+    return known.get(name, Stage(name, 0.0, 1.0, name))
 
 
 class Hooks(Protocol):

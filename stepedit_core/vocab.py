@@ -1,8 +1,9 @@
-"""Dual-codebook ids: how two token streams become one id sequence and back.
+"""How the two code streams become one sequence of LM ids, and back.
 
-The only file that knows 2:3, 1024, 4096 and PAD. Source: spec 5 (interleave, ids, padding).
-A group of 120 ms is 2 linguistic ids (16.67 Hz) and 3 semantic ids (25 Hz), in the order
-a0 a1 s0 s1 s2. N is the linguistic code, or 1024 + the semantic code; the LM id is offset + N.
+The only file that knows 2:3, 1024, 4096 and PAD. Source: spec 5 (interleaving, ids, padding).
+A group of 120 ms has 2 linguistic codes (16.67 Hz) and 3 semantic codes (25 Hz), in the order
+a0 a1 s0 s1 s2. N is the linguistic code, or 1024 + the semantic code; the LM id is
+audio_offset + N.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ GROUP = LINGUISTIC_PER_GROUP + SEMANTIC_PER_GROUP
 GROUP_SECONDS = 0.12
 MEL_FRAMES_PER_GROUP = 6
 PAD = LINGUISTIC_CODES
-"""Row of the decoder's shared table that fills the third linguistic place of a group."""
-DECODER_CODES = AUDIO_CODES + 1
+"""Row of the decoder's table that fills the third linguistic place of a group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Vocabulary:
     end_id: int = 3
     """LM id that ends a turn, `<|EOT|>`."""
     codebook: str = "step-audio"
-    """Name of the tokenizer pair whose codes these are."""
+    """Name of the pair of tokenizers that makes the codes."""
 
     def interleave(self, codes: DualCodes) -> list[int]:
         """LM ids (5G) of the codes. Raises ValueError when another tokenizer made them."""
@@ -62,8 +62,8 @@ class Vocabulary:
             bad = part[(part < 0) | (part >= size)]
             if len(bad):
                 raise ValueError(
-                    f"{len(bad)} ids are no {name} codes at their place in the group (first: "
-                    f"{int(bad[0])}); allowed are 0 to {size - 1}. Generate with legal slots only."
+                    f"{len(bad)} ids are not {name} codes at their place in the group (the first "
+                    f"is {int(bad[0])}); allowed are 0 to {size - 1}. Draw legal ids only."
                 )
         return DualCodes(
             linguistic=linguistic.reshape(-1),
@@ -72,7 +72,7 @@ class Vocabulary:
         )
 
     def legal_range(self, position: int) -> tuple[int, int]:
-        """First and one-past-last LM id allowed at this position of the generated sequence."""
+        """First LM id allowed at this position of an answer, and the one after the last."""
         if position % GROUP < LINGUISTIC_PER_GROUP:
             return self.audio_offset, self.audio_offset + LINGUISTIC_CODES
         return self.audio_offset + LINGUISTIC_CODES, self.audio_offset + AUDIO_CODES
@@ -87,7 +87,7 @@ class Vocabulary:
 
 
 def align(linguistic: Tensor, semantic: Tensor, codebook: str) -> DualCodes:
-    """Cut two raw token streams to whole groups; left-over codes are dropped (spec 5).
+    """Cut two raw code streams to whole groups; codes left over are dropped (spec 5).
 
     linguistic (n,) and semantic (m,) int64; G = min(n // 2, m // 3).
     """
@@ -102,7 +102,7 @@ def align(linguistic: Tensor, semantic: Tensor, codebook: str) -> DualCodes:
 
 
 def group_rows(codes: DualCodes) -> Tensor:
-    """Codes as one row a group, (G, 5) int64 in 0..5119: a0 a1 and 1024 + s0 s1 s2 (spec 5)."""
+    """One row a group, (G, 5) int64 in 0..5119: a0 a1 and 1024 + s0 s1 s2 (spec 5)."""
     return torch.cat(
         [
             codes.linguistic.view(-1, LINGUISTIC_PER_GROUP),
@@ -113,18 +113,13 @@ def group_rows(codes: DualCodes) -> Tensor:
 
 
 def pairs(linguistic: Tensor, semantic: Tensor) -> Tensor:
-    """Time-aligned decoder rows (..., 3G, 2) int64 from (..., 2G) and (..., 3G) codes (spec 5).
+    """Time-aligned pairs (..., 3G, 2) int64 of codes (..., 2G) and (..., 3G) (spec 5).
 
-    Row A is [a0, a1, PAD] of each group, row B the semantic codes + 1025: one shared table of
-    5121 rows.
+    Column A is [a0, a1, PAD] of each group, column B the semantic codes + 1025; both are rows of
+    the decoder's table of 5121.
     """
     lead = linguistic.shape[:-1]
     a = linguistic.reshape(*lead, -1, LINGUISTIC_PER_GROUP)
     a = torch.nn.functional.pad(a, (0, 1), value=PAD)
     b = semantic.reshape(*lead, -1, SEMANTIC_PER_GROUP) + PAD + 1
     return torch.stack([a, b], dim=-1).reshape(*lead, -1, 2)
-
-
-def audio_strings(ids: Sequence[int], audio_offset: int) -> str:
-    """The text form `<audio_N>...` of LM audio ids, concatenated without separators."""
-    return "".join(f"<audio_{i - audio_offset}>" for i in ids)

@@ -25,7 +25,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from stepedit_core.bundle.weights import Entry, build_empty, stream_module
+from stepedit_core.bundle.saving import Entry, stream_module
+from stepedit_core.bundle.weights import build_empty
 from stepedit_core.models.flow import Flow
 from stepedit_core.models.hift import HiFT
 from stepedit_core.models.linguistic import LinguisticTokenizer

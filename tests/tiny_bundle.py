@@ -16,7 +16,9 @@ import sentencepiece
 import torch
 from torch import nn
 
-from stepedit_core.bundle.manifest import Manifest, build_part, write_bundle
+from stepedit_core.bundle.manifest import Manifest
+from stepedit_core.bundle.parts import build_part
+from stepedit_core.bundle.write import write_bundle
 from stepedit_core.models.flow import FlowConfig
 from stepedit_core.models.hift import HiFTConfig
 from stepedit_core.models.linguistic import LinguisticConfig

@@ -25,7 +25,8 @@ from stepedit_core.models.bigvgan import BigVGAN, BigVGANConfig
 from stepedit_core.models.flow import Flow
 from stepedit_core.models.hift import HiFT, HiFTConfig
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
-from stepedit_core.models.llm import KVCache, LMConfig, Step1LM
+from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.llm_cache import KVCache
 from stepedit_core.models.semantic import SemanticConfig, SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerConfig, SpeakerEncoder
 from stepedit_core.pipelines.sampling import draw, prompt_cuts

@@ -23,14 +23,9 @@ from torch import nn
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
 from recipes.nano.training import load_checkpoint, log, save_checkpoint, setup
-from stepedit_core.bundle.manifest import (
-    TOKENIZER,
-    Manifest,
-    build_part,
-    load_part,
-    read_manifest,
-    write_bundle,
-)
+from stepedit_core.bundle.manifest import TOKENIZER, Manifest, read_manifest
+from stepedit_core.bundle.parts import build_part, load_part
+from stepedit_core.bundle.write import write_bundle
 from stepedit_core.models.flow import FlowConfig
 from stepedit_core.models.linguistic import LinguisticConfig
 from stepedit_core.models.llm import LMConfig

@@ -25,6 +25,7 @@ import torch
 from recipes.nano.training import log, setup
 from stepedit_core.audio.files import read_clip, write_wav
 from stepedit_core.audio.resample import resample
+from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.registry.registry import Registry
@@ -184,7 +185,8 @@ def main() -> None:
             else:
                 kind, option = EDITS[what]
                 request = EditRequest(kind=kind, option=option, text=words)
-                done = iterate(bundle, clip, [request], seed=args.seed, rounds=1).final
+                plan = make_plan(bundle, clip, [request], seed=args.seed)
+                done = iterate(bundle, clip, plan).final
             y = to16(done.clip)
             f0, spread, voiced = judges.pitch(y)
             row[what] = {

@@ -27,8 +27,9 @@ from stepedit_core.files.terminal import table
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.tokenize import tokenize
 from stepedit_core.pipelines.vocode import vocode
-from stepedit_core.registry.registry import Bundle, Registry
-from stepedit_core.types import Clip
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import Registry
+from stepedit_core.types import Clip, Draws
 
 WAYS = ("clip", "mel", "own voice", "plain voice")
 
@@ -58,8 +59,13 @@ def ways(bundle: Bundle, plain: Clip, clip: Clip) -> dict[str, Clip]:
     _, plain_voice = tokenize(bundle, plain)
     codes, voice = tokenize(bundle, clip)
     mel = prompt_mel(resample(clip.wave, clip.sample_rate, RATE))
-    mels = [mel, *(flow_decode(bundle, codes, who, seed=0) for who in (voice, plain_voice))]
-    return dict(zip(WAYS, [clip, *(vocode(bundle, m, seed=0) for m in mels)], strict=True))
+    mels = [
+        mel,
+        *(flow_decode(bundle, codes, who, draws=Draws(seed=0)) for who in (voice, plain_voice)),
+    ]
+    return dict(
+        zip(WAYS, [clip, *(vocode(bundle, m, draws=Draws(seed=0)) for m in mels)], strict=True)
+    )
 
 
 def main() -> None:

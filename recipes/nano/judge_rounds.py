@@ -17,6 +17,7 @@ import numpy as np
 from recipes.nano.judge import EDITS, Judges, held_out, to16, word_error_rate
 from recipes.nano.training import setup
 from stepedit_core.audio.files import read_clip
+from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate_rounds
 from stepedit_core.registry.registry import Registry
 from stepedit_core.types import EditRequest, Round
@@ -85,9 +86,8 @@ def main() -> None:
         clip = read_clip(path)
         who = judges.speaker(to16(clip))
         asked = [replace(request, text=words)]
-        for number, result in enumerate(
-            iterate_rounds(bundle, clip, asked, seed=args.seed, rounds=rounds)
-        ):
+        plan = make_plan(bundle, clip, asked, seed=args.seed, rounds=rounds)
+        for number, result in enumerate(iterate_rounds(bundle, clip, plan)):
             if number or name not in shown:
                 what = edit if number else "original"
                 cells = [name, what, str(number), *figures(judges, result, words, who)]

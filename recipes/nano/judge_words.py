@@ -21,6 +21,7 @@ from scipy.stats import pearsonr, spearmanr
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.judge import EDITS, Judges, to16, word_error_rate
 from recipes.nano.training import RATE, clip_seconds, is_dev, log, setup
+from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.pipelines.sampling import Answer
 from stepedit_core.registry.registry import Registry
@@ -53,7 +54,8 @@ def main() -> None:
         clip = Clip(wave=torch.from_numpy(corpus.audio(record)), sample_rate=RATE)
         request = EditRequest(kind=EDITS[what][0], option=EDITS[what][1], text=record["text"])
         sampling = Sampling(temperature=1.0)
-        made = iterate(bundle, clip, [request], seed=args.seed, sampling=sampling)
+        plan = make_plan(bundle, clip, [request], seed=args.seed, sampling=sampling)
+        made = iterate(bundle, clip, plan)
         source, edited = made.rounds[0].codes, made.final.codes
         answer = Answer(tuple(bundle.vocabulary.interleave(edited)), True)
         attempt = Attempt(request=request, source=source, row=([], []), answer=answer)

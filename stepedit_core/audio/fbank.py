@@ -1,4 +1,4 @@
-"""Kaldi's log-mel filter bank at 16 kHz, frame stacking, and the two feature sets made of them.
+"""Kaldi's log-mel filter bank at 16 kHz, frame stacking, and the two sets of features from them.
 
 Source: Kaldi feat/feature-fbank with the defaults of the release (spec 2.3, 2.6): 25 ms frames
 every 10 ms, snip_edges, DC removed per frame, pre-emphasis 0.97, FFT 512, 80 bins, 20 Hz-8 kHz.
@@ -24,7 +24,7 @@ HIGH_HZ = RATE / 2
 PRE_EMPHASIS = 0.97
 INT16_SCALE = 32_768.0
 CHUNK_SAMPLES = 3_840
-"""240 ms, the step in which the released linguistic tokenizer reads a wave (spec 3)."""
+"""240 ms: the steps in which the released linguistic tokenizer reads a wave (spec 3)."""
 CHUNK_TOKENS = 4
 
 
@@ -71,8 +71,8 @@ def kaldi_fbank(
 def stack_frames(fbank: Tensor, *, m: int = 7, n: int = 6) -> Tensor:
     """Low frame rate: join m neighbouring frames of fbank (T, C) every n frames: (ceil(T/n), m*C).
 
-    Frame i holds frames n*i - (m-1)//2 to n*i + m//2 of the whole file; missing ones repeat the
-    first or the last frame (spec 2.6, final piece).
+    Row i joins the frames n*i - (m-1)//2 to n*i + m//2 of the whole file; where one is missing, the
+    first or the last frame is repeated (spec 2.6, final piece).
     """
     frames = fbank.shape[0]
     if frames == 0:
@@ -83,11 +83,11 @@ def stack_frames(fbank: Tensor, *, m: int = 7, n: int = 6) -> Tensor:
 
 
 def linguistic_length(samples: int) -> int:
-    """How many linguistic frames the released streaming loop makes of `samples` at 16 kHz.
+    """How many linguistic frames the released streaming loop makes from `samples` at 16 kHz.
 
-    Whole pieces of 240 ms give 4 frames. A rest under 880 samples (55 ms) is lost, because it
-    fills no seven frames; a longer one gives one frame per begun 60 ms, minus what the frame
-    window needs (spec 3).
+    A whole piece of 240 ms gives 4 frames. A rest under 880 samples (55 ms) is lost, because it
+    does not fill seven frames; a longer rest, less what the frame window needs, gives one frame
+    for every 60 ms that it begins (spec 3).
     """
     whole, rest = divmod(samples, CHUNK_SAMPLES)
     extra = -(-((rest - 80) // HOP - 1) // 6) if rest >= 880 else 0

@@ -1,18 +1,18 @@
-"""Sound files in and out, and the one check of a clip that nodes, command and library share.
+"""Reading and writing sound files, and the check of a clip that nodes, command and library share.
 
 Files are read and written with soundfile (libsndfile): WAV, FLAC, OGG and MP3, integer or float.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 from pathlib import Path
 
 import soundfile
 import torch
 from torch import Tensor
 
+from ..files.whole import write_whole
 from ..types import Clip
 
 SHORTEST_S = 0.5
@@ -20,13 +20,13 @@ LONGEST_S = 30.0
 LOWEST_HZ = 8_000
 HIGHEST_HZ = 192_000
 SILENCE_PEAK = 1e-3
-"""-60 dB of full scale; below it nothing can be told from recording noise."""
+"""-60 dB of full scale; below it, speech cannot be distinguished from recording noise."""
 
 
 def mono_clip(wave: Tensor, sample_rate: int) -> Clip:
     """Mix wave (N,) or (channels, N) down to a checked clip, float32 on the CPU.
 
-    Raises ValueError with one sentence where the clip cannot be used, see check_clip.
+    Raises ValueError where the clip cannot be edited, see check_clip.
     """
     if wave.ndim > 2:
         raise ValueError(
@@ -40,18 +40,18 @@ def mono_clip(wave: Tensor, sample_rate: int) -> Clip:
 
 
 def check_clip(clip: Clip) -> None:
-    """Raise ValueError, one sentence with a remedy, where a clip cannot be edited.
+    """Raise ValueError where a clip cannot be edited.
 
-    Allowed are 0.5 to 30 s at 8 to 192 kHz, finite, louder than -60 dB. A clip below 16 kHz is
-    upsampled later, where the released tokenizer would stop; what lies above its band stays empty.
+    Allowed are 0.5 to 30 s at 8 to 192 kHz, finite, louder than -60 dB. The released tokenizer
+    refuses a clip below 16 kHz; here it is resampled later and the band above stays empty.
     """
     _check_rate(clip.sample_rate)
     _check_seconds(clip.seconds)
     if not bool(torch.isfinite(clip.wave).all()):
         bad = int((~torch.isfinite(clip.wave)).sum())
         raise ValueError(
-            f"clip holds {bad} samples that are NaN or infinite; samples must be finite numbers. "
-            "Export the recording again."
+            f"clip has NaN or infinite samples ({bad} of {clip.wave.numel()}); all must be finite "
+            "numbers. Export the recording again."
         )
     peak = float(clip.wave.abs().max())
     if peak < SILENCE_PEAK:
@@ -64,7 +64,7 @@ def check_clip(clip: Clip) -> None:
 def read_clip(path: str | Path) -> Clip:
     """Read a sound file as a checked mono clip at its own rate; channels are averaged.
 
-    Raises ValueError with one sentence for a missing, empty or foreign file, and as check_clip.
+    Raises ValueError for a file that is missing, empty or not audio, and as check_clip.
     """
     path = Path(path)
     if not path.is_file():
@@ -78,7 +78,7 @@ def read_clip(path: str | Path) -> Clip:
         )
     try:
         with soundfile.SoundFile(path) as file:
-            # before decoding: a wrong file may be hours long
+            # checked before decoding: a wrong file may be hours long
             _check_rate(file.samplerate)
             _check_seconds(file.frames / file.samplerate)
             samples = file.read(dtype="float32", always_2d=True)
@@ -92,9 +92,9 @@ def read_clip(path: str | Path) -> Clip:
 
 
 def write_wav(path: str | Path, clip: Clip) -> None:
-    """Write a clip as 16-bit mono WAV; the file appears whole or not at all.
+    """Write a clip as 16-bit mono WAV; samples beyond -1..1 are clipped.
 
-    Samples beyond -1..1 are clipped. The folder must exist.
+    The file appears whole or not at all. Raises ValueError where the folder does not exist.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -102,13 +102,9 @@ def write_wav(path: str | Path, clip: Clip) -> None:
             f"no folder at '{path.parent}'; the WAV needs an existing one. Create it first."
         )
     samples = clip.wave.clamp(-1.0, 1.0).numpy()
-    handle, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        soundfile.write(name, samples, clip.sample_rate, format="WAV", subtype="PCM_16")
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
+    soundfile.write(raw, samples, clip.sample_rate, format="WAV", subtype="PCM_16")
+    write_whole(path, raw.getvalue())
 
 
 def _check_rate(rate: int) -> None:

@@ -53,14 +53,14 @@ def _filters(rate: int, fft: int, bins: int, low_hz: float, high_hz: float) -> T
 
 
 def mel_filters(rate: int, fft: int, bins: int, low_hz: float, high_hz: float) -> Tensor:
-    """Triangular filters (bins, fft // 2 + 1) float32 on Slaney's mel scale, each of area 1."""
+    """Triangular filters (bins, fft // 2 + 1) float32 on Slaney's mel scale, each with area 1."""
     return _filters(rate, fft, bins, low_hz, high_hz).clone()
 
 
 def prompt_mel(wave: Tensor) -> Tensor:
     """Natural-log magnitude mel of wave (N,) float32 at 24 kHz: (80, N // 480), 50 Hz.
 
-    Floor 1e-5 before the logarithm. Needs N > 720, for the reflection at both ends.
+    The floor before the logarithm is 1e-5. N must be above 720, for the reflection at both ends.
     """
     margin = (PROMPT_FFT - PROMPT_HOP) // 2
     if wave.shape[-1] <= margin:
@@ -81,8 +81,8 @@ def prompt_mel(wave: Tensor) -> Tensor:
 def semantic_log_mel(wave: Tensor) -> Tensor:
     """Whisper's log10 power mel of wave (N,) float32 at 16 kHz: (128, N // 160), 100 Hz.
 
-    Not padded to 30 s. The floor lies 8 below the maximum of this piece, so cut long waves with
-    semantic_pieces first. Needs N > 200.
+    The wave is not padded to 30 s. The floor is 8 below the maximum of this piece, so cut long
+    waves with semantic_pieces first. N must be above 200.
     """
     if wave.shape[-1] <= SEMANTIC_FFT // 2:
         raise ValueError(

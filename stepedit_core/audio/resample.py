@@ -15,24 +15,24 @@ from torch.nn import functional as F
 
 ZERO_CROSSINGS = 6
 ROLLOFF = 0.99
-_BLOCK = 65_536  # output samples per step: bounds the memory of one step to a few tens of MB
+_BLOCK = 65_536  # output samples a step: limits its memory to a few tens of MB
 
 
 def sinc_taps(from_hz: int, to_hz: int) -> tuple[Tensor, Tensor]:
-    """Filter of every output phase, for rates without a common divisor.
+    """The filter of every output phase, for rates without a common divisor.
 
-    Returns starts (to_hz,) int64, the first input sample under each phase relative to its period
-    of from_hz inputs, and taps (to_hz, K) float64.
+    Returns starts (to_hz,) int64, the first input sample under each phase, counted from the start
+    of its period of from_hz inputs, and taps (to_hz, K) float64.
     """
     cutoff = min(from_hz, to_hz) * ROLLOFF
     reach = ceil(ZERO_CROSSINGS * from_hz / cutoff)
     phase = torch.arange(to_hz)
     centre = torch.div(phase * from_hz, to_hz, rounding_mode="floor")
     offset = torch.arange(-reach, reach + 2)
-    # distance from the output instant to each tap, in zero crossings; beyond the window it is 0
-    # torchaudio rounds the instant of an output to float32; at 44.1 kHz that moves samples by 1e-5
+    # torchaudio rounds the time of an output to float32; at 44.1 kHz that moves samples by 1e-5
     instant = (phase / to_hz).double()
     seconds = (centre[:, None] + offset).double() / from_hz - instant[:, None]
+    # distance from each tap to the output, in zero crossings; beyond the window the tap is 0
     t = (seconds * cutoff).clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
     window = torch.cos(t * pi / (2 * ZERO_CROSSINGS)).square()
     return centre - reach, torch.sinc(t) * window * (cutoff / from_hz)
@@ -41,8 +41,8 @@ def sinc_taps(from_hz: int, to_hz: int) -> tuple[Tensor, Tensor]:
 def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
     """Change the rate of wave (..., N) float32 from from_hz to to_hz.
 
-    Returns (..., ceil(N * to_hz / from_hz)) on the same device and of the same dtype; the wave
-    itself where the rates are equal. Outside the wave there is silence.
+    Returns (..., ceil(N * to_hz / from_hz)) on the same device in the same dtype, or the wave
+    itself where the rates are equal. Beyond its ends the wave counts as silent.
     """
     if from_hz < 1 or to_hz < 1:
         raise ValueError(

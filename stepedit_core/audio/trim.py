@@ -1,8 +1,8 @@
 """Levels and silence: what happens to a clip before it is tokenized.
 
-Source: the release's prompt loading and tokenizer pre-processing (spec 2.1, 2.4). The decoder is
-prompted with the untrimmed clip, the language model with codes of the trimmed one: their lengths
-differ by design (spec 13, point 8).
+Source: the release's prompt loading and tokenizer pre-processing (spec 2.1, 2.4). The decoder's
+prompt is the untrimmed clip, the language model's has the codes of the trimmed one: their lengths
+differ by design (spec 13, trap 8).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ RMS_FRAME = 512
 RMS_HOP = 128
 TRIM_UNIT = 240
 LEAD_IN = 800
-"""Kept before the speech: 50 ms at 16 kHz."""
+"""Samples kept before the speech: 50 ms at 16 kHz."""
 TAIL = 3_520
-"""Kept after the speech: 220 ms at 16 kHz."""
+"""Samples kept after the speech: 220 ms at 16 kHz."""
 
 
 def cap_peak(wave: Tensor) -> Tensor:
-    """Scale wave (..., N) down to a peak of 0.6; a quieter one is returned as it is."""
+    """Scale wave (..., N) down to a peak of 0.6; a quieter wave is returned as it is."""
     peak = wave.abs().max()
     # compared as a tensor, so that 0.6 is rounded to the wave's own precision
     return wave / peak * PEAK_CAP if bool(peak > PEAK_CAP) else wave
@@ -39,9 +39,10 @@ def normalise_energy(wave: Tensor) -> Tensor:
 
 
 def speech_bounds(wave: Tensor) -> tuple[int, int]:
-    """First and last + 1 sample of wave (N,) whose frame is within 20 dB of the loudest frame.
+    """Where wave (N,) is within 20 dB of its loudest frame: the first sample and last + 1.
 
-    Frames of 512 samples every 128, centred, silence outside the wave. (0, 0) where no frame is.
+    Frames have 512 samples every 128, centred, with silence beyond the ends. (0, 0) where the
+    wave has no such frame.
     """
     frames = F.pad(wave, (RMS_FRAME // 2, RMS_FRAME // 2)).unfold(0, RMS_FRAME, RMS_HOP)
     power = frames.double().square().mean(-1).clamp(min=1e-10)
@@ -55,9 +56,9 @@ def speech_bounds(wave: Tensor) -> tuple[int, int]:
 def trim_silence(wave: Tensor) -> tuple[Tensor, int]:
     """Cut wave (N,) at 16 kHz to its speech, 50 ms before it and 220 ms after it.
 
-    Missing lead-in or tail is filled with zeros. The result is a multiple of 240 samples long:
-    the speech rounded up to whole 15 ms, plus 4320. The second value is the sample of `wave` at
-    which it begins, negative where a lead-in was added.
+    A missing lead-in or tail is filled with zeros. The length of the result is a multiple of 240
+    samples: the speech rounded up to whole 15 ms, plus 4320. The second value is the sample of
+    `wave` at which the result begins, negative where a lead-in was added.
     """
     first, last = speech_bounds(wave)
     start = first - LEAD_IN

@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
-from ..files.strict import from_json, to_json
+from ..files.strict import from_json
 from ..models.bigvgan import BigVGAN, BigVGANConfig
 from ..models.flow import Flow, FlowConfig
 from ..models.hift import HiFT, HiFTConfig
 from ..models.linguistic import LinguisticConfig, LinguisticTokenizer
 from ..models.llm import LMConfig, Step1LM
-from ..models.quantized import with_quantized_layers
 from ..models.scorer import MarginScorer, ScorerConfig
 from ..models.semantic import SemanticConfig, SemanticTokenizer
 from ..models.source_filter import SourceFilter, SourceFilterConfig
 from ..models.speaker import SpeakerConfig, SpeakerEncoder
 from ..vocab import Vocabulary
-from .precision import TABLE, Precision, Stored, resolve
-from .weights import build_empty, load_into, read_header, save_module
+from .precision import Stored
+from .weights import read_header
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -126,7 +120,8 @@ def file_of(part: str) -> str:
     return f"{part}.safetensors"
 
 
-def _kind_of(part: str, vocoder: str) -> tuple[type[Any], type[nn.Module]]:
+def kind_of(part: str, vocoder: str) -> tuple[type[Any], type[nn.Module]]:
+    """Config and network of a part."""
     return _KINDS[vocoder if part == "vocoder" else part]
 
 
@@ -152,15 +147,15 @@ def parse_manifest(text: str) -> Manifest:
             f"'{(unknown or missing)[0]}'; a bundle is {', '.join(PARTS)}, the last one optional."
         )
     configs = {
-        part: from_json(_kind_of(part, raw.vocoder)[0], config, f"{MANIFEST} {part}")
+        part: from_json(kind_of(part, raw.vocoder)[0], config, f"{MANIFEST} {part}")
         for part, config in raw.components.items()
     }
     manifest = replace(raw, components=configs)
-    _check_files(manifest)
+    check_files(manifest)
     return manifest
 
 
-def _check_files(manifest: Manifest) -> None:
+def check_files(manifest: Manifest) -> None:
     """Refuse a file list that is not exactly what the components need."""
     for name in manifest.files:
         if Path(name).name != name or "\\" in name or name in ("", ".", ".."):
@@ -239,104 +234,3 @@ def verify(folder: str | Path) -> Manifest:
     for part in manifest.parts:
         read_header(folder / file_of(part))
     return manifest
-
-
-def part_precision(part: str, precision: str, manifest: Manifest) -> Precision:
-    """The row of the precision table for a part; all but LM and flow are float32 always."""
-    entry = manifest.files.get(file_of("llm"))
-    row = resolve(
-        precision, stored=manifest.llm_weights, lm_bytes=0 if entry is None else entry.size
-    )
-    if part == "llm":
-        return row
-    return TABLE["bf16" if part == "flow" and row.flow == "bfloat16" else "fp32"]
-
-
-def dtype_of(row: Precision) -> torch.dtype:
-    """The floats of a row of the precision table."""
-    dtype: torch.dtype = getattr(torch, row.dtype)
-    return dtype
-
-
-def build_part(manifest: Manifest, part: str, *, empty: bool = True) -> nn.Module:
-    """The module of a part: with no storage behind its parameters, or freshly initialised."""
-    kind = _kind_of(part, manifest.vocoder)[1]
-
-    def make() -> nn.Module:
-        module = kind(manifest.components[part])
-        if isinstance(module, Step1LM) and manifest.llm_weights != "float":
-            return with_quantized_layers(module, manifest.llm_weights)
-        return module
-
-    return build_empty(make) if empty else make()
-
-
-def load_part(
-    folder: Path,
-    manifest: Manifest,
-    part: str,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    quantize: Literal["", "int8", "int4"] = "",
-) -> nn.Module:
-    """One part of a bundle, filled exactly from its file; `quantize` makes plain matrices so."""
-    return load_into(
-        build_part(manifest, part),
-        folder / file_of(part),
-        device=device,
-        dtype=dtype,
-        what=f"{file_of(part)} of bundle '{manifest.name}'",
-        quantize="" if manifest.llm_weights != "float" else quantize,
-    )
-
-
-def write_bundle(
-    folder: str | Path,
-    manifest: Manifest,
-    parts: Mapping[str, nn.Module | Path],
-    tokenizer: str | Path,
-    *,
-    dtype: torch.dtype = torch.float16,
-) -> Manifest:
-    """Write a bundle; the folder appears whole, or replaces an older one whole, or not at all.
-
-    Args:
-        folder: where; its name need not be the bundle's name.
-        manifest: everything but `files`, which is computed here.
-        parts: part -> module (its floats are stored as dtype) or a finished safetensors file.
-        tokenizer: SentencePiece model file.
-        dtype: of the stored floats.
-
-    Returns: the manifest as written.
-    """
-    target = Path(folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part_folder = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        for part in manifest.parts:
-            source = parts[part]
-            if isinstance(source, nn.Module):
-                save_module(source, part_folder / file_of(part), dtype)
-            else:
-                shutil.copyfile(source, part_folder / file_of(part))
-        shutil.copyfile(tokenizer, part_folder / TOKENIZER)
-        files = {
-            path.name: FileEntry(size=path.stat().st_size, sha256=sha256_of(path))
-            for path in sorted(part_folder.iterdir())
-        }
-        written = replace(manifest, files=files)
-        _check_files(written)
-        text = json.dumps(to_json(written), indent=1, ensure_ascii=False) + "\n"
-        (part_folder / MANIFEST).write_text(text, encoding="utf-8")
-        for part in written.parts:
-            load_part(part_folder, written, part, device=torch.device("cpu"), dtype=torch.float32)
-        part_folder.chmod(0o755)
-        old = part_folder.with_name(part_folder.name + ".old")
-        if target.exists():
-            target.rename(old)
-        os.replace(part_folder, target)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(part_folder, ignore_errors=True)
-    return read_manifest(target)

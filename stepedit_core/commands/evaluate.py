@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         default="clone",
         help="what Iter0 is: the words cloned, or the prompt audio, which must say them",
     )
-    run.add_argument("--prompt", choices=("both", "follow", "fixed"), default="both")
+    run.add_argument("--voice", choices=("both", "previous", "original"), default="both")
     run.add_argument(
         "--judge",
         action="append",
@@ -284,7 +284,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.out,
         judges=judges,
         figures=figures,
-        prompts=("follow", "fixed") if arguments.prompt == "both" else (arguments.prompt,),
+        voices=("previous", "original") if arguments.voice == "both" else (arguments.voice,),
         rounds=arguments.rounds,
         seed=arguments.seed,
         start=arguments.start,

@@ -29,8 +29,9 @@ from typing import Any, Literal
 
 from ..files.missing import pip_line
 from ..files.strict import from_json
-from ..registry.registry import Bundle, Registry
-from ..types import DualCodes, EditRequest, Hooks
+from ..registry.handle import Bundle
+from ..registry.registry import Registry
+from ..types import Draws, DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
 from .shards import Writer
 
@@ -148,7 +149,7 @@ def parse_order(task: Task) -> Order:
 
 def make_example(bundle: Bundle, task: Task) -> Example:
     """The per-item function: one work order to one example. ValueError says what is wrong."""
-    from ..pipelines.generate import check_request
+    from ..pipelines.plan import check_request
 
     order = parse_order(task)
     request = EditRequest(
@@ -214,7 +215,7 @@ def side_codes(bundle: Bundle, side: Side, text: str, folder: str) -> DualCodes:
     if not side.clone:
         return codes
     request = EditRequest(kind="clone", text=side.clone_text, new_text=text)
-    return generate(bundle, codes, request, seed=side.seed)
+    return generate(bundle, codes, request, draws=Draws(seed=side.seed)).codes
 
 
 def tasks_of(plan: Path, bundle_sha256: str) -> list[Task]:

@@ -16,10 +16,10 @@ from heapq import nsmallest
 from ..measure.margin import can_score, score
 from ..measure.words import SAME_WORDS, word_distance
 from ..pipelines.generate import prompt_ids
-from ..pipelines.sampling import clone_limit, edit_limit, sample_answers
-from ..registry.registry import Bundle
+from ..pipelines.limits import longest_answer
+from ..pipelines.sampling import sample_answers
+from ..registry.handle import Bundle
 from ..types import DualCodes, EditRequest, Hooks, Sampling, stage_generator
-from ..vocab import GROUP
 from .records import Example, digest
 from .shards import Dataset, Writer
 
@@ -93,9 +93,6 @@ def answers_of(
     """Samples of one prompt with their scores."""
     request = example.request
     prompt = prompt_ids(bundle, example.source, request)
-    limit = edit_limit(GROUP * example.source.groups)
-    if request.kind == "clone":
-        limit = clone_limit(len(request.new_text))
     drawn = sample_answers(
         bundle.llm,
         [prompt] * answers,
@@ -104,7 +101,7 @@ def answers_of(
         generators=[
             stage_generator(seed, f"sample/{example.prompt_id}", n) for n in range(answers)
         ],
-        max_ids=limit,
+        max_ids=longest_answer(request, example.source),
         hooks=hooks,
     )
     for answer in drawn:

@@ -74,11 +74,9 @@ class Dataset:
                 self._shard_of.append(len(self._shards) - 1)
 
     def __len__(self) -> int:
-        """Number of examples."""
         return len(self.lines)
 
     def __iter__(self) -> Iterator[Example]:
-        """All examples in order."""
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> Example:
@@ -166,7 +164,6 @@ class Writer:
         )
 
     def __enter__(self) -> Writer:
-        """Nothing to do."""
         return self
 
     def __exit__(

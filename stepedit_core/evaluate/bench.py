@@ -24,14 +24,16 @@ from ..audio.fbank import linguistic_features, speaker_features
 from ..audio.mel import prompt_mel, semantic_log_mel, semantic_pieces
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence
-from ..models.llm import PromptMemory, Step1LM
+from ..models.llm import Step1LM
+from ..models.llm_cache import PromptMemory
 from ..pipelines.flow_decode import flow_decode
 from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import prompt_cuts
 from ..pipelines.tokenize import tokenize
 from ..pipelines.vocode import vocode
-from ..registry.registry import Bundle, Registry
-from ..types import SAMPLE_RATE, Clip, DualCodes, EditRequest, Voice
+from ..registry.handle import Bundle
+from ..registry.registry import Registry
+from ..types import SAMPLE_RATE, Clip, Draws, DualCodes, EditRequest, Voice
 from ..vocab import GROUP, Vocabulary
 from .agreement import Agreement, agreement
 
@@ -311,9 +313,9 @@ def _decoder(watch: Stopwatch, bundle: Bundle, codes: DualCodes, voice: Voice, i
         linguistic=codes.linguistic.repeat(-(-2 * groups // len(codes.linguistic)))[: 2 * groups],
         semantic=codes.semantic.repeat(-(-3 * groups // len(codes.semantic)))[: 3 * groups],
     )
-    watch.measure("flow", lambda: flow_decode(bundle, long, voice, seed=0))
-    mel = flow_decode(bundle, long, voice, seed=0)
-    watch.measure("vocoder", lambda: vocode(bundle, mel, seed=0))
+    watch.measure("flow", lambda: flow_decode(bundle, long, voice, draws=Draws(seed=0)))
+    mel = flow_decode(bundle, long, voice, draws=Draws(seed=0))
+    watch.measure("vocoder", lambda: vocode(bundle, mel, draws=Draws(seed=0)))
 
 
 def _edit(bundle: Bundle, clip: Clip, ids: int) -> Clip:
@@ -321,5 +323,5 @@ def _edit(bundle: Bundle, clip: Clip, ids: int) -> Clip:
     codes, voice = tokenize(bundle, clip)
     prompt, _ = _request(bundle, codes)
     made, _ = write_ids(bundle.llm, prompt, bundle.vocabulary, ids)
-    mel = flow_decode(bundle, bundle.vocabulary.split(made), voice, seed=0)
-    return vocode(bundle, mel, seed=0)
+    mel = flow_decode(bundle, bundle.vocabulary.split(made), voice, draws=Draws(seed=0))
+    return vocode(bundle, mel, draws=Draws(seed=0))

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..files.chart import Point, lines
 from ..files.terminal import table
-from ..registry.registry import Bundle
+from ..pipelines.plan import VoiceMode
+from ..registry.handle import Bundle
 from .cases import Case
 from .intervals import Interval, class_interval, interval
 from .judges import Figure, Judge
-from .protocol import ROUNDS, Outcome, Prompt, Start, run_case
+from .protocol import ROUNDS, Outcome, Start, run_case
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,7 +34,7 @@ def evaluate(
     *,
     judges: Mapping[str, Judge],
     figures: Mapping[str, Figure],
-    prompts: Sequence[Prompt] = ("follow", "fixed"),
+    voices: Sequence[VoiceMode] = ("previous", "original"),
     rounds: int = ROUNDS,
     seed: int = 0,
     start: Start = "clone",
@@ -47,7 +48,7 @@ def evaluate(
         out: folder of clips.jsonl; a folder of another bundle, seed, start or rounds is refused.
         judges: kind of edit -> judge; a kind without one gets no accuracy.
         figures: name -> figure, measured on every clip.
-        prompts: which runs.
+        voices: which runs.
         rounds: edit rounds, sounds have one.
         seed: of all draws.
         start: what Iter0 is.
@@ -63,15 +64,15 @@ def evaluate(
             f"'{out.name}' holds clips of another bundle, seed, start or number of rounds. Name "
             "another folder."
         )
-    known = {(row["case"], row["prompt"]) for row in done}
+    known = {(row["case"], row["voice"]) for row in done}
     with path.open("a", encoding="utf-8") as file:
         for number, case in enumerate(cases, start=1):
-            for prompt in prompts:
-                if (case.name, prompt) in known:
+            for voice in voices:
+                if (case.name, voice) in known:
                     continue
                 made = []
                 for outcome in run_case(
-                    bundle, case, prompt=prompt, rounds=rounds, seed=seed, start=start
+                    bundle, case, voice=voice, rounds=rounds, seed=seed, start=start
                 ):
                     made.append({**row_of(outcome, judges, figures), "about": about})
                     if on_clip is not None:
@@ -82,8 +83,8 @@ def evaluate(
                 os.fsync(file.fileno())
                 done += made
             log.info("%d of %d cases", number, len(cases))
-    wanted = {(case.name, prompt) for case in cases for prompt in prompts}
-    return [row for row in done if (row["case"], row["prompt"]) in wanted]
+    wanted = {(case.name, voice) for case in cases for voice in voices}
+    return [row for row in done if (row["case"], row["voice"]) in wanted]
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -112,7 +113,7 @@ def row_of(outcome: Outcome, judges: Mapping[str, Judge], figures: Mapping[str, 
         "language": case.language,
         "kind": case.kind,
         "label": case.label,
-        "prompt": outcome.prompt,
+        "voice": outcome.voice,
         "iteration": outcome.iteration,
         "last": outcome.last,
         "accuracy": judge and judge(outcome.original, made.clip, case.label),
@@ -124,16 +125,16 @@ def row_of(outcome: Outcome, judges: Mapping[str, Judge], figures: Mapping[str, 
 
 
 def summary(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    """One entry a kind, prompt and iteration: intervals of accuracy and of every other figure.
+    """One entry a kind, voice and iteration: intervals of accuracy and of every other figure.
 
     Accuracy is the mean over classes of the mean over their clips, as the benchmark counts it.
     """
     groups: dict[tuple[str, str, int], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row["kind"], row["prompt"], row["iteration"]].append(row)
+        groups[row["kind"], row["voice"], row["iteration"]].append(row)
     entries = []
-    for (kind, prompt, iteration), group in sorted(groups.items()):
-        entry: Row = {"kind": kind, "prompt": prompt, "iteration": iteration, "clips": len(group)}
+    for (kind, voice, iteration), group in sorted(groups.items()):
+        entry: Row = {"kind": kind, "voice": voice, "iteration": iteration, "clips": len(group)}
         judged = _by_class(group)
         entry["accuracy"] = class_interval(judged) if judged else None
         entry["classes"] = {name: interval(values) for name, values in judged.items()}
@@ -152,12 +153,12 @@ def _by_class(rows: Sequence[Row]) -> dict[str, list[float]]:
 
 
 def summary_table(entries: Sequence[Row], names: Sequence[str]) -> str:
-    """The summary as text: one line a kind, prompt and iteration."""
-    head = ("kind", "prompt", "iter", "clips", "accuracy", *names)
+    """The summary as text: one line a kind, voice and iteration."""
+    head = ("kind", "voice", "iter", "clips", "accuracy", *names)
     cells = [
         (
             entry["kind"],
-            entry["prompt"],
+            entry["voice"],
             str(entry["iteration"]),
             str(entry["clips"]),
             *(str(entry[name] or "-") for name in ("accuracy", *names)),
@@ -168,24 +169,24 @@ def summary_table(entries: Sequence[Row], names: Sequence[str]) -> str:
 
 
 def class_table(entries: Sequence[Row]) -> str:
-    """Accuracy of every class: one line a kind, prompt and class, one column an iteration."""
+    """Accuracy of every class: one line a kind, voice and class, one column an iteration."""
     iterations = sorted({entry["iteration"] for entry in entries})
     cells: dict[tuple[str, str, str], dict[int, Interval]] = defaultdict(dict)
     for entry in entries:
         for name, value in entry["classes"].items():
-            cells[entry["kind"], entry["prompt"], name][entry["iteration"]] = value
+            cells[entry["kind"], entry["voice"], name][entry["iteration"]] = value
     rows = [
         (*key, *(str(row.get(i, "-")) for i in iterations)) for key, row in sorted(cells.items())
     ]
-    return table(("kind", "prompt", "class", *(f"Iter{i}" for i in iterations)), rows)
+    return table(("kind", "voice", "class", *(f"Iter{i}" for i in iterations)), rows)
 
 
 def accuracy_chart(entries: Sequence[Row], against: str) -> Image:
-    """Accuracy of every kind and prompt against "iteration", or against the mean of a figure."""
+    """Accuracy of every kind and voice against "iteration", or against the mean of a figure."""
     series: dict[str, list[Point]] = defaultdict(list)
     for entry in entries:
         found = entry["accuracy"]
         if found is not None:
             x = entry[against] if against == "iteration" else entry[against].mean
-            series[f"{entry['kind']}, {entry['prompt']}"].append((x, *found[:3]))
+            series[f"{entry['kind']}, {entry['voice']}"].append((x, *found[:3]))
     return lines(series, "accuracy", x_name=against, y_name="accuracy (95 % interval)")

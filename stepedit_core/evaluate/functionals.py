@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..audio.resample import resample
+from ..files.whole import whole_file
 from ..types import Clip
 
 RATE = 16_000
@@ -177,15 +178,14 @@ class AcousticJudge:
         """Write a safetensors file that appears whole or not at all."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
         about = {
             "labels": list(self.labels),
             "accuracy": self.accuracy,
             "elsewhere": dict(self.elsewhere),
         }
         tensors = {"mean": self.mean, "scale": self.scale, "weight": self.weight}
-        save_file(tensors, part, metadata={"kind": KIND, "about": json.dumps(about)})
-        part.replace(target)
+        with whole_file(target) as part:
+            save_file(tensors, part, metadata={"kind": KIND, "about": json.dumps(about)})
 
 
 def load_judge(path: str | Path) -> AcousticJudge:

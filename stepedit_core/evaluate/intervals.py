@@ -25,7 +25,6 @@ class Interval(NamedTuple):
     clips: int
 
     def __str__(self) -> str:
-        """As in the tables."""
         return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 

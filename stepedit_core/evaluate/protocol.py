@@ -1,9 +1,10 @@
-"""The report's protocol: a zero-shot clone, then rounds of one edit, with two kinds of prompt.
+"""The report's protocol: rounds of one edit on a clone or on a recording, with two voices.
 
-Source: arXiv:2511.03601. Iter0 says the case's words in the prompt's voice; Iter k edits the tokens
-of Iter k - 1. With `follow` the decoder is prompted by the round before, with `fixed` by the prompt
-audio in every round. Sounds have one round. For a model that edits recordings and does not clone,
-Iter0 may also be the prompt audio itself through tokenizer and decoder.
+Source: arXiv:2511.03601. Iter0 says the case's words in the prompt audio's voice, or, for a model
+that edits recordings and does not clone, it is the recording itself; Iter k is round k of the
+product's own loop. With the voice `previous` the decoder hears the round before (the report's
+plain run), with `original` the prompt audio in every round (its prompt-fixed run). Sounds have one
+round.
 """
 
 from __future__ import annotations
@@ -13,17 +14,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..audio.files import read_clip
-from ..pipelines.clock import StageClock
-from ..pipelines.clone import clone
-from ..pipelines.edit import edit
-from ..pipelines.resynthesize import resynthesize
-from ..pipelines.tokenize import tokenize, voice_of
-from ..registry.registry import Bundle
+from ..pipelines.clone import clone, clone_plan
+from ..pipelines.plan import VoiceMode, make_plan
+from ..pipelines.rounds import iterate_rounds
+from ..registry.handle import Bundle
 from ..types import Clip, Hooks, Round
 from .cases import Case
 
 ROUNDS = 3
-Prompt = Literal["follow", "fixed"]
 Start = Literal["clone", "recording"]
 
 
@@ -32,7 +30,7 @@ class Outcome:
     """One clip of one case."""
 
     case: Case
-    prompt: Prompt
+    voice: VoiceMode
     iteration: int
     """0 for the start."""
     original: Clip
@@ -51,53 +49,36 @@ def run_case(
     bundle: Bundle,
     case: Case,
     *,
-    prompt: Prompt,
+    voice: VoiceMode,
     rounds: int = ROUNDS,
     seed: int = 0,
     start: Start = "clone",
     hooks: Hooks | None = None,
 ) -> Iterator[Outcome]:
-    """Iter0, then every round; Iter0 is the same with both prompts.
+    """Iter0, then every round; Iter0 is the same with both voices.
 
     Raises ValueError where the start is a recording that does not say the case's words.
     """
     original = read_clip(case.prompt_audio)
-    if start == "clone":
-        made = clone(bundle, original, case.prompt_text, case.words, seed=seed, hooks=hooks)
-    elif case.words != case.prompt_text:
+    if start == "recording" and case.words != case.prompt_text:
         raise ValueError(
             f"the case {case.name} says '{case.words}' and its prompt audio '{case.prompt_text}'; "
             "from a recording, both must be the same. Start from a clone instead."
         )
-    else:
-        made = resynthesize(bundle, original, seed=seed, hooks=hooks)
+    first = None
+    if start == "clone":
+        plan = clone_plan(bundle, original, case.prompt_text, case.words, seed=seed)
+        first = clone(bundle, original, plan, hooks=hooks)
     last = rounds_of(case.kind, rounds)
-    yield Outcome(
-        case=case, prompt=prompt, iteration=0, original=original, made=made, last=last == 0
-    )
-    _, voice = tokenize(bundle, original, hooks=hooks)
-    first = made.codes
-    for number in range(1, last + 1):
-        clock = StageClock()
-        if prompt == "follow":
-            with clock.stage("tokenize"):
-                voice = voice_of(bundle, made.clip, made.codes, hooks=hooks)
-        made = edit(
-            bundle,
-            made.codes,
-            voice,
-            case.request,
-            seed=seed,
-            round_=number,
-            score_against=first,
-            hooks=hooks,
-            clock=clock,
-        )
+    how = {"rounds": max(1, last), "voice": voice, "seed": seed}
+    plan = make_plan(bundle, original, [case.request], **how)
+    made = iterate_rounds(bundle, original, plan, hooks=hooks, start=first)
+    for iteration in range(last + 1):
         yield Outcome(
             case=case,
-            prompt=prompt,
-            iteration=number,
+            voice=voice,
+            iteration=iteration,
             original=original,
-            made=made,
-            last=number == last,
+            made=next(made),
+            last=iteration == last,
         )

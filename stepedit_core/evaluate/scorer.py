@@ -20,7 +20,7 @@ from ..files.chart import Point, lines
 from ..files.terminal import table
 from ..measure.margin import can_score, score
 from ..models.scorer import HIGHEST, LOWEST, Knots, calibrated
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from .intervals import edges
 
 if TYPE_CHECKING:

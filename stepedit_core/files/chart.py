@@ -5,12 +5,12 @@ Pillow is imported when a chart is drawn; its absence names the pip line.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .missing import pip_line
+from .whole import whole_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -110,9 +110,5 @@ def save_png(picture: Image, path: str | Path) -> None:
     """Write a picture that appears whole or not at all."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with whole_file(target) as part:
         picture.save(part, format="PNG")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

@@ -6,10 +6,6 @@ import sys
 from collections.abc import Sequence
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ..types import Round
 
 WIDTH = 24
 """Characters of the bar."""
@@ -45,7 +41,6 @@ class Bar:
         self._last = 0.0
 
     def __enter__(self) -> Bar:
-        """Start drawing."""
         return self
 
     def __exit__(
@@ -59,7 +54,7 @@ class Bar:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
-    def finished(self, done: Round) -> None:
+    def finished(self) -> None:
         """Count a finished round; round 0 is the input."""
         self._round += 1
 

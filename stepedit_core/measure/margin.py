@@ -6,7 +6,7 @@ import torch
 
 from ..models.cancel import cancellable
 from ..models.scorer import calibrated, edit_name
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
 from ..vocab import group_rows
 

@@ -8,7 +8,7 @@ from ..audio.fbank import RATE, speaker_features
 from ..audio.resample import resample
 from ..audio.trim import cap_peak
 from ..models.cancel import cancellable
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import Clip, Hooks, SilentHooks
 
 

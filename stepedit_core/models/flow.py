@@ -223,6 +223,7 @@ class Flow(nn.Module):
         noise: Tensor,
         steps: int = 10,
         guidance: float = 0.7,
+        contrast: float | None = None,
         guide: PromptGuide | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Tensor:
@@ -230,8 +231,11 @@ class Flow(nn.Module):
 
         pairs (B, P + Q, 2) int64, prompt pairs first; prompt_mel (B, mel, 2P), already resized to
         the prompt tokens; spk (B, speaker_dim); noise (B, mel, F) standard normal, F = 2 (P + Q);
-        guide is the prompt in the target's time, for a model with `prompt_guide`.
+        guide is the prompt in the target's time, for a model with `prompt_guide`; contrast is the
+        weight of the guidance away from the prompt's own codes, None takes the config's.
         """
+        if contrast is None:
+            contrast = guidance * self.config.contrast_scale
         mu = self.encode(pairs)
         prompt = prompt_mel.shape[-1]
         cond = torch.zeros_like(mu)
@@ -240,7 +244,7 @@ class Flow(nn.Module):
         if guide is not None:
             cond[..., prompt:] = guide.mel
             own = torch.where(guide.known[..., None], guide.pairs, pairs[:, prompt // 2 :])
-            if self.config.contrast_scale and not torch.equal(own, pairs[:, prompt // 2 :]):
+            if contrast and not torch.equal(own, pairs[:, prompt // 2 :]):
                 plain = self.encode(torch.cat((pairs[:, : prompt // 2], own), dim=1))
         mel = self.decoder.sample(
             mu,
@@ -250,7 +254,7 @@ class Flow(nn.Module):
             steps=steps,
             guidance=guidance * self.config.guidance_scale,
             plain=plain,
-            contrast=guidance * self.config.contrast_scale,
+            contrast=contrast,
             on_step=on_step,
         )
         return mel[..., prompt:]

@@ -1,7 +1,7 @@
 """Linguistic tokenizer: stacked Kaldi frames to one code of 1024 every 60 ms (16.67 Hz).
 
 Source: the encoder of the streaming Paraformer (arXiv:2206.08317, SAN-M of arXiv:2006.01713), read
-in chunks of 240 ms, and a k-means codebook; numbers and chunk rules from spec 3, keys from 11.5.
+in chunks of 240 ms, and a k-means codebook; numbers and chunk rules from spec 3 and 11.5 (keys).
 The released code walks chunk by chunk; here all chunks run at once with the same result, which
 also makes the encoder trainable.
 """

@@ -13,20 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
-from weakref import ReferenceType, ref
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .llm_cache import KVCache, PromptMemory
+from .llm_step import FUSE_LIMIT, fuse, step_fused
 from .packed import Linear
 
 PREFILL_BLOCK = 1024
 """Queries attended at a time during prefill; bounds the bias to (H, 1024, K)."""
-FUSE_LIMIT = 200_000_000
-"""Models up to this many parameters get fused weight copies for decoding: there Python and
-kernel launches cost more than the arithmetic, and the copy is small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,95 +91,6 @@ def sqrt_alibi_bias(
     distance = queries[:, None] - keys[None, :]
     bias = slopes[:, None, None] * -distance.clamp(min=0).float().sqrt()
     return bias.masked_fill_(distance < 0, -math.inf).to(dtype)
-
-
-class KVCache:
-    """Keys and values of B rows, allocated once and owned by the caller.
-
-    kv (layers, B, 2, G, length, head_dim); slots 0..used-1 are filled, rows right-aligned, so
-    every row writes the same next slot. `start` (B,) int64 is the first slot of each row; slots
-    before it are masked. Distances, the only positions the model knows, are not affected.
-    """
-
-    def __init__(
-        self,
-        layers: int,
-        batch: int,
-        length: int,
-        groups: int,
-        head_dim: int,
-        dtype: torch.dtype,
-        device: torch.device | str,
-    ) -> None:
-        self.kv = torch.zeros(
-            layers, batch, 2, groups, length, head_dim, dtype=dtype, device=device
-        )
-        self.start = torch.zeros(batch, dtype=torch.int64, device=device)
-        self.used = 0
-        self.bias: Tensor | None = None
-        """(H, length): the bias of the newest query to slot distances length-1 .. 0."""
-        self.pad: Tensor | None = None
-        """(B, 1, 1, length): 0, or -inf before a row's start; None when all rows start at 0."""
-        self.fused: list[_FusedLayer] | None = None
-
-    @property
-    def batch(self) -> int:
-        """Rows B."""
-        return self.kv.shape[1]
-
-    @property
-    def length(self) -> int:
-        """Ids a row can hold."""
-        return self.kv.shape[4]
-
-    def select(self, rows: Tensor) -> None:
-        """Keep only these rows (n,) int64, in this order; used when other rows have ended."""
-        self.kv = self.kv[:, rows]
-        self.start = self.start[rows]
-        if self.pad is not None:
-            self.pad = self.pad[rows]
-
-
-class PromptMemory:
-    """Keys and values of the prompt that ran last, owned by the caller and given to the next call.
-
-    A prompt is cut where its text turns into audio and where a turn ends; a beginning up to a cut
-    that equals the remembered one is copied instead of run. What runs is cut at the same places
-    with and without a memory, so the results have equal bits. Another model's memory is ignored.
-    """
-
-    def __init__(self) -> None:
-        self.ids: list[int] = []
-        self._kv: Tensor | None = None  # (layers, 1, 2, G, len(ids), head_dim)
-        self._model: ReferenceType[nn.Module] | None = None
-        self.reused = 0
-        """Ids of the newest prompt that were copied."""
-
-    def recall(
-        self, model: nn.Module, prompt: Sequence[int], cuts: Sequence[int], kv: Tensor
-    ) -> int:
-        """Copy the longest known beginning that ends at a cut into kv; how many ids it has."""
-        self.reused = 0
-        held = self._kv
-        if held is None or self._model is None or self._model() is not model:
-            return 0
-        if (held.device, held.dtype) != (kv.device, kv.dtype):
-            return 0
-        same = 0
-        for old, new in zip(self.ids, prompt, strict=False):
-            if old != new:
-                break
-            same += 1
-        known = max((cut for cut in cuts if cut <= same), default=0)
-        kv[..., :known, :] = held[..., :known, :]
-        self.reused = known
-        return known
-
-    def keep(self, model: nn.Module, prompt: Sequence[int], kv: Tensor) -> None:
-        """Remember a prompt that has run; kv (layers, 1, 2, G, >= L, head_dim) is copied."""
-        self.ids = list(prompt)
-        self._kv = kv[..., : len(self.ids), :].clone()
-        self._model = ref(model)
 
 
 class RMSNorm(nn.Module):
@@ -254,21 +163,6 @@ class MLP(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class _FusedLayer:
-    """One layer's weights as (in, out), joined: a decode step needs four products, not seven.
-
-    The two wide ones are laid out anew, which a product with one row reads a quarter faster.
-    """
-
-    attention_norm: Tensor
-    qkv: Tensor
-    out: Tensor
-    mlp_norm: Tensor
-    gate_up: Tensor
-    down: Tensor
-
-
 class Layer(nn.Module):
     """Pre-norm decoder layer."""
 
@@ -283,18 +177,6 @@ class Layer(nn.Module):
         """(B, L, D) -> (B, L, D); arguments as in Attention."""
         x = x + self.self_attn(self.input_layernorm(x), bias, kv, past)
         return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
-
-    def fused(self) -> _FusedLayer:
-        """Copies of the weights for decoding."""
-        attn, mlp = self.self_attn, self.mlp
-        return _FusedLayer(
-            self.input_layernorm.weight,
-            _joined(attn.q_proj, attn.k_proj, attn.v_proj),
-            attn.o_proj.dense().T,
-            self.post_attention_layernorm.weight,
-            _joined(mlp.gate_proj, mlp.up_proj),
-            mlp.down_proj.dense().T,
-        )
 
 
 class Decoder(nn.Module):
@@ -321,7 +203,7 @@ class Decoder(nn.Module):
 
 
 class Step1LM(nn.Module):
-    """The language model. `forward` trains; `prefill` and `step` generate with a cache."""
+    """The language model. `forward` trains; `prefill_hidden` and `step_hidden` fill a cache."""
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
@@ -368,14 +250,6 @@ class Step1LM(nn.Module):
             weight.dtype,
             weight.device,
         )
-
-    def prefill(self, prompts: Sequence[Sequence[int]], cache: KVCache) -> Tensor:
-        """Logits (B, V) after each prompt; see prefill_hidden."""
-        return self.logits(self.prefill_hidden(prompts, cache))
-
-    def step(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Logits (B, V) after one more id (B,) per row; see step_hidden."""
-        return self.logits(self.step_hidden(ids, cache))
 
     @torch.no_grad()
     def prefill_hidden(
@@ -432,7 +306,7 @@ class Step1LM(nn.Module):
         layers = [cast(Layer, layer) for layer in self.model.layers]
         plain = isinstance(layers[0].mlp.down_proj, Linear)  # quantised matrices stay as they are
         if plain and sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
-            cache.fused = [layer.fused() for layer in layers]
+            cache.fused = [fuse(layer) for layer in layers]
 
     def _prefill_row(
         self, prompt: Sequence[int], kv: Tensor, cuts: Sequence[int], memory: PromptMemory | None
@@ -462,15 +336,15 @@ class Step1LM(nn.Module):
         """
         if cache.bias is None or cache.used >= cache.length:
             raise ValueError(
-                f"the cache has {cache.used} of {cache.length} ids filled; step needs a prefilled "
-                "cache with room. Call prefill first, or make a longer cache."
+                f"the cache has {cache.used} of {cache.length} ids filled; a step needs one "
+                "that is prefilled and has room. Call prefill_hidden first, or make a longer one."
             )
         total = cache.used + 1
         bias = cache.bias[None, :, None, cache.length - total :].contiguous()
         if cache.pad is not None:
             bias = bias + cache.pad[..., :total]
         if cache.fused is not None:
-            x = self._step_fused(self.model.embed_tokens(ids), bias, cache, cache.fused)
+            x = step_fused(self.config, self.model.embed_tokens(ids), bias, cache, cache.fused)
         else:
             x = self.model.embed_tokens(ids)[:, None]
             for index, layer in enumerate(self.model.layers):
@@ -478,39 +352,3 @@ class Step1LM(nn.Module):
             x = x[:, 0]
         cache.used = total
         return self.model.norm(x)  # type: ignore[no-any-return]
-
-    def _step_fused(
-        self, x: Tensor, bias: Tensor, cache: KVCache, layers: list[_FusedLayer]
-    ) -> Tensor:
-        """The layers on x (B, D) with joined weights; the same sums as Layer, fewer calls."""
-        config, past = self.config, cache.used
-        batch, width, dim = x.shape[0], config.hidden_size, config.head_dim
-        groups, eps = config.num_attention_groups, config.rms_norm_eps
-        rows = config.num_attention_heads // groups
-        mask = bias.reshape(bias.shape[0], groups, rows, past + 1)
-        written = cache.kv[..., past, :].unbind(0)
-        read = cache.kv[..., : past + 1, :].unbind(0)
-        for weights, slot, kv in zip(layers, written, read, strict=True):
-            qkv = torch.mm(_rms_norm(x, weights.attention_norm, eps), weights.qkv)
-            slot.copy_(qkv[:, width:].view(batch, 2, groups, dim))
-            q = qkv[:, :width].view(batch, groups, rows, dim)
-            k, v = kv.unbind(1)
-            out = F.scaled_dot_product_attention(q, k, v, mask)
-            x = torch.addmm(x, out.reshape(batch, width), weights.out)
-            gate_up = torch.mm(_rms_norm(x, weights.mlp_norm, eps), weights.gate_up)
-            gate, up = gate_up.chunk(2, -1)
-            x = torch.addmm(x, F.silu(gate).mul_(up), weights.down)
-        return x
-
-
-def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """RMSNorm.forward in one call where that gives equal bits, which it does in float32."""
-    if x.dtype == torch.float32:
-        return F.rms_norm(x, weight.shape, weight, eps)
-    factor = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + eps)
-    return x * factor.to(x.dtype) * weight
-
-
-def _joined(*layers: Linear) -> Tensor:
-    """Weights of several layers side by side, (in, sum of out), contiguous."""
-    return torch.cat([layer.dense() for layer in layers]).T.contiguous()

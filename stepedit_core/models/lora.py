@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..files.strict import from_json
+from ..files.whole import whole_file
 from .llm import Step1LM
 from .packed import Linear
 
@@ -135,14 +135,9 @@ def save_adapter(lm: Step1LM, path: str | Path, config: LoraConfig, base: str = 
         for name, layer in adapters(lm)
         for part in ("lora_a", "lora_b")
     }
-    target = Path(path)
-    part_file = target.with_name(f".{target.name}.{os.getpid()}.part")
     about = {"kind": KIND, "config": json.dumps(asdict(config)), "base": base}
-    try:
-        save_file(state, part_file, metadata=about)
-        part_file.replace(target)
-    finally:
-        part_file.unlink(missing_ok=True)
+    with whole_file(path, size=sum(tensor.nbytes for tensor in state.values())) as part:
+        save_file(state, part, metadata=about)
 
 
 def check_adapter(path: str | Path, bases: Collection[str] = ()) -> dict[str, str]:

@@ -40,8 +40,3 @@ class RewardModel(nn.Module):
         """Values (B, L) float32 after every id of (B, L) int64; right padding is harmless."""
         hidden = self.model(ids, checkpointing=checkpointing)
         return self.head(hidden)[..., 0].float()  # type: ignore[no-any-return]
-
-
-def last_values(values: Tensor, last: Tensor) -> Tensor:
-    """Rewards (B,): values (B, L) at the last id of each row, last (B,) int64."""
-    return values.gather(1, last[:, None])[:, 0]

@@ -2,7 +2,7 @@
 
 Source: the supervised speech tokenizer of CosyVoice, arXiv:2407.05407, at 25 Hz: a Whisper encoder
 whose two stem convolutions both halve the rate, and a Euclidean codebook on unit vectors. Numbers
-from spec 4, keys from 11.6. The release takes at most 30 s a piece, see audio.mel.semantic_pieces.
+and keys: spec 4 and 11.6. The release takes at most 30 s a piece, see audio.mel.semantic_pieces.
 """
 
 from __future__ import annotations

@@ -2,93 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..measure.margin import can_score, score
-from ..models.llm import PromptMemory
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..text.edits import text_after
-from ..text.prompts import DEFAULT_SPEAKER
-from ..types import DualCodes, EditRequest, Hooks, Round, Sampling, SilentHooks, Voice
-from .clock import StageClock
-from .flow_decode import GUIDANCE, STEPS, flow_decode
+from ..types import DualCodes, Round, Voice
+from .flow_decode import flow_decode
 from .generate import generate
+from .plan import Plan, Step
+from .run import Run
 from .vocode import vocode
 
 
+@dataclass(frozen=True, kw_only=True)
+class RoundInput:
+    """What one round starts from."""
+
+    codes: DualCodes
+    """What the language model edits."""
+    voice: Voice
+    """What prompts the decoder."""
+    base: DualCodes
+    """Codes from before the first round of this edit; the margin score compares with them."""
+
+
 def edit(
-    bundle: Bundle,
-    codes: DualCodes,
-    voice: Voice,
-    request: EditRequest,
-    *,
-    seed: int,
-    round_: int = 1,
-    sampling: Sampling | None = None,
-    steps: int = STEPS,
-    guidance: float = GUIDANCE,
-    score_against: DualCodes | None = None,
-    speaker: str = DEFAULT_SPEAKER,
-    hooks: Hooks | None = None,
-    clock: StageClock | None = None,
-    memory: PromptMemory | None = None,
+    bundle: Bundle, start: RoundInput, step: Step, plan: Plan, *, number: int = 1, run: Run
 ) -> Round:
-    """One finished round.
+    """One finished round, not yet measured.
 
     Args:
         bundle: the model.
-        codes: what the language model edits.
-        voice: what the decoder is prompted with.
-        request: the edit.
-        seed: of all draws, each from its own stage.
-        round_: number of this round, from 1; part of every stage's seed.
-        sampling: how ids are drawn.
-        steps: Euler steps of the flow decoder.
-        guidance: weight of its classifier-free guidance.
-        score_against: codes the margin score compares with; None takes `codes`.
-        speaker: name in a clone prompt.
-        hooks: progress and cancelling.
-        clock: times of stages already spent on this round.
-        memory: the language model's prompt of the round before; saves time, changes nothing.
+        start: codes and voice.
+        step: the request.
+        plan: seed, sampling and decoding.
+        number: of this round, from 1; part of every stage's seed.
+        run: who watches, and the clock of this round.
 
     Raises ValueError for a request the bundle does not know, or another bundle's codes.
     """
-    hooks = hooks or SilentHooks()
-    clock = clock or StageClock()
-    with clock.stage("generate"):
-        made = generate(
-            bundle,
-            codes,
-            request,
-            seed=seed,
-            round_=round_,
-            sampling=sampling,
-            speaker=speaker,
-            hooks=hooks,
-            memory=memory,
-        )
-    with clock.stage("flow"):
+    draws, request, hooks = plan.draws(number), step.request, run.hooks
+    with run.clock.stage("generate"):
+        made = generate(bundle, start.codes, request, draws=draws, sampling=plan.sampling, run=run)
+    with run.clock.stage("flow"):
         mel = flow_decode(
-            bundle,
-            made,
-            voice,
-            seed=seed,
-            round_=round_,
-            steps=steps,
-            guidance=guidance,
-            hooks=hooks,
+            bundle, made.codes, start.voice, draws=draws, decoding=plan.decoding, hooks=hooks
         )
-    with clock.stage("vocode"):
-        clip = vocode(bundle, mel, seed=seed, round_=round_, hooks=hooks)
+    with run.clock.stage("vocode"):
+        clip = vocode(bundle, mel, draws=draws, hooks=hooks)
     margin = None
     if can_score(bundle, request):
-        with clock.stage("score"):
-            source = codes if score_against is None else score_against
-            margin = score(bundle, source, made, request, hooks=hooks)
+        with run.clock.stage("score"):
+            margin = score(bundle, start.base, made.codes, request, hooks=hooks)
     return Round(
         clip=clip,
-        codes=made,
+        codes=made.codes,
         request=request,
         score=margin,
-        seconds_elapsed=clock.elapsed,
+        seconds_elapsed=run.clock.elapsed,
         text=text_after(request),
-        stage_seconds=dict(clock.seconds),
+        ended=made.ended,
+        stage_seconds=dict(run.clock.seconds),
     )

@@ -9,13 +9,11 @@ from torch.nn import functional as F
 from ..measure.alignment import Guide
 from ..models.cancel import cancellable
 from ..models.flow import PromptGuide
-from ..registry.registry import Bundle
-from ..types import DualCodes, Hooks, SilentHooks, Voice, stage_generator
+from ..registry.handle import Bundle
+from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 
 STAGE = "flow"
-STEPS = 10
-GUIDANCE = 0.7
 
 
 @torch.no_grad()
@@ -24,24 +22,22 @@ def flow_decode(
     codes: DualCodes,
     voice: Voice,
     *,
-    seed: int,
-    round_: int = 1,
-    steps: int = STEPS,
-    guidance: float = GUIDANCE,
+    draws: Draws,
+    decoding: Decoding | None = None,
     hooks: Hooks | None = None,
 ) -> Tensor:
     """Natural-log mel (80, 6G) float32 on the CPU for codes of G groups.
 
     The voice's mel is resized, not cut, to its codes' length (spec 13, trap 7) and stands before
-    the result as the prompt. Noise comes from the seed's stage "flow" and this round. Raises
-    ValueError when codes or voice were made by another bundle's tokenizers, or hold no group.
+    the result as the prompt. Noise comes from the stage "flow". Raises ValueError when codes or
+    voice were made by another bundle's tokenizers, or have no group.
     """
-    hooks = hooks or SilentHooks()
+    hooks, decoding = hooks or SilentHooks(), decoding or Decoding()
     bundle.vocabulary.check_codebook(codes)
     bundle.vocabulary.check_codebook(voice.codes)
     if not codes.groups:
         raise ValueError(
-            "there are no tokens to decode (0 groups); 1 or more are wanted. Generate again with "
+            "there are no tokens to decode (0 groups); 1 or more are needed. Generate again with "
             "another seed."
         )
     hooks.check()
@@ -57,9 +53,7 @@ def flow_decode(
         else (voice.mel[None, :, :0])
     )
     frames = prompt_frames + MEL_FRAMES_PER_GROUP * codes.groups
-    noise = torch.randn(
-        1, voice.mel.shape[0], frames, generator=stage_generator(seed, STAGE, round_)
-    )
+    noise = torch.randn(1, voice.mel.shape[0], frames, generator=draws.generator(STAGE))
 
     guide = None
     if flow.config.prompt_guide:
@@ -82,8 +76,9 @@ def flow_decode(
             mel.to(weight),
             voice.speaker[None].to(weight),
             noise=noise.to(weight),
-            steps=steps,
-            guidance=guidance,
+            steps=decoding.steps,
+            guidance=decoding.guidance,
+            contrast=decoding.contrast,
             guide=guide,
             on_step=on_step,
         )

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from ..models.cancel import cancellable
-from ..models.llm import KVCache, PromptMemory, Step1LM
+from ..models.llm import Step1LM
+from ..models.llm_cache import KVCache, PromptMemory
 from ..types import Hooks, Sampling, SilentHooks
-from ..vocab import GROUP, GROUP_SECONDS, Vocabulary
+from ..vocab import GROUP, Vocabulary
 
-IDS_PER_SECOND = GROUP / GROUP_SECONDS
-"""41.67 audio ids stand for one second of speech."""
 SHORTEST_PART = 32
 """Fewest ids of a part of a prompt that is run on its own."""
 REPEAT_WINDOW = 10
@@ -27,22 +26,8 @@ REPEAT_SHARE = 0.1
 """The 2025 rule looks at the last ten ids and acts above this share of them (spec 6.8)."""
 
 
-def clone_limit(letters: int) -> int:
-    """Most ids for cloned text of so many letters: 41.67 x min(15 s, 2 s + 0.45 s a letter)."""
-    return int(IDS_PER_SECOND * min(15.0, 2.0 + 0.45 * letters))
-
-
-def edit_limit(source_ids: int) -> int:
-    """Most ids for an edit of a source of so many ids: 1.6 times as long, and 3 s more.
-
-    Ports of the release also stop at 1200 ids (spec 6.8), which would cut "more slower" on clips
-    over 19 s; sources end at 30 s here, so the factor is limit enough.
-    """
-    return int(1.6 * source_ids + 125)
-
-
 def prompt_cuts(prompt: Sequence[int], vocabulary: Vocabulary) -> list[int]:
-    """Where a prompt runs in parts, rising: before its first audio id, behind the end of a turn.
+    """Where a prompt runs in parts, rising: before its first audio id, after the end of a turn.
 
     The next round of an edit has the same ids up to the audio, another edit up to the end of the
     system's turn. Cuts leave SHORTEST_PART ids or more on either side: a part costs one reading of
@@ -73,49 +58,6 @@ class Answer:
         return list(self.ids[: len(self.ids) - len(self.ids) % GROUP])
 
 
-def sample_ids(
-    model: Step1LM,
-    prompts: Sequence[Sequence[int]],
-    *,
-    vocabulary: Vocabulary,
-    sampling: Sampling,
-    generators: Sequence[torch.Generator],
-    max_ids: int,
-    hooks: Hooks | None = None,
-    cache: KVCache | None = None,
-    memory: PromptMemory | None = None,
-) -> list[list[int]]:
-    """Continue B prompts of any lengths with audio ids until each ends or max_ids is reached.
-
-    Args:
-        model: the language model, on any device, in any dtype.
-        prompts: LM ids that end where the answer begins.
-        vocabulary: where the audio ids and the end id are.
-        sampling: temperature and filters; its max_ids, when above 0, replaces max_ids.
-        generators: one CPU generator per prompt; a row's draws depend on its own alone.
-        max_ids: most ids a row may get, whole groups count.
-        hooks: called at every id.
-        cache: an empty cache for B rows of longest prompt + max_ids ids; made when absent.
-        memory: what the call before ran, of the same model; a beginning that is equal up to a cut
-            is not run again. The ids are the same without it.
-
-    Returns:
-        One list of ids per prompt, whole groups only, without the end id.
-    """
-    answers = sample_answers(
-        model,
-        prompts,
-        vocabulary=vocabulary,
-        sampling=sampling,
-        generators=generators,
-        max_ids=max_ids,
-        hooks=hooks,
-        cache=cache,
-        memory=memory,
-    )
-    return [answer.whole for answer in answers]
-
-
 @torch.inference_mode()
 def sample_answers(
     model: Step1LM,
@@ -129,7 +71,20 @@ def sample_answers(
     cache: KVCache | None = None,
     memory: PromptMemory | None = None,
 ) -> list[Answer]:
-    """Every draw of sample_ids, a trailing partial group included; arguments as there."""
+    """Continue B prompts of any lengths with audio ids until each ends or max_ids is reached.
+
+    Args:
+        model: the language model, on any device, in any dtype.
+        prompts: LM ids that end where the answer begins.
+        vocabulary: where the audio ids and the end id are.
+        sampling: temperature and filters; its max_ids, when above 0, replaces max_ids.
+        generators: one CPU generator per prompt; a row's draws depend on its own alone.
+        max_ids: most ids a row may get, whole groups count.
+        hooks: called at every id.
+        cache: an empty cache for B rows of longest prompt + max_ids ids; made when absent.
+        memory: what the call before ran, of the same model; a beginning that is equal up to a cut
+            is not run again. The ids are the same without it.
+    """
     hooks = hooks or SilentHooks()
     limit = sampling.max_ids or max_ids
     limit -= limit % GROUP

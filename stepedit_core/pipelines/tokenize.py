@@ -19,7 +19,7 @@ from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence
 from ..measure.voice import vector_of
 from ..models.cancel import cancellable
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from ..types import SAMPLE_RATE, Clip, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import align
 

@@ -7,20 +7,17 @@ from torch import Tensor
 
 from ..models.bigvgan import BigVGAN
 from ..models.cancel import cancellable
-from ..registry.registry import Bundle
-from ..types import SAMPLE_RATE, Clip, Hooks, SilentHooks, stage_generator
+from ..registry.handle import Bundle
+from ..types import SAMPLE_RATE, Clip, Draws, Hooks, SilentHooks
 
 STAGE = "vocode"
 
 
 @torch.no_grad()
-def vocode(
-    bundle: Bundle, mel: Tensor, *, seed: int, round_: int = 1, hooks: Hooks | None = None
-) -> Clip:
+def vocode(bundle: Bundle, mel: Tensor, *, draws: Draws, hooks: Hooks | None = None) -> Clip:
     """Clip of 480 F samples from a natural-log mel (80, F).
 
-    The noise of HiFT and SourceFilter comes from the seed's stage "vocode" and this round; BigVGAN
-    draws none.
+    The noise of HiFT and SourceFilter comes from the stage "vocode"; BigVGAN draws none.
     """
     hooks = hooks or SilentHooks()
     hooks.check()
@@ -30,7 +27,7 @@ def vocode(
         if isinstance(vocoder, BigVGAN):
             wave = vocoder(rows)
         else:
-            wave = vocoder(rows, generator=stage_generator(seed, STAGE, round_))
+            wave = vocoder(rows, generator=draws.generator(STAGE))
     hooks.progress(STAGE, 1, 1)
     hooks.check()
     return Clip(wave=wave.reshape(-1).float().cpu(), sample_rate=SAMPLE_RATE)

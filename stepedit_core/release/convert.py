@@ -25,15 +25,18 @@ from ..bundle.manifest import (
     TOKENIZER,
     FileEntry,
     Manifest,
-    build_part,
     file_of,
     read_manifest,
     sha256_of,
     verify,
 )
 from ..bundle.memory import check_memory
-from ..bundle.weights import Entry, fill, read_header, stream_module
+from ..bundle.parts import build_part
+from ..bundle.saving import Entry, stream_module
+from ..bundle.weights import fill, read_header
+from ..bundle.write import copy_whole
 from ..files.strict import to_json
+from ..files.whole import write_whole
 from ..models.flow import FlowConfig
 from ..models.hift import HiFTConfig
 from ..models.linguistic import LinguisticConfig
@@ -256,13 +259,13 @@ def convert(
             wrote(sum(e.size for e in rows))
         else:
             stream_module(path, rows, wrote)
-    shutil.copyfile(release.tokenizer, work / TOKENIZER)
+    copy_whole(release.tokenizer, work / TOKENIZER)
     names = [*map(file_of, manifest.parts), TOKENIZER]
     listed = {
         n: FileEntry(size=(work / n).stat().st_size, sha256=sha256_of(work / n)) for n in names
     }
     text = json.dumps(to_json(replace(manifest, files=listed)), indent=1, ensure_ascii=False)
-    (work / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    write_whole(work / MANIFEST, text + "\n")
     (work / SOURCE).unlink()
     os.replace(work, target)
     return read_manifest(target)
@@ -319,6 +322,8 @@ def source_digest(release: Release) -> str:
 
 def _start(work: Path, release: Release) -> None:
     """The folder a bundle grows in; what another release left there is removed."""
+    if work.is_symlink():
+        raise ValueError(f"'{work}' is a link; a folder of its own is needed there. Remove it.")
     work.mkdir(parents=True, exist_ok=True)
     note, digest = work / SOURCE, source_digest(release)
     if note.is_file() and note.read_text("utf-8").strip() == digest:

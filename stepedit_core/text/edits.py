@@ -41,7 +41,7 @@ DIALECTS = ("Sichuanese", "Cantonese", "Japanese", "Korean")
 
 @dataclass(frozen=True, kw_only=True)
 class EditKind:
-    """One row of the table: what a kind needs and what the release is told."""
+    """One row of the table: what a kind of edit needs, and the sentence that asks for it."""
 
     needs_text: bool = True
     """Whether the words of the clip must be given."""
@@ -92,16 +92,16 @@ KINDS: Mapping[str, EditKind] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EditVocabulary:
-    """What one bundle's model was taught to do."""
+    """What one bundle's model can be asked for."""
 
     name: str
     """2025, 2026 or nano; bundles name it in bundle.json."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Options of each kind it knows; an empty tuple where the kind takes none."""
     tags: tuple[str, ...] = ()
-    """Sounds that may stand in brackets inside new text."""
+    """Sounds that new text may have in brackets."""
     dialects: tuple[str, ...] = ()
-    """Languages that may stand in brackets at the start of cloned text."""
+    """Languages that cloned text may have in brackets at its start."""
 
 
 def edit_vocabulary(
@@ -142,10 +142,7 @@ def edit_vocabulary(
 
 
 def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
-    """Check a request against a vocabulary.
-
-    Raises ValueError with one sentence: what was found, what is allowed, what to do.
-    """
+    """Raise ValueError where a request asks for what the vocabulary does not have."""
     kind = KINDS.get(request.kind)
     if kind is None or request.kind not in vocabulary.options:
         raise ValueError(_choice("kind of edit", request.kind, tuple(vocabulary.options)))
@@ -154,12 +151,12 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
         raise ValueError(_choice(f"{request.kind} option", request.option, options))
     if not options and request.option:
         raise ValueError(
-            f"{request.kind} was given the option '{request.option}'; it takes none. "
+            f"{request.kind} received the option '{request.option}'; it takes none. "
             "Leave the option empty."
         )
     if kind.needs_text and not request.text.strip():
         raise ValueError(
-            f"{request.kind} was given no words; it needs the transcript of the clip. "
+            f"{request.kind} received no words; it needs the transcript of the clip. "
             "Type the words that are spoken."
         )
     if kind.needs_new_text:
@@ -167,13 +164,10 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
 
 
 def check_written(kind: str, text: str) -> None:
-    """Check new words without knowing the bundle: there are some, and brackets have partners.
-
-    Raises ValueError with one sentence.
-    """
+    """Raise ValueError where new words are missing or a bracket has no partner; needs no bundle."""
     if not text.strip():
         raise ValueError(
-            f"{kind} was given no new text; it needs the words after the edit. Type them."
+            f"{kind} received no new text; it needs the words after the edit. Type them."
         )
     if "[" in _TAG.sub("", text) or "]" in _TAG.sub("", text):
         raise ValueError(
@@ -183,7 +177,7 @@ def check_written(kind: str, text: str) -> None:
 
 
 def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
-    """Check that there are new words and that every bracket in them holds a known tag."""
+    """Raise ValueError where new words are missing or a tag in them is unknown."""
     text = request.new_text
     check_written(request.kind, text)
     allowed = vocabulary.tags
@@ -195,7 +189,7 @@ def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
             raise ValueError(_choice("sound tag", tag, allowed))
     if request.kind == "sounds" and not found:
         raise ValueError(
-            f"the new text '{_shown(text)}' holds no sound tag; allowed are "
+            f"the new text '{_shown(text)}' contains no sound tag; allowed are "
             f"{', '.join(f'[{tag}]' for tag in allowed)}. Put one where the sound belongs."
         )
 
@@ -237,13 +231,13 @@ def text_after(request: EditRequest) -> str:
 
 
 def _shown(text: str, most: int = 80) -> str:
-    """A user's text inside an error sentence: on one line, and not endless."""
+    """A user's text for an error sentence: on one line, at most 80 characters long."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _choice(what: str, found: str, allowed: Sequence[str], where: str = "") -> str:
-    """Error sentence for a value that is not on a list, with the nearest one that is."""
+    """Error sentence for a value that is not on a list, with the nearest value that is."""
     near = get_close_matches(found.lower(), [a.lower() for a in allowed], n=1, cutoff=0.5)
     best = next((a for a in allowed if near and a.lower() == near[0]), None)
     remedy = f"Did you mean '{best}'?" if best else "Choose one of these."

@@ -1,10 +1,10 @@
 """Chat prompts as LM ids, in every layout a model was trained with. Source: spec 6.4 to 6.6.
 
-2026         chat template: one <s>, roles after a space, no space before the content
-2025         hand-made: every separately encoded piece begins with <s> and a leading space
+2026         chat template: one <s>, a space before each role, none before the content
+2025         made by hand: every piece that is encoded on its own begins with <s> and a space
 2025-no-bos  the same without the extra <s>
-nano         compact layout of the model this project trains: no system text
-Audio enters as ids, never as text; each layout ends where the model writes its answer.
+nano         compact layout of the model that this project trains: no system text
+Audio enters as ids, never as text; each prompt ends where the answer begins.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LAYOUTS = ("2025", "2025-no-bos", "2026", "nano")
 BOS, EOT, BOT = 1, 3, 4
 """Ids of <s>, <|EOT|> and <|BOT|> in every bundle's tokenizer (spec 6.3)."""
 DEFAULT_SPEAKER = "debug"
-"""Speaker name the 2026 release sends for every clone."""
+"""Name of the speaker in every clone of the 2026 release."""
 
 EDIT_SYSTEM = (
     "As a highly skilled audio editing and tuning specialist, you excel in interpreting user "
@@ -47,7 +47,7 @@ CLONE_SYSTEM_TAIL = "\n[speaker_end]\n"
 
 
 class Encoder(Protocol):
-    """The part of TextTokenizer that prompts need."""
+    """What prompts need of a TextTokenizer."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text that starts a string."""
@@ -62,11 +62,11 @@ class Encoder(Protocol):
 def edit_prompt(
     tokenizer: Encoder, layout: str, request: EditRequest, audio_ids: Sequence[int]
 ) -> list[int]:
-    """LM ids that ask for one edit of the audio ids (5G); any kind but clone.
+    """LM ids that ask for one edit of the audio ids (5G), of any kind but clone.
 
     Raises ValueError for an unknown layout or control tokens in the words.
     """
-    _check(tokenizer, layout, request.text, request.new_text)
+    check_words(tokenizer, layout, request.text, request.new_text)
     audio = list(audio_ids)
     if layout == "nano":
         head = f"{request.kind} {request.option}".rstrip()
@@ -103,7 +103,7 @@ def clone_prompt(
 
     Raises ValueError for an unknown layout or control tokens in the words.
     """
-    _check(tokenizer, layout, prompt_text, new_text)
+    check_words(tokenizer, layout, prompt_text, new_text)
     audio = list(audio_ids)
     if layout == "nano":
         return [
@@ -145,14 +145,14 @@ def speaker_name(prompt_text: str, wave: Tensor) -> str:
 
 
 def _extra_bos(layout: str) -> list[int]:
-    """What the 2025 tokenizer call put before every encoded piece."""
+    """What layout 2025 has before every piece that is encoded on its own."""
     return [BOS] if layout == "2025" else []
 
 
 def _template_turn(
     tokenizer: Encoder, role: str, parts: Sequence[str | list[int]], *, first: bool = False
 ) -> list[int]:
-    """One finished message of the chat template; text parts join with neighbouring text."""
+    """One finished message of the chat template; neighbouring texts are encoded as one."""
     ids = [BOS, BOT] if first else [BOT]
     text = f" {role}\n"
     for part in parts:
@@ -165,12 +165,12 @@ def _template_turn(
 
 
 def _template_answer(tokenizer: Encoder) -> list[int]:
-    """The opened answer of the chat template."""
+    """The beginning of an answer in the chat template."""
     return [BOT, *tokenizer.encode_inside(" assistant\n")]
 
 
-def _check(tokenizer: Encoder, layout: str, *texts: str) -> None:
-    """Refuse an unknown layout and words that would close a turn or pose as audio."""
+def check_words(tokenizer: Encoder, layout: str, *texts: str) -> None:
+    """Raise ValueError for an unknown layout, or words that would end a turn or act as audio."""
     if layout not in LAYOUTS:
         raise ValueError(
             f"prompt layout '{layout}' is unknown; allowed are {', '.join(LAYOUTS)}. "
@@ -180,6 +180,6 @@ def _check(tokenizer: Encoder, layout: str, *texts: str) -> None:
         specials = tokenizer.specials_in(text)
         if specials:
             raise ValueError(
-                f"the text holds the control token '{specials[0]}'; only words and [sound] tags "
+                f"the text contains the control token '{specials[0]}'; only words and [sound] tags "
                 "are allowed. Remove it."
             )

@@ -1,9 +1,9 @@
 """Text to ids and back with a bundle's SentencePiece model. Source: spec 6.3.
 
-Special tokens are all pieces of the form <...> that are control, user-defined or unknown; they
-are cut out of the text first, and the parts between are encoded on their own. A leading space is
-given to the text only where it starts the string, never after a special token. SentencePiece
-itself would give one always and would spell control tokens out as text.
+Special tokens are the pieces of the form <...> that are control, user-defined or unknown. They
+are cut out of the text first, and the parts between them are encoded on their own. A text gets a
+leading space only where it starts the string, never after a special token. SentencePiece itself
+would always add one, and would spell control tokens out as text.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 class TextTokenizer:
-    """Encoder and decoder over one tokenizer.model."""
+    """Text to ids and back with one tokenizer.model."""
 
     def __init__(self, model_path: str | Path) -> None:
         path = Path(model_path)
         if not path.is_file():
             raise ValueError(
-                f"no tokenizer at {path.name}; a bundle holds tokenizer.model beside bundle.json. "
+                f"no tokenizer at {path.name}; a bundle has tokenizer.model beside bundle.json. "
                 "Copy the missing file from where the bundle came from."
             )
         self._model = sentencepiece.SentencePieceProcessor(
@@ -70,11 +70,11 @@ class TextTokenizer:
         return ids + self._model.encode(text[done:])  # type: ignore[no-any-return]
 
     def specials_in(self, text: str) -> list[str]:
-        """The special tokens a text would be cut at, in order; words hold none."""
+        """The special tokens in a text, in order; ordinary words have none."""
         return [s for s in _SPECIAL.findall(text) if s in self._specials]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids; special tokens are written out, so encode_inside brings the ids back."""
+        """Text of ids; special tokens are written out, so encode_inside gives the ids again."""
         parts: list[str] = []
         run: list[int] = []
         for i in ids:
@@ -86,7 +86,7 @@ class TextTokenizer:
         return "".join([*parts, self._text(run)])
 
     def _text(self, ids: Sequence[int]) -> str:
-        """Join pieces; runs of byte pieces become UTF-8, wrong bytes the replacement character."""
+        """Pieces as one text; byte pieces become UTF-8, wrong bytes the replacement character."""
         out = bytearray()
         for i in ids:
             piece: str = self._model.id_to_piece(i)

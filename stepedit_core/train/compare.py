@@ -21,7 +21,7 @@ from ..evaluate.intervals import interval
 from ..files.strict import from_json
 from ..files.terminal import table
 from ..models.llm import Step1LM
-from ..registry.registry import Bundle
+from ..registry.handle import Bundle
 from .grpo import GRPOConfig
 from .items import Examples, start_from
 from .ppo import PPOConfig

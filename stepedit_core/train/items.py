@@ -10,15 +10,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..bundle.manifest import build_part, file_of, sha256_of, write_bundle
-from ..bundle.weights import build_empty, load_into, save_module
+from ..bundle.manifest import file_of, sha256_of
+from ..bundle.parts import build_part
+from ..bundle.saving import save_module
+from ..bundle.weights import build_empty, load_into
+from ..bundle.write import write_bundle
 from ..data.records import Example
 from ..data.shards import Dataset
 from ..models.llm import Step1LM
 from ..models.lora import attach, merge, save_adapter
 from ..models.reward import RewardModel
 from ..pipelines.generate import prompt_ids
-from ..registry.registry import Bundle, Registry
+from ..registry.handle import Bundle
+from ..registry.registry import Registry
 from ..text.edits import REMOVE, edit_vocabulary
 from ..types import DualCodes, EditRequest, stage_generator
 from ..vocab import Vocabulary
@@ -76,11 +80,9 @@ class Examples:
         log.info("%d items of %s; %d over %d ids", len(self), split, left_out, longest)
 
     def __len__(self) -> int:
-        """Number of items."""
         return len(self._places)
 
     def __getitem__(self, index: int) -> Example:
-        """One item."""
         number, place, back = self._places[index]
         found = self._turned(self._data[number][place], back)
         assert found is not None

@@ -19,7 +19,8 @@ from torch import Tensor
 from ..data.records import Example
 from ..files.strict import from_json
 from ..models.reward import RewardModel
-from ..registry.registry import Bundle, Registry
+from ..registry.handle import Bundle
+from ..registry.registry import Registry
 from .answers import Critic, Row, in_parts, pack
 from .config import REMEDY, ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, load_reward, pair_parts, rows_of, save_reward, start_from

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ..data.records import Example
 from ..models.llm import Step1LM
-from ..pipelines.sampling import clone_limit, edit_limit
-from ..registry.registry import Bundle
-from ..vocab import GROUP
+from ..pipelines.limits import longest_answer
+from ..registry.handle import Bundle
 from .answers import Critic, Policy
 from .config import ModelConfig
 from .items import load_reward, rows_of
@@ -161,6 +160,4 @@ def attempts_at(
 
 def product_limit(example: Example) -> int:
     """Most ids the product would draw for this prompt."""
-    if example.request.kind == "clone":
-        return clone_limit(len(example.request.new_text))
-    return edit_limit(GROUP * example.source.groups)
+    return longest_answer(example.request, example.source)

@@ -130,7 +130,7 @@ except ValueError as error:
 """
 
 
-@pytest.mark.parametrize("package", ["soundfile", "sentencepiece", "einops"])
+@pytest.mark.parametrize("package", ["soundfile", "sentencepiece", "safetensors"])
 def test_a_missing_package_is_named_with_its_pip_line_and_the_import_goes_on(package: str) -> None:
     command = [sys.executable, "-c", WITHOUT_PACKAGE, str(REPOSITORY), package]
     run = subprocess.run(command, capture_output=True, text=True, check=False)

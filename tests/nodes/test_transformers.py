@@ -32,6 +32,7 @@ if sys.argv[1] != "without":
 import torch
 torch.set_num_threads(1)
 from stepedit_core.audio.files import read_clip
+from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.registry.registry import ASSETS, Registry
 from stepedit_core.types import EditRequest, Sampling
@@ -39,7 +40,8 @@ bundle = Registry([]).load("nano", device="cpu")
 clip = read_clip(ASSETS / "samples" / "walking_home.wav")
 words = (ASSETS / "samples" / "walking_home.txt").read_text("utf-8").strip()
 edit = EditRequest(kind="emotion", option="happy", text=words)
-made = iterate(bundle, clip, [edit], seed=7, sampling=Sampling(max_ids=25)).final
+plan = make_plan(bundle, clip, [edit], seed=7, sampling=Sampling(max_ids=25))
+made = iterate(bundle, clip, plan).final
 print(version, hashlib.sha256(made.clip.wave.numpy().tobytes()).hexdigest(),
       sum(name.startswith("transformers") for name in sys.modules))
 """

@@ -11,7 +11,7 @@ import torch
 from stepedit_core.types import Clip
 
 if TYPE_CHECKING:
-    from stepedit_core.registry.registry import Bundle
+    from stepedit_core.registry.handle import Bundle
 
 
 @pytest.fixture(scope="session", autouse=True)

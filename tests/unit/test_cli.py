@@ -21,9 +21,10 @@ from stepedit_core.audio.files import read_clip
 from stepedit_core.bundle.manifest import sha256_of
 from stepedit_core.files.tokens import load_tokens
 from stepedit_core.pipelines import generate as generate_module
+from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate
-from stepedit_core.registry.registry import Bundle
-from stepedit_core.types import EditRequest, Round
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.types import EditRequest
 
 from .conftest import voiced
 
@@ -34,8 +35,7 @@ ROOT = Path(__file__).parents[2]
 def _home(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds the tiny bundle, and a round is three groups long."""
     monkeypatch.setenv("STEPEDIT_HOME", str(bundles))
-    monkeypatch.setattr(generate_module, "edit_limit", lambda source_ids: 15)
-    monkeypatch.setattr(generate_module, "clone_limit", lambda letters: 15)
+    monkeypatch.setattr(generate_module, "longest_answer", lambda request, source: 15)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_edit_writes_rounds_tokens_and_a_report(stepedit: Run, recording: Path, 
     ]
     report = json.loads((out / "report.json").read_text())
     assert report["finished"] is True
-    assert report["seed"] == 7
+    assert report["plan"]["seed"] == 7
     assert report["bundle"]["name"] == "tiny"
     assert len(report["bundle"]["sha256"]) == 64
     assert report["input"] == {"file": "in.wav", "sha256": sha256_of(recording)}
@@ -102,7 +102,7 @@ def test_edit_writes_rounds_tokens_and_a_report(stepedit: Run, recording: Path, 
     assert report["rounds"][0]["score"] is None
     assert 1 <= report["rounds"][1]["score"] <= 10
     lines = table.splitlines()
-    assert lines[0].split() == ["round", "file", "seconds", "ids", "score", "elapsed"]
+    assert lines[0].split() == ["round", "file", "seconds", "score", "voice", "elapsed"]
     assert [line.split()[:2] for line in lines[1:]] == [
         [str(k), f"round_{k}.wav"] for k in range(3)
     ]
@@ -113,7 +113,8 @@ def test_the_command_and_the_library_make_the_same_samples(
 ):
     stepedit("edit", recording, *HAPPY, "--rounds", 2, "--seed", 7, "--out", tmp_path / "out")
     request = EditRequest(kind="emotion", option="happy", text="hello world")
-    made = iterate(bundle, read_clip(recording), [request], seed=7, rounds=2)
+    clip = read_clip(recording)
+    made = iterate(bundle, clip, make_plan(bundle, clip, [request], seed=7, rounds=2))
     for number, round_ in enumerate(made.rounds):
         written, _ = soundfile.read(tmp_path / "out" / f"round_{number}.wav", dtype="int16")
         # 16-bit files: libsndfile scales by 32767 or 32768 and rounds; one step is its business
@@ -142,12 +143,14 @@ def test_every_kind_of_edit_runs(
     assert (tmp_path / "out" / "round_1.wav").is_file()
 
 
-def test_a_fixed_prompt_gives_another_second_round(stepedit: Run, recording: Path, tmp_path: Path):
-    for prompt in ("follow", "fixed"):
-        out = tmp_path / prompt
-        stepedit("edit", recording, *HAPPY, "--rounds", 2, "--prompt", prompt, "--out", out)
+def test_the_voice_of_the_original_gives_another_second_round(
+    stepedit: Run, recording: Path, tmp_path: Path
+):
+    for voice in ("previous", "original"):
+        out = tmp_path / voice
+        stepedit("edit", recording, *HAPPY, "--rounds", 2, "--voice", voice, "--out", out)
     waves = [
-        [(tmp_path / prompt / f"round_{k}.wav").read_bytes() for prompt in ("follow", "fixed")]
+        [(tmp_path / v / f"round_{k}.wav").read_bytes() for v in ("previous", "original")]
         for k in (1, 2)
     ]
     assert waves[0][0] == waves[0][1]
@@ -361,7 +364,7 @@ def test_an_edit_the_bundle_does_not_know_is_a_usage_error(
         ("edit", "in.wav", "--out", "o", "--denoise", "--rounds", "0"),
         ("edit", "in.wav", "--out", "o", "--denoise", "--rounds", "11"),
         ("edit", "in.wav", "--out", "o", "--denoise", "--rounds", "two"),
-        ("edit", "in.wav", "--out", "o", "--denoise", "--prompt", "mixed"),
+        ("edit", "in.wav", "--out", "o", "--denoise", "--voice", "mixed"),
         ("edit", "in.wav", "--out", "o", "--denoise", "--precision", "int3"),
         ("edit", "in.wav", "--out", "o", "--denoise", "--seed", "x"),
         ("clone", "in.wav", "--text", "a", "--out", "o"),
@@ -468,7 +471,7 @@ def test_an_error_of_our_own_making_is_not_hidden(
 def test_an_out_that_is_a_file_is_refused(stepedit: Run, recording: Path, tmp_path: Path):
     (tmp_path / "o").write_text("")
     result = stepedit("resynthesize", recording, *TINY, "--out", tmp_path / "o")
-    failed(result, 1, "is a file; a folder is wanted")
+    failed(result, 1, "is a file; expected is a folder")
 
 
 # ---- stopping --------------------------------------------------------------------------------
@@ -479,7 +482,7 @@ def test_ctrl_c_keeps_the_finished_rounds(
 ):
     from stepedit_core.files.terminal import Bar
 
-    def stop_in_round_2(bar: Bar, done: Round) -> None:
+    def stop_in_round_2(bar: Bar) -> None:
         bar._round += 1
         if bar._round == 2:
             raise KeyboardInterrupt

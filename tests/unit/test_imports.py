@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ LEVELS = (
     ("measure",),
     ("pipelines",),
     ("output",),
+    ("api",),
     ("data",),
     ("evaluate",),
     ("train",),
@@ -100,6 +102,19 @@ def test_the_direction_test_sees_what_it_should(tmp_path: Path, name: str, line:
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"def f():\n    {line}\n")
     assert bool(backwards(path, tmp_path)) == wrong
+
+
+def test_every_required_package_is_imported_by_the_pack():
+    lines = (CORE.parent / "requirements.txt").read_text("utf-8").split()
+    required = {re.split(r"[<>=!~\[]", line)[0] for line in lines}
+    names = set()
+    for path in (*FILES, *(CORE.parent / "nodes").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add((node.module or "").split(".")[0])
+    assert required <= names
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:

@@ -23,11 +23,6 @@ KIN = (
     "my aunt,the judge,the painter,the postman,the students,the police,your cousin,the singer,"
     "the soldier,the little boy,the engineer,a tall man in a coat,the lady next door,the mayor"
 ).split(",")
-SINGULAR = frozenset(
-    k
-    for k in KIN
-    if k not in ("the children", "our guests", "my friends", "the students", "the police")
-)
 THINGS = (
     "book,letter,cup of tea,yellow umbrella,wooden chair,bicycle,camera,key,phone,blanket,basket,"
     "bottle of water,jacket,guitar,box of matches,map,newspaper,piece of cake,silver ring,suitcase,"

@@ -13,20 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stepedit_core.bundle.manifest import (
-    FileEntry,
-    build_part,
-    dtype_of,
-    file_of,
-    load_part,
-    part_precision,
-    read_manifest,
-    sha256_of,
-    verify,
-    write_bundle,
-)
+from stepedit_core.bundle.manifest import FileEntry, file_of, read_manifest, sha256_of, verify
+from stepedit_core.bundle.parts import build_part, dtype_of, load_part, part_precision
 from stepedit_core.bundle.precision import TABLE
 from stepedit_core.bundle.weights import HEADER_LIMIT, build_empty, read_header
+from stepedit_core.bundle.write import write_bundle
 from stepedit_core.files.strict import from_json
 from tests import tiny_bundle
 

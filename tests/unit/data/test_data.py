@@ -29,7 +29,7 @@ from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pair
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.data.stats import rows_of
 from stepedit_core.files.tokens import save_tokens
-from stepedit_core.registry.registry import Bundle
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import DualCodes, EditRequest
 
 
@@ -551,7 +551,7 @@ def test_the_command_goes_from_a_plan_to_pairs(
     from stepedit_core.data import sample as sampling
 
     monkeypatch.setenv("STEPEDIT_HOME", str(bundles))
-    monkeypatch.setattr(sampling, "edit_limit", lambda ids: 10)
+    monkeypatch.setattr(sampling, "longest_answer", lambda request, source: 10)
     path = plan(tmp_path / "plan", 3)
     model = ("--bundle", "tiny", "--device", "cpu")
     code, said = run(capsys, "build", path, "--out", tmp_path / "all", *model)

@@ -10,7 +10,8 @@ import torch
 
 from stepedit_core import cli
 from stepedit_core.evaluate.bench import Stopwatch, bench, voiced, write_ids
-from stepedit_core.registry.registry import Bundle, Registry
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import Registry
 
 STAGES = [
     "load",

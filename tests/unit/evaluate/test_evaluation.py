@@ -32,8 +32,9 @@ from stepedit_core.evaluate.judges import (
 from stepedit_core.evaluate.protocol import run_case
 from stepedit_core.evaluate.sounds import labelled_windows, train_sound_judge, windows
 from stepedit_core.pipelines import generate as generate_module
-from stepedit_core.pipelines.resynthesize import resynthesize
-from stepedit_core.registry.registry import Bundle
+from stepedit_core.pipelines.plan import make_plan
+from stepedit_core.pipelines.rounds import iterate
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip
 
 from ..conftest import voiced
@@ -321,40 +322,41 @@ def test_quality_is_had_without_torchaudio(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate_module, "edit_limit", lambda ids: 15)
-    monkeypatch.setattr(generate_module, "clone_limit", lambda letters: 15)
+    monkeypatch.setattr(generate_module, "longest_answer", lambda request, source: 15)
 
 
 @pytest.mark.usefixtures("_short")
-def test_a_case_is_a_clone_and_then_rounds_with_either_prompt(bundle: Bundle, tmp_path: Path):
+def test_a_case_is_a_clone_and_then_rounds_with_either_voice(bundle: Bundle, tmp_path: Path):
     (case,) = read_cases(cases_file(tmp_path, {}))
-    follow, fixed = (
-        list(run_case(bundle, case, prompt=prompt, rounds=2)) for prompt in ("follow", "fixed")
+    previous, original = (
+        list(run_case(bundle, case, voice=voice, rounds=2)) for voice in ("previous", "original")
     )
-    assert [(o.iteration, o.last) for o in follow] == [(0, False), (1, False), (2, True)]
-    assert torch.equal(follow[0].made.clip.wave, fixed[0].made.clip.wave)
+    assert [(o.iteration, o.last) for o in previous] == [(0, False), (1, False), (2, True)]
+    assert torch.equal(previous[0].made.clip.wave, original[0].made.clip.wave)
     # round 1 edits the same tokens with the same seed; only the decoder's prompt differs
-    assert torch.equal(follow[1].made.codes.semantic, fixed[1].made.codes.semantic)
-    assert not torch.equal(follow[1].made.clip.wave, fixed[1].made.clip.wave)
+    assert torch.equal(previous[1].made.codes.semantic, original[1].made.codes.semantic)
+    assert not torch.equal(previous[1].made.clip.wave, original[1].made.clip.wave)
 
 
 @pytest.mark.usefixtures("_short")
 def test_a_case_may_start_from_the_recording(bundle: Bundle, tmp_path: Path):
     said = {"gen_text": "good morning"}
     (case,) = read_cases(cases_file(tmp_path, said))
-    first, second = run_case(bundle, case, prompt="fixed", rounds=1, start="recording")
-    plain = resynthesize(bundle, read_clip(case.prompt_audio), seed=0)
-    assert torch.equal(first.made.clip.wave, plain.clip.wave)
+    first, second = run_case(bundle, case, voice="original", rounds=1, start="recording")
+    clip = read_clip(case.prompt_audio)
+    edited = iterate(bundle, clip, make_plan(bundle, clip, [case.request]))
+    assert torch.equal(first.made.clip.wave, edited.rounds[0].clip.wave)
+    assert torch.equal(second.made.clip.wave, edited.rounds[1].clip.wave)
     assert (first.made.request, second.made.request) == (None, case.request)
     (other,) = read_cases(cases_file(tmp_path, {}))
     with pytest.raises(ValueError, match="from a recording, both must be the same"):
-        list(run_case(bundle, other, prompt="fixed", start="recording"))
+        list(run_case(bundle, other, voice="original", start="recording"))
 
 
 @pytest.mark.usefixtures("_short")
 def test_sounds_have_one_round(bundle: Bundle, tmp_path: Path):
     (case,) = read_cases(cases_file(tmp_path, {"task": "paralingustic", "task_sub": "Sigh"}))
-    assert [o.iteration for o in run_case(bundle, case, prompt="fixed")] == [0, 1]
+    assert [o.iteration for o in run_case(bundle, case, voice="original")] == [0, 1]
 
 
 def hears(source: Clip, result: Clip, label: str) -> float:
@@ -366,7 +368,7 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     cases = read_cases(cases_file(tmp_path, {}, {"task_sub": "sad"}))
-    ways = {"judges": {"emotion": hears}, "figures": {}, "rounds": 1, "prompts": ("fixed",)}
+    ways = {"judges": {"emotion": hears}, "figures": {}, "rounds": 1, "voices": ("original",)}
     rows = evaluate(bundle, cases, tmp_path / "out", **ways)  # type: ignore[arg-type]
     path = tmp_path / "out" / "clips.jsonl"
     assert [(r["label"], r["iteration"], r["accuracy"]) for r in rows] == [
@@ -395,7 +397,7 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
 
 
 def row(label: str, iteration: int, accuracy: float, **more: float) -> dict[str, object]:
-    base = {"kind": "emotion", "prompt": "follow", "seconds": 2.0}
+    base = {"kind": "emotion", "voice": "previous", "seconds": 2.0}
     return {**base, "label": label, "iteration": iteration, "accuracy": accuracy, **more}
 
 
@@ -406,8 +408,8 @@ def test_the_summary_averages_over_classes_and_figures_over_clips():
     assert second["accuracy"].mean == 0.75
     assert second["seconds"].mean == pytest.approx(5 / 3)
     lines = class_table([first, second]).splitlines()
-    assert lines[0].split() == ["kind", "prompt", "class", "Iter0", "Iter1"]
-    assert lines[2].split()[:4] == ["emotion", "follow", "sad", "-"]
+    assert lines[0].split() == ["kind", "voice", "class", "Iter0", "Iter1"]
+    assert lines[2].split()[:4] == ["emotion", "previous", "sad", "-"]
 
 
 @pytest.mark.usefixtures("_short")
@@ -423,7 +425,7 @@ def test_the_command_leaves_tables_and_charts(
     module.hear = hears  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "plugged", module)
     path = cases_file(tmp_path, {}, {"task_sub": "sad"})
-    options = ("--bundle", "tiny", "--device", "cpu", "--rounds", "1", "--prompt", "follow")
+    options = ("--bundle", "tiny", "--device", "cpu", "--rounds", "1", "--voice", "previous")
     judge = ("--judge", "emotion=plugged:hear")
     out = tmp_path / "out"
     code = cli.main(["evaluate", "run", str(path), *options, *judge, "--out", str(out)])

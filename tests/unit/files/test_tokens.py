@@ -35,13 +35,13 @@ def test_a_missing_file_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("raw", [b"", b"RIFF....WAVE", b"\x80\x04pickle"])
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, raw: bytes):
     (tmp_path / "t").write_bytes(raw)
-    with pytest.raises(ValueError, match="no readable safetensors file"):
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
         load_tokens(tmp_path / "t")
 
 
 def test_a_weight_file_is_refused(tmp_path: Path):
     save_file({"a": torch.zeros(2)}, tmp_path / "t")
-    with pytest.raises(ValueError, match="holds no speech tokens"):
+    with pytest.raises(ValueError, match="contains no speech tokens"):
         load_tokens(tmp_path / "t")
 
 

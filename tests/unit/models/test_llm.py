@@ -15,16 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from stepedit_core.models.llm import (
-    KVCache,
-    LMConfig,
-    RMSNorm,
-    Step1LM,
-    _rms_norm,
-    sqrt_alibi_bias,
-    sqrt_alibi_slopes,
-)
+from stepedit_core.models.llm import LMConfig, RMSNorm, Step1LM, sqrt_alibi_bias, sqrt_alibi_slopes
+from stepedit_core.models.llm_cache import KVCache
+from stepedit_core.models.llm_step import _rms_norm
 from stepedit_core.models.packed import can_pack
+from tests.decoding import prefill, step
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 # float32 sums in another order; logits are of size 4
@@ -185,7 +180,7 @@ def test_prefill_and_training_logits_equal_the_official_model(
         with torch.no_grad():
             logits = model.logits(model(torch.tensor([prompt])))[0]
         torch.testing.assert_close(logits, golden[f"prefill_{row}"], **CLOSE)
-        cached = model.prefill([prompt], model.new_cache(1, len(prompt)))[0]
+        cached = prefill(model, [prompt], model.new_cache(1, len(prompt)))[0]
         torch.testing.assert_close(cached, golden[f"prefill_{row}"][-1], **CLOSE)
 
 
@@ -201,14 +196,14 @@ def test_cached_decode_equals_the_official_model(
 ) -> None:
     prompts = [prompts_of(capture, ids)[row] for row in rows]
     cache = model.new_cache(len(rows), 60)
-    model.prefill(prompts, cache)
+    prefill(model, prompts, cache)
     assert cache.fused is not None
     if not fused:
         cache.fused = None
-    for step in range(capture.STEPS):
-        newest = torch.stack([ids[row, capture.PROMPT_LENGTHS[row] + step] for row in rows])
-        logits = model.step(newest, cache)
-        expected = torch.stack([golden[f"decode_{row}"][step] for row in rows])
+    for at in range(capture.STEPS):
+        newest = torch.stack([ids[row, capture.PROMPT_LENGTHS[row] + at] for row in rows])
+        logits = step(model, newest, cache)
+        expected = torch.stack([golden[f"decode_{row}"][at] for row in rows])
         torch.testing.assert_close(logits, expected, **CLOSE)
 
 
@@ -220,14 +215,14 @@ def test_a_frozen_model_whose_layers_are_reordered_equals_the_official_one(
     prompt = prompts_of(capture, ids)[0]
     for _ in range(2):  # the second time with what the first has reordered
         cache = frozen.new_cache(1, 60)
-        logits = frozen.prefill([prompt], cache)[0]
+        logits = prefill(frozen, [prompt], cache)[0]
         torch.testing.assert_close(logits, golden["prefill_0"][-1], **CLOSE)
         if not fused:
             cache.fused = None
-        for step in range(capture.STEPS):
-            newest = ids[:1, len(prompt) + step]
-            logits = frozen.step(newest, cache)[0]
-            torch.testing.assert_close(logits, golden["decode_0"][step], **CLOSE)
+        for at in range(capture.STEPS):
+            newest = ids[:1, len(prompt) + at]
+            logits = step(frozen, newest, cache)[0]
+            torch.testing.assert_close(logits, golden["decode_0"][at], **CLOSE)
     layer = frozen.model.layers[0].mlp.up_proj
     assert layer.is_packed == can_pack(torch.float32)
 
@@ -249,9 +244,9 @@ def test_long_prompts_are_attended_in_blocks_with_equal_result(
     model: Step1LM, ids: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompt = ids[0, :40].tolist()
-    whole = model.prefill([prompt], model.new_cache(1, 40))
+    whole = prefill(model, [prompt], model.new_cache(1, 40))
     monkeypatch.setattr("stepedit_core.models.llm.PREFILL_BLOCK", 16)
-    torch.testing.assert_close(model.prefill([prompt], model.new_cache(1, 40)), whole, **CLOSE)
+    torch.testing.assert_close(prefill(model, [prompt], model.new_cache(1, 40)), whole, **CLOSE)
 
 
 def test_right_padding_changes_nothing_before_it(model: Step1LM, ids: Tensor) -> None:
@@ -264,15 +259,15 @@ def test_rows_left_after_others_ended_continue_as_alone(
     model: Step1LM, capture: ModuleType, ids: Tensor, golden: dict[str, Tensor]
 ) -> None:
     cache = model.new_cache(4, 60)
-    model.prefill(prompts_of(capture, ids), cache)
+    prefill(model, prompts_of(capture, ids), cache)
     keep = [1, 3]
-    for step in range(capture.STEPS):
-        if step == 2:
+    for at in range(capture.STEPS):
+        if at == 2:
             cache.select(torch.tensor(keep))
-        rows = keep if step >= 2 else [0, 1, 2, 3]
-        newest = torch.stack([ids[row, capture.PROMPT_LENGTHS[row] + step] for row in rows])
-        logits = model.step(newest, cache)
-        expected = torch.stack([golden[f"decode_{row}"][step] for row in rows])
+        rows = keep if at >= 2 else [0, 1, 2, 3]
+        newest = torch.stack([ids[row, capture.PROMPT_LENGTHS[row] + at] for row in rows])
+        logits = step(model, newest, cache)
+        expected = torch.stack([golden[f"decode_{row}"][at] for row in rows])
         torch.testing.assert_close(logits, expected, **CLOSE)
 
 
@@ -313,17 +308,17 @@ def test_bad_configs_are_refused_with_the_remedy() -> None:
 
 def test_caches_that_do_not_fit_are_refused_with_the_remedy(model: Step1LM) -> None:
     with pytest.raises(ValueError, match="2 prompts of 3 to 5 ids do not fit a cache of 2 rows"):
-        model.prefill([[1, 2, 3], [1, 2, 3, 4, 5]], model.new_cache(2, 4))
+        prefill(model, [[1, 2, 3], [1, 2, 3, 4, 5]], model.new_cache(2, 4))
     with pytest.raises(ValueError, match="do not fit a cache of 1 rows"):
-        model.prefill([[1], [2]], model.new_cache(1, 4))
+        prefill(model, [[1], [2]], model.new_cache(1, 4))
     with pytest.raises(ValueError, match="prompts must hold 1 id or more"):
-        model.prefill([[]], model.new_cache(1, 4))
-    with pytest.raises(ValueError, match="Call prefill first"):
-        model.step(torch.tensor([1]), model.new_cache(1, 4))
+        prefill(model, [[]], model.new_cache(1, 4))
+    with pytest.raises(ValueError, match="Call prefill_hidden first"):
+        step(model, torch.tensor([1]), model.new_cache(1, 4))
     full = model.new_cache(1, 2)
-    model.prefill([[1, 2]], full)
+    prefill(model, [[1, 2]], full)
     with pytest.raises(ValueError, match="2 of 2 ids filled"):
-        model.step(torch.tensor([1]), full)
+        step(model, torch.tensor([1]), full)
     with pytest.raises(ValueError, match="takes up to 32768"):
         model.new_cache(1, 40_000)
 
@@ -331,12 +326,12 @@ def test_caches_that_do_not_fit_are_refused_with_the_remedy(model: Step1LM) -> N
 def test_the_cache_is_the_callers_and_two_runs_do_not_meet(model: Step1LM, ids: Tensor) -> None:
     first, second = model.new_cache(1, 20), model.new_cache(1, 20)
     assert isinstance(first, KVCache)
-    model.prefill([ids[0, :5].tolist()], first)
-    expected = model.step(ids[0, 5:6], first)
-    model.prefill([ids[0, :5].tolist()], first)
-    model.prefill([ids[1, :9].tolist()], second)
-    model.step(ids[1, 9:10], second)
-    assert torch.equal(model.step(ids[0, 5:6], first), expected)
+    prefill(model, [ids[0, :5].tolist()], first)
+    expected = step(model, ids[0, 5:6], first)
+    prefill(model, [ids[0, :5].tolist()], first)
+    prefill(model, [ids[1, :9].tolist()], second)
+    step(model, ids[1, 9:10], second)
+    assert torch.equal(step(model, ids[0, 5:6], first), expected)
 
 
 def test_the_one_call_norm_of_the_decode_path_has_equal_bits() -> None:

@@ -19,6 +19,7 @@ from stepedit_core.models.lora import (
     save_adapter,
     switched_off,
 )
+from tests.decoding import prefill, step
 
 CONFIG = LMConfig(
     vocab_size=40,
@@ -99,8 +100,8 @@ def test_generating_uses_the_adapters():
     lm = trained(model()).requires_grad_(False)
     prompt, rest = IDS[0, :4].tolist(), IDS[0, 4:]
     cache = lm.new_cache(1, 7)
-    found = [lm.prefill([prompt], cache)]
-    found += [lm.step(rest[k : k + 1], cache) for k in range(3)]
+    found = [prefill(lm, [prompt], cache)]
+    found += [step(lm, rest[k : k + 1], cache) for k in range(3)]
     torch.testing.assert_close(torch.cat(found), said(lm)[0, 3:], **CLOSE)
 
 

@@ -17,6 +17,7 @@ from stepedit_core.models.quantized import (
     stored_as,
     with_quantized_layers,
 )
+from tests.decoding import prefill, step
 
 KINDS = ("int8", "int4")
 SIZES = [(128, 192), (64, 64), (32, 48), (1024 + 64, 128)]
@@ -160,9 +161,9 @@ def test_a_quantised_model_answers_as_one_with_the_rounded_weights(kind) -> None
     logits = []
     for model in (plain, rounded, twin):
         cache = model.new_cache(1, 80)
-        model.prefill([prompt], cache)
+        prefill(model, [prompt], cache)
         with torch.no_grad():
-            logits.append(model.step(torch.tensor([9]), cache)[0].float())
+            logits.append(step(model, torch.tensor([9]), cache)[0].float())
 
     def error(a: torch.Tensor, b: torch.Tensor) -> float:
         return float((a - b).norm() / b.norm())

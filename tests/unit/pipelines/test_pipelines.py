@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,28 +11,39 @@ import pytest
 import torch
 
 from stepedit_core.audio.resample import resample
-from stepedit_core.bundle.manifest import Manifest, write_bundle
+from stepedit_core.bundle.manifest import Manifest
+from stepedit_core.bundle.write import write_bundle
 from stepedit_core.measure.margin import score
 from stepedit_core.measure.voice import speaker_vector, voice_similarity
 from stepedit_core.measure.words import word_distance
 from stepedit_core.models.bigvgan import BigVGANConfig
 from stepedit_core.models.source_filter import SourceFilterConfig
-from stepedit_core.pipelines.clone import clone
-from stepedit_core.pipelines.edit import edit
+from stepedit_core.pipelines.clone import clone, clone_plan
+from stepedit_core.pipelines.edit import RoundInput, edit
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.generate import generate, prompt_ids
+from stepedit_core.pipelines.memory import RoundMemory
+from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.rounds import iterate, iterate_rounds
-from stepedit_core.pipelines.sampling import sample_ids
+from stepedit_core.pipelines.run import Run
+from stepedit_core.pipelines.sampling import sample_answers
 from stepedit_core.pipelines.tokenize import tokenize, voice_of
 from stepedit_core.pipelines.vocode import vocode
-from stepedit_core.registry.registry import Bundle, Registry
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import Registry
 from stepedit_core.types import (
+    STAGES,
     Clip,
+    Decoding,
+    Draws,
     DualCodes,
     EditRequest,
+    EditResult,
+    Hooks,
     Round,
     Sampling,
+    SilentHooks,
     Voice,
     stage_generator,
 )
@@ -63,6 +76,19 @@ def same(first: DualCodes, second: DualCodes) -> bool:
     return torch.equal(first.linguistic, second.linguistic) and torch.equal(
         first.semantic, second.semantic
     )
+
+
+def run_of(
+    bundle: Bundle,
+    clip: Clip,
+    requests: list[EditRequest],
+    *,
+    hooks: Hooks | None = None,
+    memory: RoundMemory | None = None,
+    **settings: object,
+) -> EditResult:
+    plan = make_plan(bundle, clip, requests, **settings)
+    return iterate(bundle, clip, plan, hooks=hooks, memory=memory)
 
 
 def test_pieces_of_equal_length_are_one_batch_and_give_the_codes_of_each(
@@ -102,6 +128,32 @@ class Recorder:
 
     def count(self, stage: str) -> int:
         return sum(1 for seen in self.seen if seen[0] == stage)
+
+
+@pytest.mark.parametrize("layout", ["2025", "2025-no-bos", "2026", "nano"])
+def test_the_rule_against_repeats_is_on_for_layouts_of_2025_unless_the_caller_says_otherwise(
+    bundles: Path, tmp_path: Path, codes: DualCodes, layout: str
+):
+    folder = tmp_path / "monotone"
+    shutil.copytree(bundles / "tiny", folder)
+    about = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps(about | {"prompt_layout": layout}))
+    monotone = Registry().load(folder, device="cpu")
+    with torch.no_grad():
+        monotone.llm.lm_head.weight.zero_()  # all ids are equally likely: the first one is taken
+
+    def made(forbid: bool | None) -> list[int]:
+        sampling = Sampling(temperature=0.0, max_ids=10, forbid_repeats=forbid)
+        answer = generate(monotone, codes, HAPPY, draws=Draws(seed=1), sampling=sampling).codes
+        return [*answer.linguistic.tolist(), *answer.semantic.tolist()]
+
+    free = [0, 0, 0, 0, *(0, 0, 0, 0, 0, 0)]
+    # worked out by hand: before a3, s2 and s4 the newest id is a 0 that fills two or more of the
+    # last ten places, so the next best id, 1, is taken
+    ruled = [0, 0, 0, 1, *(0, 0, 1, 0, 1, 0)]
+    assert made(None) == (ruled if layout.startswith("2025") else free)
+    assert made(False) == free
+    assert made(True) == ruled
 
 
 def test_tokenizing_twice_gives_the_same_codes_and_voice(bundle: Bundle, clip: Clip):
@@ -156,7 +208,8 @@ def test_a_bad_clip_is_refused(bundle: Bundle, wave: torch.Tensor, match: str):
 
 def test_generating_depends_on_seed_and_round_alone(bundle: Bundle, codes: DualCodes):
     def made(seed: int, round_: int) -> DualCodes:
-        return generate(bundle, codes, HAPPY, seed=seed, round_=round_, sampling=SHORT)
+        draws = Draws(seed=seed, round=round_)
+        return generate(bundle, codes, HAPPY, draws=draws, sampling=SHORT).codes
 
     assert same(made(1, 1), made(1, 1))
     assert not same(made(1, 1), made(2, 1))
@@ -173,9 +226,13 @@ def test_the_prompt_holds_the_source_codes_and_ends_where_the_answer_begins(
     assert prompt_ids(bundle, codes, WHISPER) != ids
 
 
-def test_the_hooks_hear_every_id_and_every_ode_step(bundle: Bundle, codes: DualCodes, voice: Voice):
+def test_the_hooks_hear_every_id_and_every_ode_step(
+    bundle: Bundle, clip: Clip, codes: DualCodes, voice: Voice
+):
     hooks = Recorder()
-    edit(bundle, codes, voice, HAPPY, seed=1, sampling=SHORT, steps=4, hooks=hooks)
+    plan = make_plan(bundle, clip, [HAPPY], seed=1, sampling=SHORT, decoding=Decoding(steps=4))
+    given = RoundInput(codes=codes, voice=voice, base=codes)
+    edit(bundle, given, plan.steps[0], plan, run=Run(hooks=hooks))
     assert [s for s in hooks.seen if s[0] == "generate"][:2] == [
         ("generate", 0, 15),
         ("generate", 1, 15),
@@ -190,17 +247,10 @@ def test_a_cancelled_run_stops_at_once_and_keeps_finished_rounds(
 ):
     hooks = Recorder(cancel_at=moment)
     done: list[Round] = []
+    plan = make_plan(bundle, clip, [HAPPY], seed=1, rounds=2, sampling=SHORT)
+    rounds = iterate_rounds(bundle, clip, plan, hooks=hooks)
     with pytest.raises((StopIteration, RuntimeError)):
-        iterate(
-            bundle,
-            clip,
-            [HAPPY],
-            seed=1,
-            rounds=2,
-            sampling=SHORT,
-            hooks=hooks,
-            on_round=done.append,
-        )
+        done.extend(rounds)
     assert hooks.seen[-1][:2] == moment
     assert len(done) == (0 if moment[0] == "tokenize" else 1)
 
@@ -237,12 +287,19 @@ def test_a_network_can_be_cancelled_before_every_layer_and_runs_as_before_afterw
         "prefill": (
             [bundle.llm],
             lambda hooks: (
-                generate(bundle, codes, HAPPY, seed=1, sampling=one_id, hooks=hooks).semantic
+                generate(
+                    bundle,
+                    codes,
+                    HAPPY,
+                    draws=Draws(seed=1),
+                    sampling=one_id,
+                    run=Run(hooks=hooks or SilentHooks()),
+                ).codes.semantic
             ),
         ),
         "vocode": (
             [bundle.vocoder],
-            lambda hooks: vocode(bundle, torch.zeros(80, 6), seed=1, hooks=hooks).wave,
+            lambda hooks: vocode(bundle, torch.zeros(80, 6), draws=Draws(seed=1), hooks=hooks).wave,
         ),
         "score": (
             [bundle.scorer],
@@ -271,7 +328,8 @@ def test_flow_decoding_depends_on_seed_and_round_alone(
     bundle: Bundle, codes: DualCodes, voice: Voice
 ):
     def mel(seed: int, round_: int = 1) -> torch.Tensor:
-        return flow_decode(bundle, codes, voice, seed=seed, round_=round_, steps=2)
+        draws = Draws(seed=seed, round=round_)
+        return flow_decode(bundle, codes, voice, draws=draws, decoding=Decoding(steps=2))
 
     assert mel(1).shape == (80, 6 * codes.groups)
     assert torch.equal(mel(1), mel(1))
@@ -285,18 +343,20 @@ def test_the_prompt_mel_is_resized_to_the_prompt_codes(
     frames = 6 * codes.groups
     index = (torch.arange(frames) * voice.mel.shape[1] / frames).floor().long()
     resized = replace(voice, mel=voice.mel[:, index])
-    first = flow_decode(bundle, codes, voice, seed=1, steps=1)
-    assert torch.equal(first, flow_decode(bundle, codes, resized, seed=1, steps=1))
+    how = {"draws": Draws(seed=1), "decoding": Decoding(steps=1)}
+    first = flow_decode(bundle, codes, voice, **how)
+    assert torch.equal(first, flow_decode(bundle, codes, resized, **how))
 
 
 def test_another_voice_changes_the_mel(bundle: Bundle, codes: DualCodes, voice: Voice):
     other = replace(voice, speaker=voice.speaker.flip(0))
-    first = flow_decode(bundle, codes, voice, seed=1, steps=1)
-    assert not torch.equal(first, flow_decode(bundle, codes, other, seed=1, steps=1))
+    how = {"draws": Draws(seed=1), "decoding": Decoding(steps=1)}
+    first = flow_decode(bundle, codes, voice, **how)
+    assert not torch.equal(first, flow_decode(bundle, codes, other, **how))
 
 
 def test_a_mel_frame_becomes_480_samples_at_24_khz(bundle: Bundle):
-    clip = vocode(bundle, torch.zeros(80, 12), seed=1)
+    clip = vocode(bundle, torch.zeros(80, 12), draws=Draws(seed=1))
     assert clip.wave.shape == (12 * 480,)
     assert clip.sample_rate == 24_000
     assert clip.wave.dtype == torch.float32
@@ -304,15 +364,15 @@ def test_a_mel_frame_becomes_480_samples_at_24_khz(bundle: Bundle):
 
 def test_the_vocoder_draws_from_seed_and_round(bundle: Bundle):
     mel = torch.zeros(80, 6)
-    first = vocode(bundle, mel, seed=1).wave
-    assert torch.equal(first, vocode(bundle, mel, seed=1).wave)
-    assert not torch.equal(first, vocode(bundle, mel, seed=2).wave)
-    assert not torch.equal(first, vocode(bundle, mel, seed=1, round_=2).wave)
+    first = vocode(bundle, mel, draws=Draws(seed=1)).wave
+    assert torch.equal(first, vocode(bundle, mel, draws=Draws(seed=1)).wave)
+    assert not torch.equal(first, vocode(bundle, mel, draws=Draws(seed=2)).wave)
+    assert not torch.equal(first, vocode(bundle, mel, draws=Draws(seed=1, round=2)).wave)
 
 
 def test_the_same_seed_gives_the_same_samples_through_all_rounds(bundle: Bundle, clip: Clip):
     def run(seed: int) -> list[torch.Tensor]:
-        result = iterate(bundle, clip, [HAPPY], seed=seed, rounds=2, sampling=SHORT)
+        result = run_of(bundle, clip, [HAPPY], seed=seed, rounds=2, sampling=SHORT)
         return [made.clip.wave for made in result.rounds]
 
     first, again, other = run(5), run(5), run(6)
@@ -322,22 +382,23 @@ def test_the_same_seed_gives_the_same_samples_through_all_rounds(bundle: Bundle,
 
 
 def test_the_first_round_is_the_same_however_many_follow(bundle: Bundle, clip: Clip):
-    one = iterate(bundle, clip, [HAPPY], seed=5, rounds=1, sampling=SHORT).final
-    two = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds[1]
+    one = run_of(bundle, clip, [HAPPY], seed=5, rounds=1, sampling=SHORT).final
+    two = run_of(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds[1]
     assert torch.equal(one.clip.wave, two.clip.wave)
 
 
-@pytest.mark.parametrize("prompt", ["follow", "fixed"])
+@pytest.mark.parametrize("voice", ["previous", "original"])
 @pytest.mark.parametrize("known", [1, 2, 3, 4])
-def test_a_run_that_goes_on_from_finished_rounds_gives_the_same_samples(
-    bundle: Bundle, clip: Clip, prompt: str, known: int
+def test_a_run_that_resumes_after_finished_rounds_gives_the_same_samples(
+    bundle: Bundle, clip: Clip, voice: str, known: int
 ):
-    how = {"seed": 5, "prompt": prompt, "sampling": SHORT}
+    how = {"seed": 5, "voice": voice, "sampling": SHORT, "rounds": 2}
     edits = [HAPPY, replace(HAPPY, option="sad")]
-    whole = iterate(bundle, clip, edits, rounds=2, **how).rounds
-    before = list(whole[:known])
-    grown = iterate(bundle, clip, edits, rounds=2, made=before, **how).rounds
-    assert all(new is old for new, old in zip(grown, before, strict=False))
+    whole = run_of(bundle, clip, edits, **how).rounds
+    memory = RoundMemory()
+    memory.keep(make_plan(bundle, clip, edits, **how), whole[:known])
+    grown = run_of(bundle, clip, edits, memory=memory, **how).rounds
+    assert all(new is old for new, old in zip(grown, whole[:known], strict=False))
     for new, old in zip(grown, whole, strict=True):
         assert torch.equal(new.clip.wave, old.clip.wave)
         assert (new.score, new.tokens, new.text) == (old.score, old.tokens, old.text)
@@ -354,56 +415,58 @@ def test_a_clip_has_its_own_voice_and_another_one_less_of_it(bundle: Bundle, cli
 
 def test_stage_by_stage_equals_the_whole_path(bundle: Bundle, clip: Clip):
     codes, voice = tokenize(bundle, clip)
-    made = generate(bundle, codes, HAPPY, seed=5, sampling=SHORT)
-    mel = flow_decode(bundle, made, voice, seed=5)
-    wave = vocode(bundle, mel, seed=5).wave
-    whole = iterate(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final
+    made = generate(bundle, codes, HAPPY, draws=Draws(seed=5), sampling=SHORT).codes
+    mel = flow_decode(bundle, made, voice, draws=Draws(seed=5))
+    wave = vocode(bundle, mel, draws=Draws(seed=5)).wave
+    whole = run_of(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final
     assert torch.equal(wave, whole.clip.wave)
     assert score(bundle, codes, made, HAPPY) == whole.score
 
 
-def test_follow_and_fixed_share_round_1_and_the_ids_of_round_2_but_not_its_voice(
+def test_both_voices_share_round_1_and_the_ids_of_round_2_but_not_its_sound(
     bundle: Bundle, clip: Clip
 ):
-    follow, fixed = (
-        iterate(bundle, clip, [HAPPY], seed=5, rounds=2, prompt=p, sampling=SHORT).rounds
-        for p in ("follow", "fixed")
+    previous, original = (
+        run_of(bundle, clip, [HAPPY], seed=5, rounds=2, voice=p, sampling=SHORT).rounds
+        for p in ("previous", "original")
     )
-    assert torch.equal(follow[1].clip.wave, fixed[1].clip.wave)
-    assert same(follow[2].codes, fixed[2].codes)
-    assert not torch.equal(follow[2].clip.wave, fixed[2].clip.wave)
+    assert torch.equal(previous[1].clip.wave, original[1].clip.wave)
+    assert same(previous[2].codes, original[2].codes)
+    assert not torch.equal(previous[2].clip.wave, original[2].clip.wave)
 
 
-def test_follow_prompts_the_decoder_with_the_round_before(bundle: Bundle, clip: Clip):
-    rounds = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
+def test_previous_prompts_the_decoder_with_the_round_before(bundle: Bundle, clip: Clip):
+    how = {"seed": 5, "rounds": 2, "voice": "previous", "sampling": SHORT}
+    rounds = run_of(bundle, clip, [HAPPY], **how).rounds
     voice = voice_of(bundle, rounds[1].clip, rounds[1].codes)
-    mel = flow_decode(bundle, rounds[2].codes, voice, seed=5, round_=2)
-    assert torch.equal(vocode(bundle, mel, seed=5, round_=2).wave, rounds[2].clip.wave)
+    mel = flow_decode(bundle, rounds[2].codes, voice, draws=Draws(seed=5, round=2))
+    assert torch.equal(vocode(bundle, mel, draws=Draws(seed=5, round=2)).wave, rounds[2].clip.wave)
 
 
 def test_round_2_edits_the_ids_that_round_1_generated(bundle: Bundle, clip: Clip):
-    rounds = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
-    again = generate(bundle, rounds[1].codes, HAPPY, seed=5, round_=2, sampling=SHORT)
+    rounds = run_of(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
+    draws = Draws(seed=5, round=2)
+    again = generate(bundle, rounds[1].codes, HAPPY, draws=draws, sampling=SHORT).codes
     assert same(again, rounds[2].codes)
     assert [made.tokens for made in rounds] == ["tokenized", "tokenized", "reused"]
 
 
 def test_round_0_is_the_input_at_24_khz(bundle: Bundle, clip: Clip):
     slow = Clip(wave=resample(clip.wave, 24_000, 16_000), sample_rate=16_000)
-    first = next(iter(iterate_rounds(bundle, slow, [HAPPY], seed=1)))
+    first = next(iterate_rounds(bundle, slow, make_plan(bundle, slow, [HAPPY])))
     assert torch.equal(first.clip.wave, resample(slow.wave, 16_000, 24_000))
     assert first.request is None
     assert first.score is None
 
 
 def test_requests_are_applied_in_order_each_as_often_as_asked(bundle: Bundle, clip: Clip):
-    made = iterate(bundle, clip, [HAPPY, WHISPER], seed=1, rounds=2, sampling=SHORT).rounds
+    made = run_of(bundle, clip, [HAPPY, WHISPER], seed=1, rounds=2, sampling=SHORT).rounds
     options = [round_.request.option for round_ in made if round_.request]
     assert options == ["happy", "happy", "whisper", "whisper"]
 
 
 def test_after_a_round_of_sounds_the_new_text_is_the_transcript(bundle: Bundle, clip: Clip):
-    made = iterate(bundle, clip, [SIGH, HAPPY], seed=1, sampling=SHORT).rounds
+    made = run_of(bundle, clip, [SIGH, HAPPY], seed=1, sampling=SHORT).rounds
     assert made[1].request.text == "hello world"
     assert made[2].request.text == "hello [Sigh] world"
     assert [round_.text for round_ in made] == [
@@ -415,7 +478,7 @@ def test_after_a_round_of_sounds_the_new_text_is_the_transcript(bundle: Bundle, 
 
 def test_a_request_without_words_takes_those_of_the_others(bundle: Bundle, clip: Clip):
     requests = [EditRequest(kind="denoise"), replace(WHISPER, text=""), HAPPY]
-    made = iterate(bundle, clip, requests, seed=1, sampling=SHORT).rounds
+    made = run_of(bundle, clip, requests, seed=1, sampling=SHORT).rounds
     assert [round_.request.text for round_ in made[1:]] == ["hello world"] * 3
 
 
@@ -425,26 +488,31 @@ def test_a_request_without_words_takes_those_of_the_others(bundle: Bundle, clip:
         ([], {}, "there is no edit to make"),
         ([HAPPY], {"rounds": 0}, "rounds is 0; allowed are 1 to 10"),
         ([HAPPY], {"rounds": 11}, "rounds is 11"),
-        ([HAPPY], {"prompt": "mixed"}, "prompt is 'mixed'; allowed are follow, fixed"),
+        ([HAPPY], {"voice": "mixed"}, "voice is 'mixed'; allowed are original, previous"),
         ([replace(HAPPY, option="hapy")], {}, "Did you mean 'happy'"),
         ([replace(HAPPY, text=" ")], {}, "needs the transcript"),
         ([HAPPY, replace(WHISPER, text="good morning")], {}, "name different words"),
-        ([EditRequest(kind="clone", text="a", new_text="b")], {}, "clone cannot be one of"),
+        (
+            [EditRequest(kind="clone", text="a", new_text="b"), HAPPY],
+            {},
+            "clone cannot be one of",
+        ),
+        ([EditRequest(kind="clone", text="a", new_text="b")], {"rounds": 2}, "clone cannot be"),
     ],
 )
 def test_wrong_requests_are_refused_before_any_work(
-    bundle: Bundle, clip: Clip, requests: list[EditRequest], settings: dict, match: str
+    bundles: Path, clip: Clip, requests: list[EditRequest], settings: dict, match: str
 ):
-    hooks = Recorder()
+    handle = Registry([bundles], {}).load("tiny", device="cpu")
     with pytest.raises(ValueError, match=match):
-        iterate(bundle, clip, requests, seed=1, hooks=hooks, **settings)
-    assert hooks.seen == []
+        make_plan(handle, clip, requests, seed=1, **settings)
+    assert handle.loaded == ()
 
 
 def test_scores_lie_between_1_and_10_and_compare_with_the_start_of_the_request(
     bundle: Bundle, clip: Clip
 ):
-    rounds = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
+    rounds = run_of(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
     for made in rounds[1:]:
         assert 1.0 <= made.score <= 10.0
         assert made.score == score(bundle, rounds[0].codes, made.codes, HAPPY)
@@ -454,7 +522,7 @@ def test_each_edit_is_scored_against_the_codes_before_its_own_first_round(
     bundle: Bundle, clip: Clip
 ):
     edits = [HAPPY, WHISPER]
-    rounds = iterate(bundle, clip, edits, seed=5, rounds=2, sampling=SHORT).rounds
+    rounds = run_of(bundle, clip, edits, seed=5, rounds=2, sampling=SHORT).rounds
     for number, before in ((1, 0), (2, 0), (3, 2), (4, 2)):
         made = rounds[number]
         wanted = {k: score(bundle, rounds[k].codes, made.codes, made.request) for k in range(4)}
@@ -464,7 +532,7 @@ def test_each_edit_is_scored_against_the_codes_before_its_own_first_round(
 
 def test_an_edit_the_scorer_does_not_know_has_no_score(bundle: Bundle, clip: Clip):
     denoise = EditRequest(kind="denoise")
-    made = iterate(bundle, clip, [denoise], seed=1, sampling=SHORT).final
+    made = run_of(bundle, clip, [denoise], seed=1, sampling=SHORT).final
     assert made.score is None
     with pytest.raises(ValueError, match="the scorer was asked about 'denoise'"):
         score(bundle, made.codes, made.codes, denoise)
@@ -472,7 +540,7 @@ def test_an_edit_the_scorer_does_not_know_has_no_score(bundle: Bundle, clip: Cli
 
 def test_a_bundle_without_scorer_edits_without_scores(bundles: Path, clip: Clip):
     other = Registry([bundles], {}).load("other", device="cpu")
-    assert iterate(other, clip, [HAPPY], seed=1, sampling=SHORT).final.score is None
+    assert run_of(other, clip, [HAPPY], seed=1, sampling=SHORT).final.score is None
 
 
 def test_tokens_of_another_bundle_are_refused_at_every_stage(
@@ -482,11 +550,11 @@ def test_tokens_of_another_bundle_are_refused_at_every_stage(
     foreign = replace(codes, codebook="other-1")
     match = "made with codebook 'tiny-1'; this bundle reads 'other-1'"
     with pytest.raises(ValueError, match=match):
-        generate(other, codes, HAPPY, seed=1)
+        generate(other, codes, HAPPY, draws=Draws(seed=1))
     with pytest.raises(ValueError, match=match):
-        flow_decode(other, codes, voice, seed=1)
+        flow_decode(other, codes, voice, draws=Draws(seed=1))
     with pytest.raises(ValueError, match=match):
-        flow_decode(other, foreign, voice, seed=1)
+        flow_decode(other, foreign, voice, draws=Draws(seed=1))
     with pytest.raises(ValueError, match="made with codebook 'other-1'"):
         score(bundle, foreign, codes, HAPPY)
 
@@ -501,9 +569,11 @@ def test_resynthesizing_does_not_load_the_language_model(bundles: Path, clip: Cl
 
 
 def test_a_clone_says_new_words_in_the_voice_of_the_clip(bundle: Bundle, clip: Clip):
-    made = clone(bundle, clip, "hello world", "good morning", seed=2, sampling=SHORT)
-    again = clone(bundle, clip, "hello world", "good morning", seed=2, sampling=SHORT)
-    other = clone(bundle, clip, "hello world", "the lazy dog", seed=2, sampling=SHORT)
+    def said(words: str) -> Round:
+        plan = clone_plan(bundle, clip, "hello world", words, seed=2, sampling=SHORT)
+        return clone(bundle, clip, plan)
+
+    made, again, other = said("good morning"), said("good morning"), said("the lazy dog")
     assert torch.equal(made.clip.wave, again.clip.wave)
     assert not same(made.codes, other.codes)
     assert made.text == "good morning"
@@ -511,27 +581,26 @@ def test_a_clone_says_new_words_in_the_voice_of_the_clip(bundle: Bundle, clip: C
 
 
 def test_a_round_says_where_its_time_went(bundle: Bundle, clip: Clip):
-    rounds = iterate(bundle, clip, [HAPPY], seed=5, rounds=2, sampling=SHORT).rounds
-    assert set(rounds[0].stage_seconds) == {"tokenize"}
-    assert set(rounds[2].stage_seconds) == {"tokenize", "generate", "flow", "vocode", "score"}
+    how = {"seed": 5, "rounds": 2, "voice": "previous", "sampling": SHORT}
+    rounds = run_of(bundle, clip, [HAPPY], **how).rounds
+    assert set(rounds[0].stage_seconds) == {"tokenize", "measure"}
+    assert set(rounds[2].stage_seconds) == {"tokenize", *(stage.name for stage in STAGES)}
     for made in rounds:
         assert sum(made.stage_seconds.values()) <= made.seconds_elapsed
 
 
 def test_the_global_random_state_plays_no_part_and_is_left_alone(bundle: Bundle, clip: Clip):
     before = torch.get_rng_state()
-    first = iterate(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final.clip.wave
+    first = run_of(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final.clip.wave
     assert torch.equal(before, torch.get_rng_state())
     torch.rand(3)
-    assert torch.equal(
-        first, iterate(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final.clip.wave
-    )
+    assert torch.equal(first, run_of(bundle, clip, [HAPPY], seed=5, sampling=SHORT).final.clip.wave)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_an_edit_runs_in_half_precision(bundles: Path, clip: Clip, precision: str):
     handle = Registry([bundles], {}).load("tiny", device="cpu", precision=precision)
-    made = iterate(handle, clip, [HAPPY], seed=1, sampling=SHORT).final
+    made = run_of(handle, clip, [HAPPY], seed=1, sampling=SHORT).final
     assert made.codes.groups == 3
     assert bool(torch.isfinite(made.clip.wave).all())
 
@@ -551,32 +620,32 @@ def test_of_several_candidates_the_one_nearest_in_words_is_kept(tmp_path: Path, 
     stages = ["generate", "generate/1", "generate/2", "generate/3"]
     alone = [
         handle.vocabulary.split(
-            sample_ids(
+            sample_answers(
                 handle.llm,
                 [prompt_ids(handle, source, HAPPY)],
                 vocabulary=handle.vocabulary,
                 sampling=SHORT,
                 generators=[stage_generator(1, stage, 1)],
                 max_ids=15,
-            )[0]
+            )[0].whole
         )
         for stage in stages
     ]
     distances = [word_distance(handle.linguistic.codebook, source, a) for a in alone if a.groups]
     assert len(set(distances)) > 1
-    made = generate(handle, source, HAPPY, seed=1, sampling=SHORT)
+    made = generate(handle, source, HAPPY, draws=Draws(seed=1), sampling=SHORT).codes
     found = word_distance(handle.linguistic.codebook, source, made)
     assert found == pytest.approx(min(distances))
     # new sounds are no loss of words: the first answer stands
     assert same(
-        generate(handle, source, SIGH, seed=1, sampling=SHORT),
+        generate(handle, source, SIGH, draws=Draws(seed=1), sampling=SHORT).codes,
         generate(
             written(tmp_path, replace(about, name="one", candidates=1)),
             source,
             SIGH,
-            seed=1,
+            draws=Draws(seed=1),
             sampling=SHORT,
-        ),
+        ).codes,
     )
 
 
@@ -595,7 +664,7 @@ def test_a_bundle_may_hold_another_vocoder_than_hift(tmp_path: Path, kind: str, 
     about = replace(about, vocoder=kind, components={**about.components, "vocoder": config})
     handle = written(tmp_path, about)
     mel = torch.randn(80, 6, generator=torch.Generator().manual_seed(0))
-    made = vocode(handle, mel, seed=1)
+    made = vocode(handle, mel, draws=Draws(seed=1))
     assert made.wave.shape == (6 * 480,)
     assert float(made.wave.abs().max()) > 0
 
@@ -617,14 +686,14 @@ def test_a_guided_flow_is_given_the_prompts_mel_along_the_codes(
 ):
     codes, voice = tokenize(bundle, clip)
     flow = bundle.flow
-    plain = flow_decode(bundle, codes, voice, seed=1)
+    plain = flow_decode(bundle, codes, voice, draws=Draws(seed=1))
     monkeypatch.setattr(flow, "config", replace(flow.config, prompt_guide=True))
-    guided = flow_decode(bundle, codes, voice, seed=1)
+    guided = flow_decode(bundle, codes, voice, draws=Draws(seed=1))
     assert guided.shape == plain.shape
     assert not torch.allclose(guided, plain)
     seen = []
     monkeypatch.setattr(flow, "sample", lambda *a, guide, **k: seen.append(guide) or guided[None])
-    flow_decode(bundle, codes, voice, seed=1)
+    flow_decode(bundle, codes, voice, draws=Draws(seed=1))
     guide = seen[0]
     assert guide.known.all()
     assert torch.equal(guide.pairs[0], pairs(codes.linguistic, codes.semantic))

@@ -8,21 +8,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from stepedit_core.models.llm import LMConfig, PromptMemory, Step1LM
+from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.llm_cache import PromptMemory
 from stepedit_core.pipelines.sampling import (
-    clone_limit,
     draw,
-    edit_limit,
     filter_logits,
     forbid_repeat,
     prompt_cuts,
-    sample_ids,
+    sample_answers,
 )
 from stepedit_core.types import Sampling, stage_generator
 from stepedit_core.vocab import Vocabulary
 
 VOCABULARY = Vocabulary(audio_offset=40, codebook="tiny")
 PROMPTS = [[1, 4, *range(10, 30)], [1, 4, 9], [1, 4, *range(5, 12)]]
+
+
+def whole_answers(*args: object, **settings: object) -> list[list[int]]:
+    return [answer.whole for answer in sample_answers(*args, **settings)]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def model() -> Step1LM:
 def sampled(
     lm: Step1LM, rows: list[int], sampling: Sampling, max_ids: int = 40, seed: int = 7
 ) -> list[list[int]]:
-    return sample_ids(
+    return whole_answers(
         lm,
         [PROMPTS[row] for row in rows],
         vocabulary=VOCABULARY,
@@ -128,13 +131,6 @@ def test_limits_count_whole_groups_and_the_setting_wins(model: Step1LM) -> None:
     assert len(sampled(model, [0], fewer, max_ids=40)[0]) == 5
 
 
-def test_default_limits_are_the_documented_ones() -> None:
-    assert clone_limit(10) == int(41.6666 * 6.5)
-    assert clone_limit(1000) == 625
-    assert edit_limit(250) == 525
-    assert edit_limit(1250) * 0.024 > 1.5 * 30.0  # the longest clip at its slowest fits
-
-
 class Watch:
     """Counts reports and cancels at the n-th check."""
 
@@ -151,7 +147,7 @@ class Watch:
 
 
 def watched(lm: Step1LM, watch: Watch) -> list[list[int]]:
-    return sample_ids(
+    return whole_answers(
         lm,
         PROMPTS[:1],
         vocabulary=VOCABULARY,
@@ -269,7 +265,7 @@ def test_settings_that_cannot_be_sampled_with_are_refused(
 
 def test_one_generator_a_prompt_is_required(model: Step1LM) -> None:
     with pytest.raises(ValueError, match="1 generators were given for 2 prompts; each"):
-        sample_ids(
+        whole_answers(
             model,
             PROMPTS[:2],
             vocabulary=VOCABULARY,
@@ -304,7 +300,7 @@ def run_rounds(model: Step1LM, memory: PromptMemory | None) -> tuple[list[list[i
     """Three rounds: same words, then other words; the ids, and how many were not run again."""
     ids, reused = [], []
     for number, (words, audio) in enumerate([(0, 50), (0, 60), (1, 45)]):
-        ids += sample_ids(
+        ids += whole_answers(
             model,
             [round_prompt(words, audio)],
             vocabulary=VOCABULARY,

@@ -22,9 +22,11 @@ from stepedit_core.models.hift import HiFT
 from stepedit_core.models.linguistic import LinguisticTokenizer
 from stepedit_core.models.llm import LMConfig, Step1LM
 from stepedit_core.models.semantic import SemanticTokenizer
-from stepedit_core.pipelines.edit import edit
-from stepedit_core.pipelines.tokenize import tokenize
-from stepedit_core.registry.registry import Bundle, Registry
+from stepedit_core.pipelines.plan import make_plan
+from stepedit_core.pipelines.rounds import iterate
+from stepedit_core.registry.folders import BrokenEntry, ReleaseEntry
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import Registry
 from stepedit_core.release.convert import (
     SOURCE,
     Sizes,
@@ -118,9 +120,9 @@ class TestWhatItSays:
 
     def test_a_clip_is_edited_to_a_wave(self, bundle):
         noise = torch.randn(24_000, generator=torch.Generator().manual_seed(6)) * 0.1
-        codes, voice = tokenize(bundle, Clip(wave=noise, sample_rate=24_000))
+        clip = Clip(wave=noise, sample_rate=24_000)
         request = EditRequest(kind="emotion", option="happy", text="hello world")
-        done = edit(bundle, codes, voice, request, seed=1)
+        done = iterate(bundle, clip, make_plan(bundle, clip, [request], seed=1)).final
         assert done.clip.sample_rate == 24_000
         assert torch.isfinite(done.clip.wave).all()
         assert len(done.clip.wave) >= 2880
@@ -262,9 +264,9 @@ class TestRawFolders:
         path = next(copy.rglob("flow.pt"))
         path.rename(copy / "later.pt")
         registry = Registry([copy], environment={})
-        assert registry.list()[0].manifest is None
+        assert isinstance(registry.list()[0], BrokenEntry)
         (copy / "later.pt").rename(path)
-        assert registry.list()[0].manifest is not None
+        assert isinstance(registry.list()[0], ReleaseEntry)
 
 
 class TestStopping:
@@ -417,10 +419,10 @@ class TestQuantised:
     def test_a_clip_is_edited_to_a_wave(self, small):
         noise = torch.randn(24_000, generator=torch.Generator().manual_seed(6)) * 0.1
         handle = Registry().load(small, device="cpu")
-        codes, voice = tokenize(handle, Clip(wave=noise, sample_rate=24_000))
+        clip = Clip(wave=noise, sample_rate=24_000)
         request = EditRequest(kind="emotion", option="happy", text="hello world")
-        sampling = Sampling(max_ids=15)
-        done = edit(handle, codes, voice, request, seed=1, sampling=sampling)
+        plan = make_plan(handle, clip, [request], seed=1, sampling=Sampling(max_ids=15))
+        done = iterate(handle, clip, plan).final
         assert torch.isfinite(done.clip.wave).all()
 
 

@@ -149,17 +149,17 @@ def test_silence_and_noise_need_no_words() -> None:
         (
             EditRequest(kind="denoise", option="more"),
             RELEASED,
-            "denoise was given the option 'more'; it takes none. Leave the option empty.",
+            "denoise received the option 'more'; it takes none. Leave the option empty.",
         ),
         (
             EditRequest(kind="emotion", option="happy", text=" "),
             RELEASED,
-            "emotion was given no words; it needs the transcript of the clip. Type the words",
+            "emotion received no words; it needs the transcript of the clip. Type the words",
         ),
         (
             EditRequest(kind="sounds", text="a", new_text=""),
             RELEASED,
-            "sounds was given no new text; it needs the words after the edit. Type them.",
+            "sounds received no new text; it needs the words after the edit. Type them.",
         ),
         (
             EditRequest(kind="sounds", text="a", new_text="a [Sigh]"),
@@ -184,7 +184,7 @@ def test_silence_and_noise_need_no_words() -> None:
         (
             EditRequest(kind="sounds", text="a", new_text="a"),
             NANO,
-            r"the new text 'a' holds no sound tag; allowed are \[laugh\]. Put one where",
+            r"the new text 'a' contains no sound tag; allowed are \[laugh\]. Put one where",
         ),
         (
             EditRequest(kind="clone", text="a", new_text="a [moo]"),

@@ -22,7 +22,7 @@ AUDIO = [65537, 65538, 66570, 66571, 66572]
 OUR_KIND = {"paralinguistic": "sounds", "vad": "trim_silence"}
 RELEASED = ("2025", "2025-no-bos", "2026")
 
-# printed in the specification, 6.7; the edit from its human turn on
+# printed in spec 6.7; the edit from its human turn on
 EDIT_HAPPY_END = (
     *(3, 4, 4623, 78, 17758, 336, 2308, 15665, 992, 29799, 326, 392, 2765, 19892, 358, 336, 15665),
     *(379, 352, 324, 20574, 326, 78, 78, 65537, 65538, 66570, 66571, 66572, 78, 3, 4, 15886, 78),

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from stepedit_core.models.llm import Step1LM
-from stepedit_core.models.reward import RewardModel, last_values
-from stepedit_core.pipelines.sampling import Answer, sample_ids
+from stepedit_core.models.reward import RewardModel
+from stepedit_core.pipelines.sampling import Answer, sample_answers
 from stepedit_core.train.answers import Critic, Policy, in_parts, micro_batches, pack
 from stepedit_core.train.rewards import (
     Attempt,
@@ -27,6 +27,10 @@ from stepedit_core.types import DualCodes, EditRequest, Sampling, stage_generato
 from .toys import VOCABULARY, toy_answer, toy_codes, toy_lm
 
 ROWS = [([5, 6, 7], toy_answer(2, 1)), ([8], toy_answer(1, 2)), ([5, 9, 4, 4, 8], toy_answer(3, 3))]
+
+
+def whole_answers(*args: object, **settings: object) -> list[list[int]]:
+    return [answer.whole for answer in sample_answers(*args, **settings)]
 
 
 @torch.no_grad()
@@ -120,10 +124,6 @@ def test_values_stand_before_each_id_and_the_reward_behind_the_last():
         assert values[row, len(answer) :].abs().sum() == 0
 
 
-def test_last_values_picks_one_place_a_row():
-    assert last_values(torch.arange(6.0).view(2, 3), torch.tensor([2, 0])).tolist() == [2.0, 3.0]
-
-
 PROMPTS = [[5, 6, 7], [8], [5, 9, 4]]
 
 
@@ -202,7 +202,7 @@ def test_an_ended_answer_keeps_its_end_id_and_its_partial_group():
 
 def test_the_product_still_gets_whole_groups_of_the_same_draws():
     lm = toy_lm()
-    again = sample_ids(
+    again = whole_answers(
         lm,
         PROMPTS,
         vocabulary=VOCABULARY,

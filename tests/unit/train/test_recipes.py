@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from stepedit_core import cli
-from stepedit_core.bundle.weights import save_module
+from stepedit_core.bundle.saving import save_module
 from stepedit_core.data.records import Example
 from stepedit_core.data.select import by_prompt
 from stepedit_core.data.shards import Dataset, Writer

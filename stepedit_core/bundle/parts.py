@@ -1,0 +1,65 @@
+"""The networks of a bundle: built from its configs, filled exactly from its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from ..models.llm import Step1LM
+from ..models.quantized import with_quantized_layers
+from .manifest import Manifest, file_of, kind_of
+from .precision import TABLE, Precision, resolve
+from .weights import build_empty, load_into
+
+
+def part_precision(part: str, precision: str, manifest: Manifest) -> Precision:
+    """The row of the precision table for a part; all but LM and flow are float32 always."""
+    entry = manifest.files.get(file_of("llm"))
+    row = resolve(
+        precision, stored=manifest.llm_weights, lm_bytes=0 if entry is None else entry.size
+    )
+    if part == "llm":
+        return row
+    return TABLE["bf16" if part == "flow" and row.flow == "bfloat16" else "fp32"]
+
+
+def dtype_of(row: Precision) -> torch.dtype:
+    """The floats of a row of the precision table."""
+    dtype: torch.dtype = getattr(torch, row.dtype)
+    return dtype
+
+
+def build_part(manifest: Manifest, part: str, *, empty: bool = True) -> nn.Module:
+    """The module of a part: with no storage behind its parameters, or freshly initialised."""
+    kind = kind_of(part, manifest.vocoder)[1]
+
+    def make() -> nn.Module:
+        module = kind(manifest.components[part])
+        if isinstance(module, Step1LM) and manifest.llm_weights != "float":
+            return with_quantized_layers(module, manifest.llm_weights)
+        return module
+
+    return build_empty(make) if empty else make()
+
+
+def load_part(
+    folder: Path,
+    manifest: Manifest,
+    part: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantize: Literal["", "int8", "int4"] = "",
+) -> nn.Module:
+    """One part of a bundle, filled exactly from its file; `quantize` makes plain matrices so."""
+    return load_into(
+        build_part(manifest, part),
+        folder / file_of(part),
+        device=device,
+        dtype=dtype,
+        what=f"{file_of(part)} of bundle '{manifest.name}'",
+        quantize="" if manifest.llm_weights != "float" else quantize,
+    )

@@ -1,0 +1,175 @@
+"""Files and folders that are on the disk whole or not at all: the one writer of the project.
+
+A file is written under a hidden temporary name beside its place, brought to the disk and renamed.
+A folder is built as a hidden sibling; the older one steps aside under a hidden name first, and a
+process that is killed between the two renames has it put back by `restore`, which the next writer
+and the list of models call. Rights follow the process's umask; a link that lies at a temporary name
+is never followed. What a killed process left is removed by the next one that writes to that place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PART, _ASIDE = ".part", ".aside"
+
+
+class DiskFullError(OSError):
+    """The disk has no room for a file; the text is one sentence."""
+
+
+@contextmanager
+def whole_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
+    """Give the temporary path to write to; the file has its own name once the block has ended.
+
+    `size` in bytes, where it is known before, is named when the disk is full. Raises DiskFullError;
+    any error leaves an older file of that name as it was.
+    """
+    target = Path(path)
+    _sweep(target)
+    part = target.with_name(_hidden_name(target.name, _PART))
+    # a new file of our own: an existing name, a link too, is refused
+    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    mode = os.fstat(handle).st_mode & 0o777
+    os.close(handle)
+    try:
+        with full_disk_said(target, size):
+            yield part
+            os.chmod(part, mode)  # a writer may have made the file anew, for its owner alone
+            _to_disk(part)
+            os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, data: str | bytes) -> None:
+    """Write a text (UTF-8) or bytes as a whole file."""
+    raw = data.encode("utf-8") if isinstance(data, str) else data
+    with whole_file(path, size=len(raw)) as part:
+        part.write_bytes(raw)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Give a hidden folder to fill; it takes the place of `path` once the block has ended.
+
+    Any error leaves an older folder as it was.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    part = target.with_name(_hidden_name(target.name, _PART))
+    part.mkdir()
+    try:
+        with full_disk_said(target, None):
+            yield part
+            if target.exists():
+                exchange(part, target)
+            else:
+                os.rename(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def exchange(new: Path, old: Path) -> None:
+    """Put a finished folder in the place of an older one and remove that."""
+    aside = old.with_name(_hidden_name(old.name, _ASIDE))
+    os.rename(old, aside)
+    try:
+        os.rename(new, old)
+    except OSError:
+        os.rename(aside, old)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore(folder: Path) -> None:
+    """Put back what killed processes left aside in a folder: their place is empty, they are whole.
+
+    Where the place is taken, the new folder had arrived, and what lay aside is removed.
+    """
+    for path, name in _left(folder, r"(.+)", _ASIDE):
+        place = folder / name
+        if place.exists():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                os.rename(path, place)
+
+
+@contextmanager
+def full_disk_said(target: Path, size: int | None) -> Iterator[None]:
+    """Turn the system's word for a full disk into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        need = "" if size is None else f": {_megabytes(size)} needed"
+        raise DiskFullError(
+            f"disk full{need}, {_megabytes(_free(target.parent))} free where '{target.name}' "
+            "should be written. Free space, then run again."
+        ) from error
+
+
+def _hidden_name(name: str, suffix: str) -> str:
+    """A hidden name that no other process has; it ends in the number of this one."""
+    return f".{name}.{secrets.token_hex(4)}.{os.getpid()}{suffix}"
+
+
+def _left(folder: Path, name: str, suffix: str) -> list[tuple[Path, str]]:
+    """Hidden paths that dead processes left, and the names they were for; name is a pattern."""
+    pattern = re.compile(rf"\.{name}\.[0-9a-f]{{8}}\.(\d+){re.escape(suffix)}")
+    found = []
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            match = pattern.fullmatch(entry.name)
+            if match is not None and not _alive(int(match[2])):
+                found.append((Path(entry.path), match[1]))
+    return found
+
+
+def _sweep(target: Path) -> None:
+    """Remove or put back what killed processes left of this name."""
+    restore(target.parent)
+    for path, _ in _left(target.parent, f"({re.escape(target.name)})", _PART):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _free(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

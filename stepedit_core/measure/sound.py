@@ -1,0 +1,54 @@
+"""What is measured on every round: voice, pitch, words, peak."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..registry.handle import Bundle
+from ..types import Clip, Hooks, Measures, Round, SilentHooks
+from .pitch import median_pitch_hz
+from .voice import speaker_vector, voice_similarity
+from .words import SAME_WORDS, word_distance
+
+
+def measure_round(
+    bundle: Bundle, made: Round, before: Sequence[Round], *, hooks: Hooks | None = None
+) -> Measures:
+    """Measures of a round; `before` are the finished rounds of its run, the input first.
+
+    The voice is compared with the input's. The words are compared with the last round that changed
+    them, or with the input.
+    """
+    original = None
+    if before and before[0].measures is not None:
+        original = before[0].measures.speaker
+    words = None
+    if before and made.request is not None and made.request.kind in SAME_WORDS:
+        spoken = next((b for b in reversed(before) if _changed_words(b)), before[0])
+        words = word_distance(bundle.linguistic.codebook, spoken.codes, made.codes)
+    return measure_sound(bundle, made.clip, original, words=words, hooks=hooks)
+
+
+def measure_sound(
+    bundle: Bundle,
+    clip: Clip,
+    original: Tensor | None,
+    *,
+    words: float | None = None,
+    hooks: Hooks | None = None,
+) -> Measures:
+    """Measures of a clip whose voice should be that of `original` (192,); None: its own."""
+    speaker = speaker_vector(bundle, clip, hooks=hooks or SilentHooks())
+    return Measures(
+        speaker=speaker,
+        similarity=voice_similarity(speaker, speaker if original is None else original),
+        pitch_hz=median_pitch_hz(clip),
+        words=words,
+        peak=float(clip.wave.abs().max()) if clip.wave.numel() else 0.0,
+    )
+
+
+def _changed_words(made: Round) -> bool:
+    return made.request is not None and made.request.kind not in SAME_WORDS

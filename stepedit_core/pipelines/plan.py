@@ -1,0 +1,162 @@
+"""What a run will do, decided and checked once, before any network is loaded.
+
+A plan names the clip by its digest, the edits in order, and every setting that changes a sample. It
+is the key of the graph's memory, the item of a batch and the head of the report; two runs with
+equal plans and the same bundle give the same samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from ..audio.files import check_clip
+from ..files.strict import from_json, to_json
+from ..registry.handle import Bundle
+from ..text.edits import edit_vocabulary, text_after, validate
+from ..text.prompts import check_words, speaker_name
+from ..types import Clip, Decoding, Draws, EditRequest, Sampling
+
+VoiceMode = Literal["original", "previous"]
+VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
+"""Whose sound prompts the decoder: the input's in every round, or the round before's."""
+MOST_ROUNDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFacts:
+    """What a plan knows of its clip."""
+
+    sha256: str
+    """Digest of the float32 samples."""
+    sample_rate: int
+    """In Hz."""
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One round to come."""
+
+    request: EditRequest
+    """The edit, with the words that the clip has by then."""
+    base: int
+    """Number of the round before the first round of this edit; scores compare with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that decides the samples of a run, beside the bundle. Made by `make_plan`."""
+
+    clip: ClipFacts
+    requests: tuple[EditRequest, ...]
+    """Edits in order; the first has the words of the clip."""
+    rounds: int = 1
+    """How often each edit is applied before the next one."""
+    voice: VoiceMode = "original"
+    """What prompts the decoder from round 2 on; round 1 hears the recording in both modes."""
+    seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
+    decoding: Decoding = field(default_factory=Decoding)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """All rounds in order; the words after one edit are the words of the next."""
+        text = self.requests[0].text
+        steps: list[Step] = []
+        for request in self.requests:
+            base = len(steps)
+            for _ in range(self.rounds):
+                step = Step(request=replace(request, text=text), base=base)
+                text = text_after(step.request)
+                steps.append(step)
+        return tuple(steps)
+
+    def draws(self, number: int) -> Draws:
+        """Random numbers of a round, from 1."""
+        return Draws(seed=self.seed, round=number)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON value; `plan_from_json` brings it back."""
+        value: dict[str, Any] = to_json(self)
+        return value
+
+
+def plan_from_json(data: object) -> Plan:
+    """The plan of a JSON object; ValueError for unknown keys and wrong types.
+
+    It is not checked against a bundle; `check_plan` does that.
+    """
+    return from_json(Plan, data, "the plan", "Correct the plan.")
+
+
+def facts_of(clip: Clip) -> ClipFacts:
+    """Digest, rate and length of a clip."""
+    samples = clip.wave.detach().float().cpu().contiguous().numpy()
+    digest = hashlib.sha256(samples.tobytes()).hexdigest()
+    return ClipFacts(sha256=digest, sample_rate=clip.sample_rate, samples=samples.shape[-1])
+
+
+def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **settings: Any) -> Plan:
+    """A checked plan; `settings` are the further fields of Plan.
+
+    Only one of the edits needs the words of the clip. Reads the bundle's text tokenizer at most, no
+    network. Raises ValueError for a bad clip, an edit that the bundle does not know, missing or
+    contradictory words, a clone beside other edits, and numbers out of range.
+    """
+    check_clip(clip)
+    if not requests:
+        raise ValueError("there is no edit to make; give 1 or more. Add an edit.")
+    text = next((r.text for r in requests if r.text.strip()), "")
+    first, *others = requests
+    if first.kind == "clone" and bundle.manifest.prompt_layout.startswith("2025"):
+        first = replace(first, speaker=speaker_name(text, clip.wave))
+    plan = Plan(
+        clip=facts_of(clip),
+        requests=(replace(first, text=text), *others),
+        **settings,
+    )
+    check_plan(bundle, plan)
+    return plan
+
+
+def check_plan(bundle: Bundle, plan: Plan) -> None:
+    """Raise ValueError for whatever the bundle cannot do of a plan."""
+    if plan.voice not in VOICE_MODES:
+        raise ValueError(
+            f"voice is '{plan.voice}'; allowed are {', '.join(VOICE_MODES)}. Choose one."
+        )
+    if not 1 <= plan.rounds <= MOST_ROUNDS:
+        remedy = "fewer" if plan.rounds > MOST_ROUNDS else "1 or more"
+        raise ValueError(
+            f"rounds is {plan.rounds}; allowed are 1 to {MOST_ROUNDS}. Choose {remedy}."
+        )
+    if any(r.kind == "clone" for r in plan.requests) and len(plan.steps) > 1:
+        raise ValueError(
+            "clone cannot be one of several rounds; it takes new words for a voice. Use Clone "
+            "Voice or `stepedit clone`."
+        )
+    given = plan.requests[0].text
+    for number, (request, step) in enumerate(
+        zip(plan.requests, plan.steps[:: plan.rounds], strict=True)
+    ):
+        if number and request.text.strip() not in ("", given.strip(), step.request.text.strip()):
+            raise ValueError(
+                f"two edits name different words for the same clip: '{given}' and "
+                f"'{request.text}'. Give the transcript once."
+            )
+    for request in dict.fromkeys(step.request for step in plan.steps):
+        check_request(bundle, request)
+
+
+def check_request(bundle: Bundle, request: EditRequest) -> None:
+    """Raise ValueError when the bundle's model cannot be asked for this.
+
+    It was not taught the edit, words are missing, or the words contain control tokens.
+    """
+    manifest = bundle.manifest
+    validate(request, edit_vocabulary(manifest.edit_vocabulary, manifest.edit_options))
+    check_words(bundle.text, manifest.prompt_layout, request.text, request.new_text)

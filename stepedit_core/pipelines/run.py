@@ -1,0 +1,21 @@
+"""What a run carries from stage to stage and from round to round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..models.llm_cache import PromptMemory
+from ..types import Hooks, SilentHooks
+from .clock import StageClock
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One run: who watches it, and what saves time without changing a sample."""
+
+    hooks: Hooks = field(default_factory=SilentHooks)
+    """Progress and cancelling."""
+    prompts: PromptMemory = field(default_factory=PromptMemory)
+    """The language model's prompt of the round before."""
+    clock: StageClock = field(default_factory=StageClock)
+    """Times of the stages of the present round."""

@@ -1,0 +1,190 @@
+"""What lies in the folders that are searched for models: a bundle, a release, or something broken.
+
+A trouble of the disk with one entry is that entry's alone; listing never fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from ..bundle.manifest import (
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    file_of,
+    manifest_sha256,
+    read_manifest,
+)
+from ..bundle.parts import dtype_of
+from ..bundle.precision import Precision
+from ..bundle.weights import read_header
+from ..files.whole import restore
+from ..models.lora import check_adapter
+from ..models.quantized import is_matrix
+from ..release.convert import describe
+from ..release.layout import Release, find_release, looks_like_release
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleEntry:
+    """A bundle."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+    sha256: str
+    """Of bundle.json, hence of everything it lists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseEntry:
+    """A release as downloaded."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+    """What a bundle of it would say."""
+    sha256: str
+    """Of path, size and time of its files: there are no published digests."""
+    release: Release
+    """The published files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenEntry:
+    """A folder that should be a model and cannot be read."""
+
+    name: str
+    folder: Path
+    problem: str
+    """Why, as a sentence."""
+
+
+ModelEntry: TypeAlias = BundleEntry | ReleaseEntry
+Entry: TypeAlias = BundleEntry | ReleaseEntry | BrokenEntry
+Stamp: TypeAlias = tuple[str, int, int]
+
+
+def entries_in(folder: Path, look_at_release: Callable[[Path], Entry]) -> list[Entry]:
+    """The models in a folder, sorted by file name; folders of other things are passed over."""
+    restore(folder)
+    try:
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        return [_unreadable(folder, error)]
+    found: list[Entry] = []
+    for path in paths:
+        try:
+            if (path / MANIFEST).is_file():
+                found.append(look_at_bundle(path))
+            elif looks_like_release(path):
+                found.append(look_at_release(path))
+        except OSError as error:
+            found.append(_unreadable(path, error))
+    return found
+
+
+def look_at_bundle(folder: Path) -> BundleEntry | BrokenEntry:
+    """A folder that has a bundle.json, readable or not."""
+    try:
+        manifest = read_manifest(folder)
+        digest = manifest_sha256(folder)
+    except ValueError as error:
+        return BrokenEntry(name=folder.name, folder=folder, problem=str(error))
+    except OSError as error:
+        return _unreadable(folder, error)
+    return BundleEntry(name=manifest.name, folder=folder, manifest=manifest, sha256=digest)
+
+
+def look_at_release(folder: Path) -> ReleaseEntry | BrokenEntry:
+    """A release as downloaded: the model folder, the tokenizer folder inside or beside it."""
+    try:
+        return _release_entry(folder)
+    except ValueError as error:
+        return BrokenEntry(name=folder.name, folder=folder, problem=str(error))
+    except OSError as error:
+        return _unreadable(folder, error)
+
+
+def _release_entry(folder: Path) -> ReleaseEntry:
+    release = find_release(folder)
+    about = describe(release)
+    read = {
+        "llm": release.llm,
+        "flow": (release.flow,),
+        "vocoder": (release.vocoder,),
+        "linguistic": (release.paraformer, release.codebook),
+        "semantic": (release.semantic,),
+        "speaker": (release.speaker,),
+    }
+    sizes = {
+        file_of(part): FileEntry(size=sum(p.stat().st_size for p in paths), sha256="")
+        for part, paths in read.items()
+    }
+    # there are no published digests to go by; path, size and time of each file identify it
+    stamps = "\n".join(str(stamp_of(path)) for paths in read.values() for path in paths)
+    return ReleaseEntry(
+        name=about.name,
+        folder=folder,
+        manifest=replace(about, files=sizes),
+        sha256=hashlib.sha256(stamps.encode()).hexdigest(),
+        release=release,
+    )
+
+
+def _unreadable(folder: Path, error: OSError) -> BrokenEntry:
+    reason = error.strerror or type(error).__name__
+    return BrokenEntry(
+        name=folder.name,
+        folder=folder,
+        problem=f"'{folder.name}' cannot be read ({reason}). Give this user the right to read it, "
+        "or remove it from the models.",
+    )
+
+
+def stamp_of(path: Path) -> Stamp:
+    """What changes when a file does: path, size, time."""
+    stat = path.stat()
+    return str(path.resolve()), stat.st_size, stat.st_mtime_ns
+
+
+def check_fits(found: ModelEntry, adapter: Path) -> None:
+    """ValueError for a file that is no adapter, or one of other weights than this bundle's.
+
+    A release as downloaded has no digests to compare; the sizes are, when it is loaded.
+    """
+    about = found.manifest
+    known = (
+        []
+        if isinstance(found, ReleaseEntry)
+        else [found.sha256, about.files[file_of("llm")].sha256]
+    )
+    check_adapter(adapter, known)
+    if about.llm_weights != "float":
+        raise ValueError(
+            f"bundle '{about.name}' holds {about.llm_weights} weights; an adapter is added to "
+            "float ones. Choose the bundle in 16 bits, with the precision you want."
+        )
+
+
+def part_bytes(found: ModelEntry, part: str, row: Precision) -> int:
+    """Bytes a part takes when it is loaded in a row of the precision table; reads headers only."""
+    about = found.manifest
+    release = found.release if isinstance(found, ReleaseEntry) else None
+    if release is not None and part != "llm":
+        released = about.files[file_of(part)].size  # in float32
+        return released * dtype_of(row).itemsize // 4
+    paths = (found.folder / file_of(part),) if release is None else release.llm
+    bits = 0.0
+    for path in paths:
+        for name, (code, shape) in read_header(path).items():
+            quantised = part == "llm" and row.quantize and is_matrix(name)
+            kept = code in ("I8", "U8")
+            width = 8 if kept else row.bits if quantised else 8 * dtype_of(row).itemsize
+            bits += width * math.prod(shape)
+    return int(bits / 8)

@@ -1,0 +1,103 @@
+"""Plans: what they fix, how they are written down, what they count."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from stepedit_core.pipelines import plan as plans
+from stepedit_core.pipelines.plan import Plan, facts_of, make_plan, plan_from_json
+from stepedit_core.pipelines.rounds import iterate
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.types import STAGES, Clip, Decoding, EditRequest, Sampling, stage_named
+
+HAPPY = EditRequest(kind="emotion", option="happy", text="hello world")
+SIGH = EditRequest(kind="sounds", text="hello world", new_text="hello [Sigh] world")
+
+
+def made(bundle: Bundle, clip: Clip, *requests: EditRequest, **settings: object) -> Plan:
+    return make_plan(bundle, clip, requests or [HAPPY], **settings)
+
+
+def test_a_plan_survives_json_and_stays_equal(bundle: Bundle, clip: Clip) -> None:
+    plan = made(
+        bundle,
+        clip,
+        SIGH,
+        HAPPY,
+        rounds=2,
+        voice="previous",
+        seed=2**63,
+        sampling=Sampling(temperature=0.5, top_k=3),
+        decoding=Decoding(steps=4, contrast=0.25),
+    )
+    again = plan_from_json(json.loads(json.dumps(plan.as_json())))
+    assert again == plan
+    assert hash(again) == hash(plan)
+    assert again.steps == plan.steps
+
+
+def test_every_setting_tells_two_plans_apart(bundle: Bundle, clip: Clip) -> None:
+    plan = made(bundle, clip)
+    louder = Clip(wave=clip.wave * 0.5, sample_rate=clip.sample_rate)
+    others = [
+        made(bundle, louder),
+        made(bundle, replace(clip, sample_rate=16_000)),
+        made(bundle, clip, rounds=2),
+        made(bundle, clip, voice="previous"),
+        made(bundle, clip, seed=1),
+        made(bundle, clip, sampling=Sampling(top_k=1)),
+        made(bundle, clip, decoding=Decoding(guidance=0.0)),
+        made(bundle, clip, replace(HAPPY, option="sad")),
+        made(bundle, clip, replace(HAPPY, text="other words")),
+    ]
+    assert len({plan, *others}) == 1 + len(others)
+
+
+def test_steps_carry_the_words_and_the_round_that_scores_compare_with(
+    bundle: Bundle, clip: Clip
+) -> None:
+    steps = made(bundle, clip, SIGH, replace(HAPPY, text=""), rounds=2).steps
+    assert [step.base for step in steps] == [0, 0, 2, 2]
+    assert [step.request.text for step in steps] == [
+        "hello world",
+        *["hello [Sigh] world"] * 3,
+    ]
+
+
+@pytest.mark.parametrize("unknown", [{"speed": 2}, {"seed": "seven"}, {"clip": {}}])
+def test_a_wrong_json_plan_is_refused(bundle: Bundle, clip: Clip, unknown: dict) -> None:
+    with pytest.raises(ValueError, match=r"the plan.*Correct the plan"):
+        plan_from_json({**made(bundle, clip).as_json(), **unknown})
+
+
+def test_facts_are_of_the_samples_alone(clip: Clip) -> None:
+    copy = Clip(wave=clip.wave.clone(), sample_rate=clip.sample_rate)
+    assert facts_of(copy) == facts_of(clip)
+    assert facts_of(clip).samples == len(clip.wave)
+
+
+def test_a_run_makes_one_plan_and_one_prompt_a_round(
+    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stepedit_core.pipelines import generate
+
+    prompts, plan_checks = [], []
+    edit_prompt, check_plan = generate.edit_prompt, plans.check_plan
+    monkeypatch.setattr(generate, "edit_prompt", lambda *a: prompts.append(a) or edit_prompt(*a))
+    monkeypatch.setattr(plans, "check_plan", lambda *a: plan_checks.append(a) or check_plan(*a))
+    plan = make_plan(bundle, clip, [HAPPY], rounds=3, sampling=Sampling(max_ids=15))
+    assert (len(plan_checks), len(prompts)) == (1, 0)
+    iterate(bundle, clip, plan)
+    assert (len(plan_checks), len(prompts)) == (1, 3)
+
+
+def test_the_stages_fill_the_bar_without_gaps_and_an_unknown_one_has_its_own_name() -> None:
+    end = 0.0
+    for stage in STAGES:
+        assert stage.start == pytest.approx(end)
+        end = stage.start + stage.share
+    assert end == pytest.approx(1.0)
+    assert stage_named("align").doing == "align"

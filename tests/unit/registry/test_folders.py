@@ -1,0 +1,82 @@
+"""What lies among the models: troubles of one entry are its own, shipped names are reserved."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stepedit_core.registry import folders
+from stepedit_core.registry.folders import BrokenEntry, BundleEntry, entries_in, look_at_release
+from stepedit_core.registry.registry import ASSETS, Registry
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Whatever is asked of a path below this name fails as on a broken network drive."""
+    is_file, is_dir, iterdir = Path.is_file, Path.is_dir, Path.iterdir
+
+    def refuse(path: Path) -> None:
+        if name in path.parts:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def asked(method):
+        def call(path: Path, *a: object, **k: object):
+            refuse(path)
+            return method(path, *a, **k)
+
+        return call
+
+    monkeypatch.setattr(Path, "is_file", asked(is_file))
+    monkeypatch.setattr(Path, "is_dir", asked(is_dir))
+    monkeypatch.setattr(Path, "iterdir", asked(iterdir))
+
+
+def test_an_unreadable_entry_is_its_own_problem(
+    bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(bundles / "tiny", tmp_path / "tiny")
+    (tmp_path / "lost+found").mkdir()
+    unreadable(monkeypatch, "lost+found")
+    broken, good = entries_in(tmp_path, look_at_release)
+    assert isinstance(broken, BrokenEntry)
+    assert "'lost+found' cannot be read (Input/output error)" in broken.problem
+    assert isinstance(good, BundleEntry)
+    registry = Registry([tmp_path], {})
+    assert registry.locate("tiny").name == "tiny"
+    assert registry.locate("nano").folder == ASSETS / "nano"
+    with pytest.raises(ValueError, match="cannot be read"):
+        registry.locate("lost+found")
+
+
+def test_an_unreadable_search_folder_hides_no_other(
+    bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "drive").mkdir()
+    unreadable(monkeypatch, "drive")
+    names = {entry.name for entry in Registry([tmp_path / "drive", bundles], {}).list()}
+    assert {"drive", "tiny", "nano"} <= names
+
+
+def test_a_stranger_that_calls_itself_nano_does_not_get_the_name(
+    bundles: Path, tmp_path: Path
+) -> None:
+    for folder in ("evil", "nano"):
+        shutil.copytree(bundles / "tiny", tmp_path / folder)
+        path = tmp_path / folder / "bundle.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "name": "nano"}))
+    registry = Registry([tmp_path], {})
+    assert registry.locate("nano").folder == ASSETS / "nano"
+    listed = {entry.name: entry.folder for entry in registry.list()}
+    assert listed["evil"] == tmp_path / "evil"
+    assert listed[f"{tmp_path.name}/nano"] == tmp_path / "nano"
+    assert registry.locate("evil").folder == tmp_path / "evil"
+    assert registry.locate(tmp_path / "nano").folder == tmp_path / "nano"
+
+
+def test_folders_of_other_things_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "note.txt").write_text("hello")
+    assert entries_in(tmp_path, folders.look_at_release) == []
