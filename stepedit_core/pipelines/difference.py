@@ -25,10 +25,10 @@ from ..measure.alignment import Guide
 from ..measure.time_path import TimePath, time_path
 from ..models.cancel import cancellable
 from ..models.flow import step_times
-from ..registry.registry import Bundle
-from ..types import DualCodes, Hooks, SilentHooks, Voice, stage_generator
+from ..registry.handle import Bundle
+from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
-from .flow_decode import GUIDANCE, STAGE, STEPS, flow_decode
+from .flow_decode import STAGE, flow_decode
 
 STRENGTH = 1.0
 MOST_STRENGTH = 1.5
@@ -40,10 +40,8 @@ def difference_decode(
     codes: DualCodes,
     voice: Voice,
     *,
-    seed: int,
-    round_: int = 1,
-    steps: int = STEPS,
-    guidance: float = GUIDANCE,
+    draws: Draws,
+    decoding: Decoding | None = None,
     strength: float = STRENGTH,
     hooks: Hooks | None = None,
 ) -> Tensor:
@@ -54,10 +52,9 @@ def difference_decode(
         codes: the answer.
         voice: the recording that was edited: its mel is what is kept, its codes are what the
             answer is compared with, and both prompt the decoder as in `flow_decode`.
-        seed: of the noise, from the stage "flow" and this round, the same draw as `flow_decode`.
-        round_: number of this round, from 1.
-        steps: Euler steps.
-        guidance: weight of the guidance in places that the recording does not have.
+        draws: of the noise, from the stage "flow": the same draw as in `flow_decode`.
+        decoding: Euler steps, and the weight of guidance in places that the recording does not
+            have; there is no contrast, the difference is one.
         strength: factor 0 to 1.5 on the difference. 0 gives the recording's own mel in the answer's
             time, bit for bit; unknown places are decoded all the same.
         hooks: progress and cancelling.
@@ -66,7 +63,7 @@ def difference_decode(
     decoded by `flow_decode`. Raises ValueError for a strength out of range, and when codes or voice
     were made by another bundle's tokenizers, or have no group.
     """
-    hooks = hooks or SilentHooks()
+    hooks, decoding = hooks or SilentHooks(), decoding or Decoding()
     if not 0 <= strength <= MOST_STRENGTH:
         raise ValueError(
             f"strength is {strength}; allowed are 0 to {MOST_STRENGTH}. Choose one in between."
@@ -77,19 +74,10 @@ def difference_decode(
     guide = Guide(bundle.linguistic.codebook, bundle.semantic.codebook)
     path = time_path(guide, voice.codes, codes, voice.mel, voice.lead)
     if path is None:
-        return flow_decode(
-            bundle,
-            codes,
-            voice,
-            seed=seed,
-            round_=round_,
-            steps=steps,
-            guidance=guidance,
-            hooks=hooks,
-        )
+        return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding, hooks=hooks)
     source = path.mel(voice.mel, voice.lead)
     if strength == 0 and path.known.all():
-        hooks.progress(STAGE, steps, steps)
+        hooks.progress(STAGE, decoding.steps, decoding.steps)
         return source
     return _moved(
         bundle,
@@ -101,10 +89,9 @@ def difference_decode(
             1,
             voice.mel.shape[0],
             MEL_FRAMES_PER_GROUP * (voice.codes.groups + codes.groups),
-            generator=stage_generator(seed, STAGE, round_),
+            generator=draws.generator(STAGE),
         ),
-        steps=steps,
-        guidance=guidance,
+        decoding=decoding,
         strength=strength,
         hooks=hooks,
     )
@@ -119,8 +106,7 @@ def _moved(
     source: Tensor,
     *,
     noise: Tensor,
-    steps: int,
-    guidance: float,
+    decoding: Decoding,
     strength: float,
     hooks: Hooks,
 ) -> Tensor:
@@ -144,7 +130,7 @@ def _moved(
         cond[..., prompt:] = source * known
     speaker = flow.project_speaker(voice.speaker[None].to(weight)).expand(2, -1)
     context = estimator.context(mu, speaker, cond)
-    guidance = guidance * flow.config.guidance_scale if not bool(known.all()) else 0.0
+    guidance = 0.0 if bool(known.all()) else decoding.guidance * flow.config.guidance_scale
     if guidance:
         nothing = estimator.in_proj.bias.expand_as(context[:1])
         context = torch.cat((context, nothing))
@@ -156,6 +142,7 @@ def _moved(
     moving = F.pad(known, (prompt, 0), value=False)
     # z where the recording is known; elsewhere the state of an ordinary run, which begins as noise
     z = torch.where(held, recorded, noise)
+    steps = decoding.steps
     times, lengths = step_times(steps)
     modulations = estimator.modulations(times.to(place))
     with cancellable(flow, hooks):

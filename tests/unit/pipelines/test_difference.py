@@ -14,8 +14,9 @@ from stepedit_core.measure.alignment import Guide
 from stepedit_core.measure.time_path import time_path
 from stepedit_core.pipelines.difference import difference_decode
 from stepedit_core.pipelines.flow_decode import flow_decode
-from stepedit_core.registry.registry import Bundle, Registry
-from stepedit_core.types import DualCodes, SilentHooks, Voice, stage_generator
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import Registry
+from stepedit_core.types import Decoding, Draws, DualCodes, SilentHooks, Voice, stage_generator
 from stepedit_core.vocab import pairs
 
 GROUPS = 12
@@ -136,7 +137,14 @@ def by_the_formula(
 @pytest.mark.parametrize("codes", [ANSWER, LAUGH], ids=["same words", "a laugh"])
 @pytest.mark.parametrize("strength", [1.0, 0.4, 1.5])
 def test_the_mel_is_that_of_the_formula(model: Bundle, codes: DualCodes, strength: float) -> None:
-    got = difference_decode(model, codes, VOICE, seed=4, round_=2, steps=4, strength=strength)
+    got = difference_decode(
+        model,
+        codes,
+        VOICE,
+        draws=Draws(seed=4, round=2),
+        decoding=Decoding(steps=4),
+        strength=strength,
+    )
     want = by_the_formula(model, codes, strength=strength, steps=4)
     assert got.shape == (80, 6 * codes.groups)
     # float32 sums in another order, values of size 1 to 10 over four steps
@@ -144,34 +152,38 @@ def test_the_mel_is_that_of_the_formula(model: Bundle, codes: DualCodes, strengt
 
 
 def test_strength_0_is_the_recording_bit_for_bit(model: Bundle) -> None:
-    got = difference_decode(model, ANSWER, VOICE, seed=1, strength=0.0)
+    got = difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1), strength=0.0)
     assert torch.equal(got, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
 
 
 def test_codes_that_say_nothing_new_leave_the_recording_as_it_is(model: Bundle) -> None:
-    got = difference_decode(model, SOURCE, VOICE, seed=1)
+    got = difference_decode(model, SOURCE, VOICE, draws=Draws(seed=1))
     torch.testing.assert_close(got, VOICE.mel[:, 3 : 3 + 6 * GROUPS], atol=1e-4, rtol=0)
 
 
 def test_strength_0_keeps_the_recording_around_a_laugh(model: Bundle) -> None:
-    got = difference_decode(model, LAUGH, VOICE, seed=1, strength=0.0)
+    got = difference_decode(model, LAUGH, VOICE, draws=Draws(seed=1), strength=0.0)
     assert torch.equal(got[:, :30], VOICE.mel[:, 3:33])
     assert torch.equal(got[:, -24:], VOICE.mel[:, 3 + 6 * GROUPS - 24 : 3 + 6 * GROUPS])
-    other = difference_decode(model, LAUGH, VOICE, seed=2, strength=0.0)
+    other = difference_decode(model, LAUGH, VOICE, draws=Draws(seed=2), strength=0.0)
     assert not torch.allclose(got[:, 40:60], other[:, 40:60])  # the laugh is drawn
 
 
 def test_it_depends_on_seed_and_round_alone(model: Bundle) -> None:
-    first = difference_decode(model, ANSWER, VOICE, seed=1, round_=2)
-    assert torch.equal(first, difference_decode(model, ANSWER, VOICE, seed=1, round_=2))
-    assert not torch.equal(first, difference_decode(model, ANSWER, VOICE, seed=1, round_=3))
-    assert not torch.equal(first, difference_decode(model, ANSWER, VOICE, seed=2, round_=2))
+    first = difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=2))
+    assert torch.equal(first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=2)))
+    assert not torch.equal(
+        first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=3))
+    )
+    assert not torch.equal(
+        first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=2, round=2))
+    )
 
 
 def test_other_words_are_decoded_as_ever(model: Bundle) -> None:
     other = drawn(GROUPS, 9)
-    got = difference_decode(model, other, VOICE, seed=3, round_=2)
-    assert torch.equal(got, flow_decode(model, other, VOICE, seed=3, round_=2))
+    got = difference_decode(model, other, VOICE, draws=Draws(seed=3, round=2))
+    assert torch.equal(got, flow_decode(model, other, VOICE, draws=Draws(seed=3, round=2)))
 
 
 def test_the_network_sees_two_rows_and_three_beside_a_laugh(
@@ -183,9 +195,11 @@ def test_the_network_sees_two_rows_and_three_beside_a_laugh(
     monkeypatch.setattr(
         estimator, "velocity", lambda x, *a, **k: seen.append(x.shape[0]) or velocity(x, *a, **k)
     )
-    difference_decode(model, ANSWER, VOICE, seed=1, steps=2)
-    difference_decode(model, LAUGH, VOICE, seed=1, steps=2)
-    difference_decode(model, LAUGH, VOICE, seed=1, steps=2, guidance=0.0)
+    difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2))
+    difference_decode(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2))
+    difference_decode(
+        model, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2, guidance=0.0)
+    )
     assert seen == [2, 2, 3, 3, 2, 2]
 
 
@@ -203,31 +217,33 @@ def test_hooks_hear_every_step_and_can_cancel(model: Bundle) -> None:
 
     hooks = Stop()
     with pytest.raises(InterruptedError):
-        difference_decode(model, ANSWER, VOICE, seed=1, steps=5, hooks=hooks)
+        difference_decode(
+            model, ANSWER, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=5), hooks=hooks
+        )
     assert hooks.steps == [("flow", 1, 5), ("flow", 2, 5)]
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan")])
 def test_a_strength_out_of_range_is_refused(bundle: Bundle, strength: float) -> None:
     with pytest.raises(ValueError, match=r"strength is .*; allowed are 0 to 1.5"):
-        difference_decode(bundle, ANSWER, VOICE, seed=1, strength=strength)
+        difference_decode(bundle, ANSWER, VOICE, draws=Draws(seed=1), strength=strength)
 
 
 def test_codes_of_another_bundle_are_refused(bundle: Bundle) -> None:
     foreign = replace(ANSWER, codebook="other-1")
     with pytest.raises(ValueError, match="codebook 'other-1'"):
-        difference_decode(bundle, foreign, VOICE, seed=1)
+        difference_decode(bundle, foreign, VOICE, draws=Draws(seed=1))
     with pytest.raises(ValueError, match="codebook 'other-1'"):
-        difference_decode(bundle, ANSWER, replace(VOICE, codes=foreign), seed=1)
+        difference_decode(bundle, ANSWER, replace(VOICE, codes=foreign), draws=Draws(seed=1))
 
 
 def test_it_runs_in_half_precision_and_strength_0_is_still_exact(bundles: Path) -> None:
     exact = Registry([bundles], {}).load("tiny", device="cpu")
     half = Registry([bundles], {}).load("tiny", device="cpu", precision="bf16")
-    want = difference_decode(exact, LAUGH, VOICE, seed=1, steps=4)
-    got = difference_decode(half, LAUGH, VOICE, seed=1, steps=4)
+    want = difference_decode(exact, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=4))
+    got = difference_decode(half, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=4))
     assert got.dtype == torch.float32
     # 8 bits of mantissa through two blocks and four steps, values of size 1 to 10
     assert float((got - want).abs().mean()) < 0.1
-    still = difference_decode(half, ANSWER, VOICE, seed=1, strength=0.0)
+    still = difference_decode(half, ANSWER, VOICE, draws=Draws(seed=1), strength=0.0)
     assert torch.equal(still, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
