@@ -61,6 +61,9 @@ class TimePath:
     """(3G,) row of the recording, in fractions, under each row of the edit; never falling."""
     known: np.ndarray
     """(3G,) bool: False where the recording has nothing like it."""
+    matches: np.ndarray
+    """(3G,) row of the recording, in fractions, whose codes are most alike: the warping path, or
+    `places` where those are a diagonal."""
 
     def frames(self, lead: float = 0.0) -> np.ndarray:
         """Frame of the recording's mel, in fractions, under each of the 6G frames of the edit.
@@ -90,10 +93,32 @@ class TimePath:
         # a frame that is met exactly is taken as it is, bit for bit
         return torch.where(p == 0, b, b + 0.5 * p * bent)
 
-    def rows(self, rows: Tensor) -> Tensor:
-        """Decoder rows (3S, 2) of the recording in the edit's time, (3G, 2)."""
-        at = np.clip(np.rint(self.places).astype(np.int64), 0, len(rows) - 1)
-        return rows[torch.from_numpy(at)]
+    def codes(self, source: DualCodes, answer: DualCodes) -> DualCodes:
+        """The recording's codes in the edit's time; the answer's own where the place is unknown.
+
+        They follow the bare warping path. Nobody hears a code that slips by 40 ms, but where it
+        differs from the answer's for no reason but time, the difference would move a sound. Each
+        stream is laid at its own rate: decoder rows cannot be moved as they are, for every third
+        of them has no linguistic code.
+        """
+        rows = len(self.places)
+        semantic = np.clip(np.rint(self.matches).astype(np.int64), 0, 3 * source.groups - 1)
+        # the middle of a linguistic code of 60 ms, in rows of 40 ms
+        middle = 1.5 * np.arange(rows * 2 // 3) + 0.25
+        at = (np.interp(middle, np.arange(rows), self.matches) - 0.25) / 1.5
+        linguistic = np.clip(np.rint(at).astype(np.int64), 0, 2 * source.groups - 1)
+        known = torch.from_numpy(self.known)
+        return DualCodes(
+            linguistic=torch.where(
+                known[torch.from_numpy(np.rint(middle).astype(np.int64))],
+                source.linguistic[torch.from_numpy(linguistic)],
+                answer.linguistic,
+            ),
+            semantic=torch.where(
+                known, source.semantic[torch.from_numpy(semantic)], answer.semantic
+            ),
+            codebook=answer.codebook,
+        )
 
     def known_frames(self) -> Tensor:
         """(6G,) bool, `known` frame by frame."""
@@ -125,8 +150,10 @@ def time_path(
     path = places.copy()
     for first, last in stretches(known):
         part = slice(first, last)
-        path[part] = _settled(places[part], around[part], pauses) + 0.0
-    return TimePath(np.maximum.accumulate(path), known)
+        path[part] = _settled(places[part], around[part], pauses)
+        if np.all(np.diff(path[part]) == 1):  # moved whole: codes that the edit changed do not slip
+            places[part] = path[part]
+    return TimePath(np.maximum.accumulate(path), known, places)
 
 
 def stretches(flags: np.ndarray) -> list[tuple[int, int]]:

@@ -116,9 +116,9 @@ def _moved(
     weight = flow.encoder_proj.weight
     place = weight.device
     prompt = MEL_FRAMES_PER_GROUP * voice.codes.groups
-    ours, theirs = (pairs(part.linguistic, part.semantic) for part in (voice.codes, codes))
     # where the recording has nothing alike, both conditions are the answer's and nothing differs
-    own = torch.where(torch.from_numpy(path.known)[:, None], path.rows(ours), theirs)
+    laid = path.codes(voice.codes, codes)
+    ours, theirs, own = (pairs(c.linguistic, c.semantic) for c in (voice.codes, codes, laid))
     mu = flow.encode(torch.stack([torch.cat((ours, theirs)), torch.cat((ours, own))]).to(place))
     # resized, not cut, to its codes' length (spec 13, trap 7), as in flow_decode
     lead_in = F.interpolate(voice.mel[None], size=prompt, mode="nearest").to(place)

@@ -128,11 +128,33 @@ def test_other_words_have_no_path() -> None:
     assert time_path(GUIDE, codes([]), codes(WORDS), ramp(180)) is None
 
 
-def test_rows_and_mel_come_from_the_same_place() -> None:
-    laid = path(WORDS, WORDS[6:] + [89] * 6)
-    rows = laid.rows(torch.tensor(WORDS)[:, None].expand(-1, 2))[:, 0]
-    mel = laid.mel(ramp(180))[0, ::2]
-    assert (mel - 1 - 2 * rows).abs().max() <= 1.5
+@pytest.mark.parametrize(("rows", "slots"), [(3.0, 2), (4.0, 3), (1.5, 1), (-1.0, -1)])
+def test_both_streams_are_laid_at_their_own_rate(rows: float, slots: int) -> None:
+    # a row is 40 ms, a linguistic code 60 ms: four rows are two codes and two thirds
+    found = TimePath(np.arange(90), np.ones(90, bool), np.arange(90) + rows)
+    source = DualCodes(
+        linguistic=torch.arange(60), semantic=torch.arange(90) + 100, codebook="test"
+    )
+    laid = found.codes(source, codes(WORDS))
+    at = torch.tensor([round(r + rows) for r in range(90)]).clamp(0, 89)
+    assert torch.equal(laid.semantic, at + 100)
+    assert torch.equal(laid.linguistic, (torch.arange(60) + slots).clamp(0, 59))
+
+
+def test_where_the_recording_has_nothing_alike_the_codes_are_the_answers() -> None:
+    laugh = WORDS[:45] + [200 + i for i in range(18)] + WORDS[45:]
+    found = path(WORDS, laugh)
+    laid = found.codes(codes(WORDS), codes(laugh))
+    assert torch.equal(laid.semantic[48:60], codes(laugh).semantic[48:60])
+    assert torch.equal(laid.linguistic[32:40], codes(laugh).linguistic[32:40])
+    assert torch.equal(laid.semantic[66:], codes(laugh).semantic[66:])
+
+
+def test_codes_that_are_not_moved_are_the_recordings_own() -> None:
+    answer = [w if w % 7 else 200 + w for w in WORDS]
+    laid = path(WORDS, answer).codes(codes(WORDS), codes(answer))
+    assert torch.equal(laid.semantic, codes(WORDS).semantic)
+    assert torch.equal(laid.linguistic, codes(WORDS).linguistic)
 
 
 @settings(deadline=None)  # warping costs time on a busy machine

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stepedit_core.measure.alignment import Guide
-from stepedit_core.measure.time_path import time_path
+from stepedit_core.measure.time_path import TimePath, time_path
 from stepedit_core.pipelines.difference import difference_decode
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.registry.handle import Bundle
@@ -76,6 +76,28 @@ def model(
     return bundle
 
 
+def laid_codes(path: TimePath, codes: DualCodes) -> DualCodes:
+    """The source's code under each code of the answer, one after the other."""
+    places, known = path.matches.tolist(), path.known.tolist()
+    semantic, linguistic = codes.semantic.tolist(), codes.linguistic.tolist()
+    for row in range(3 * codes.groups):
+        if known[row]:
+            at = min(max(round(places[row]), 0), 3 * GROUPS - 1)
+            semantic[row] = int(SOURCE.semantic[at])
+    for slot in range(2 * codes.groups):
+        middle = 1.5 * slot + 0.25  # in rows
+        low = int(middle)
+        place = places[low]
+        if middle > low:
+            place += (middle - low) * (places[low + 1] - places[low])
+        if known[round(middle)]:
+            at = min(max(round((place - 0.25) / 1.5), 0), 2 * GROUPS - 1)
+            linguistic[slot] = int(SOURCE.linguistic[at])
+    return DualCodes(
+        linguistic=torch.tensor(linguistic), semantic=torch.tensor(semantic), codebook="tiny-1"
+    )
+
+
 @torch.no_grad()
 def by_the_formula(
     bundle: Bundle, codes: DualCodes, *, strength: float, steps: int, guidance: float = 0.7
@@ -90,12 +112,8 @@ def by_the_formula(
     src = path.mel(VOICE.mel, VOICE.lead)
     theirs = pairs(codes.linguistic, codes.semantic)
     ours = pairs(SOURCE.linguistic, SOURCE.semantic)
-    laid = torch.stack(
-        [
-            ours[min(max(round(path.places[r]), 0), len(ours) - 1)] if path.known[r] else theirs[r]
-            for r in range(len(theirs))
-        ]
-    )
+    own = laid_codes(path, codes)
+    laid = pairs(own.linguistic, own.semantic)
     prompt = 6 * GROUPS
     front = torch.nn.functional.interpolate(VOICE.mel[None], size=prompt, mode="nearest")[0]
     noise = c.noise_scale * torch.randn(
