@@ -17,6 +17,7 @@ LEVELS = (
     ("vocab",),
     ("files",),
     ("audio", "text"),
+    ("signal",),
     ("models",),
     ("bundle",),
     ("release",),
