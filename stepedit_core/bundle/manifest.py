@@ -88,6 +88,8 @@ class Manifest:
     """Model card: heading -> text (data, hours, figures, limits, attributions)."""
     edit_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Kind -> options, where the bundle's own lists replace the table's (vocabulary nano)."""
+    decoder_way: Literal["exact", "difference"] = "exact"
+    """How edits that keep the words are decoded unless the user says otherwise."""
     candidates: int = 1
     """Answers drawn at once for an edit that keeps the words; the nearest to the source is kept."""
     vocoder: Literal["hift", "bigvgan", "source_filter"] = "hift"

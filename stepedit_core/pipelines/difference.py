@@ -23,16 +23,19 @@ from torch.nn import functional as F
 
 from ..measure.alignment import Guide
 from ..measure.time_path import TimePath, time_path
+from ..measure.words import SAME_WORDS
 from ..models.cancel import cancellable
 from ..models.flow import step_times
 from ..registry.handle import Bundle
-from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
+from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 from .flow_decode import STAGE, flow_decode
 
-STRENGTH = 1.0
-MOST_STRENGTH = 1.5
-"""Above it words are lost."""
+
+def by_difference(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
+    """Whether an edit is decoded by difference: asked for, or the bundle's way, and words stay."""
+    way = decoding.way or bundle.manifest.decoder_way
+    return way == "difference" and (request.kind in SAME_WORDS or request.kind == "sounds")
 
 
 def difference_decode(
@@ -42,7 +45,6 @@ def difference_decode(
     *,
     draws: Draws,
     decoding: Decoding | None = None,
-    strength: float = STRENGTH,
     hooks: Hooks | None = None,
 ) -> Tensor:
     """Natural-log mel (80, 6G) float32 on the CPU for codes of G groups that edit `voice`.
@@ -53,21 +55,18 @@ def difference_decode(
         voice: the recording that was edited: its mel is what is kept, its codes are what the
             answer is compared with, and both prompt the decoder as in `flow_decode`.
         draws: of the noise, from the stage "flow": the same draw as in `flow_decode`.
-        decoding: Euler steps, and the weight of guidance in places that the recording does not
-            have; there is no contrast, the difference is one.
-        strength: factor 0 to 1.5 on the difference. 0 gives the recording's own mel in the answer's
-            time, bit for bit; unknown places are decoded all the same.
+        decoding: Euler steps; the weight of guidance in places that the recording does not have
+            (there is no contrast, the difference is one); and the strength, a factor 0 to 1.5 on
+            the difference. Strength 0 gives the recording's own mel in the answer's time, bit for
+            bit; unknown places are decoded all the same.
         hooks: progress and cancelling.
 
     An answer that says something else altogether than the voice's codes has nothing to keep; it is
-    decoded by `flow_decode`. Raises ValueError for a strength out of range, and when codes or voice
-    were made by another bundle's tokenizers, or have no group.
+    decoded by `flow_decode`. Raises ValueError when codes or voice were made by
+    another bundle's tokenizers, or have no group; plans check the strength.
     """
     hooks, decoding = hooks or SilentHooks(), decoding or Decoding()
-    if not 0 <= strength <= MOST_STRENGTH:
-        raise ValueError(
-            f"strength is {strength}; allowed are 0 to {MOST_STRENGTH}. Choose one in between."
-        )
+    strength = decoding.strength
     bundle.vocabulary.check_codebook(codes)
     bundle.vocabulary.check_codebook(voice.codes)
     hooks.check()

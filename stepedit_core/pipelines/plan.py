@@ -24,6 +24,8 @@ VoiceMode = Literal["original", "previous"]
 VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
 """Whose sound prompts the decoder: the input's in every round, or the round before's."""
 MOST_ROUNDS = 10
+MOST_STRENGTH = 1.5
+"""Above it decoding by difference loses words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,17 @@ def check_plan(bundle: Bundle, plan: Plan) -> None:
         remedy = "fewer" if plan.rounds > MOST_ROUNDS else "1 or more"
         raise ValueError(
             f"rounds is {plan.rounds}; allowed are 1 to {MOST_ROUNDS}. Choose {remedy}."
+        )
+    way = plan.decoding.way or bundle.manifest.decoder_way
+    if not 0 <= plan.decoding.strength <= MOST_STRENGTH:
+        raise ValueError(
+            f"strength is {plan.decoding.strength}; allowed are 0 to {MOST_STRENGTH}. Choose one "
+            "in between."
+        )
+    if way == "exact" and plan.decoding.strength != 1:
+        raise ValueError(
+            f"strength is {plan.decoding.strength} and the decoder's way is exact, which has none. "
+            "Choose the way difference, or strength 1."
         )
     if any(r.kind == "clone" for r in plan.requests) and len(plan.steps) > 1:
         raise ValueError(
