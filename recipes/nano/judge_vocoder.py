@@ -25,7 +25,8 @@ from recipes.nano.training import load_checkpoint, log, setup
 from stepedit_core.audio.files import read_clip
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.audio.resample import resample
-from stepedit_core.bundle.manifest import load_part, read_manifest
+from stepedit_core.bundle.manifest import read_manifest
+from stepedit_core.bundle.parts import load_part
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
 
 RATE_HZ = 24_000
