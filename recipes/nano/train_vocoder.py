@@ -7,6 +7,8 @@ Spectral losses alone leave a buzz, so small discriminators on spectra join for 
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,16 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import (
+    RATE,
     Run,
     Timer,
     clip_seconds,
     fast_math,
+    is_dev,
+    join_workers,
     learning_rate,
     log,
+    mean_gradients,
     options,
     parameters,
     stage_weight,
@@ -30,35 +36,78 @@ from recipes.nano.training import (
 )
 from stepedit_core.audio.mel import mel_filters, prompt_mel
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
-from stepedit_core.train.run_folder import read_state as load_checkpoint
-from stepedit_core.train.run_folder import write_state as save_checkpoint
+from stepedit_core.train.run_folder import read_state, write_state
 
 HOP = 480
+NARROW_HZ = 7_500.0
+"""Recordings at 16 kHz say nothing about what lies above; neither their losses nor the judges do."""
+NARROW_STAGES = ("people", "acted", "libri", "real")
 RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 128), (256, 64, 0))
 
 
-def spectral_loss(wave: Tensor, goal: Tensor, filters: dict[int, Tensor]) -> Tensor:
-    """Mean over resolutions of log-magnitude L1, spectral convergence and log-mel L1."""
-    total = torch.zeros(())
-    for size, hop, bands in RESOLUTIONS:
-        window = torch.hann_window(size)
-        both = torch.stft(
-            torch.cat([wave, goal]), size, hop, window=window, return_complex=True, center=True
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """One STFT of the spectral distance."""
+
+    size: int
+    """Samples of its window."""
+    hop: int
+    """Samples between frames."""
+    filters: Tensor | None
+    """Mel filters (bands, size // 2 + 1), or None where it has no mel term."""
+
+
+def resolutions() -> tuple[Resolution, ...]:
+    """The four of RESOLUTIONS with their mel filters up to 12 kHz."""
+    return tuple(
+        Resolution(
+            size=size,
+            hop=hop,
+            filters=mel_filters(RATE, size, bands, 0.0, 12_000.0) if bands else None,
         )
-        magnitude = (both.real.square() + both.imag.square() + 1e-7).sqrt()
-        x, y = magnitude.chunk(2)
-        total = total + (x.clamp(min=1e-3).log() - y.clamp(min=1e-3).log()).abs().mean()
-        total = total + (x - y).norm() / (y.norm() + 1e-3) * 0.5
-        if bands:
-            mel_x, mel_y = (torch.matmul(filters[size], m).clamp(min=1e-5).log() for m in (x, y))
+        for size, hop, bands in RESOLUTIONS
+    )
+
+
+def heard_bins(wide: Tensor, size: int) -> Tensor:
+    """1 where a bin of an STFT counts, else 0: (B, size // 2 + 1, 1).
+
+    All bins of clips that are `wide` (B,); of the rest, which end at 8 kHz, those below NARROW_HZ.
+    """
+    low = torch.arange(size // 2 + 1) * RATE / size < NARROW_HZ
+    return (wide[:, None] | low).float()[..., None]
+
+
+def spectra(wave: Tensor, stfts: tuple[Resolution, ...]) -> list[Tensor]:
+    """Magnitudes (B, size // 2 + 1, T) of wave (B, N) at every resolution."""
+    found = []
+    for r in stfts:
+        window = torch.hann_window(r.size)
+        both = torch.stft(wave, r.size, r.hop, window=window, return_complex=True, center=True)
+        found.append((both.real.square() + both.imag.square() + 1e-7).sqrt())
+    return found
+
+
+def spectral_distance(
+    one: list[Tensor], other: list[Tensor], wide: Tensor, stfts: tuple[Resolution, ...]
+) -> Tensor:
+    """Mean over resolutions of log-magnitude L1, half a relative L2 and log-mel L1."""
+    total = torch.zeros(())
+    for x, y, r in zip(one, other, stfts, strict=True):
+        heard = heard_bins(wide, r.size)
+        log_x, log_y = (m.clamp(min=1e-3).log() for m in (x, y))
+        total = total + ((log_x - log_y).abs() * heard).sum() / (heard.sum() * x.shape[-1])
+        total = total + ((x - y) * heard).norm() / ((y * heard).norm() + 1e-3) * 0.5
+        if r.filters is not None:
+            mel_x, mel_y = ((r.filters @ (m * heard)).clamp(min=1e-5).log() for m in (x, y))
             total = total + (mel_x - mel_y).abs().mean()
-    return total / len(RESOLUTIONS)
+    return total / len(stfts)
 
 
 class SpectrumJudge(nn.Module):
-    """Patch discriminators on log-magnitude spectra of two sizes (UnivNet, arXiv:2106.07889)."""
+    """Patch discriminators on log-magnitude spectra of three sizes up to 7.5 kHz (UnivNet, arXiv:2106.07889)."""
 
-    SIZES = ((1024, 240), (400, 100))
+    SIZES = ((2048, 480), (1024, 240), (400, 100))
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -82,6 +131,7 @@ class SpectrumJudge(nn.Module):
                 wave, size, hop, window=torch.hann_window(size), return_complex=True
             )
             power = torch.view_as_real(spectrum).square().sum(-1)
+            power = power[:, : int(NARROW_HZ * size / RATE)]
             x = (power + 1e-6).log()[:, None] * 0.3
             with fast_math():
                 for layer in stack:  # type: ignore[attr-defined]
@@ -93,14 +143,44 @@ class SpectrumJudge(nn.Module):
 
 def select(corpus: Corpus) -> np.ndarray:
     """Probability of each record."""
-    weights = np.array([stage_weight(r) * clip_seconds(r) for r in corpus.records])
+    weights = np.array(
+        [(not is_dev(r)) * stage_weight(r) * clip_seconds(r) for r in corpus.records]
+    )
     return weights / weights.sum()
 
 
-def crop(
-    corpus: Corpus, record: dict, frames: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Random crop: mel (80, frames), wave (480 frames,), F0 (frames,) in Hz, 0 unvoiced."""
+@dataclass(frozen=True, kw_only=True)
+class Crop:
+    """A piece of a clip, or a batch of them."""
+
+    mel: Tensor
+    """(80, frames)."""
+    wave: Tensor
+    """(480 frames,)."""
+    pitch: Tensor
+    """(frames,) in Hz, between voiced frames linear; 0 in a clip without voice."""
+    voiced: Tensor
+    """(frames,) 1 where the recording has a pitch."""
+    wide: Tensor
+    """() whether the recording goes beyond 8 kHz."""
+
+
+def batch(crops: list[Crop]) -> Crop:
+    """Crops stacked."""
+    names = ("mel", "wave", "pitch", "voiced", "wide")
+    return Crop(**{name: torch.stack([getattr(c, name) for c in crops]) for name in names})
+
+
+def equalise(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Wave (N,) through a smooth random curve of a few dB."""
+    spectrum = np.fft.rfft(wave)
+    octave = np.log2(np.maximum(np.fft.rfftfreq(len(wave), 1 / RATE), 60) / 60)
+    spectrum *= 10 ** (np.interp(octave, np.arange(9), rng.normal(0, 2.0, 9)) / 20)
+    return np.fft.irfft(spectrum, len(wave))
+
+
+def crop(corpus: Corpus, record: dict, frames: int, rng: np.random.Generator) -> Crop:
+    """Random piece of a clip at a random level, half of them through an equaliser."""
     wave = corpus.audio(record)
     track = corpus.f0(record).astype(np.float32)
     margin = 2
@@ -109,63 +189,79 @@ def crop(
         wave = np.pad(wave, (0, need - len(wave)))
     start = int(rng.integers(0, (len(wave) - need) // HOP + 1)) * HOP
     piece = wave[start : start + need]
-    peak = np.abs(piece).max()
+    if rng.random() < 0.5:
+        piece = equalise(piece, rng)
     gain = 10 ** rng.uniform(-0.5, 0.2)
-    piece = piece * min(gain, 0.6 / max(peak, 1e-4))
+    piece = piece * min(gain, 0.6 / max(np.abs(piece).max(), 1e-4))
     x = torch.from_numpy(piece.astype(np.float32))
-    mel = prompt_mel(x)[:, margin : margin + frames]
-    at = (start / 24_000 + (np.arange(frames) + margin + 0.5) * 0.02) / 0.0125
-    f0 = track[np.clip(at.astype(int), 0, len(track) - 1)]
-    if at[-1] > len(track):
-        f0 = np.where(at < len(track), f0, 0.0)
-    return mel, x[margin * HOP : (margin + frames) * HOP], torch.from_numpy(f0.astype(np.float32))
+    at = (start / RATE + (np.arange(frames) + margin + 0.5) * 0.02) / 0.0125 - 0.5
+    near = np.rint(at).astype(int)
+    known = np.flatnonzero(track > 0)
+    inside = (near >= 0) & (near < len(track))
+    voiced = inside & (track[near.clip(0, len(track) - 1)] > 0)
+    pitch = np.interp(at, known, track[known]) if len(known) else np.zeros(frames)
+    return Crop(
+        mel=prompt_mel(x)[:, margin : margin + frames],
+        wave=x[margin * HOP : (margin + frames) * HOP],
+        pitch=torch.from_numpy(pitch.astype(np.float32)),
+        voiced=torch.from_numpy(voiced.astype(np.float32)),
+        wide=torch.tensor(record["shard"].split("/")[0] not in NARROW_STAGES),
+    )
 
 
-def pitch_loss(predicted: Tensor, f0: Tensor) -> Tensor:
-    """Mean distance in octaves, softened near 0 Hz, which stands for unvoiced."""
-    return ((predicted + 20).log2() - (f0 + 20).log2()).abs().mean()
+def pitch_loss(predicted: Tensor, goal: Crop) -> Tensor:
+    """Mean distance in octaves; frames between voiced ones count a tenth.
+
+    The pulses go on there (`fill_pitch`) and the gains say what is voiced, so the predictor need
+    not: asked for 0 Hz it slides through wrong pitches at every border.
+    """
+    weight = (goal.pitch > 0) * (0.1 + 0.9 * goal.voiced)
+    distance = ((predicted + 20).log2() - (goal.pitch + 20).log2()).abs()
+    return (distance * weight).sum() / weight.sum().clamp(min=1.0)
 
 
 def train_pitch(
-    model: SourceFilter, corpus: Corpus, config: dict[str, Any], weights: np.ndarray
+    model: SourceFilter, corpus: Corpus, config: dict[str, Any], weights: np.ndarray, *, fresh: bool
 ) -> None:
     """The pitch predictor alone: cheap steps that everything after relies on."""
     optimizer = torch.optim.AdamW(model.f0_predictor.parameters(), lr=1e-3, weight_decay=0.0)
-    with torch.no_grad():  # the output is in Hz: from -300 to 300 around 100 to begin with
-        model.f0_predictor.classifier.bias.fill_(100.0)
-        model.f0_predictor.classifier.weight.mul_(30.0)
+    if fresh:
+        with torch.no_grad():  # the output is in Hz: from -300 to 300 around 100 to begin with
+            model.f0_predictor.classifier.bias.fill_(100.0)
+            model.f0_predictor.classifier.weight.mul_(30.0)
     timer = Timer()
     steps = config["pitch_steps"]
     for step in range(steps):
+        if step % 100 == 0 and corpus.refresh():
+            weights = select(corpus)
         rng = step_rng(config["seed"] + 100, step)
         picks = rng.choice(len(corpus.records), 24, p=weights)
-        crops = [crop(corpus, corpus.records[i], 80, rng) for i in picks]
-        mel, f0 = torch.stack([c[0] for c in crops]), torch.stack([c[2] for c in crops])
-        predicted = model.f0_predictor(mel)
-        loss = pitch_loss(predicted, f0)
+        goal = batch([crop(corpus, corpus.records[i], 80, rng) for i in picks])
+        predicted = model.f0_predictor(goal.mel)
+        loss = pitch_loss(predicted, goal)
         rate = learning_rate(step, peak=config["pitch_lr"], warmup=50, steps=steps)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.f0_predictor.parameters(), 1.0)
         optimizer.step()
-        timer.add(f0=loss.item(), cents=median_cents(predicted.detach(), f0))
+        timer.add(f0=loss.item(), cents=median_cents(predicted.detach(), goal))
         if step % 100 == 99:
             log.info("pitch %s", timer.line(step + 1))
 
 
-def median_cents(predicted: Tensor, f0: Tensor) -> float:
-    """Median pitch error in cents over frames voiced in both."""
-    both = (f0 > 40) & (predicted > 40)
+def median_cents(predicted: Tensor, goal: Crop) -> float:
+    """Median pitch error in cents over voiced frames."""
+    both = (goal.voiced > 0) & (predicted > 40)
     if not both.any():
         return 1200.0
-    return float((1200 * (predicted[both] / f0[both]).log2().abs()).median())
+    return float((1200 * (predicted[both] / goal.pitch[both]).log2().abs()).median())
 
 
 def mel_statistics(corpus: Corpus, seed: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (80,) of the mel over 200 clips of those the run begins with."""
     picks = step_rng(seed, 1_000_000).choice(len(corpus.records), 200)
-    mels = [crop(corpus, corpus.records[i], 100, step_rng(seed, int(i)))[0] for i in picks]
+    mels = [crop(corpus, corpus.records[i], 100, step_rng(seed, int(i))).mel for i in picks]
     joined = torch.cat(mels, dim=1)
     return joined.mean(1), joined.std(1)
 
@@ -173,6 +269,7 @@ def mel_statistics(corpus: Corpus, seed: int) -> tuple[Tensor, Tensor]:
 def main() -> None:
     """Train pitch alone, then the gains, with the judges at the end."""
     args, config = options(__doc__ or "", "vocoder")
+    worker = join_workers()
     corpus = Corpus(args.corpus)
     torch.random.default_generator.manual_seed(config["seed"])
     model = SourceFilter(SourceFilterConfig(**config["model"]))
@@ -186,69 +283,90 @@ def main() -> None:
         judge.parameters(), lr=config["judge_lr"], betas=(0.8, 0.99)
     )
     run = Run(args.out, config, optimizer, 2.0, model=model, judge=judge)
+    run.writes = worker == 0
     state = run.resume()
     first = state["step"] if state else 0
     if state:
         judge_optimizer.load_state_dict(state["judge_optimizer"])
-    filters = {
-        size: mel_filters(24_000, size, bands, 0.0, 12_000.0)
-        for size, _, bands in RESOLUTIONS
-        if bands
-    }
+        judge_optimizer.param_groups[0]["lr"] = config["judge_lr"]
+    stfts = resolutions()
     weights = select(corpus)
     log.info("%d clips", len(corpus.records))
-    if run.fresh and state is None:
-        model.mel_mean, model.mel_std = mel_statistics(corpus, config["seed"])
-        nn.init.constant_(model.out.bias, -4.0)  # near the level of speech
+    if state is None:
+        if run.fresh:
+            model.mel_mean, model.mel_std = mel_statistics(corpus, config["seed"])
+            nn.init.constant_(model.out.bias, -4.0)  # near the level of speech
         pitch_file = args.out / "pitch.pt"
-        if (known_pitch := load_checkpoint(pitch_file)) is None:
-            train_pitch(model, corpus, config, weights)
-            save_checkpoint(pitch_file, model.f0_predictor.state_dict())
+        if (known_pitch := read_state(pitch_file)) is None:
+            train_pitch(model, corpus, config, weights, fresh=run.fresh)
+            weights = select(corpus)
+            write_state(pitch_file, model.f0_predictor.state_dict())
         else:
             model.f0_predictor.load_state_dict(known_pitch)
-    for step in range(first, config["steps"]):
+    average = state["average"] if state else copy.deepcopy(model.state_dict())
+    run.start_clock()
+    step = first
+    while run.spent(step) < 1:
         if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
             weights = select(corpus)
-        rng = step_rng(config["seed"], step)
+        rng = step_rng(config["seed"] + 1000 * worker, step)
         picks = rng.choice(len(corpus.records), config["batch"], p=weights)
-        mel, wave, f0 = map(
-            torch.stack,
-            zip(
-                *[crop(corpus, corpus.records[i], config["frames"], rng) for i in picks],
-                strict=True,
-            ),
+        goal = batch([crop(corpus, corpus.records[i], config["frames"], rng) for i in picks])
+        predicted = model.f0_predictor(goal.mel)
+        loss_f0 = pitch_loss(predicted, goal)
+        draws = 2 if config["repulsion"] else 1
+        noise = torch.from_numpy(
+            rng.standard_normal((draws * len(picks), goal.wave.shape[-1]), dtype=np.float32)
         )
-        predicted = model.f0_predictor(mel)
-        loss_f0 = pitch_loss(predicted, f0)
-        noise = torch.from_numpy(rng.standard_normal(wave.shape, dtype=np.float32))
         with fast_math():
-            out = model.decode(mel, predicted.detach(), noise).float()
-        loss_wave = spectral_loss(out, wave, filters)
-        loss = loss_wave + 0.5 * loss_f0
+            gains, turn = model.gains(goal.mel)
+        out = model.render(
+            gains.repeat(draws, 1, 1),
+            None if turn is None else turn.repeat(draws, 1, 1),
+            (goal.pitch if config["true_pitch"] else predicted.detach()).repeat(draws, 1),
+            noise,
+        )
+        natural = spectra(goal.wave, stfts)
+        made = [spectra(part, stfts) for part in out.chunk(draws)]
+        loss_wave = torch.stack(
+            [spectral_distance(m, natural, goal.wide, stfts) for m in made]
+        ).mean()
         values = {"wave": loss_wave.item(), "f0": loss_f0.item()}
-        values["cents"] = median_cents(predicted.detach(), f0)
+        values["cents"] = median_cents(predicted.detach(), goal)
+        loss = loss_wave + 0.5 * loss_f0
+        if draws == 2:
+            apart = spectral_distance(made[0], made[1], goal.wide, stfts)
+            loss = loss - 0.5 * config["repulsion"] * apart
+            values["apart"] = apart.item()
+        out = out[: len(picks)]
+        judging = step >= config["judge_from"] - config["judge_alone"]
+        if judging and step % config["judge_every"] == 0:
+            pairs = [v.chunk(2) for v in judge(torch.cat([goal.wave, out.detach()]))[0]]
+            loss_judge = sum((r - 1).square().mean() + m.square().mean() for r, m in pairs)
+            judge_optimizer.zero_grad(set_to_none=True)
+            loss_judge.backward()
+            mean_gradients(parameters(judge))
+            judge_optimizer.step()
+            values["judge"] = loss_judge.item() * config["judge_every"]
         if step >= config["judge_from"]:
-            if step % config["judge_every"] == 0:
-                pairs = [v.chunk(2) for v in judge(torch.cat([wave, out.detach()]))[0]]
-                loss_judge = sum((r - 1).square().mean() + m.square().mean() for r, m in pairs)
-                judge_optimizer.zero_grad(set_to_none=True)
-                loss_judge.backward()
-                judge_optimizer.step()
-                values["judge"] = loss_judge.item() * config["judge_every"]
             judge.requires_grad_(False)
-            made, of_made = judge(out)
+            verdicts, of_made = judge(out)
             with torch.no_grad():
-                natural = judge(wave)[1]
+                real = judge(goal.wave)[1]
             judge.requires_grad_(True)
-            fooled = sum((v - 1).square().mean() for v in made)
-            alike = sum((a - b).abs().mean() for a, b in zip(of_made, natural, strict=True)) / len(
-                natural
-            )
+            fooled = sum((v - 1).square().mean() for v in verdicts)
+            alike = sum((a - b).abs().mean() for a, b in zip(of_made, real, strict=True))
+            alike = alike / len(real)
             loss = loss + config["judge_weight"] * (fooled + 20 * alike)
             values |= {"fooled": fooled.item(), "alike": alike.item()}
         run.update(step, loss)
-        run.close_step(step, values, judge_optimizer=judge_optimizer.state_dict())
-    run.finish()
+        with torch.no_grad():
+            for name, value in model.state_dict().items():
+                average[name].lerp_(value, 1 - min(config["average"], (step + 1) / (step + 10)))
+        run.close_step(step, values, average=average, judge_optimizer=judge_optimizer.state_dict())
+        step += 1
+    run.finish(average)
+    log.info("%d steps in %.0f minutes; %s", step, run.seconds / 60, run.last)
 
 
 if __name__ == "__main__":

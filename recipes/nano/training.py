@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stepedit_core.commands.train import add_set_option
@@ -89,11 +90,46 @@ def learning_rate(step: int, *, peak: float, warmup: int, steps: int) -> float:
     return peak * max(0.02, 1.0 - 0.98 * (step - decay) / max(1, steps - decay))
 
 
+def timed_rate(spent: float, *, peak: float, warmup: float) -> float:
+    """Rate of a time-boxed training of which the share `spent` is over.
+
+    Linear warm-up over the share `warmup`, constant, then linear decay to 2 % in the last third.
+    """
+    if spent < warmup:
+        return peak * max(0.01, spent / warmup)
+    return peak * max(0.02, min(1.0, 1.0 - 0.98 * (spent - 2 / 3) * 3))
+
+
+def join_workers() -> int:
+    """This worker's number; with WORLD_SIZE above 1 in the environment, joins the others.
+
+    Start every worker with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun does. One
+    thread each is worth more than one worker of many threads where cores are shared.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        distributed.init_process_group("gloo")
+        return distributed.get_rank()
+    return 0
+
+
+def mean_gradients(weights: Sequence[nn.Parameter]) -> None:
+    """Replace gradients by their mean over workers; nothing to do for one."""
+    if not distributed.is_initialized():
+        return
+    grads = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+    flat = torch.cat([g.flatten() for g in grads])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for w, piece in zip(weights, flat.split([w.numel() for w in weights]), strict=True):
+        w.grad = piece.view_as(w)
+
+
 class Run:
     """Optimiser, schedule, log and run folder of one training.
 
     The folder has run.json and curve.jsonl as those of `stepedit train` do; last.pt is the state to
-    resume from, final.pt the trained model. `config` has steps, warmup and peak_lr; `parts` are the
+    resume from, final.pt the trained model. `config` has steps, warmup and peak_lr; with `minutes`
+    above 0 the training ends by the clock instead, time before a resume counted in. `parts` are the
     modules that learn, the first of them under the name "model"; a parameter group may have a
     factor `scale` of the rate. A terminated process saves its state after the step it is in.
     """
@@ -109,7 +145,13 @@ class Run:
         self.out, self.config, self.optimizer, self.clip = out, config, optimizer, clip
         self.parts = parts
         self.timer = Timer()
+        self.writes = True
+        """Whether this worker writes the run folder."""
         self.began = self.saved = time.time()
+        self.before = 0.0
+        """Seconds of training before the last resume."""
+        self.last = ""
+        """The last line of the log."""
         self.stopped = False
         self.fresh = True
         """Whether the model had random weights when this schedule began."""
@@ -121,35 +163,58 @@ class Run:
         ValueError where last.pt belongs to other settings.
         """
         state = read_state(self.out / LAST)
-        if state is None:
-            (self.out / CONFIG).unlink(missing_ok=True)
-        agree(self.out, {"recipe": f"nano {self.out.name}", "config": self.config})
-        cut_curve(self.out, state["step"] if state else 0)
+        if self.writes:
+            if state is None:
+                (self.out / CONFIG).unlink(missing_ok=True)
+            agree(self.out, {"recipe": f"nano {self.out.name}", "config": self.config})
+            cut_curve(self.out, state["step"] if state else 0)
         signal.signal(signal.SIGTERM, self._stop)
         if state is not None:
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             self.optimizer.load_state_dict(state["optimizer"])
             self.fresh = state.get("fresh", False)
+            self.before = state.get("seconds", 0.0)
         elif (ended := read_state(self.out / FINAL)) is not None:
-            self.parts["model"].load_state_dict(ended["model"])
+            load_grown(self.parts["model"], ended["model"])
             self.fresh = False
             log.info("begins from the weights of final.pt")
         return state
 
+    def start_clock(self) -> None:
+        """What was prepared before the first step does not count as training."""
+        self.began = time.time()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds trained so far, all resumes together."""
+        return self.before + time.time() - self.began
+
+    def spent(self, step: int) -> float:
+        """Share of the training that is over."""
+        if self.config.get("minutes"):
+            share = torch.tensor(self.seconds / (60 * self.config["minutes"]))
+            if distributed.is_initialized():  # all workers end at the same step
+                distributed.broadcast(share, 0)
+            return float(share)
+        return float(step / self.config["steps"])
+
+    def rate(self, step: int) -> float:
+        """Learning rate of this step."""
+        peak, warmup = self.config["peak_lr"], self.config["warmup"]
+        if self.config.get("minutes"):
+            return timed_rate(self.spent(step), peak=peak, warmup=0.02)
+        return learning_rate(step, peak=peak, warmup=warmup, steps=self.config["steps"])
+
     def update(self, step: int, loss: Tensor) -> None:
         """One optimiser step at the scheduled rate, gradients clipped by their norm."""
-        rate = learning_rate(
-            step,
-            peak=self.config["peak_lr"],
-            warmup=self.config["warmup"],
-            steps=self.config["steps"],
-        )
+        rate = self.rate(step)
         weights = [p for group in self.optimizer.param_groups for p in group["params"]]
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        mean_gradients(weights)
         norm = nn.utils.clip_grad_norm_(weights, self.clip)
         if norm.isfinite():  # one clip that overflows must not end the training
             self.optimizer.step()
@@ -161,13 +226,17 @@ class Run:
         A process that was asked to stop saves and leaves.
         """
         self.timer.add_values(values)
-        append_curve(self.out, step, self.timer.last, time.time() - self.began)
+        if self.writes:
+            append_curve(self.out, step, self.timer.last, self.seconds)
         self.timer.last = {}
         if step % 50 == 49:
-            log.info(self.timer.line(step + 1))
-        if self.stopped or time.time() - self.saved > 180 or step + 1 == self.config["steps"]:
+            self.last = self.timer.line(step + 1)
+            log.info(self.last)
+        ended = self.spent(step + 1) >= 1
+        if self.writes and (self.stopped or ended or time.time() - self.saved > 180):
             state: dict[str, Any] = {n: part.state_dict() for n, part in self.parts.items()}
             state |= {"optimizer": self.optimizer.state_dict(), "step": step + 1}
+            state["seconds"] = self.seconds
             state["fresh"] = self.fresh
             write_state(self.out / LAST, state | {"config": self.config["model"]} | extra)
             self.saved = time.time()
@@ -178,10 +247,24 @@ class Run:
     def _stop(self, *_: object) -> None:
         self.stopped = True
 
-    def finish(self) -> None:
-        """Write final.pt: the model and its sizes."""
-        model = self.parts["model"].state_dict()
+    def finish(self, model: dict[str, Tensor] | None = None) -> None:
+        """Write final.pt: the model, or the weights given in its place, and its sizes."""
+        if not self.writes:
+            return
+        model = self.parts["model"].state_dict() if model is None else model
         write_state(self.out / FINAL, {"model": model, "config": self.config["model"]})
+
+
+def load_grown(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Weights of an older training; layers that it lacked must start as zeros, which change nothing.
+
+    Raises ValueError for any other difference.
+    """
+    missing, unknown = model.load_state_dict(weights, strict=False)
+    state = model.state_dict()
+    wrong = [*unknown, *(name for name in missing if bool(state[name].any()))]
+    if wrong:
+        raise ValueError(f"the older weights do not fit: {', '.join(wrong[:5])}. Begin anew.")
 
 
 def parameters(*modules: nn.Module) -> list[nn.Parameter]:
@@ -316,7 +399,15 @@ def clip_seconds(record: dict[str, Any]) -> float:
     return float(record["audio"][1]) / RATE
 
 
-STAGE_WEIGHTS = {"plain": 1.0, "edits": 1.0, "kokoro": 3.0, "libri": 4.0, "real": 2.0}
+STAGE_WEIGHTS = {
+    "plain": 1.0,
+    "edits": 1.0,
+    "kokoro": 3.0,
+    "libri": 4.0,
+    "real": 2.0,
+    "people": 4.0,
+    "acted": 4.0,
+}
 """How much more often a second of a stage is drawn: real timbres are scarce and matter most."""
 
 

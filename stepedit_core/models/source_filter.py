@@ -45,6 +45,9 @@ class SourceFilterConfig:
     """Hop of the STFT; a whole part of frame_samples."""
     voiced_threshold_hz: float = 45.0
     """A frame counts as voiced when its pitch is above this."""
+    phase: bool = False
+    """Whether the network also turns the phase of the pulses, bin by bin. A voice's own pulses are
+    not of minimum phase: the opening of the folds runs backwards in time."""
     peak: float = 0.99
     """The wave is clamped to plus and minus this."""
 
@@ -140,12 +143,17 @@ class SourceFilter(nn.Module):
         self.fine_blocks = nn.ModuleList(Block(c.channels, c.hidden) for _ in range(c.fine_blocks))
         self.norm = nn.LayerNorm(c.channels)
         self.out = nn.Linear(c.channels, c.n_fft + 2)
+        if c.phase:
+            self.turn = nn.Linear(c.channels, c.n_fft // 2 + 1)
+            nn.init.zeros_(self.turn.weight)
+            nn.init.zeros_(self.turn.bias)
         self.register_buffer("window", torch.hann_window(c.n_fft), persistent=False)
 
-    def gains(self, mel: Tensor) -> Tensor:
+    def gains(self, mel: Tensor) -> tuple[Tensor, Tensor | None]:
         """Map mel (B, mel, F) -> log gains (B, T, n_fft + 2), of the pulses, then of the noise.
 
-        T = frame_samples / hop_samples * F + 1 frames of a centred STFT.
+        T = frame_samples / hop_samples * F + 1 frames of a centred STFT. Second, where the config
+        asks for it, the angle (B, T, n_fft / 2 + 1) in radians by which the pulses are turned.
         """
         c = self.config
         white = (mel - self.mel_mean[:, None]) / self.mel_std[:, None]
@@ -160,18 +168,21 @@ class SourceFilter(nn.Module):
         x = fine[..., ratio // 2 : ratio // 2 + count + 1].transpose(1, 2)
         for block in self.fine_blocks:
             x = block(x)
-        out: Tensor = self.out(self.norm(x))
-        return out
+        x = self.norm(x)
+        return self.out(x), math.pi * torch.tanh(self.turn(x).float()) if c.phase else None
 
     def decode(self, mel: Tensor, f0_hz: Tensor, noise: Tensor) -> Tensor:
         """Wave (B, N) from mel (B, mel, F), pitch (B, F) in Hz and standard normal noise (B, N).
 
         N = frame_samples * F. The spectra are float32 in any precision.
         """
+        return self.render(*self.gains(mel), f0_hz, noise).to(mel.dtype)
+
+    def render(self, gains: Tensor, turn: Tensor | None, f0_hz: Tensor, noise: Tensor) -> Tensor:
+        """Wave (B, N) float32 from what `gains` returns, pitch (B, F) and noise (B, N)."""
         c = self.config
         bins = c.n_fft // 2 + 1
-        gains = self.gains(mel).float()
-        of_pulses, of_noise = gains[..., :bins], gains[..., bins:]
+        of_pulses, of_noise = gains[..., :bins].float(), gains[..., bins:].float()
         pulses = pulse_train(
             fill_pitch(f0_hz.float(), c.voiced_threshold_hz),
             sample_rate=c.sample_rate,
@@ -185,12 +196,13 @@ class SourceFilter(nn.Module):
             return_complex=True,
         )
         voiced, breath = spectra.transpose(1, 2).chunk(2)
-        voiced = voiced * torch.polar(of_pulses.exp(), minimum_phase(of_pulses))
+        phase = minimum_phase(of_pulses)
+        voiced = voiced * torch.polar(of_pulses.exp(), phase if turn is None else phase + turn)
         shaped = (voiced + breath * of_noise.exp()).transpose(1, 2)
         wave = torch.istft(
             shaped, c.n_fft, c.hop_samples, window=self.window.float(), length=noise.shape[-1]
         )
-        return wave.clamp(-c.peak, c.peak).to(mel.dtype)
+        return wave.clamp(-c.peak, c.peak)
 
     def forward(self, mel: Tensor, *, generator: torch.Generator) -> Tensor:
         """Map mel (B, mel, F) -> wave (B, frame_samples * F).

@@ -1,6 +1,7 @@
 """Source-filter vocoder of nano, against formulas written out here; no other code computes it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,7 +96,9 @@ def test_gains_lie_under_the_stft_frames() -> None:
     model.mel_mean.fill_(-6.0)
     model.mel_std.fill_(2.0)
     mel = torch.randn(2, 80, 7, generator=torch.Generator().manual_seed(1)) * 2 - 6
-    torch.testing.assert_close(model.gains(mel), gains_by_hand(model, mel), atol=1e-6, rtol=0)
+    gains, turn = model.gains(mel)
+    torch.testing.assert_close(gains, gains_by_hand(model, mel), atol=1e-6, rtol=0)
+    assert turn is None
 
 
 @torch.no_grad()
@@ -121,6 +124,20 @@ def test_gains_of_the_pulses_shape_them_alone() -> None:
     pulses = pulse_train(f0, sample_rate=24000, frame_samples=480) * 0.05
     # a constant gain has minimum phase zero
     torch.testing.assert_close(wave, pulses.clamp(-0.99, 0.99), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_turn_of_half_a_circle_negates_the_pulses_and_leaves_the_noise() -> None:
+    model = SourceFilter(replace(SMALL, phase=True)).eval()
+    model.out.weight.zero_()
+    model.out.bias.fill_(math.log(0.02))
+    f0 = torch.full((1, 9), 150.0)
+    noise = torch.randn(1, 9 * 480, generator=torch.Generator().manual_seed(2))
+    pulses = pulse_train(f0, sample_rate=24000, frame_samples=480)
+    for bias, sign in ((0.0, 1), (20.0, -1)):  # pi * tanh(20) is pi in float32
+        model.turn.bias.fill_(bias)
+        wave = model.decode(torch.zeros(1, 80, 9), f0, noise)
+        torch.testing.assert_close(wave, 0.02 * (sign * pulses + noise), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
