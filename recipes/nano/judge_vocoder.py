@@ -114,7 +114,7 @@ def judge_all(
             start = time.process_time()
             made = make(wave)
             spent = (time.process_time() - start) / (len(wave) / RATE_HZ)
-            x = Clip(wave=torch.from_numpy(np.ascontiguousarray(made)), sample_rate=RATE_HZ)
+            x = Clip(wave=torch.from_numpy(made), sample_rate=RATE_HZ)
             words = " ".join(plain_words(judges.words(x))) or "-"
             read = words if name == "recording" else read
             found = jiwer.process_words(read, words)

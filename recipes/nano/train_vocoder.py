@@ -36,7 +36,8 @@ from recipes.nano.training import (
 )
 from stepedit_core.audio.mel import mel_filters, prompt_mel
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
-from stepedit_core.train.run_folder import read_state, write_state
+from stepedit_core.train.run_folder import read_state as load_checkpoint
+from stepedit_core.train.run_folder import write_state as save_checkpoint
 
 HOP = 480
 NARROW_HZ = 7_500.0
@@ -297,10 +298,10 @@ def main() -> None:
             model.mel_mean, model.mel_std = mel_statistics(corpus, config["seed"])
             nn.init.constant_(model.out.bias, -4.0)  # near the level of speech
         pitch_file = args.out / "pitch.pt"
-        if (known_pitch := read_state(pitch_file)) is None:
+        if (known_pitch := load_checkpoint(pitch_file)) is None:
             train_pitch(model, corpus, config, weights, fresh=run.fresh)
             weights = select(corpus)
-            write_state(pitch_file, model.f0_predictor.state_dict())
+            save_checkpoint(pitch_file, model.f0_predictor.state_dict())
         else:
             model.f0_predictor.load_state_dict(known_pitch)
     average = state["average"] if state else copy.deepcopy(model.state_dict())

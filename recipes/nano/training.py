@@ -128,10 +128,10 @@ class Run:
     """Optimiser, schedule, log and run folder of one training.
 
     The folder has run.json and curve.jsonl as those of `stepedit train` do; last.pt is the state to
-    resume from, final.pt the trained model. `config` has steps, warmup and peak_lr; with `minutes`
-    above 0 the training ends by the clock instead, time before a resume counted in. `parts` are the
-    modules that learn, the first of them under the name "model"; a parameter group may have a
-    factor `scale` of the rate. A terminated process saves its state after the step it is in.
+    resume from, final.pt the trained model. `config` has steps, warmup and peak_lr; with
+    `minutes` above 0 the training ends by the clock instead, time before a resume counted in.
+    `parts` are the modules that learn, the first of them under the name "model"; a parameter group
+    may have a factor `scale` of the rate. A terminated process saves its state after the step it is in.
     """
 
     def __init__(
@@ -145,14 +145,14 @@ class Run:
         self.out, self.config, self.optimizer, self.clip = out, config, optimizer, clip
         self.parts = parts
         self.timer = Timer()
+        self.began = self.saved = time.time()
+        self.stopped = False
         self.writes = True
         """Whether this worker writes the run folder."""
-        self.began = self.saved = time.time()
         self.before = 0.0
         """Seconds of training before the last resume."""
         self.last = ""
         """The last line of the log."""
-        self.stopped = False
         self.fresh = True
         """Whether the model had random weights when this schedule began."""
 
@@ -236,8 +236,7 @@ class Run:
         if self.writes and (self.stopped or ended or time.time() - self.saved > 180):
             state: dict[str, Any] = {n: part.state_dict() for n, part in self.parts.items()}
             state |= {"optimizer": self.optimizer.state_dict(), "step": step + 1}
-            state["seconds"] = self.seconds
-            state["fresh"] = self.fresh
+            state["fresh"], state["seconds"] = self.fresh, self.seconds
             write_state(self.out / LAST, state | {"config": self.config["model"]} | extra)
             self.saved = time.time()
         if self.stopped:
