@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import data, edit, host, instructions, load, picture_nodes, stages, tokens
+from . import edit, instructions, load, picture_nodes, stages, tokens, training_data
+from .host import folders
 
 
 class StepEdit(ComfyExtension):
@@ -25,7 +26,7 @@ class StepEdit(ComfyExtension):
             tokens.SaveTokens,
             tokens.LoadTokens,
             picture_nodes.MelPicture,
-            *data.NODES,
+            *training_data.NODES,
         ]
 
 
@@ -35,6 +36,6 @@ async def comfy_entrypoint() -> StepEdit:
     The folder is registered here, because 0.3.75 declares ComfyExtension.on_load but never calls
     it (comfy_api/latest/__init__.py, nodes.py: load_custom_node).
     """
-    host.register_folder()
-    host.offer_sample()
+    folders.register_folder()
+    folders.offer_sample()
     return StepEdit()

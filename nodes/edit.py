@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from . import host, inputs
+from . import inputs
 from .compat import StepEditEdit, schema
+from .host import models, progress, sound
 
 if TYPE_CHECKING:
     from .instructions import Edit
 
-PROMPTS = ("follow", "fixed")
-VOICES = {"follow": "previous", "fixed": "original"}
+VOICES = {"stay with the original": "original", "follow the previous round": "previous"}
+"""What the widget shows -> the core's word."""
 
 
 class IterativeEdit(io.ComfyNode):
@@ -45,11 +46,12 @@ class IterativeEdit(io.ComfyNode):
                     "round costs one round, as long as the model stays loaded.",
                 ),
                 io.Combo.Input(
-                    "prompt",
-                    options=list(PROMPTS),
-                    default="follow",
-                    tooltip="Whose sound the decoder follows in later rounds. follow: the round "
-                    "before. fixed: always the original, which keeps the voice closer.",
+                    "voice",
+                    options=list(VOICES),
+                    default=next(iter(VOICES)),
+                    tooltip="Whose sound later rounds follow. Staying with the original keeps "
+                    "words and voice closer; following the previous round lets changes of the "
+                    "voice build up.",
                 ),
                 inputs.seed(),
                 io.Int.Input(
@@ -101,39 +103,41 @@ class IterativeEdit(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, prompt: str = PROMPTS[0]) -> bool | str:
+    def validate_inputs(cls, voice: str = next(iter(VOICES))) -> bool | str:
         """Core 0.3.75 does not check the values of combos."""
-        return inputs.one_of("prompt", prompt, PROMPTS)
+        return inputs.one_of("voice", voice, tuple(VOICES))
 
     @classmethod
     def execute(
         cls,
-        model: host.LoadedModel,
+        model: models.LoadedModel,
         audio: dict[str, Any],
         edit: Edit,
         text: str,
         rounds: int,
-        prompt: str,
+        voice: str,
         seed: int,
         best_round: int = 0,
     ) -> io.NodeOutput:
         """Edit every clip of the batch."""
         from ..stepedit_core.pipelines.plan import make_plan
         from . import rounds as shown
+        from .runs import run_clips
 
-        clips, edits = host.clips(audio), inputs.with_words(edit, text)
-        how = {"rounds": rounds, "voice": VOICES[prompt], "seed": seed}
+        clips, edits = sound.clips(audio), inputs.with_words(edit, text)
+        how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
         plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
-        runs = shown.run_clips(model, clips, plans, best_round)
-        panel = [shown.panel(run) for run in runs]
+        runs = run_clips(model, clips, plans, best_round)
+        files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
+        panel = [shown.panel(*pair) for pair in zip(runs, files, strict=True)]
         return io.NodeOutput(
-            [host.audio(run.chosen.clip) for run in runs],
-            [host.audio(run.rounds[-1].clip) for run in runs],
-            [host.audio(made.clip) for run in runs for made in run.rounds],
+            [sound.audio(run.chosen.clip) for run in runs],
+            [sound.audio(run.rounds[-1].clip) for run in runs],
+            [sound.audio(made.clip) for run in runs for made in run.rounds],
             [score for run in runs for score in shown.scores(run.rounds)],
             [shown.chart(run.rounds) for run in runs],
             [shown.report(model.bundle, run) for run in runs],
-            ui={host.PANEL: panel},
+            ui={sound.PANEL: panel},
         )
 
 
@@ -157,7 +161,7 @@ class CloneVoice(io.ComfyNode):
                     "new_words",
                     multiline=True,
                     default="",
-                    placeholder="What the voice shall say",
+                    placeholder="What the voice should say",
                     tooltip="The words to say in the voice of the clip.",
                 ),
                 inputs.seed(),
@@ -181,7 +185,7 @@ class CloneVoice(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: host.LoadedModel,
+        model: models.LoadedModel,
         audio: dict[str, Any],
         text: str,
         new_words: str,
@@ -196,7 +200,7 @@ class CloneVoice(io.ComfyNode):
         from ..stepedit_core.pipelines.clone import clone, clone_plan
         from ..stepedit_core.types import Decoding, Sampling
 
-        clips = host.clips(audio)
+        clips = sound.clips(audio)
         how = {
             "seed": seed,
             "sampling": Sampling(temperature=temperature, top_k=top_k, top_p=top_p),
@@ -204,9 +208,9 @@ class CloneVoice(io.ComfyNode):
         }
         plans = [clone_plan(model.bundle, clip, text, new_words, **how) for clip in clips]
         bundle = model.ready(15 + max(clip.seconds for clip in clips))
-        hooks = host.GraphHooks(1, clips=len(clips))
+        hooks = progress.GraphHooks(1, clips=len(clips))
         made = []
         for clip, plan in zip(clips, plans, strict=True):
             made.append(clone(bundle, clip, plan, hooks=hooks))
             hooks.round_finished(1, None)
-        return io.NodeOutput([host.audio(round_.clip) for round_ in made])
+        return io.NodeOutput([sound.audio(round_.clip) for round_ in made])

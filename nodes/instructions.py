@@ -225,7 +225,7 @@ class NewWords(io.ComfyNode):
             "new_words",
             multiline=True,
             default="",
-            placeholder="What the voice shall say",
+            placeholder="What the voice should say",
             tooltip="The words to say in the voice of the clip. The release also takes one of "
             f"[{'], ['.join(DIALECTS)}] before the words.",
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..stepedit_core.bundle.precision import PRECISIONS
-from . import host
 from .compat import StepEditModel, advanced, schema
+from .host import folders, models
 
 
 class LoadModel(io.ComfyNode):
@@ -24,7 +24,7 @@ class LoadModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "bundle",
-                    options=host.bundle_names(),
+                    options=folders.bundle_names(),
                     default="nano",
                     tooltip="Which model. A bundle is one folder with bundle.json in "
                     "models/step_audio_editx/ or $STEPEDIT_HOME; nano is built in.",
@@ -32,7 +32,7 @@ class LoadModel(io.ComfyNode):
                 advanced(
                     io.Combo.Input,
                     "device",
-                    options=list(host.DEVICES),
+                    options=list(models.DEVICES),
                     default="auto",
                     tooltip="auto: the device ComfyUI uses. cpu: keep the model off the GPU.",
                 ),
@@ -59,9 +59,9 @@ class LoadModel(io.ComfyNode):
                 advanced(
                     io.Combo.Input,
                     "adapter",
-                    options=host.adapter_names(),
+                    options=folders.adapter_names(),
                     optional=True,
-                    default=host.NO_ADAPTER,
+                    default=folders.NO_ADAPTER,
                     tooltip="A LoRA file of `stepedit train`, added to the language model. Files "
                     "lie in models/step_audio_editx/adapters/.",
                 ),
@@ -70,7 +70,7 @@ class LoadModel(io.ComfyNode):
                 StepEditModel.Output(
                     display_name="model",
                     tooltip="The model. Its weights are read at first use and freed when no node "
-                    "holds it any more.",
+                    "keeps it any more.",
                 )
             ],
         )
@@ -79,10 +79,10 @@ class LoadModel(io.ComfyNode):
     def validate_inputs(cls, bundle: str = "nano") -> bool | str:
         """The bundle is here and its bundle.json is understood.
 
-        A sentence is told of every input that is named here, so the adapter is checked by execute.
+        ComfyUI answers for every input named here, so the adapter is checked by execute.
         """
         try:
-            host.find_bundle(bundle)
+            folders.find_bundle(bundle)
         except ValueError as error:
             return str(error)
         return True
@@ -94,10 +94,10 @@ class LoadModel(io.ComfyNode):
         device: str,
         precision: str,
         keep_converted: bool = False,
-        adapter: str = host.NO_ADAPTER,
+        adapter: str = folders.NO_ADAPTER,
     ) -> str:
         """Digest of bundle and adapter, so that a replaced one is loaded anew."""
-        return host.check_adapter(bundle, adapter)
+        return models.check_adapter(bundle, adapter)
 
     @classmethod
     def execute(
@@ -106,9 +106,9 @@ class LoadModel(io.ComfyNode):
         device: str,
         precision: str,
         keep_converted: bool = False,
-        adapter: str = host.NO_ADAPTER,
+        adapter: str = folders.NO_ADAPTER,
     ) -> io.NodeOutput:
         """Load, or take what another node has loaded; convert a release first where asked."""
         if keep_converted:
-            bundle = host.keep_converted(bundle, precision)
-        return io.NodeOutput(host.load_model(bundle, device, precision, adapter))
+            bundle = models.keep_converted(bundle, precision)
+        return io.NodeOutput(models.load_model(bundle, device, precision, adapter))

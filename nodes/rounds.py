@@ -1,4 +1,4 @@
-"""Runs of Iterative Edit: every clip of a batch, and what the listening panel receives."""
+"""What Iterative Edit shows of a run: scores, chart, report, and the listening panel's rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from . import host
 from .picture import rounds_chart
 
 if TYPE_CHECKING:
@@ -38,28 +37,6 @@ class FinishedRun:
         return self.rounds[self.best]
 
 
-def run_clips(
-    model: host.LoadedModel, clips: Sequence[Clip], plans: Sequence[Plan], marked: int
-) -> list[FinishedRun]:
-    """The runs of all clips; the model keeps their rounds."""
-    from ..stepedit_core.pipelines.best import best_round, check_mark
-    from ..stepedit_core.pipelines.rounds import iterate_rounds
-
-    count = len(plans[0].steps)
-    check_mark(marked, count)
-    bundle = model.ready(2 * max(clip.seconds for clip in clips))
-    hooks = host.GraphHooks(count, clips=len(clips))
-    runs = []
-    for clip, plan in zip(clips, plans, strict=True):
-        rounds: list[Round] = []
-        for made in iterate_rounds(bundle, clip, plan, hooks=hooks, memory=model.memory):
-            hooks.round_finished(len(rounds), made.score)
-            rounds.append(made)
-        runs.append(FinishedRun(plan, rounds, best_round(rounds, marked)))
-    hooks.finish(runs[-1].best, runs[-1].chosen.score)
-    return runs
-
-
 def scores(rounds: Sequence[Round]) -> list[float]:
     """Margin score of each round without the input; 0 where the bundle has none."""
     return [NO_SCORE if made.score is None else made.score for made in rounds[1:]]
@@ -78,17 +55,13 @@ def peaks(clip: Clip) -> list[int]:
     return [min(100, round(100 * float(part.max()))) for part in parts]
 
 
-def panel(run: FinishedRun) -> dict[str, Any]:
+def panel(run: FinishedRun, files: Sequence[dict[str, str]]) -> dict[str, Any]:
     """One clip for the listening panel in the browser: the chosen round, and a row a round."""
     from ..stepedit_core.output.report import round_entry
 
     rows = [
-        {
-            **round_entry(number, made),
-            "file": host.preview(made.clip),
-            "peaks": peaks(made.clip),
-        }
-        for number, made in enumerate(run.rounds)
+        {**round_entry(number, made), "file": file, "peaks": peaks(made.clip)}
+        for number, (made, file) in enumerate(zip(run.rounds, files, strict=True))
     ]
     return {"best": run.best, "rounds": rows}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from ..stepedit_core.types import Sampling
-from . import host, inputs
+from . import inputs
 from .compat import (
     StepEditEdit,
     StepEditMel,
@@ -16,6 +16,7 @@ from .compat import (
     StepEditVoice,
     schema,
 )
+from .host import models, progress, sound
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,13 +54,13 @@ class TokenizeSpeech(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: host.LoadedModel, audio: dict[str, Any]) -> io.NodeOutput:
+    def execute(cls, model: models.LoadedModel, audio: dict[str, Any]) -> io.NodeOutput:
         """Tokenize every clip of the batch."""
         from ..stepedit_core.pipelines.tokenize import tokenize
 
-        clips = host.clips(audio)
+        clips = sound.clips(audio)
         bundle = model.ready(max(clip.seconds for clip in clips))
-        pairs = [tokenize(bundle, clip, hooks=host.GraphHooks()) for clip in clips]
+        pairs = [tokenize(bundle, clip, hooks=progress.GraphHooks()) for clip in clips]
         return io.NodeOutput([codes for codes, _ in pairs], [voice for _, voice in pairs])
 
 
@@ -97,7 +98,7 @@ class GenerateTokens(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: host.LoadedModel,
+        model: models.LoadedModel,
         tokens: DualCodes,
         edit: Edit,
         text: str,
@@ -114,8 +115,8 @@ class GenerateTokens(io.ComfyNode):
         from ..stepedit_core.types import Draws
 
         requests = []
-        for wanted in edit:
-            requests.append(replace(wanted, text=text))
+        for asked in edit:
+            requests.append(replace(asked, text=text))
             text = text_after(requests[-1])
         model.check(requests)
         model.check_tokens(tokens)
@@ -123,7 +124,7 @@ class GenerateTokens(io.ComfyNode):
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         for number, request in enumerate(requests, start=round):
             how = {"draws": Draws(seed=seed, round=number), "sampling": sampling}
-            run = Run(hooks=host.GraphHooks())
+            run = Run(hooks=progress.GraphHooks())
             tokens = generate(bundle, tokens, request, run=run, **how).codes
         return io.NodeOutput(tokens)
 
@@ -159,7 +160,7 @@ class FlowDecode(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: host.LoadedModel,
+        model: models.LoadedModel,
         tokens: DualCodes,
         voice: Voice,
         seed: int,
@@ -177,7 +178,7 @@ class FlowDecode(io.ComfyNode):
             "draws": Draws(seed=seed, round=round),
             "decoding": Decoding(steps=steps, guidance=guidance),
         }
-        return io.NodeOutput(flow_decode(bundle, tokens, voice, hooks=host.GraphHooks(), **how))
+        return io.NodeOutput(flow_decode(bundle, tokens, voice, hooks=progress.GraphHooks(), **how))
 
 
 class Vocode(io.ComfyNode):
@@ -205,14 +206,16 @@ class Vocode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: host.LoadedModel, mel: Tensor, seed: int, round: int) -> io.NodeOutput:
+    def execute(
+        cls, model: models.LoadedModel, mel: Tensor, seed: int, round: int
+    ) -> io.NodeOutput:
         """Vocode."""
         from ..stepedit_core.pipelines.vocode import vocode
         from ..stepedit_core.types import Draws
 
         bundle = model.ready(mel.shape[-1] / 50)
-        clip = vocode(bundle, mel, draws=Draws(seed=seed, round=round), hooks=host.GraphHooks())
-        return io.NodeOutput(host.audio(clip))
+        clip = vocode(bundle, mel, draws=Draws(seed=seed, round=round), hooks=progress.GraphHooks())
+        return io.NodeOutput(sound.audio(clip))
 
 
 class MarginScore(io.ComfyNode):
@@ -247,7 +250,7 @@ class MarginScore(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: host.LoadedModel,
+        model: models.LoadedModel,
         source_tokens: DualCodes,
         edited_tokens: DualCodes,
         edit: Edit,
@@ -259,7 +262,7 @@ class MarginScore(io.ComfyNode):
         model.check_scorer(edit)
         bundle = model.ready(source_tokens.seconds + edited_tokens.seconds)
         tokens = (source_tokens, edited_tokens)
-        scores = [score(bundle, *tokens, r, hooks=host.GraphHooks()) for r in edit]
+        scores = [score(bundle, *tokens, r, hooks=progress.GraphHooks()) for r in edit]
         named = zip(edit, scores, strict=True)
         lines = [f"{request.label}: {value:.1f} of 10" for request, value in named]
         return io.NodeOutput(scores, "\n".join(lines))

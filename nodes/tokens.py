@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from . import host
 from .compat import StepEditTokens, schema
+from .host import folders
 
 if TYPE_CHECKING:
     from ..stepedit_core.types import DualCodes
@@ -45,7 +45,7 @@ class SaveTokens(io.ComfyNode):
     def validate_inputs(cls, filename_prefix: str = "stepedit/tokens") -> bool | str:
         """The file would lie below the output folder."""
         try:
-            host.check_prefix(filename_prefix)
+            folders.check_prefix(filename_prefix)
         except ValueError as error:
             return str(error)
         return True
@@ -55,7 +55,7 @@ class SaveTokens(io.ComfyNode):
         """Write the file."""
         from ..stepedit_core.files.tokens import save_tokens
 
-        path, name = host.new_output_file(filename_prefix, ".safetensors")
+        path, name = folders.new_output_file(filename_prefix, ".safetensors")
         save_tokens(tokens, path)
         return io.NodeOutput(name, ui={"text": [name]})
 
@@ -74,9 +74,9 @@ class LoadTokens(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=host.token_files(),
+                    options=folders.token_files(),
                     tooltip="A .safetensors file of the input folder, or of the output folder "
-                    "where [output] stands behind it.",
+                    "followed by [output].",
                 )
             ],
             outputs=[
@@ -93,7 +93,7 @@ class LoadTokens(io.ComfyNode):
         """The file is one of those that the list offers."""
         try:
             if file is not None:
-                host.annotated_path(file)
+                folders.annotated_path(file)
         except ValueError as error:
             return str(error)
         return True
@@ -101,7 +101,7 @@ class LoadTokens(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, file: str) -> str:
         """Size and time of the file, so that a new one of the same name is read."""
-        stat = host.annotated_path(file).stat()
+        stat = folders.annotated_path(file).stat()
         return f"{stat.st_size} {stat.st_mtime_ns}"
 
     @classmethod
@@ -109,4 +109,4 @@ class LoadTokens(io.ComfyNode):
         """Read the file."""
         from ..stepedit_core.files.tokens import load_tokens
 
-        return io.NodeOutput(load_tokens(host.annotated_path(file)))
+        return io.NodeOutput(load_tokens(folders.annotated_path(file)))

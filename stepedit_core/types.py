@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -124,6 +124,11 @@ class Decoding:
     contrast: float | None = None
     """Weight of the guidance away from the prompt's own codes (decision 0014); None takes what the
     bundle was trained for, in proportion to `guidance`."""
+    way: Literal["exact", "difference"] | None = None
+    """Edits that keep the words are decoded from noise as released, "exact", or by "difference",
+    which keeps the recording (decision 0018); None takes the bundle's way."""
+    strength: float = 1.0
+    """Factor 0 to 1.5 on what decoding by difference changes: 0 is the recording."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from stepedit_core.models.flow import Flow
 from stepedit_core.models.hift import HiFT
 from stepedit_core.models.linguistic import LinguisticTokenizer
 from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.paraformer import Paraformer, ParaformerConfig
 from stepedit_core.models.semantic import SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerEncoder
 from stepedit_core.release.convert import Sizes
@@ -41,7 +42,8 @@ TINY = Sizes(
     **{
         k: tiny_bundle.manifest().components[k]
         for k in ("flow", "vocoder", "linguistic", "semantic", "speaker")
-    }
+    },
+    recogniser=ParaformerConfig(d_model=32, heads=2, layers=2, ffn=48, units=30),
 )
 PARAFORMER = "dengcunqin/speech_paraformer-large_asr_nat-zh-cantonese-en-16k-vocab8501-online"
 
@@ -109,6 +111,7 @@ def write(
         "linguistic": randomise(LinguisticTokenizer(sizes.linguistic), seed + 3),
         "semantic": randomise(SemanticTokenizer(sizes.semantic), seed + 4),
         "speaker": randomise(SpeakerEncoder(sizes.speaker), seed + 5),
+        "recogniser": randomise(Paraformer(sizes.recogniser), seed + 7),
     }
     (model_folder / "tokenizer.model").write_bytes(tokenizer)
     settings = {"chat_template": "..."} if year == "2026" else {}
@@ -122,7 +125,7 @@ def write(
     (decoder / "campplus.onnx").write_bytes(speaker_graph(networks["speaker"]))
     (decoder / "speech_tokenizer_v1.onnx").write_bytes(b"never opened")
     (tokens / "speech_tokenizer_v1.onnx").write_bytes(semantic_graph(networks["semantic"]))
-    _write_linguistic(tokens, paraformer, networks["linguistic"])
+    _write_paraformer(tokens, paraformer, networks["linguistic"], networks["recogniser"])
     return networks
 
 
@@ -194,14 +197,24 @@ def weight_normed(vocoder: nn.Module) -> dict[str, Tensor]:
     return dict(twin.state_dict())
 
 
-def _write_linguistic(tokens: Path, paraformer: Path, model: nn.Module) -> None:
+def units(count: int) -> list[str]:
+    """As many text units as asked for, in the order of their ids."""
+    pieces = [f"{chr(97 + i % 26)}{i}{'@@' * (i % 3 == 0)}" for i in range(count - 5)]
+    return ["<blank>", "<s>", "</s>", *pieces, chr(0x4F60), "<unk>"]
+
+
+def _write_paraformer(
+    tokens: Path, paraformer: Path, model: nn.Module, recogniser: nn.Module
+) -> None:
+    """The encoder of `model` with the predictor and decoder of `recogniser`, in one file."""
     assert isinstance(model, LinguisticTokenizer)
+    assert isinstance(recogniser, Paraformer)
+    config = recogniser.config
     np.save(tokens / "linguistic_tokenizer.npy", model.codebook.numpy())
     state = {k: v for k, v in model.state_dict().items() if k.startswith("encoder.")}
-    state |= {
-        "predictor.cif_output.weight": torch.ones(1, 4),
-        "decoder.embed.0.weight": torch.ones(3, 4),
-    }
+    state |= recogniser.state_dict()
+    state["decoder.embed.0.weight"] = torch.ones(config.units, config.d_model)
+    (paraformer / "tokens.json").write_text(json.dumps(units(config.units)), "utf-8")
     # torch names the folder inside the zip after the file: pytorch_model/, as published
     torch.save(state, paraformer / "pytorch_model.pt")
     (paraformer / "pytorch_model.pt").rename(paraformer / "model.pt")
@@ -235,7 +248,7 @@ def exported(module: nn.Module, inputs: dict[str, Tensor], axis: dict[str, int])
 
 
 def speaker_graph(model: nn.Module) -> bytes:
-    """campplus.onnx: the exporter folds batch norms behind convolutions into them."""
+    """campplus.onnx: the exporter folds batch norms after convolutions into them."""
     width = model.config.features
     return exported(model, {"input": torch.randn(1, 220, width)}, {"input": 1}).SerializeToString()
 

@@ -18,7 +18,7 @@ export function keepEvents(element) {
     element.addEventListener(kind, (event) => event.stopPropagation());
 }
 
-/** Chain a callback behind one that a node or widget already has. */
+/** Chain a callback after one that a node or widget already has. */
 export function after(target, name, callback) {
   const before = target[name];
   target[name] = function (...values) {

@@ -116,10 +116,10 @@ class Caret {
     const text = String(this.widget.value ?? "");
     const [start, end] = this.at && this.text === text ? this.at : [text.length, text.length];
     const before = text.slice(0, start);
-    const behind = text.slice(end);
+    const rest = text.slice(end);
     const left = before && !/\s$/.test(before) ? " " : "";
-    const right = behind && !/^\s/.test(behind) ? " " : "";
-    this.text = before + left + tag + right + behind;
+    const right = rest && !/^\s/.test(rest) ? " " : "";
+    this.text = before + left + tag + right + rest;
     setWidget(app, node, this.widget, this.text);
     const place = start + left.length + tag.length;
     this.at = [place, place];

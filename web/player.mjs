@@ -1,4 +1,4 @@
-/* One transport for several rounds of a clip: switching goes on at the same moment.
+/* One transport for several rounds of a clip: switching continues at the same moment.
 
    Rounds differ in length, so a moment is a share of the length, 0 to 1. */
 
@@ -17,7 +17,7 @@ export class RoundPlayer {
     this.share = 0;
     this.failed = "";
     this.source = null;
-    this.isPlaying = false; // wanted, also while the file is still on its way
+    this.isPlaying = false; // asked for, also while the file is still on its way
     this.turn = 0;
   }
 
@@ -60,8 +60,8 @@ export class RoundPlayer {
     }
     if (playing && playing !== this) playing.pause();
     this.stop();
-    const wanted = from ?? this.position; // the round before sounds until now
-    const share = wanted >= 1 ? 0 : wanted;
+    const asked = from ?? this.position; // the round before sounds until now
+    const share = asked >= 1 ? 0 : asked;
     const gain = context.createGain();
     gain.gain.setValueAtTime(0, context.currentTime);
     gain.gain.linearRampToValueAtTime(1, context.currentTime + FADE_SECONDS);

@@ -1,6 +1,6 @@
 """Clips for `stepedit evaluate`: what its judges learn from, and the cases they judge.
 
-Judges hear voices and texts that nothing else was trained on: pseudo speakers behind the corpus's
+Judges hear voices and texts that nothing else was trained on: pseudo speakers beyond the corpus's
 pool, other draws of the texts. They are tried on real acted speech (RAVDESS, for measuring only).
 Cases start from recordings: other pseudo speakers, and people (LJ Speech, the examples of the
 release, held-out readers of LibriSpeech).
@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recipes.nano.corpus.archetypes import EMOTIONS, STYLES, apply, scaled
+from recipes.nano.corpus.archetypes import EMOTIONS, STYLES
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.corpus.make_corpus import SPEAKERS, level
+from recipes.nano.corpus.shaping import apply, scaled
 from recipes.nano.corpus.sounds import SOUNDS, SoundMaker, insert
 from recipes.nano.corpus.speakers import Speaker, revoice, speaker
 from recipes.nano.corpus.teacher_hibari import Hibari

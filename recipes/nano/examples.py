@@ -1,13 +1,13 @@
 """Corpus and tokens to training data: what `stepedit train` and `stepedit data` read.
 
 Every group of the corpus becomes triplets (steps up, `remove`, speed, noise, pauses; a pair that is
-already there holds) and quadruplets (inserted sounds); clips of one speaker become clones. A
+what is already there stays) and quadruplets (inserted sounds); clips of one speaker become clones. A
 triplet's margin is 1 + 9 times the strength it gains, the label that the scorer learns. Run again
 after the corpus grew: known groups are skipped.
 
     python -m recipes.nano.examples --corpus DIR --tokens runs/nano/tokens --out runs/nano/data
 
-With --scorer N the folder holds N labelled pairs of the held-out groups instead, drawn as
+With --scorer N the folder has N labelled pairs of the held-out groups instead, drawn as
 train_scorer draws its own: what `stepedit evaluate scorer` reads.
 """
 
@@ -20,7 +20,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.export import CODEBOOK
@@ -30,7 +29,7 @@ from recipes.nano.train_scorer import Pairs, share
 from recipes.nano.training import is_dev, log, setup
 from stepedit_core.data.records import Example, digest
 from stepedit_core.data.shards import Writer
-from stepedit_core.types import DualCodes, EditRequest
+from stepedit_core.types import EditRequest
 
 Task = tuple[str, str, dict, dict]
 """Kind, option, source clip, target clip."""
@@ -41,12 +40,6 @@ LICENCES = {
     "libri": "CC-BY-4.0 (LibriSpeech)",
     "real": "CC-BY-4.0 (LibriSpeech)",
 }
-
-
-def codes_of(store: TokenStore, record: dict) -> DualCodes:
-    """Codes of a clip."""
-    linguistic, semantic = (torch.from_numpy(c.astype(np.int64)) for c in store.codes(record))
-    return DualCodes(linguistic=linguistic, semantic=semantic, codebook=CODEBOOK)
 
 
 def example_of(task: Task, store: TokenStore, key: str) -> Example:
@@ -60,8 +53,8 @@ def example_of(task: Task, store: TokenStore, key: str) -> Example:
     return Example(
         kind="quadruplet" if new_text else "triplet",
         request=EditRequest(kind=kind, option=option, text=source["text"], new_text=new_text),
-        source=codes_of(store, source),
-        target=codes_of(store, target),
+        source=store.dual_codes(source),
+        target=store.dual_codes(target),
         margin=round(1 + 9 * share(source, target, (kind, option)), 4) if scored else None,
         speaker=str(source["speaker"]),
         language="en",

@@ -2,8 +2,8 @@
 
     python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano
 
-The other way round, `--unpack` writes each part's final.pt from a bundle, so that a training can go
-on from weights that were shipped:
+The other way round, `--unpack` writes each part's final.pt from a bundle, so that a training can
+continue from weights that were shipped:
 
     python -m recipes.nano.export --models runs/nano --unpack stepedit_core/assets/nano
 """
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
-from recipes.nano.training import load_checkpoint, log, save_checkpoint, setup
+from recipes.nano.training import log, setup
 from stepedit_core.bundle.manifest import TOKENIZER, Manifest, read_manifest
 from stepedit_core.bundle.parts import build_part, load_part
 from stepedit_core.bundle.write import write_bundle
@@ -34,6 +35,7 @@ from stepedit_core.models.semantic import SemanticConfig
 from stepedit_core.models.source_filter import SourceFilterConfig
 from stepedit_core.models.speaker import SpeakerConfig
 from stepedit_core.text.tokenizer import TextTokenizer
+from stepedit_core.train.run_folder import read_state, write_state
 from stepedit_core.vocab import AUDIO_CODES
 
 CODEBOOK = "nano-1"
@@ -65,11 +67,11 @@ def edit_options() -> dict[str, tuple[str, ...]]:
 
 
 def trained(models: Path, folder: str) -> dict[str, Any] | None:
-    """The newest checkpoint of a part: its final one, or one of a training that still goes on."""
+    """The newest checkpoint of a part: its final one, or one of a training that still runs."""
     paths = [models / folder / name for name in ("final.pt", "last.pt")]
     paths = [path for path in paths if path.exists()]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
-        state = load_checkpoint(path)
+        state = read_state(path)
         if state is not None and "config" in state:
             log.info("%s: %s of step %s", folder, path.name, state.get("step", "end"))
             return state
@@ -83,7 +85,7 @@ def unpack(bundle: Path, models: Path) -> None:
         module = load_part(bundle, about, part, device=torch.device("cpu"), dtype=torch.float32)
         folder = models / SOURCES[part][0]
         config = dataclasses.asdict(about.components[part])
-        save_checkpoint(folder / "final.pt", {"model": module.state_dict(), "config": config})
+        write_state(folder / "final.pt", {"model": module.state_dict(), "config": config})
     shutil.copyfile(bundle / TOKENIZER, models / "lm" / TOKENIZER)
 
 
@@ -94,6 +96,9 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--out", type=Path, help="bundle to write")
     what.add_argument("--unpack", type=Path, metavar="BUNDLE", help="bundle to read instead")
+    parser.add_argument(
+        "--llm", type=Path, metavar="FILE", help="llm.safetensors of a later run, such as PPO"
+    )
     parser.add_argument("--card", type=Path, default=Path(__file__).parent / "card.json")
     args = parser.parse_args()
     setup(2)
@@ -118,6 +123,8 @@ def main() -> None:
             sizes["calibration"] = tuple(map(tuple, json.loads(knots.read_text("utf-8"))))
         components[part] = kind(**sizes)
         states[part] = state["model"]
+        if part == "llm" and args.llm:
+            states[part] = load_file(args.llm)
     about = Manifest(
         name="nano",
         licence="Apache-2.0",

@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import statistics
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from recipes.nano.training import log, setup
 from stepedit_core.audio.files import read_clip, write_wav
-from stepedit_core.audio.resample import resample
+from stepedit_core.evaluate.judges import quality, speaker_vectors, wave16
+from stepedit_core.measure.recogniser import RATE, FasterWhisper, word_error_rate
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.rounds import iterate
@@ -41,62 +40,41 @@ EDITS = {
 
 
 class Judges:
-    """Lazy, offline judges over 16 kHz mono arrays."""
+    """The core's judges and a pitch tracker; each is loaded when it is first asked."""
 
-    def __init__(self) -> None:
-        self.models: dict[str, Any] = {}
+    @cached_property
+    def recogniser(self) -> FasterWhisper:
+        """Whisper-base."""
+        return FasterWhisper(threads=2)
 
-    def _get(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self.models:
-            self.models[name] = make()
-        return self.models[name]
+    @cached_property
+    def speaker(self) -> Callable[[Clip], np.ndarray]:
+        """Clip to Resemblyzer vector, length 1."""
+        return speaker_vectors()
 
-    def words(self, x: np.ndarray) -> str:
-        """Whisper-base transcript."""
-        from faster_whisper import WhisperModel
+    @cached_property
+    def mos(self) -> Callable[[Clip], float]:
+        """Clip to DistillMOS; clips under 5 s are repeated, short clips read low."""
+        return quality()
 
-        model = self._get(
-            "asr",
-            lambda: WhisperModel(
-                os.environ["WHISPER_BASE"], device="cpu", compute_type="int8", cpu_threads=2
-            ),
-        )
-        pieces, _ = model.transcribe(
-            x, language="en", beam_size=1, condition_on_previous_text=False
-        )
-        return " ".join(p.text.strip() for p in pieces)
+    @cached_property
+    def tracker(self) -> Any:
+        """swift-f0, a learnt tracker: the same that labels the recordings of the corpus.
 
-    def speaker(self, x: np.ndarray) -> np.ndarray:
-        """Resemblyzer embedding, length 1."""
-        from resemblyzer import VoiceEncoder
-
-        return self._get("speaker", lambda: VoiceEncoder("cpu", verbose=False)).embed_utterance(x)
-
-    def mos(self, x: np.ndarray) -> float:
-        """DistillMOS; clips under 5 s are repeated, short clips read low."""
-        import sys
-        import types
-
-        if "torchaudio" not in sys.modules:  # distillmos imports it for resampling only
-            stub = types.ModuleType("torchaudio")
-            stub.transforms = types.ModuleType("torchaudio.transforms")  # type: ignore[attr-defined]
-            stub.functional = types.ModuleType("torchaudio.functional")  # type: ignore[attr-defined]
-            stub.transforms.Resample = torch.nn.Identity  # type: ignore[attr-defined]
-            for name in ("", ".transforms", ".functional"):
-                sys.modules["torchaudio" + name] = stub if not name else getattr(stub, name[1:])
-        from distillmos import ConvTransformerSQAModel
-
-        model = self._get("mos", lambda: ConvTransformerSQAModel().eval())
-        while len(x) < 5 * 16_000:
-            x = np.concatenate([x, x])
-        with torch.no_grad():
-            return float(model(torch.from_numpy(x)[None])[0])
-
-    def pitch(self, x: np.ndarray) -> tuple[float, float, float]:
-        """(median F0 in Hz, standard deviation in semitones, share of voiced frames)."""
+        measure/pitch.py finds a median only; here the range and the voiced share count too, and a
+        tracker that shares nothing with the product is the better judge of it.
+        """
         from swift_f0 import SwiftF0
 
-        track = self._get("f0", SwiftF0).detect(x, 16_000)
+        return SwiftF0()
+
+    def words(self, clip: Clip) -> str:
+        """English words that are heard."""
+        return self.recogniser.transcribe(clip)
+
+    def pitch(self, clip: Clip) -> tuple[float, float, float]:
+        """(median F0 in Hz, standard deviation in semitones, share of voiced frames)."""
+        track = self.tracker.detect(wave16(clip), RATE)
         voiced = track.pitch_hz[track.confidence >= 0.5]
         if not len(voiced):
             return 0.0, 0.0, 0.0
@@ -106,27 +84,6 @@ class Judges:
             float(np.std(12 * np.log2(voiced / middle))),
             len(voiced) / len(track.pitch_hz),
         )
-
-
-NUMBERS = {
-    w: str(i)
-    for i, w in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-    )
-}
-
-
-def normalise(text: str) -> str:
-    """Lower case, no punctuation, small numbers as digits."""
-    text = re.sub(r"[^a-z0-9' ]+", " ", text.lower().replace("\u2019", "'")).replace("'", "")
-    return " ".join(NUMBERS.get(w, w) for w in text.split())
-
-
-def word_error_rate(reference: str, found: str) -> float:
-    """Edit distance over the reference's words."""
-    import jiwer
-
-    return float(jiwer.wer(normalise(reference), normalise(found) or "-"))
 
 
 def held_out(root: Path) -> list[tuple[str, Path, str]]:
@@ -141,11 +98,6 @@ def held_out(root: Path) -> list[tuple[str, Path, str]]:
         if words.isascii() and words.strip():
             clips.append((name.removesuffix(".wav"), root / "editx_examples" / name, words.strip()))
     return clips
-
-
-def to16(clip: Clip) -> np.ndarray:
-    """16 kHz array of a clip."""
-    return resample(clip.wave, clip.sample_rate, 16_000).numpy()
 
 
 def main() -> None:
@@ -165,14 +117,13 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, path, words in held_out(args.clips)[: args.limit or None]:
         clip = read_clip(path)
-        x = to16(clip)
-        who = judges.speaker(x)
-        f0, spread, voiced = judges.pitch(x)
+        who = judges.speaker(clip)
+        f0, spread, voiced = judges.pitch(clip)
         row: dict[str, Any] = {
             "clip": name,
             "original": {
-                "wer": word_error_rate(words, judges.words(x)),
-                "mos": judges.mos(x),
+                "wer": word_error_rate(words, judges.words(clip)),
+                "mos": judges.mos(clip),
                 "seconds": clip.seconds,
                 "f0": f0,
                 "spread": spread,
@@ -187,12 +138,11 @@ def main() -> None:
                 request = EditRequest(kind=kind, option=option, text=words)
                 plan = make_plan(bundle, clip, [request], seed=args.seed)
                 done = iterate(bundle, clip, plan).final
-            y = to16(done.clip)
-            f0, spread, voiced = judges.pitch(y)
+            f0, spread, voiced = judges.pitch(done.clip)
             row[what] = {
-                "wer": word_error_rate(words, judges.words(y)),
-                "mos": judges.mos(y),
-                "similarity": float(np.dot(who, judges.speaker(y))),
+                "wer": word_error_rate(words, judges.words(done.clip)),
+                "mos": judges.mos(done.clip),
+                "similarity": float(np.dot(who, judges.speaker(done.clip))),
                 "seconds": done.clip.seconds,
                 "f0": f0,
                 "spread": spread,

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.nano.judge import EDITS, Judges, held_out, to16, word_error_rate
+from recipes.nano.judge import EDITS, Judges, held_out
 from recipes.nano.training import setup
 from stepedit_core.audio.files import read_clip
+from stepedit_core.measure.recogniser import word_error_rate
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate_rounds
 from stepedit_core.registry.registry import Registry
@@ -43,17 +44,17 @@ COLUMNS = (
 
 def figures(judges: Judges, result: Round, words: str, who: np.ndarray) -> list[str]:
     """Cells from seconds to elapsed of one round."""
-    x = to16(result.clip)
-    f0, spread, voiced = judges.pitch(x)
-    wrong = f"{100 * word_error_rate(words, judges.words(x)):.0f}" if words else "-"
+    clip = result.clip
+    f0, spread, voiced = judges.pitch(clip)
+    wrong = f"{100 * word_error_rate(words, judges.words(clip)):.0f}" if words else "-"
     return [
-        f"{result.clip.seconds:.2f}",
+        f"{clip.seconds:.2f}",
         f"{f0:.0f}",
         f"{spread:.1f}",
         f"{100 * voiced:.0f}",
         wrong,
-        f"{float(np.dot(who, judges.speaker(x))):.2f}",
-        f"{judges.mos(x):.1f}",
+        f"{float(np.dot(who, judges.speaker(clip))):.2f}",
+        f"{judges.mos(clip):.1f}",
         "-" if result.score is None else f"{result.score:.1f}",
         "-" if result.request is None else f"{result.seconds_elapsed:.1f}",
     ]
@@ -71,7 +72,7 @@ def main() -> None:
     known = {name: (path, words) for name, path, words in held_out(args.clips)}
     libri = args.clips / LIBRI
     voices = [(name, *known[name]) for name in VOICES]
-    voices.append((libri.stem, libri, judges.words(to16(read_clip(libri)))))
+    voices.append((libri.stem, libri, judges.words(read_clip(libri))))
     jobs = [
         (name, path, words, edit, EditRequest(kind=EDITS[edit][0], option=EDITS[edit][1]), rounds)
         for name, path, words in voices
@@ -84,7 +85,7 @@ def main() -> None:
     shown: set[str] = set()
     for name, path, words, edit, request, rounds in jobs:
         clip = read_clip(path)
-        who = judges.speaker(to16(clip))
+        who = judges.speaker(clip)
         asked = [replace(request, text=words)]
         plan = make_plan(bundle, clip, asked, seed=args.seed, rounds=rounds)
         for number, result in enumerate(iterate_rounds(bundle, clip, plan)):

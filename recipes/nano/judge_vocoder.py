@@ -20,14 +20,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recipes.nano.judge import Judges, normalise
-from recipes.nano.training import load_checkpoint, log, setup
+from recipes.nano.judge import Judges
+from recipes.nano.training import log, setup
 from stepedit_core.audio.files import read_clip
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.audio.resample import resample
 from stepedit_core.bundle.manifest import read_manifest
 from stepedit_core.bundle.parts import load_part
+from stepedit_core.measure.recogniser import plain_words
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
+from stepedit_core.train.run_folder import read_state
+from stepedit_core.types import Clip
 
 RATE_HZ = 24_000
 DRAWS = 2000
@@ -56,7 +59,7 @@ def load_vocoder(path: Path) -> SourceFilter:
         about = read_manifest(path)
         part = load_part(path, about, "vocoder", device=torch.device("cpu"), dtype=torch.float32)
         return part.eval()  # type: ignore[return-value]
-    state = load_checkpoint(path)
+    state = read_state(path)
     if state is None:
         raise SystemExit(f"no checkpoint at {path}")
     model = SourceFilter(SourceFilterConfig(**state["config"]))
@@ -102,7 +105,7 @@ def judge_all(
         clip = read_clip(path)
         wave = resample(clip.wave, clip.sample_rate, RATE_HZ)[: int(longest * RATE_HZ)].numpy()
         read = ""
-        voice = judges.speaker(resample(torch.from_numpy(wave), RATE_HZ, 16_000).numpy())
+        voice = judges.speaker(Clip(wave=torch.from_numpy(wave), sample_rate=RATE_HZ))
         for name, make in {"recording": lambda x: x, **systems}.items():
             if row := judged.get((path.stem, name)):
                 rows.append(row)
@@ -111,8 +114,8 @@ def judge_all(
             start = time.process_time()
             made = make(wave)
             spent = (time.process_time() - start) / (len(wave) / RATE_HZ)
-            x = resample(torch.from_numpy(made), RATE_HZ, 16_000).numpy()
-            words = normalise(judges.words(x)) or "-"
+            x = Clip(wave=torch.from_numpy(made), sample_rate=RATE_HZ)
+            words = " ".join(plain_words(judges.words(x))) or "-"
             read = words if name == "recording" else read
             found = jiwer.process_words(read, words)
             rows.append(

@@ -1,7 +1,7 @@
 """Does the words reward know what a recogniser hears? Reward and word error rate of many edits.
 
 Clips of the corpus's held-out speakers, one answer each (temperature 1, no choice among candidates,
-as in a rollout), decoded and read by Whisper-base. Run again, it goes on behind the last edit.
+as in a rollout), decoded and read by Whisper-base. Run again, it resumes after the last edit.
 
     WHISPER_BASE=FOLDER python -m recipes.nano.judge_words --corpus DIR --out runs/nano/words.jsonl
 """
@@ -19,13 +19,15 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 
 from recipes.nano.corpus.dataset import Corpus
-from recipes.nano.judge import EDITS, Judges, to16, word_error_rate
+from recipes.nano.judge import EDITS, Judges
 from recipes.nano.training import RATE, clip_seconds, is_dev, log, setup
+from stepedit_core.measure.recogniser import word_error_rate
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.pipelines.sampling import Answer
 from stepedit_core.registry.registry import Registry
-from stepedit_core.train.rewards import Attempt, words_kept
+from stepedit_core.train.attempts import Attempt
+from stepedit_core.train.reward_terms import words_kept
 from stepedit_core.types import Clip, EditRequest, Sampling
 
 
@@ -63,8 +65,8 @@ def main() -> None:
             "clip": record["id"],
             "edit": what,
             "reward": float(reward([attempt])),
-            "wer": word_error_rate(record["text"], judges.words(to16(made.final.clip))),
-            "before": word_error_rate(record["text"], judges.words(to16(clip))),
+            "wer": word_error_rate(record["text"], judges.words(made.final.clip)),
+            "before": word_error_rate(record["text"], judges.words(clip)),
             "source": source.linguistic.tolist(),
             "answer": edited.linguistic.tolist(),
         }

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from recipes.nano.corpus.dataset import Corpus
-from recipes.nano.training import RATE, chunks, load_checkpoint, log, pad, setup
+from recipes.nano.export import CODEBOOK
+from recipes.nano.training import RATE, chunks, log, pad, setup
 from stepedit_core.audio.fbank import linguistic_features, speaker_features
 from stepedit_core.audio.mel import semantic_log_mel
 from stepedit_core.audio.resample import resample
@@ -26,14 +27,17 @@ from stepedit_core.audio.trim import (
     normalise_energy,
     trim_silence,
 )
+from stepedit_core.files.whole import whole_file
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
 from stepedit_core.models.semantic import SemanticConfig, SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerConfig, SpeakerEncoder
+from stepedit_core.train.run_folder import read_state
+from stepedit_core.types import DualCodes
 
 
 def build(root: Path, name: str) -> torch.nn.Module:
     """A trained part of `name`, from its final checkpoint."""
-    state = load_checkpoint(root / name / "final.pt")
+    state = read_state(root / name / "final.pt")
     if state is None:
         raise SystemExit(f"{root / name}/final.pt is missing; train {name} first")
     kinds = {
@@ -78,6 +82,11 @@ class TokenStore:
         linguistic, semantic, _ = self.rows[record["id"]]
         return linguistic, semantic
 
+    def dual_codes(self, record: dict) -> DualCodes:
+        """The same as the core's codes."""
+        linguistic, semantic = (torch.from_numpy(c.astype(np.int64)) for c in self.codes(record))
+        return DualCodes(linguistic=linguistic, semantic=semantic, codebook=CODEBOOK)
+
     def start(self, record: dict) -> int:
         """Where the tokens begin, in 16 kHz samples of the clip; negative inside added silence."""
         return self.rows[record["id"]][2]
@@ -114,25 +123,33 @@ def main() -> None:
             continue
         records = shards[stem]
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name("part-" + path.name)
-        if speaker is not None:
-            np.save(temporary, np.stack([voice(corpus, r, speaker) for r in records]))
-        else:
-            rows = [
-                row
-                for part in chunks(records, 12)
-                for row in tokenize_clips(corpus, part, *tokenizers)
-            ]
-            np.savez(
-                temporary,
-                ids=np.array([r["id"] for r in records]),
-                at=np.cumsum([0] + [len(row[0]) // 2 for row in rows]),
-                linguistic=np.concatenate([row[0] for row in rows]),
-                semantic=np.concatenate([row[1] for row in rows]),
-                start=np.array([row[2] for row in rows]),
-            )
-        temporary.rename(path)
+        with whole_file(path) as part, part.open("wb") as file:
+            if speaker is not None:
+                np.save(file, np.stack([voice(corpus, r, speaker) for r in records]))
+            else:
+                np.savez(file, **codes_of(corpus, records, *tokenizers))
         log.info("%s: %d clips", stem, len(records))
+
+
+def codes_of(
+    corpus: Corpus,
+    records: list[dict],
+    linguistic: torch.nn.Module,
+    semantic: torch.nn.Module,
+) -> dict[str, np.ndarray]:
+    """Arrays of a shard's token file; what TokenStore reads."""
+    rows = [
+        row
+        for part in chunks(records, 12)
+        for row in tokenize_clips(corpus, part, linguistic, semantic)
+    ]
+    return {
+        "ids": np.array([r["id"] for r in records]),
+        "at": np.cumsum([0] + [len(row[0]) // 2 for row in rows]),
+        "linguistic": np.concatenate([row[0] for row in rows]),
+        "semantic": np.concatenate([row[1] for row in rows]),
+        "start": np.array([row[2] for row in rows]),
+    }
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 Each row is a prompt and a target of one speaker: the prompt's untrimmed mel is resized to its
 tokens, as the product does it, and the loss counts on the target. Where the product prompts with
-the clip that it edits, the prompt holds the same words: so do a share of the rows, `same_words`. In
+the clip that it edits, the prompt has the same words: so do a share of the rows, `same_words`. In
 most of these, `guided`, the prompt's mel is laid along the target as well (measure/alignment.py),
 so the network learns what an edit changes in it. The encoder output is also held near the mel
 itself, which gives the velocity network a good start.
@@ -38,7 +38,6 @@ from recipes.nano.training import (
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.measure.alignment import Guide
 from stepedit_core.models.flow import Flow, FlowConfig
-from stepedit_core.types import DualCodes
 from stepedit_core.vocab import LINGUISTIC_CODES, pairs
 from stepedit_core.vocab import MEL_FRAMES_PER_GROUP as FRAMES
 
@@ -54,10 +53,8 @@ def capped(corpus: Corpus, record: dict) -> np.ndarray:
 
 def code_pairs(store: TokenStore, record: dict) -> Tensor:
     """Decoder rows (3G, 2) of a record."""
-    linguistic, semantic = store.codes(record)
-    return pairs(
-        torch.from_numpy(linguistic.astype(np.int64)), torch.from_numpy(semantic.astype(np.int64))
-    )
+    codes = store.dual_codes(record)
+    return pairs(codes.linguistic, codes.semantic)
 
 
 Part = tuple[Tensor, Tensor]
@@ -173,16 +170,9 @@ class Rows:
         """Mel (6g, 80) of the mate in the record's time, as the product lays it."""
         mel = prompt_mel(torch.from_numpy(capped(self.corpus, mate)))
         lead = self.store.start(mate) * RATE / 16_000 / HOP
-        return self.guide.mel(mel, lead, self.codes(mate), self.codes(record)).T
-
-    def codes(self, record: dict) -> DualCodes:
-        """Codes of a record."""
-        linguistic, semantic = self.store.codes(record)
-        return DualCodes(
-            linguistic=torch.from_numpy(linguistic.astype(np.int64)),
-            semantic=torch.from_numpy(semantic.astype(np.int64)),
-            codebook="",
-        )
+        return self.guide.mel(
+            mel, lead, self.store.dual_codes(mate), self.store.dual_codes(record)
+        ).T
 
 
 def words_of(record: dict) -> str:

@@ -142,7 +142,7 @@ def main() -> None:
         rng = step_rng(config["seed"], 1_000_000)
         sample = [
             features(augment(rng, corpus.audio(corpus.records[usable[i]])))
-            for i in rng.choice(len(usable), 300)
+            for i in rng.choice(len(usable), config["statistics_clips"])
         ]
         flat = torch.cat(sample)
         model.cmvn_shift.copy_(-flat.mean(0))
@@ -216,11 +216,11 @@ def main() -> None:
     points = torch.cat(collected)
     model.codebook.copy_(kmeans(points, 1024, config["kmeans_rounds"], rng))
 
-    # 4. what a code knows: majority phone per code, and how still codes hold under augmentation
+    # 4. what a code knows: majority phone per code, and how often a code survives augmentation
     same = hits = frames = 0
     votes = np.zeros((1024, count))
     for part in range(2):
-        for i in step_rng(config["seed"], 3_000_000 + part).choice(usable, 250):
+        for i in step_rng(config["seed"], 3_000_000 + part).choice(usable, config["checked_clips"]):
             record = corpus.records[int(i)]
             wave = corpus.audio(record)
             with torch.no_grad():

@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import sentencepiece
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.corpus.groups import FIRST
@@ -33,9 +31,11 @@ from recipes.nano.training import (
     parameters,
     step_rng,
 )
+from stepedit_core.files.whole import whole_file
 from stepedit_core.models.llm import LMConfig, Step1LM
 from stepedit_core.text.prompts import clone_prompt, edit_prompt
 from stepedit_core.text.tokenizer import TextTokenizer
+from stepedit_core.train.policy import slot_loss
 from stepedit_core.types import DualCodes, EditRequest
 from stepedit_core.vocab import (
     AUDIO_CODES,
@@ -64,7 +64,7 @@ def train_pieces(corpus: Corpus, path: Path, pieces: int) -> None:
     options = sorted({r["option"] for r in corpus.records if r.get("option")} | {"remove"})
     lines += [f"{k} {o}" for k in kinds for o in options]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".tmp").open("wb") as file:
+    with whole_file(path) as part, part.open("wb") as file:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(lines),
             model_writer=file,
@@ -82,14 +82,13 @@ def train_pieces(corpus: Corpus, path: Path, pieces: int) -> None:
             hard_vocab_limit=False,
             minloglevel=2,
         )
-    path.with_suffix(".tmp").rename(path)
 
 
 class Tasks:
     """Draws (kind, option, source records, target records).
 
     Clips of the corpus last three seconds, recordings ten: several clips of one kind of step are
-    joined, so that the model learns to keep its place and to go on after a pause.
+    joined, so that the model learns to keep its place and to continue after a pause.
     """
 
     def __init__(self, corpus: Corpus, store: TokenStore, longest: int, native: int) -> None:
@@ -147,7 +146,7 @@ class Tasks:
             records.sort(key=lambda r: r["strength"])
             if kind in ("emotion", "style"):
                 chain = [neutral, *records]
-                # a round goes up by two thirds of a full archetype; at the top it holds
+                # a round goes up by two thirds of a full archetype; at the top it stays
                 tasks += [
                     (kind, option, chain[i], chain[min(i + 2, len(chain) - 1)])
                     for i in range(len(chain) - 1)
@@ -210,11 +209,12 @@ def example(
     kind, option, source, target = task
     audio = []
     for records in (source, target):
-        streams = zip(*map(store.codes, records), strict=True)
-        linguistic, semantic = (
-            torch.from_numpy(np.concatenate(s).astype(np.int64)) for s in streams
+        spoken = [store.dual_codes(record) for record in records]
+        codes = DualCodes(
+            linguistic=torch.cat([one.linguistic for one in spoken]),
+            semantic=torch.cat([one.semantic for one in spoken]),
+            codebook=vocabulary.codebook,
         )
-        codes = DualCodes(linguistic=linguistic, semantic=semantic, codebook=vocabulary.codebook)
         audio.append(vocabulary.interleave(codes))
     words = " ".join(r["text"] for r in source)
     if kind == "clone":
@@ -230,26 +230,6 @@ def example(
         request = EditRequest(kind=kind, option=option, text=words, new_text=new)
         prompt = edit_prompt(text, LAYOUT, request, audio[0])
     return prompt, [*audio[1], vocabulary.end_id]
-
-
-def slot_loss(
-    model: Step1LM, hidden: Tensor, goal: Tensor, slot: Tensor, vocabulary: Vocabulary
-) -> tuple[Tensor, float, float]:
-    """Mean cross-entropy of goal ids (N,) among the ids legal at their slot (N,); hits by stream.
-
-    hidden (N, D). The end id is legal everywhere.
-    """
-    losses, rates = [], []
-    head = model.lm_head.weight
-    end = head[vocabulary.end_id][None]
-    first = slot < LINGUISTIC_PER_GROUP
-    for rows, position in ((first, 0), (~first, LINGUISTIC_PER_GROUP)):
-        low, high = vocabulary.legal_range(position)
-        logits = torch.cat([hidden[rows] @ head[low:high].T, hidden[rows] @ end.T], dim=1)
-        local = torch.where(goal[rows] == vocabulary.end_id, high - low, goal[rows] - low)
-        losses.append(functional.cross_entropy(logits.float(), local, reduction="sum"))
-        rates.append(float((logits.argmax(1) == local).float().mean()))
-    return (losses[0] + losses[1]) / len(goal), rates[0], rates[1]
 
 
 def start_model(config: dict[str, Any], text: TextTokenizer, models: Path, seed: int) -> Step1LM:
@@ -337,7 +317,7 @@ def main() -> None:
         with fast_math(fused=True):
             hidden = model(ids).flatten(0, 1)[torch.cat(index)]
             loss, hit_linguistic, hit_semantic = slot_loss(
-                model, hidden, torch.cat(goals), torch.cat(slots), vocabulary
+                hidden, model.lm_head.weight, torch.cat(goals), torch.cat(slots), vocabulary
             )
         run.update(step, loss)
         values = {"linguistic": hit_linguistic, "semantic": hit_semantic, "ids": ids.numel()}

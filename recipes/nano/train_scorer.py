@@ -33,7 +33,7 @@ from recipes.nano.training import (
     step_rng,
 )
 from stepedit_core.models.scorer import MarginScorer, ScorerConfig, edit_name
-from stepedit_core.vocab import LINGUISTIC_CODES, LINGUISTIC_PER_GROUP, SEMANTIC_PER_GROUP
+from stepedit_core.vocab import LINGUISTIC_PER_GROUP, group_rows
 
 SPEED = {"faster": 1.0, "more faster": 2.0, "slower": -1.0, "more slower": -2.0}
 """Steps of speed; an asked option wants as many steps."""
@@ -64,7 +64,7 @@ def level(record: dict[str, Any], edit: Edit) -> float:
 
 
 def share(source: dict[str, Any], edited: dict[str, Any], edit: Edit) -> float:
-    """Margin of a pair in 0..1; the score it stands for is 1 + 9 times it."""
+    """Margin of a pair in 0..1; its score is 1 + 9 times it."""
     return min(1.0, max(0.0, level(edited, edit) - level(source, edit)))
 
 
@@ -96,18 +96,6 @@ class Pairs:
         return source, edited, edit
 
 
-def rows_of(store: TokenStore, record: dict) -> Tensor:
-    """Codes of a clip, one row a group: (G, 5) int64 in 0..5119."""
-    linguistic, semantic = (torch.from_numpy(c.astype(np.int64)) for c in store.codes(record))
-    return torch.cat(
-        [
-            linguistic.view(-1, LINGUISTIC_PER_GROUP),
-            semantic.view(-1, SEMANTIC_PER_GROUP) + LINGUISTIC_CODES,
-        ],
-        dim=1,
-    )
-
-
 def batch_of(
     pairs: list[tuple[dict, dict, Edit]],
     store: TokenStore,
@@ -118,7 +106,7 @@ def batch_of(
     """Arguments of the scorer and the shares (B,); `noise` of the codes are replaced at random."""
     sides = []
     for side in (0, 1):
-        codes, lengths = pad([rows_of(store, pair[side]) for pair in pairs])
+        codes, lengths = pad([group_rows(store.dual_codes(pair[side])) for pair in pairs])
         if noise:
             other = torch.from_numpy(rng.permutation(codes.view(-1, 5).numpy())).view(codes.shape)
             swap = torch.from_numpy(rng.random(codes.shape) < noise)

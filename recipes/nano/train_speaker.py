@@ -85,7 +85,7 @@ def main() -> None:
     real = [n for n in by_speaker if n.startswith(("k-", "libri-"))]
     pseudo = sorted(set(by_speaker) - set(real), key=lambda n: -len(by_speaker[n]))
     names = sorted(real) + pseudo[: config["pseudo_speakers"]]
-    weights = np.array([0.6 / len(real)] * len(real) + [1.0] * (len(names) - len(real)))
+    weights = np.array([0.6 / max(1, len(real))] * len(real) + [1.0] * (len(names) - len(real)))
     weights[len(real) :] *= 0.4 / weights[len(real) :].sum()
     log.info("%d speakers, %d of them real timbres", len(names), len(real))
     torch.random.default_generator.manual_seed(config["seed"])

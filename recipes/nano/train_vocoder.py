@@ -27,17 +27,17 @@ from recipes.nano.training import (
     is_dev,
     join_workers,
     learning_rate,
-    load_checkpoint,
     log,
     mean_gradients,
     options,
     parameters,
-    save_checkpoint,
     stage_weight,
     step_rng,
 )
 from stepedit_core.audio.mel import mel_filters, prompt_mel
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
+from stepedit_core.train.run_folder import read_state as load_checkpoint
+from stepedit_core.train.run_folder import write_state as save_checkpoint
 
 HOP = 480
 NARROW_HZ = 7_500.0

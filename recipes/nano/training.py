@@ -1,7 +1,8 @@
 """What every training script of this recipe shares: options, batches, schedule, checkpoints.
 
 A step draws everything from a generator seeded by (seed, step), so a run that was stopped and
-resumed sees the same batches as one that never stopped.
+resumed sees the same batches as one that never stopped. Run folder and `--set` are those of
+`stepedit train` (stepedit_core/train/run_folder.py, config.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +24,19 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from stepedit_core.commands.train import add_set_option
+from stepedit_core.train.config import REMEDY, change
+from stepedit_core.train.run_folder import (
+    CONFIG,
+    agree,
+    append_curve,
+    cut_curve,
+    read_state,
+    write_state,
+)
+
 log = logging.getLogger("recipes.nano")
+LAST, FINAL = "last.pt", "final.pt"
 RATE = 24_000
 
 
@@ -47,7 +61,7 @@ def options(text: str, stage: str, *folders: str) -> tuple[argparse.Namespace, d
     default = Path(__file__).parent / f"configs/{stage}.json"
     parser.add_argument("--config", type=Path, default=default)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--set", nargs="*", default=[], help="key=value, in place of the config's")
+    add_set_option(parser)
     args = parser.parse_args()
     setup(args.threads)
     return args, read_config(args.config, args.set)
@@ -111,11 +125,13 @@ def mean_gradients(weights: Sequence[nn.Parameter]) -> None:
 
 
 class Run:
-    """Optimiser, schedule, log and checkpoint of one training.
+    """Optimiser, schedule, log and run folder of one training.
 
-    `config` holds steps, warmup and peak_lr; with `minutes` above 0 the training ends by the clock
-    instead, time before a resume counted in. `parts` are the modules that learn, the first of them
-    under the name "model"; a parameter group may hold a factor `scale` of the rate.
+    The folder has run.json and curve.jsonl as those of `stepedit train` do; last.pt is the state to
+    resume from, final.pt the trained model. `config` has steps, warmup and peak_lr; with
+    `minutes` above 0 the training ends by the clock instead, time before a resume counted in.
+    `parts` are the modules that learn, the first of them under the name "model"; a parameter group
+    may have a factor `scale` of the rate. A terminated process saves its state after the step it is in.
     """
 
     def __init__(
@@ -129,9 +145,10 @@ class Run:
         self.out, self.config, self.optimizer, self.clip = out, config, optimizer, clip
         self.parts = parts
         self.timer = Timer()
+        self.began = self.saved = time.time()
+        self.stopped = False
         self.writes = True
-        """Whether this worker writes the checkpoints."""
-        self.saved = self.began = time.time()
+        """Whether this worker writes the run folder."""
         self.before = 0.0
         """Seconds of training before the last resume."""
         self.last = ""
@@ -140,18 +157,25 @@ class Run:
         """Whether the model had random weights when this schedule began."""
 
     def resume(self) -> dict[str, Any] | None:
-        """Load last.pt where there is one; returns what it holds, its "step" is the next step.
+        """Load last.pt where there is one; returns what it has, its "step" is the next step.
 
-        With final.pt alone a new schedule begins from the weights of that training.
+        With final.pt alone a new schedule begins from the weights of that training. Raises
+        ValueError where last.pt belongs to other settings.
         """
-        state = load_checkpoint(self.out / "last.pt")
+        state = read_state(self.out / LAST)
+        if self.writes:
+            if state is None:
+                (self.out / CONFIG).unlink(missing_ok=True)
+            agree(self.out, {"recipe": f"nano {self.out.name}", "config": self.config})
+            cut_curve(self.out, state["step"] if state else 0)
+        signal.signal(signal.SIGTERM, self._stop)
         if state is not None:
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             self.optimizer.load_state_dict(state["optimizer"])
             self.fresh = state.get("fresh", False)
             self.before = state.get("seconds", 0.0)
-        elif (ended := load_checkpoint(self.out / "final.pt")) is not None:
+        elif (ended := read_state(self.out / FINAL)) is not None:
             load_grown(self.parts["model"], ended["model"])
             self.fresh = False
             log.info("begins from the weights of final.pt")
@@ -197,26 +221,37 @@ class Run:
         self.timer.add(loss=loss.item(), norm=float(norm))
 
     def close_step(self, step: int, values: dict[str, float], **extra: Any) -> None:
-        """Log the means every 50 steps, save every three minutes and at the end."""
+        """One line of the curve; log means every 50 steps; save every three minutes and at the end.
+
+        A process that was asked to stop saves and leaves.
+        """
         self.timer.add_values(values)
+        if self.writes:
+            append_curve(self.out, step, self.timer.last, self.seconds)
+        self.timer.last = {}
         if step % 50 == 49:
             self.last = self.timer.line(step + 1)
             log.info(self.last)
         ended = self.spent(step + 1) >= 1
-        if self.writes and (ended or time.time() - self.saved > 180):
+        if self.writes and (self.stopped or ended or time.time() - self.saved > 180):
             state: dict[str, Any] = {n: part.state_dict() for n, part in self.parts.items()}
             state |= {"optimizer": self.optimizer.state_dict(), "step": step + 1}
-            state["seconds"] = self.seconds
-            state["fresh"] = self.fresh
-            save_checkpoint(self.out / "last.pt", state | {"config": self.config["model"]} | extra)
+            state["fresh"], state["seconds"] = self.fresh, self.seconds
+            write_state(self.out / LAST, state | {"config": self.config["model"]} | extra)
             self.saved = time.time()
+        if self.stopped:
+            log.info("stopped after step %d; run again to resume", step)
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def _stop(self, *_: object) -> None:
+        self.stopped = True
 
     def finish(self, model: dict[str, Tensor] | None = None) -> None:
         """Write final.pt: the model, or the weights given in its place, and its sizes."""
         if not self.writes:
             return
         model = self.parts["model"].state_dict() if model is None else model
-        save_checkpoint(self.out / "final.pt", {"model": model, "config": self.config["model"]})
+        write_state(self.out / FINAL, {"model": model, "config": self.config["model"]})
 
 
 def load_grown(model: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -231,22 +266,6 @@ def load_grown(model: nn.Module, weights: dict[str, Tensor]) -> None:
         raise ValueError(f"the older weights do not fit: {', '.join(wrong[:5])}. Begin anew.")
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint to a temporary file, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Read a checkpoint, or None where there is none yet."""
-    if not path.exists():
-        return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
 def parameters(*modules: nn.Module) -> list[nn.Parameter]:
     """All trainable parameters."""
     return [p for m in modules for p in m.parameters() if p.requires_grad]
@@ -256,7 +275,9 @@ class Timer:
     """Mean of logged values and seconds per step since the last line."""
 
     def __init__(self) -> None:
-        self.start, self.steps, self.sums = time.time(), 0, {}  # type: ignore[var-annotated]
+        self.start, self.steps = time.time(), 0
+        self.sums: dict[str, float] = {}
+        self.last: dict[str, float] = {}
 
     def add(self, **values: float) -> None:
         """Add one step's values."""
@@ -267,12 +288,13 @@ class Timer:
         """Add more values of the same step."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.last[name] = float(value)
 
     def line(self, step: int) -> str:
         """One log line; starts a new mean."""
         means = " ".join(f"{k} {v / self.steps:.4g}" for k, v in self.sums.items())
         text = f"step {step} {means} | {(time.time() - self.start) / self.steps:.3f} s/step"
-        self.__init__()  # type: ignore[misc]
+        self.start, self.steps, self.sums = time.time(), 0, {}
         return text
 
 
@@ -338,14 +360,31 @@ def augment(rng: np.random.Generator, wave: np.ndarray, rate: int = RATE) -> np.
 
 
 def read_config(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """JSON configuration with `key=value` overrides; an unknown key is an error."""
-    config: dict[str, Any] = json.loads(path.read_text())
-    for item in overrides:
-        key, _, value = item.partition("=")
-        if key not in config:
-            raise SystemExit(f"unknown key {key}; {path.name} has {', '.join(config)}")
-        config[key] = json.loads(value)
+    """JSON configuration with `key=value` overrides in the dialect of `stepedit train`.
+
+    An unknown key, and a value that is not of the config's type, are errors.
+    """
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    known = json.loads(json.dumps(config))
+    change(config, overrides)
+    check_like(config, known, path.name)
     return config
+
+
+def check_like(found: dict[str, Any], known: dict[str, Any], where: str) -> None:
+    """ValueError where a mapping has a key that `known` lacks, or a value of another type."""
+    for key, value in found.items():
+        if key not in known:
+            raise ValueError(f"{where} has no key '{key}'; known are {', '.join(known)}. {REMEDY}")
+        expected = known[key]
+        if isinstance(expected, dict) and isinstance(value, dict):
+            check_like(value, expected, f"{where} {key}")
+        elif isinstance(expected, float) and isinstance(value, int):
+            found[key] = float(value)
+        elif type(value) is not type(expected):
+            raise ValueError(
+                f"{where} {key} is {value!r}; a value such as {expected!r} is expected. {REMEDY}"
+            )
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -1,6 +1,6 @@
-"""The bundle: one folder is one model. bundle.json, seven or eight weight files, tokenizer.model.
+"""The bundle: one folder is one model. bundle.json, six to eight weight files, tokenizer.model.
 
-bundle.json holds the format version, name, licence, model card, one config per component, the
+bundle.json has the format version, name, licence, model card, one config per component, the
 edit vocabulary, the prompt layout, where the audio ids sit, and size and sha256 of every file.
 Nothing in a bundle is executed: weights are safetensors, the rest is JSON and SentencePiece.
 """
@@ -21,6 +21,7 @@ from ..models.flow import Flow, FlowConfig
 from ..models.hift import HiFT, HiFTConfig
 from ..models.linguistic import LinguisticConfig, LinguisticTokenizer
 from ..models.llm import LMConfig, Step1LM
+from ..models.paraformer import Paraformer, ParaformerConfig
 from ..models.scorer import MarginScorer, ScorerConfig
 from ..models.semantic import SemanticConfig, SemanticTokenizer
 from ..models.source_filter import SourceFilter, SourceFilterConfig
@@ -34,8 +35,8 @@ MANIFEST = "bundle.json"
 MANIFEST_LIMIT = 2**20
 """Most bytes of bundle.json that are read."""
 TOKENIZER = "tokenizer.model"
-PARTS = ("llm", "flow", "vocoder", "linguistic", "semantic", "speaker", "scorer")
-OPTIONAL_PARTS = ("scorer",)
+OPTIONAL_PARTS = ("scorer", "recogniser")
+PARTS = ("llm", "flow", "vocoder", "linguistic", "semantic", "speaker", *OPTIONAL_PARTS)
 
 _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "llm": (LMConfig, Step1LM),
@@ -47,6 +48,7 @@ _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "semantic": (SemanticConfig, SemanticTokenizer),
     "speaker": (SpeakerConfig, SpeakerEncoder),
     "scorer": (ScorerConfig, MarginScorer),
+    "recogniser": (ParaformerConfig, Paraformer),
 }
 
 
@@ -86,12 +88,14 @@ class Manifest:
     """Model card: heading -> text (data, hours, figures, limits, attributions)."""
     edit_options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Kind -> options, where the bundle's own lists replace the table's (vocabulary nano)."""
+    decoder_way: Literal["exact", "difference"] = "exact"
+    """How edits that keep the words are decoded unless the user says otherwise."""
     candidates: int = 1
     """Answers drawn at once for an edit that keeps the words; the nearest to the source is kept."""
     vocoder: Literal["hift", "bigvgan", "source_filter"] = "hift"
-    """Which vocoder class the file holds."""
+    """Which vocoder class the file has."""
     llm_weights: Stored = "float"
-    """How the file of the language model holds its layers: plain numbers, int8 or int4."""
+    """How the file of the language model has its layers: plain numbers, int8 or int4."""
     audio_offset: int = 65536
     """LM id of the first audio code."""
     end_id: int = 3
@@ -106,7 +110,7 @@ class Manifest:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Components in the order of the flow; scorer only where there is one."""
+        """Components in the order of the flow; scorer and recogniser only where there is one."""
         return tuple(part for part in PARTS if part in self.components)
 
     @property
@@ -131,7 +135,7 @@ def parse_manifest(text: str) -> Manifest:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{MANIFEST} is no JSON ({error}). Copy the bundle again from where it came from."
+            f"{MANIFEST} is not JSON ({error}). Copy the bundle again from where it came from."
         ) from error
     if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
         raise ValueError(
@@ -144,7 +148,8 @@ def parse_manifest(text: str) -> Manifest:
     if unknown or missing:
         raise ValueError(
             f"{MANIFEST} {'has the unknown' if unknown else 'lacks the'} component "
-            f"'{(unknown or missing)[0]}'; a bundle is {', '.join(PARTS)}, the last one optional."
+            f"'{(unknown or missing)[0]}'; a bundle is {', '.join(PARTS)}, of "
+            f"which {' and '.join(OPTIONAL_PARTS)} are optional."
         )
     configs = {
         part: from_json(kind_of(part, raw.vocoder)[0], config, f"{MANIFEST} {part}")
@@ -163,12 +168,12 @@ def check_files(manifest: Manifest) -> None:
                 f"{MANIFEST} names the file '{name}', which leads out of the bundle; allowed are "
                 "plain names. Do not use this bundle."
             )
-    wanted = {file_of(part) for part in manifest.parts} | {TOKENIZER}
-    wrong = sorted(set(manifest.files) ^ wanted)
+    expected = {file_of(part) for part in manifest.parts} | {TOKENIZER}
+    wrong = sorted(set(manifest.files) ^ expected)
     if wrong:
         raise ValueError(
             f"{MANIFEST} {'lists the unknown' if wrong[0] in manifest.files else 'lacks the'} file "
-            f"'{wrong[0]}'; wanted are {', '.join(sorted(wanted))}. Correct bundle.json."
+            f"'{wrong[0]}'; expected are {', '.join(sorted(expected))}. Correct bundle.json."
         )
 
 
@@ -177,7 +182,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise ValueError(
-            f"'{Path(folder).name}' holds no {MANIFEST}; a bundle is a folder with {MANIFEST} and "
+            f"'{Path(folder).name}' has no {MANIFEST}; a bundle is a folder with {MANIFEST} and "
             "its weights. Choose another folder, or see `stepedit bundles`."
         )
     if path.stat().st_size > MANIFEST_LIMIT:
@@ -188,7 +193,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         return parse_manifest(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{MANIFEST} is no UTF-8 text. Copy the bundle again.") from error
+        raise ValueError(f"{MANIFEST} is not UTF-8 text. Copy the bundle again.") from error
 
 
 def manifest_sha256(folder: str | Path) -> str:
@@ -215,7 +220,7 @@ def check_file(folder: Path, manifest: Manifest, name: str, *, full: bool) -> No
     size = path.stat().st_size
     if size != entry.size:
         raise ValueError(
-            f"{name} of bundle '{manifest.name}' has {size} bytes; {entry.size} are wanted. "
+            f"{name} of bundle '{manifest.name}' has {size} bytes; {entry.size} are expected. "
             "Copy the file again from where the bundle came from."
         )
     if full and sha256_of(path) != entry.sha256:

@@ -33,7 +33,7 @@ def dtype_of(row: Precision) -> torch.dtype:
 
 
 def build_part(manifest: Manifest, part: str, *, empty: bool = True) -> nn.Module:
-    """The module of a part: with no storage behind its parameters, or freshly initialised."""
+    """The module of a part: with no storage under its parameters, or freshly initialised."""
     kind = kind_of(part, manifest.vocoder)[1]
 
     def make() -> nn.Module:

@@ -13,7 +13,7 @@ from typing import Literal
 Stored = Literal["float", "int8", "int4"]
 """How a bundle keeps the matrices of the language model's layers."""
 SMALL_LM = 2**30
-"""An LM file up to this many bytes runs in float32 under "auto": speed is no matter there."""
+"""An LM file up to this many bytes runs in float32 under "auto": speed does not matter there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def resolve(precision: str, *, stored: Stored = "float", lm_bytes: int = 0) -> P
     if stored != "float":
         if precision not in ("auto", stored):
             raise ValueError(
-                f"precision '{precision}' is wanted of a bundle that holds {stored} weights; "
+                f"precision '{precision}' was asked of a bundle that has {stored} weights; "
                 f"allowed are auto and {stored}. Convert the release again for another."
             )
         return TABLE[stored]

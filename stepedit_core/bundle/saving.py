@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..files.whole import whole_file
+from ..files.whole import full_disk_said, whole_file
 from .weights import CODES, SMALL_BUFFER
 
 
@@ -80,33 +80,34 @@ def stream_module(
     text += b" " * (-len(text) % 8)
     text = len(text).to_bytes(8, "little") + text
     growing = path.with_name(path.name + ".part")
-    # a link that lies there is not followed
-    handle = os.open(growing, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    with os.fdopen(handle, "r+b") as file:
-        whole = len(text)
-        if file.read(len(text)) != text:
-            file.seek(0)
-            file.truncate()
-            file.write(text)
-        size = max(whole, file.seek(0, os.SEEK_END))
-        for entry in entries:
-            if whole + entry.size > size:  # not in the file yet, or in part
-                file.seek(whole)
+    with full_disk_said(path):
+        # a link that lies there is not followed
+        handle = os.open(growing, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        with os.fdopen(handle, "r+b") as file:
+            whole = len(text)
+            if file.read(len(text)) != text:
+                file.seek(0)
                 file.truncate()
-                tensor = entry.make().detach().to(entry.dtype).contiguous()
-                if tuple(tensor.shape) != entry.shape:
-                    raise ValueError(
-                        f"{entry.name} has shape {tuple(tensor.shape)}; {entry.shape} was "
-                        "announced. Use the file as it was released."
-                    )
-                if tensor.numel():
-                    file.write(tensor.view(-1).view(torch.uint8).numpy().data)
-                size = whole + entry.size
-            whole += entry.size
-            if on_bytes is not None:
-                on_bytes(entry.size)
-        file.seek(whole)
-        file.truncate()
-        file.flush()
-        os.fsync(file.fileno())
+                file.write(text)
+            size = max(whole, file.seek(0, os.SEEK_END))
+            for entry in entries:
+                if whole + entry.size > size:  # not in the file yet, or in part
+                    file.seek(whole)
+                    file.truncate()
+                    tensor = entry.make().detach().to(entry.dtype).contiguous()
+                    if tuple(tensor.shape) != entry.shape:
+                        raise ValueError(
+                            f"{entry.name} has shape {tuple(tensor.shape)}; {entry.shape} was "
+                            "announced. Use the file as it was released."
+                        )
+                    if tensor.numel():
+                        file.write(tensor.view(-1).view(torch.uint8).numpy().data)
+                    size = whole + entry.size
+                whole += entry.size
+                if on_bytes is not None:
+                    on_bytes(entry.size)
+            file.seek(whole)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(growing, path)

@@ -45,7 +45,7 @@ class _EmptyOnMeta(TorchFunctionMode):
     """Inside, torch.empty reserves no memory and what fills such a tensor is skipped.
 
     All layers of torch.nn make their parameters with torch.empty. A plain "meta" device would also
-    take the contents of windows and tables that modules compute and no file holds; and a random
+    take the contents of windows and tables that modules compute and no file has; and a random
     fill of a meta tensor imports torch._dynamo, four to eight seconds on two cores.
     """
 
@@ -97,7 +97,7 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{path.name} has no readable safetensors header ({type(error).__name__}); a bundle "
-            "holds safetensors files only. Copy the file again."
+            "has safetensors files only. Copy the file again."
         ) from error
     for name, (dtype, _) in entries.items():
         if dtype not in DTYPES:
@@ -117,13 +117,13 @@ def check_fit(
     module: nn.Module, header: Mapping[str, tuple[str, tuple[int, ...]]], what: str
 ) -> None:
     """Raise ValueError unless names and shapes of file and module are the same, both ways."""
-    wanted = {name: tuple(t.shape) for name, t in module.state_dict(keep_vars=True).items()}
-    only_file = sorted(header.keys() - wanted.keys())
-    only_module = sorted(wanted.keys() - header.keys())
+    expected = {name: tuple(t.shape) for name, t in module.state_dict(keep_vars=True).items()}
+    only_file = sorted(header.keys() - expected.keys())
+    only_module = sorted(expected.keys() - header.keys())
     shapes = [
-        f"{name} {header[name][1]} is {wanted[name]}"
-        for name in sorted(wanted.keys() & header.keys())
-        if header[name][1] != wanted[name]
+        f"{name} {header[name][1]} is {expected[name]}"
+        for name in sorted(expected.keys() & header.keys())
+        if header[name][1] != expected[name]
     ]
     if only_file or only_module or shapes:
         raise ValueError(
@@ -148,8 +148,8 @@ def fill(
     state: dict[str, Tensor] = {}
     for name, tensor in tensors:
         for leaf, value in quantized(name, tensor, quantize).items():
-            wanted = dtype if value.is_floating_point() else value.dtype
-            state[leaf] = value.to(device, wanted)
+            expected = dtype if value.is_floating_point() else value.dtype
+            state[leaf] = value.to(device, expected)
     if quantize:
         assert isinstance(module, Step1LM)
         build_empty(partial(with_quantized_layers, module, quantize))
@@ -168,7 +168,7 @@ def load_into(
 ) -> M:
     """Fill a module from a file and return it on `device`; arguments as in fill.
 
-    A file that has the wanted dtype stays mapped on a CPU and is paged in as it is used.
+    A file that has the expected dtype stays mapped on a CPU and is paged in as it is used.
     Raises ValueError when file and module differ in any name or shape, or the file is damaged.
     """
     header = read_header(path)

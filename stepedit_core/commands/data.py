@@ -70,13 +70,13 @@ def add(commands: Any) -> None:
 
     hardest = command("hardest", "the prompts PPO should train on", _hardest, "data")
     _out(hardest)
-    hardest.add_argument("--count", type=int, required=True, metavar="N", help="prompts wanted")
+    hardest.add_argument("--count", type=int, required=True, metavar="N", help="prompts to choose")
     hardest.add_argument(
         "--reward", type=Path, metavar="RUN", help="run of `train reward` that reads pairs"
     )
     hardest.add_argument("--by-class", action="store_true", help="let the classes take turns")
 
-    stats = command("stats", "what a data folder holds", _stats, "data")
+    stats = command("stats", "what a data folder has", _stats, "data")
     stats.add_argument("--picture", type=Path, metavar="FILE.png", help="the same as a chart")
 
 
@@ -98,11 +98,12 @@ def _counted(counts: dict[str, int]) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     """`stepedit data build`: a plan to examples."""
-    from ..data.build import Setting, build, tasks_of
+    from ..data.build import build, tasks_of
+    from ..engines import WorkerSetting
     from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
-    setting = Setting(bundle=str(bundle.folder), device=str(bundle.device))
+    setting = WorkerSetting(bundle=str(bundle.folder), device=str(bundle.device))
     about = {"bundle": bundle.name, "sha256": bundle.sha256, "plan": arguments.plan.name}
     return _counted(
         build(
@@ -161,7 +162,7 @@ def _threshold(text: str) -> tuple[str, float]:
         return name.strip(), float(value)
     except ValueError:
         raise ValueError(
-            f"--class '{text}' is not understood; NAME=NUMBER is wanted, as in "
+            f"--class '{text}' is not understood; NAME=NUMBER is expected, as in "
             '"emotion happy=7". Correct it.'
         ) from None
 
@@ -196,7 +197,7 @@ def _hardest(arguments: argparse.Namespace) -> int:
             for p, group in groups.items()
         }
     else:
-        from ..train.reward import pair_margins
+        from ..train.reward_model import pair_margins
 
         difficulty = pair_margins(arguments.reward, groups)
     labels = {p: group[0].label for p, group in groups.items()} if arguments.by_class else None
@@ -210,7 +211,7 @@ def _written(out: Path, data: Dataset, examples: Iterable[Example], *, of: int) 
     from ..data.shards import Writer
 
     if out.resolve() == data.folder.resolve():
-        raise ValueError("--out is the folder that is read; another one is wanted. Name one.")
+        raise ValueError("--out is the folder that is read. Name another one.")
     with Writer(out, data.codebook, {"from": data.folder.name, "sha256": data.sha256}) as writer:
         added = sum(writer.add(example) for example in examples)
     return _counted({"of": of, "new": added, "all": len(writer.ids)})

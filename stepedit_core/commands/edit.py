@@ -36,6 +36,18 @@ def add(commands: Any) -> None:
         default="original",
         help="whose sound each round follows: the original recording's, or the round before's",
     )
+    edit.add_argument(
+        "--decode",
+        choices=("exact", "difference"),
+        help="from noise as released, or keeping the recording; default: the model's own way",
+    )
+    edit.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="0 to 1.5, how much of the change; with --decode difference",
+    )
     _common(edit)
     edit.set_defaults(run=_edit)
 
@@ -76,9 +88,14 @@ def _edit(arguments: argparse.Namespace) -> int:
     from ..files.terminal import Bar
     from ..output.folder import RunFolder
     from ..pipelines.rounds import iterate_rounds
+    from ..types import Decoding
 
     bundle = load_bundle(arguments)
-    how = {"rounds": arguments.rounds, "voice": arguments.voice}
+    how = {
+        "rounds": arguments.rounds,
+        "voice": arguments.voice,
+        "decoding": Decoding(way=arguments.decode, strength=arguments.strength),
+    }
     clip, plan = _planned(arguments, bundle, _request(arguments), **how)
     folder = RunFolder(Path(arguments.out), arguments.clip, bundle, plan, "edit")
     with Bar(rounds=len(plan.steps)) as bar:
@@ -143,11 +160,11 @@ def _planned(
 ) -> tuple[Clip, Plan]:
     """The clip and what will be done with it; UsageError for a request the bundle cannot do."""
     from ..audio.files import read_clip
-    from ..pipelines.plan import check_request, make_plan
+    from ..pipelines.plan import check_request, plan_of
 
     try:
         check_request(bundle, request)
     except ValueError as error:
         raise UsageError(str(error)) from error
     clip = read_clip(arguments.clip)
-    return clip, make_plan(bundle, clip, [request], seed=arguments.seed, **settings)
+    return clip, plan_of(bundle, clip, [request], seed=arguments.seed, **settings)

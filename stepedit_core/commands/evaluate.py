@@ -114,7 +114,7 @@ def _also(given: list[str]) -> dict[str, Path]:
         name, equals, path = text.partition("=")
         if not equals:
             raise ValueError(
-                f"--also '{text}' is not understood; NAME=CLIPS.jsonl is wanted. Correct it."
+                f"--also '{text}' is not understood; NAME=CLIPS.jsonl is expected. Correct it."
             )
         found[name] = Path(path)
     return found
@@ -239,7 +239,7 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
         if not equals or kind not in ("emotion", "style", "sounds"):
             raise ValueError(
                 f"--judge '{text}' is not understood; emotion=, style= or sounds= and a judge are "
-                "wanted. Correct it."
+                "expected. Correct it."
             )
         if what.endswith(".safetensors") and kind == "sounds":
             sounds = load_sound_judge(what)

@@ -29,15 +29,21 @@ def add(commands: Any) -> None:
         recipe.add_argument(
             "--config", required=True, metavar="NAME", help="nano, editx, or a YAML file"
         )
-        recipe.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help="in place of the config's: data=[runs/pairs], optimizer.lr=1.0e-5",
-        )
+        add_set_option(recipe)
         recipe.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
         recipe.set_defaults(run=_train)
+
+
+def add_set_option(parser: argparse.ArgumentParser) -> None:
+    """Put `--set KEY=VALUE ...` on a command line; it may be given several times."""
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="in place of the config's: data=[runs/pairs], optimizer.lr=1.0e-5",
+    )
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -45,12 +51,12 @@ def _train(arguments: argparse.Namespace) -> int:
     import logging
     import os
 
-    from ..train import dpo, grpo, ppo, reward, sft
+    from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
 
     kinds: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
         "sft": (sft.SFTConfig, sft.train),
-        "reward": (reward.RewardConfig, reward.train),
+        "reward": (reward_model.RewardConfig, reward_model.train),
         "ppo": (ppo.PPOConfig, ppo.train),
         "dpo": (dpo.DPOConfig, dpo.train),
         "grpo": (grpo.GRPOConfig, grpo.train),
@@ -59,7 +65,7 @@ def _train(arguments: argparse.Namespace) -> int:
     config = read_config(cls, arguments.recipe, arguments.config, arguments.set)
     if not config.data:
         raise ValueError(
-            f"the config of {arguments.recipe} names no data; one data folder or more is wanted. "
+            f"the config of {arguments.recipe} names no data; one data folder or more is needed. "
             "Add --set data=[FOLDER]."
         )
     main = os.environ.get("RANK", "0") == "0"

@@ -7,7 +7,7 @@ A plan is JSON-lines, one work order a line:
      "speaker": "s1", "licence": "CC-BY-4.0", "provenance": "actor session 3"}
 
 A side is one of audio (a sound file), tokens (a .safetensors that Save Tokens wrote) and clone (a
-sound file whose voice says `text`; clone_text are the words it holds). Two clones of one actor,
+sound file whose voice says `text`; clone_text are the words in it). Two clones of one actor,
 from a neutral and an acted clip, make the triplet of arXiv:2511.03601. Orders are independent, so
 any engine may run them; one process writes, in the order of the plan.
 """
@@ -16,30 +16,21 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ..files.missing import pip_line
+from ..engines import WorkerSetting, run_tasks
 from ..files.strict import from_json
 from ..registry.handle import Bundle
-from ..registry.registry import Registry
 from ..types import Draws, DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
 from .shards import Writer
 
 log = logging.getLogger(__name__)
 FAILED = "failed.jsonl"
-ENGINES = ("local", "ray")
-RAY_BLOCK = 4
-"""Tasks that Ray moves at a time."""
 REMEDY = "Correct the plan."
 
 
@@ -54,7 +45,7 @@ class Side:
     clone: str = ""
     """Sound file whose voice and delivery say the order's text."""
     clone_text: str = ""
-    """Words that the clone's sound file holds."""
+    """Words in the clone's sound file."""
     seed: int = 0
     """Of the clone's draws."""
 
@@ -106,20 +97,8 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What a worker loads once."""
-
-    bundle: str = "nano"
-    folders: tuple[str, ...] = field(default_factory=tuple)
-    """Where the registry also looks for the bundle."""
-    device: str = "cpu"
-    threads: int = 1
-    """Of torch in each worker."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What came of a task: an example, or one sentence why not."""
+class TaskResult:
+    """What came of a task: an example, or one sentence why there is none."""
 
     task: Task
     example: Example | None
@@ -135,14 +114,14 @@ def parse_order(task: Task) -> Order:
     try:
         data = json.loads(task.line)
     except ValueError as error:
-        raise ValueError(f"{where} is no JSON ({error}). {REMEDY}") from error
+        raise ValueError(f"{where} is not JSON ({error}). {REMEDY}") from error
     order = from_json(Order, data, where, REMEDY)
     for name, side in (("source", order.source), ("target", order.target)):
         given = [k for k in ("audio", "tokens", "clone") if getattr(side, k)]
         if len(given) != 1:
             raise ValueError(
                 f"{where} gives {' and '.join(given) or 'nothing'} for its {name}; exactly one of "
-                f"audio, tokens and clone is wanted. {REMEDY}"
+                f"audio, tokens and clone is expected. {REMEDY}"
             )
     return order
 
@@ -222,7 +201,7 @@ def tasks_of(plan: Path, bundle_sha256: str) -> list[Task]:
     """The plan's orders; blank lines are passed over, equal orders appear once."""
     if not plan.is_file():
         raise ValueError(
-            f"there is no plan '{plan.name}'; a JSON-lines file is wanted. See --help."
+            f"there is no plan '{plan.name}'; expected is a JSON-lines file. See --help."
         )
     found: dict[str, Task] = {}
     for number, line in enumerate(plan.read_text(encoding="utf-8").splitlines(), start=1):
@@ -240,21 +219,16 @@ def tasks_of(plan: Path, bundle_sha256: str) -> list[Task]:
 class Worker:
     """Loads the bundle once, then makes examples; the same object under every engine."""
 
-    def __init__(self, setting: Setting, make: Make = make_example) -> None:
-        import torch
-
-        if setting.threads:
-            torch.set_num_threads(setting.threads)
-        registry = Registry(setting.folders)
-        self._bundle = registry.load(setting.bundle, device=setting.device)
+    def __init__(self, setting: WorkerSetting, make: Make = make_example) -> None:
+        self._bundle = setting.load()
         self._make = make
 
-    def __call__(self, task: Task) -> Made:
+    def __call__(self, task: Task) -> TaskResult:
         """The example of a task, or the sentence why there is none."""
         try:
-            return Made(task=task, example=self._make(self._bundle, task))
+            return TaskResult(task=task, example=self._make(self._bundle, task))
         except (ValueError, OSError) as error:
-            return Made(task=task, example=None, problem=" ".join(str(error).split()))
+            return TaskResult(task=task, example=None, problem=" ".join(str(error).split()))
 
 
 def build(
@@ -262,117 +236,31 @@ def build(
     out: Path,
     *,
     codebook: str,
-    setting: Setting,
+    setting: WorkerSetting,
     about: Mapping[str, Any] | None = None,
     workers: int = 1,
     engine: str = "local",
     make: Make = make_example,
     shard_examples: int = 256,
 ) -> dict[str, int]:
-    """Make all examples that `out` does not hold yet; returns how many were new, known and failed.
+    """Make all examples that `out` does not have yet; returns how many were new, known and failed.
 
-    Failed orders are listed in failed.jsonl and tried again by the next run. A killed run goes on
+    Failed orders are listed in failed.jsonl and tried again by the next run. A killed run resumes
     where its last whole shard ended.
     """
     counts = {"orders": len(tasks), "new": 0, "known": 0, "equal": 0, "failed": 0}
     problems = []
+    start = partial(Worker, setting, make)
     with Writer(out, codebook, about, shard_examples) as writer:
         waiting = [task for task in tasks if task.key not in writer.keys]
         counts["known"] = len(tasks) - len(waiting)
-        for made in run_tasks(waiting, setting, workers=workers, engine=engine, make=make):
-            if made.example is None:
+        for result in run_tasks(waiting, start, workers=workers, engine=engine):
+            if result.example is None:
                 counts["failed"] += 1
-                log.warning("%s", made.problem)
-                problems.append({"line": made.task.number, "problem": made.problem})
+                log.warning("%s", result.problem)
+                problems.append({"line": result.task.number, "problem": result.problem})
             else:
-                counts["new" if writer.add(made.example) else "equal"] += 1
+                counts["new" if writer.add(result.example) else "equal"] += 1
     lines = "".join(json.dumps(problem, ensure_ascii=False) + "\n" for problem in problems)
     (out / FAILED).write_text(lines, encoding="utf-8")
     return counts
-
-
-def run_tasks(
-    tasks: Sequence[Task], setting: Setting, *, workers: int, engine: str, make: Make
-) -> Iterator[Made]:
-    """What comes of the tasks, in their order with the local engine."""
-    if engine not in ENGINES:
-        raise ValueError(f"engine '{engine}' is unknown; allowed are {', '.join(ENGINES)}.")
-    if not tasks:
-        return iter(())
-    if engine == "ray":
-        return _with_ray(tasks, setting, workers, make)
-    if workers <= 1:
-        return map(Worker(setting, make), tasks)
-    return _with_processes(tasks, setting, workers, make)
-
-
-_worker: Worker | None = None
-"""The worker of a pool's process; set by its initialiser there, never in the main process."""
-
-
-def _start(setting: Setting, make: Make, parent: int) -> None:
-    global _worker  # noqa: PLW0603 - a pool's initialiser has no other place
-    _worker = Worker(setting, make)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a killed parent cannot tell its workers."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _work(task: Task) -> Made:
-    assert _worker is not None
-    return _worker(task)
-
-
-def _with_processes(
-    tasks: Iterable[Task], setting: Setting, workers: int, make: Make
-) -> Iterator[Made]:
-    """Fresh processes, each with its own bundle; a few tasks ahead of the writer."""
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start, initargs=(setting, make, os.getpid())
-    )
-    waiting: deque[Future[Made]] = deque()
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(_work, task))
-            if len(waiting) >= 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _with_ray(tasks: Sequence[Task], setting: Setting, workers: int, make: Make) -> Iterator[Made]:
-    """The same worker as an actor pool of Ray Data; rows arrive in the order of the tasks.
-
-    Ray hands whole blocks on, so blocks are small: what a kill costs is what is inside them.
-    """
-    try:
-        import ray.data
-    except ImportError as error:
-        raise ValueError(
-            f"the engine ray is not installed. Run `{pip_line('ray[data]')}`, or use the "
-            "engine local."
-        ) from error
-    ray.data.DataContext.get_current().execution_options.preserve_order = True
-    blocks = -(-len(tasks) // RAY_BLOCK)
-    rows = ray.data.from_items([asdict(task) for task in tasks], override_num_blocks=blocks)
-    pool = ray.data.ActorPoolStrategy(size=max(1, workers))
-    made = rows.map(RayWorker, fn_constructor_args=(setting, make), compute=pool)
-    return (row["made"] for row in made.iter_rows())
-
-
-class RayWorker:
-    """Worker in the shape that Ray Data calls: a row in, a row out."""
-
-    def __init__(self, setting: Setting, make: Make) -> None:
-        self._worker = Worker(setting, make)
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Fields of a Task to {"made": Made}."""
-        return {"made": self._worker(Task(**row))}

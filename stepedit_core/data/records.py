@@ -6,7 +6,7 @@ The format, whole:
     DIR/data-00000.jsonl          one example a line, UTF-8; written last, it makes a shard count
     DIR/data-00000.safetensors    linguistic (2 S,) int16 and semantic (3 S,) int16, S groups in all
 
-A line holds
+A line has
     id                     content hash, 32 hex digits: equal examples are stored once
     kind                   triplet <text, source, target> with the same words (arXiv:2511.03601);
                            quadruplet <text, source, new_text, target>; sample: an answer of a model
@@ -43,7 +43,7 @@ class Example:
     request: EditRequest
     source: DualCodes
     target: DualCodes
-    """The wanted result: the attribute clip, a model's answer, of a pair the preferred one."""
+    """The result to learn: the attribute clip, a model's answer, of a pair the preferred one."""
     rejected: DualCodes | None = None
     margin: float | None = None
     scale: int = 10
@@ -75,7 +75,7 @@ def _request(request: EditRequest) -> tuple[str, str, str, str]:
 
 
 def digest(*parts: str | DualCodes | None) -> str:
-    """32 hex digits of texts and codes in order; every part is told from its neighbours."""
+    """32 hex digits of texts and codes in order; every part is separated from its neighbours."""
     found = blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, DualCodes):

@@ -46,7 +46,7 @@ def keeps(
 def is_hold(example: Example) -> bool:
     """Whether source and target are the same codes: the order to keep what is there.
 
-    Its margin is 1 by nature, however strong the attribute is; a model that never saw one goes on
+    Its margin is 1 by nature, however strong the attribute is; a model that never saw one keeps
     changing a clip that already has what is asked for, so later rounds drift.
     """
     return example.kind == "triplet" and digest(example.source) == digest(example.target)
@@ -55,7 +55,7 @@ def is_hold(example: Example) -> bool:
 def as_prompt(example: Example) -> Example:
     """An example that reinforcement learning takes its prompt from: a pair becomes a sample.
 
-    The sample holds the preferred answer, without a score: a difference of scores is none.
+    The sample has the preferred answer, without a score: a difference of scores is not a score.
     """
     if example.kind != "pair":
         return example
@@ -138,7 +138,7 @@ def hardest(
     Args:
         difficulty: prompt -> what the reward model makes of it: differences between preferred and
             rejected answers, or scores of its answers.
-        count: prompts wanted.
+        count: prompts to choose.
         labels: prompt -> class; with it the classes take turns, so that one hard class does not
             take all places.
     """

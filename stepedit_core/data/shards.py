@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..files.whole import whole_file, write_whole
 from ..types import DualCodes, EditRequest
 from ..vocab import LINGUISTIC_PER_GROUP, SEMANTIC_PER_GROUP
 from .records import Example, line_of
@@ -25,18 +25,8 @@ from .records import Example, line_of
 FORMAT = 1
 ABOUT = "dataset.json"
 SHARD_EXAMPLES = 256
-"""Examples a shard holds, hence the most that a kill costs."""
+"""Examples in a shard: the most that a kill costs."""
 SIDES = ("source", "target", "rejected")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file that appears whole or not at all, and survives a power cut."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -44,7 +34,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     path = folder / ABOUT
     if not path.is_file():
         raise ValueError(
-            f"'{folder.name}' holds no {ABOUT}; a folder that `stepedit data` wrote is wanted. "
+            f"'{folder.name}' has no {ABOUT}; expected is a folder that `stepedit data` wrote. "
             "Check the path, or build the data first."
         )
     about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -125,7 +115,7 @@ class Writer:
     """Adds examples to a folder; `with` writes what is left in memory, also after an error.
 
     Args:
-        folder: where; made when absent, continued when it holds data of the same codebook.
+        folder: where; made when absent, continued when it has data of the same codebook.
         codebook: of all codes.
         about: facts of the data for dataset.json; those of an older run there stay.
         shard_examples: examples in a shard.
@@ -150,7 +140,7 @@ class Writer:
             found = Dataset(self.folder)
             if found.codebook != codebook:
                 raise ValueError(
-                    f"'{self.folder.name}' holds codes of codebook '{found.codebook}'; these are "
+                    f"'{self.folder.name}' has codes of codebook '{found.codebook}'; these are "
                     f"of '{codebook}'. Name another folder, or use the same bundle."
                 )
             self.ids = {line["id"] for line in found.lines}
@@ -186,7 +176,7 @@ class Writer:
             for codes in (example.source, example.target, example.rejected):
                 if codes is not None and codes.codebook != self.codebook:
                     raise ValueError(
-                        f"an example holds codes of codebook '{codes.codebook}'; this folder takes "
+                        f"an example has codes of codebook '{codes.codebook}'; this folder takes "
                         f"'{self.codebook}'. Tokenize with the same bundle."
                     )
             if example.id not in self.ids:
@@ -215,12 +205,9 @@ class Writer:
                 linguistic.append(codes.linguistic)
                 semantic.append(codes.semantic)
             lines.append(json.dumps(line_of(example, spans), ensure_ascii=False))
-        part = stem.with_name(f".{stem.name}.safetensors.part")
         tensors = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
-        save_file({name: t.to(torch.int16) for name, t in tensors.items()}, part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, stem.with_suffix(".safetensors"))
+        with whole_file(stem.with_suffix(".safetensors")) as part:
+            save_file({name: t.to(torch.int16) for name, t in tensors.items()}, part)
         write_whole(stem.with_suffix(".jsonl"), "\n".join(lines) + "\n")
         self._next += 1
         self._open = []

@@ -1,4 +1,4 @@
-"""How much of what a data folder holds: one row a class, and the same as a picture."""
+"""How much of what a data folder has: one row a class, and the same as a picture."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Agreement:
     kl: float
     """Kullback-Leibler divergence of the other model's next id from the reference's, in nats."""
     top1: float
-    """Share of positions, 0 to 1, where both hold the same id for the most likely."""
+    """Share of positions, 0 to 1, where both find the same id most likely."""
     positions: int
 
 
@@ -46,7 +46,7 @@ def agreement(
             same += int((p.argmax(-1) == q.argmax(-1)).sum())
             count += p.shape[0]
     if not count:
-        raise ValueError("there are no positions to compare; 1 or more are wanted. Skip fewer.")
+        raise ValueError("there are no positions to compare; 1 or more are needed. Skip fewer.")
     return Agreement(kl=max(kl / count, 0.0), top1=same / count, positions=count)
 
 

@@ -29,13 +29,13 @@ REMEDY = "Correct the file, or take the published one."
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One text in one voice with one wanted attribute."""
+    """One text in one voice with one attribute to add."""
 
     name: str
     """File and line: what results are keyed by."""
     speaker: str
     text: str
-    """Words to be said, with [tags] where sounds are wanted."""
+    """Words to be said, with [tags] where sounds belong."""
     prompt_audio: Path
     prompt_text: str
     language: str
@@ -60,12 +60,12 @@ class Case:
 def read_cases(path: str | Path) -> list[Case]:
     """The cases of a JSON-lines file; audio paths are relative to it.
 
-    Raises ValueError with the line for what is no JSON, lacks a field, or names an unknown task.
+    Raises ValueError with the line for what is not JSON, lacks a field, or names an unknown task.
     """
     source = Path(path)
     if not source.is_file():
         raise ValueError(
-            f"there is no file '{source.name}'; a JSON-lines file of cases is wanted. Check the "
+            f"there is no file '{source.name}'; expected is a JSON-lines file of cases. Check the "
             "path."
         )
     cases = []
@@ -76,13 +76,13 @@ def read_cases(path: str | Path) -> list[Case]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise ValueError(f"{where} is no JSON ({error}). {REMEDY}") from error
+            raise ValueError(f"{where} is not JSON ({error}). {REMEDY}") from error
         missing = [
             f for f in FIELDS if not isinstance(row, dict) or not isinstance(row.get(f), str)
         ]
         if missing:
             raise ValueError(
-                f"{where} lacks the text '{missing[0]}'; wanted are {', '.join(FIELDS)}. {REMEDY}"
+                f"{where} lacks the text '{missing[0]}'; needed are {', '.join(FIELDS)}. {REMEDY}"
             )
         kind = TASKS.get(row["task"])
         if kind is None:

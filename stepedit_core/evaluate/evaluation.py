@@ -1,4 +1,4 @@
-"""A bundle over all cases: one line a clip, then a table and a chart. Stopped, it goes on."""
+"""A bundle over all cases: one line a clip, then a table and a chart. A stopped one resumes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files.chart import Point, lines
 from ..files.terminal import table
+from ..files.whole import write_whole
 from ..pipelines.plan import VoiceMode
 from ..registry.handle import Bundle
 from .cases import Case
@@ -40,7 +41,7 @@ def evaluate(
     start: Start = "clone",
     on_clip: Callable[[Outcome], None] | None = None,
 ) -> list[Row]:
-    """Lines of all clips; those that clips.jsonl in `out` holds are not made again.
+    """Lines of all clips; those in clips.jsonl of `out` are not made again.
 
     Args:
         bundle: the model.
@@ -61,7 +62,7 @@ def evaluate(
     other = next((row for row in done if row["about"] != about), None)
     if other is not None:
         raise ValueError(
-            f"'{out.name}' holds clips of another bundle, seed, start or number of rounds. Name "
+            f"'{out.name}' has clips of another bundle, seed, start or number of rounds. Name "
             "another folder."
         )
     known = {(row["case"], row["voice"]) for row in done}
@@ -97,9 +98,7 @@ def read_rows(path: Path) -> list[Row]:
         rows.pop()
     kept = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     if kept != text:
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(kept, encoding="utf-8")
-        part.replace(path)
+        write_whole(path, kept)
     return rows
 
 

@@ -123,7 +123,7 @@ def changes(source: Clip, result: Clip) -> Tensor:
 
 
 def _rate(level: Tensor) -> Tensor:
-    """Level peaks a second, a stand-in for syllables.
+    """Level peaks a second, an estimate of the syllables.
 
     A peak is the largest within 50 ms and rises 2 dB over the lowest within 100 ms.
     """
@@ -199,7 +199,7 @@ def load_judge(path: str | Path) -> AcousticJudge:
         raw = file.metadata() or {}
         if raw.get("kind") != KIND:
             raise ValueError(
-                f"{source.name} holds no judge; a file of `stepedit evaluate judge` is wanted. "
+                f"{source.name} has no judge; expected is a file of `stepedit evaluate judge`. "
                 "Choose another file."
             )
         about = json.loads(raw["about"])
@@ -220,7 +220,7 @@ def train_judge(
     names = tuple(sorted({n for n, held in zip(labels, held_out, strict=True) if not held}))
     if len(names) < 2:
         raise ValueError(
-            f"the judge has {len(names)} labels to tell apart; two or more are wanted. Give clips "
+            f"the judge has {len(names)} labels to tell apart; two or more are needed. Give clips "
             "of several classes."
         )
     index = torch.tensor([names.index(n) if n in names else -1 for n in labels])

@@ -1,14 +1,12 @@
 """Local judges beside accuracy: words, speaker, quality; and the plug for any other judge.
 
-Each is loaded when first asked and names its pip line when it is absent (extra `recipes`). None is
-part of the product.
+The words' errors are measure/recogniser.py. A judge that is absent names its pip line (extras
+`evaluate` and `recipes`). None is part of the product; `recipes/nano` uses the same ones.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import numpy as np
 
 from ..audio.resample import resample
 from ..files.missing import pip_line
+from ..measure.recogniser import RATE, FasterWhisper, jiwer_module, word_error_rate
 from ..types import Clip
 from .protocol import Outcome
 
@@ -26,9 +25,6 @@ Judge = Callable[[Clip, Clip, str], float]
 """(source, result, label) -> 1.0 for a label that is heard and 0.0 for another, or 1 to 3 for
 sounds: what an external judge is."""
 Figure = Callable[[Outcome], float]
-RATE = 16_000
-WHISPER_VARIABLE = "WHISPER_BASE"
-"""Environment variable: folder of a CTranslate2 Whisper model."""
 
 
 def load_judge_function(name: str) -> Judge:
@@ -38,12 +34,13 @@ def load_judge_function(name: str) -> Judge:
         found = getattr(importlib.import_module(module), function) if colon else None
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"the judge '{name}' cannot be loaded ({error}); PACKAGE.MODULE:FUNCTION is wanted. "
+            f"the judge '{name}' cannot be loaded ({error}); PACKAGE.MODULE:FUNCTION is expected. "
             "Check the name and the Python path."
         ) from error
     if not callable(found):
         raise ValueError(
-            f"the judge '{name}' is no function; PACKAGE.MODULE:FUNCTION is wanted. Correct it."
+            f"the judge '{name}' is not a function; PACKAGE.MODULE:FUNCTION is expected. Correct "
+            "it."
         )
     judge: Judge = found
     return judge
@@ -62,61 +59,22 @@ def wave16(clip: Clip) -> np.ndarray:
     return found
 
 
-def plain_words(text: str) -> list[str]:
-    """Words in lower case without punctuation; a Chinese character is a word."""
-    text = re.sub(r"([\u4e00-\u9fff])", r" \1 ", text.lower().replace("\u2019", "'"))
-    return re.sub(r"[^\w' ]+", " ", text).replace("'", "").split()
+def speaker_vectors() -> Callable[[Clip], np.ndarray]:
+    """A function from a clip to its Resemblyzer vector (256,) of length 1.
 
-
-def word_errors(reference: str, found: str) -> float:
-    """Edit distance of the words over the reference's; 1.0 where nothing is left of them."""
-    a, b = plain_words(reference), plain_words(found)
-    if not a:
-        return float(bool(b))
-    line = list(range(len(b) + 1))
-    for i, word in enumerate(a, start=1):
-        before, line[0] = line[0], i
-        for j, other in enumerate(b, start=1):
-            before, line[j] = line[j], min(line[j] + 1, line[j - 1] + 1, before + (word != other))
-    return line[-1] / len(a)
-
-
-def whisper_words() -> Callable[[Clip, str], str]:
-    """A function from clip and language to words, by faster-whisper."""
-    folder = os.environ.get(WHISPER_VARIABLE, "")
-    if not folder:
-        raise ValueError(
-            f"the figure wer needs a Whisper model; ${WHISPER_VARIABLE} names none. Set it to a "
-            "CTranslate2 folder, or leave wer out with --figures."
-        )
-    try:
-        from faster_whisper import WhisperModel
-    except ImportError as error:
-        raise _absent("faster-whisper", error) from error
-    model: Any = WhisperModel(folder, device="cpu", compute_type="int8")
-
-    def words(clip: Clip, language: str) -> str:
-        pieces, _ = model.transcribe(
-            wave16(clip), language=language, beam_size=1, condition_on_previous_text=False
-        )
-        return " ".join(piece.text.strip() for piece in pieces)
-
-    return words
-
-
-def speaker_similarity() -> Callable[[Clip, Clip], float]:
-    """A function from two clips to the cosine of their Resemblyzer vectors."""
+    The dot product of two is their similarity.
+    """
     try:
         from resemblyzer import VoiceEncoder
     except ImportError as error:
         raise _absent("resemblyzer", error) from error
     model: Any = VoiceEncoder("cpu", verbose=False)
 
-    def similarity(a: Clip, b: Clip) -> float:
-        first, second = (model.embed_utterance(wave16(clip)) for clip in (a, b))
-        return float(np.dot(first, second))
+    def vector(clip: Clip) -> np.ndarray:
+        found: np.ndarray = model.embed_utterance(wave16(clip))
+        return found
 
-    return similarity
+    return vector
 
 
 @contextmanager
@@ -162,13 +120,12 @@ def figures_of(names: tuple[str, ...]) -> Mapping[str, Figure]:
     made: dict[str, Figure] = {}
     for name in names:
         if name == "wer":
-            words = whisper_words()
-            made[name] = lambda o, w=words: word_errors(  # type: ignore[misc]
-                o.case.words, w(o.made.clip, o.case.language)
-            )
+            made[name] = _word_errors()
         elif name == "similarity":
-            alike = speaker_similarity()
-            made[name] = lambda o, s=alike: s(o.original, o.made.clip)  # type: ignore[misc]
+            vector = speaker_vectors()
+            made[name] = lambda o, v=vector: float(  # type: ignore[misc]
+                np.dot(v(o.original), v(o.made.clip))
+            )
         elif name == "mos":
             mos = quality()
             made[name] = lambda o, m=mos: m(o.made.clip)  # type: ignore[misc]
@@ -178,3 +135,15 @@ def figures_of(names: tuple[str, ...]) -> Mapping[str, Figure]:
                 "--figures."
             )
     return made
+
+
+def _word_errors() -> Figure:
+    """Word error rate of what Whisper hears; its packages are found here, not after the edits."""
+    try:
+        recogniser = FasterWhisper()
+        jiwer_module()
+    except ValueError as error:
+        raise ValueError(f"{error} Or leave wer out with --figures.") from error
+    return lambda o: word_error_rate(
+        o.case.words, recogniser.transcribe(o.made.clip, o.case.language)
+    )

@@ -35,7 +35,7 @@ LEAST_SPEAKERS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class ScoredPair:
     """One held-out pair."""
 
     label: str
@@ -47,7 +47,7 @@ class Judged:
     """The scorer's."""
 
 
-def judge_scorer(bundle: Bundle, data: Dataset, *, split: str = "dev") -> list[Judged]:
+def judge_scorer(bundle: Bundle, data: Dataset, *, split: str = "dev") -> list[ScoredPair]:
     """Scores of every labelled pair of a split that the bundle's scorer knows.
 
     Raises ValueError where there is none.
@@ -61,10 +61,10 @@ def judge_scorer(bundle: Bundle, data: Dataset, *, split: str = "dev") -> list[J
             found = score(bundle, example.source, example.target, example.request)
             wanted = LOWEST + (HIGHEST - LOWEST) * (float(line["margin"]) - 1) / (line["scale"] - 1)
             about = {"label": example.label, "speaker": example.speaker}
-            judged.append(Judged(wanted=wanted, found=found, **about))
+            judged.append(ScoredPair(wanted=wanted, found=found, **about))
     if not judged:
         raise ValueError(
-            f"'{data.folder.name}' holds no labelled pair of the split {split} that the scorer of "
+            f"'{data.folder.name}' has no labelled pair of the split {split} that the scorer of "
             f"bundle '{bundle.name}' knows (0 of {len(data)}). Name other data or another bundle."
         )
     return judged
@@ -78,7 +78,7 @@ def ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def rank_correlation(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
-    """Spearman's rho of two columns (N,); nan where one of them holds a single value."""
+    """Spearman's rho of two columns (N,); nan where one of them has a single value."""
     x, y = (r - r.mean() for r in (ranks(a), ranks(b)))
     norm = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / norm if norm else float("nan")
@@ -97,7 +97,7 @@ class Figures(NamedTuple):
     """Mean absolute error in points."""
 
 
-def figures_of(judged: Sequence[Judged], *, seed: int = 0, draws: int = DRAWS) -> Figures:
+def figures_of(judged: Sequence[ScoredPair], *, seed: int = 0, draws: int = DRAWS) -> Figures:
     """Rank correlation with its interval over speakers, and mean absolute error."""
     wanted, found = (np.array([getattr(j, n) for j in judged]) for n in ("wanted", "found"))
     of_speaker: dict[str, list[int]] = defaultdict(list)
@@ -134,7 +134,7 @@ class Bin(NamedTuple):
     """Two standard errors of the mean label to either side."""
 
 
-def reliability(judged: Sequence[Judged], bins: int = BINS) -> list[Bin]:
+def reliability(judged: Sequence[ScoredPair], bins: int = BINS) -> list[Bin]:
     """Bins of about equal count in order of the score; equal scores stay in one bin."""
     order = sorted(judged, key=lambda j: j.found)
     found: list[Bin] = []
@@ -153,7 +153,7 @@ def reliability(judged: Sequence[Judged], bins: int = BINS) -> list[Bin]:
     return found
 
 
-def calibration_of(judged: Sequence[Judged], bins: int = BINS) -> Knots:
+def calibration_of(judged: Sequence[ScoredPair], bins: int = BINS) -> Knots:
     """Knots (score, calibrated score) of a rising line: isotonic regression over the bins."""
     blocks: list[tuple[float, float, int]] = []
     for one in reliability(judged, bins):
@@ -162,7 +162,7 @@ def calibration_of(judged: Sequence[Judged], bins: int = BINS) -> Knots:
             (x, y, n), (u, v, m) = blocks[-2:]
             blocks[-2:] = [((x * n + u * m) / (n + m), (y * n + v * m) / (n + m), n + m)]
     inner = [(x, y) for x, y, _ in blocks]
-    # before the first and behind the last block the line runs on as it was, inside 1 to 10
+    # before the first and after the last block the line runs on as it was, inside 1 to 10
     first, last = (_slope(inner[:2]), _slope(inner[-2:]))
     (x, y), (u, v) = inner[0], inner[-1]
     start = (LOWEST, max(LOWEST, y - first * (x - LOWEST)))
@@ -179,10 +179,16 @@ def _slope(knots: Sequence[tuple[float, float]]) -> float:
     return (v - y) / (u - x)
 
 
-def cross_fitted(judged: Sequence[Judged], bins: int = BINS) -> list[Judged]:
+def cross_fitted(judged: Sequence[ScoredPair], bins: int = BINS) -> list[ScoredPair]:
     """The pairs with calibrated scores, each by a map that has not seen its speaker."""
     names = sorted({j.speaker for j in judged})
     fold = {name: k % FOLDS for k, name in enumerate(names)}
+    speakers = len({j.speaker for j in judged})
+    if speakers < FOLDS:
+        raise ValueError(
+            f"the labelled pairs are of {speakers} speakers; a calibration needs {FOLDS} or more. "
+            "Give pairs of further speakers."
+        )
     maps = [calibration_of([j for j in judged if fold[j.speaker] != k], bins) for k in range(FOLDS)]
     return [replace(j, found=calibrated(j.found, maps[fold[j.speaker]])) for j in judged]
 
@@ -190,10 +196,10 @@ def cross_fitted(judged: Sequence[Judged], bins: int = BINS) -> list[Judged]:
 HEAD = ("class", "pairs", "speakers", "rank", "low", "high", "error")
 
 
-def class_table(judged: Sequence[Judged]) -> str:
+def class_table(judged: Sequence[ScoredPair]) -> str:
     """Figures of every class, of every kind of edit, then of all."""
-    groups: dict[str, list[Judged]] = defaultdict(list)
-    kinds: dict[str, list[Judged]] = defaultdict(list)
+    groups: dict[str, list[ScoredPair]] = defaultdict(list)
+    kinds: dict[str, list[ScoredPair]] = defaultdict(list)
     for one in judged:
         groups[one.label].append(one)
         kinds[f"all {one.label.split()[0]}"].append(one)
@@ -201,7 +207,7 @@ def class_table(judged: Sequence[Judged]) -> str:
     return table(HEAD, [_cells(name, figures_of(group)) for name, group in rows])
 
 
-def summary_table(sets: Mapping[str, Sequence[Judged]]) -> str:
+def summary_table(sets: Mapping[str, Sequence[ScoredPair]]) -> str:
     """Figures of whole sets, a row each."""
     return table(HEAD, [_cells(name, figures_of(judged)) for name, judged in sets.items()])
 

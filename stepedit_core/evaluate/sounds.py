@@ -1,8 +1,8 @@
 """Non-verbal sounds, heard in windows of half a second: the independent judge of `sounds`.
 
 A softmax regression on the tracks of functionals.py, averaged over thirds of a window, tells speech
-and the sounds apart. What the result holds and the source does not is what was inserted: 3 where it
-is the wanted sound, 2 where it is another, 1 where nothing is new, the report's scale
+and the sounds apart. What the result has and the source has not is what was inserted: 3 where it
+is the sound of the label, 2 where it is another, 1 where nothing is new, the report's scale
 (arXiv:2511.03601).
 """
 

@@ -48,7 +48,7 @@ def _text(
 
 
 def bars(rows: Sequence[tuple[str, float]], title: str, *, unit: str = "") -> Image:
-    """Horizontal bars, one a row, with the value behind each."""
+    """Horizontal bars, one a row, with the value after each."""
     pil = _pillow()
     row, left, wide, above = 22, 190, 420, 40
     canvas = pil.Image.new("RGB", (left + wide + 110, above + row * len(rows) + 16), PAPER)

@@ -17,7 +17,7 @@ def from_json(cls: type[T], data: object, where: str, remedy: str = "Correct bun
     missing keys and for values of another type; an int is accepted for a float, a list for a tuple.
     """
     if not isinstance(data, Mapping):
-        raise ValueError(f"{where} is {_kind(data)}; an object is wanted. {remedy}")
+        raise ValueError(f"{where} is {_kind(data)}; an object is expected. {remedy}")
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - set(known))
     if unknown:
@@ -38,7 +38,7 @@ def to_json(value: object) -> Any:
     """Plain JSON value of a dataclass; from_json brings it back."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    raise TypeError(f"{type(value).__name__} is no dataclass")
+    raise TypeError(f"{type(value).__name__} is not a dataclass")
 
 
 def _kind(value: object) -> str:
@@ -67,7 +67,7 @@ def _value(hint: Any, value: Any, where: str, remedy: str) -> Any:
     if _fits(hint, value):
         return float(value) if hint is float else value
     name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-    raise ValueError(f"{where} is {_kind(value)}; {name} is wanted. {remedy}")
+    raise ValueError(f"{where} is {_kind(value)}; {name} is expected. {remedy}")
 
 
 def _fits(hint: Any, value: Any) -> bool:

@@ -14,11 +14,16 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PART, _ASIDE = ".part", ".aside"
+_WINDOWS = os.name == "nt"
+_DAY_S = 86_400
+_FULL = ("No space left on device", "os error 28)", "os error 112)")
+"""How writers in other languages say it (safetensors), on Linux and on Windows."""
 
 
 class DiskFullError(OSError):
@@ -35,15 +40,16 @@ def whole_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
     target = Path(path)
     _sweep(target)
     part = target.with_name(_hidden_name(target.name, _PART))
-    # a new file of our own: an existing name, a link too, is refused
-    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    with full_disk_said(target, size, part):
+        # a new file of our own: an existing name, a link too, is refused
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     mode = os.fstat(handle).st_mode & 0o777
     os.close(handle)
     try:
-        with full_disk_said(target, size):
+        with full_disk_said(target, size, part):
             yield part
-            os.chmod(part, mode)  # a writer may have made the file anew, for its owner alone
             _to_disk(part)
+            os.chmod(part, mode)  # a writer may have made the file anew, for its owner alone
             os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -63,12 +69,13 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     Any error leaves an older folder as it was.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
     part = target.with_name(_hidden_name(target.name, _PART))
-    part.mkdir()
+    with full_disk_said(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
+        part.mkdir()
     try:
-        with full_disk_said(target, None):
+        with full_disk_said(target, growing=part):
             yield part
             if target.exists():
                 exchange(part, target)
@@ -87,7 +94,7 @@ def exchange(new: Path, old: Path) -> None:
     except OSError:
         os.rename(aside, old)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(aside)
 
 
 def restore(folder: Path) -> None:
@@ -96,27 +103,51 @@ def restore(folder: Path) -> None:
     Where the place is taken, the new folder had arrived, and what lay aside is removed.
     """
     for path, name in _left(folder, r"(.+)", _ASIDE):
-        place = folder / name
-        if place.exists():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                os.rename(path, place)
+        with suppress(OSError):
+            if (folder / name).exists():
+                _remove(path)
+            else:
+                os.rename(path, folder / name)
 
 
 @contextmanager
-def full_disk_said(target: Path, size: int | None) -> Iterator[None]:
-    """Turn the system's word for a full disk into a sentence."""
+def full_disk_said(
+    target: Path, size: int | None = None, growing: Path | None = None
+) -> Iterator[None]:
+    """Turn what the system or a library says of a full disk into a sentence.
+
+    `growing` is what is removed after an error; its bytes are counted as free.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        free = _free(target.parent)
+        if not _means_full(error, free):
             raise
-        need = "" if size is None else f": {_megabytes(size)} needed"
-        raise DiskFullError(
-            f"disk full{need}, {_megabytes(_free(target.parent))} free where '{target.name}' "
-            "should be written. Free space, then run again."
-        ) from error
+        room = _megabytes(free + _taken(growing))
+        folder = _visible(target.parent)
+        said = (
+            f"{room} free in '{folder}'"
+            if size is None
+            else f"{_megabytes(size)} needed in '{folder}', {room} free"
+        )
+        raise DiskFullError(f"disk full: {said}. Free space, then run again.") from error
+
+
+def _means_full(error: Exception, free: int) -> bool:
+    """Whether an error is a full disk's; safetensors and torch.save raise errors of their own."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = str(error)
+    # torch.save only says at which byte its file ended
+    return any(said in text for said in _FULL) or ("inline_container" in text and free < 2**20)
+
+
+def _visible(folder: Path) -> Path:
+    """The folder as its user knows it: not the hidden one that a folder is built in."""
+    while folder.name.startswith(".") and folder.suffix == _PART:
+        folder = folder.parent
+    return folder
 
 
 def _hidden_name(name: str, suffix: str) -> str:
@@ -131,7 +162,7 @@ def _left(folder: Path, name: str, suffix: str) -> list[tuple[Path, str]]:
     with suppress(OSError):
         for entry in os.scandir(folder):
             match = pattern.fullmatch(entry.name)
-            if match is not None and not _alive(int(match[2])):
+            if match is not None and _is_left(Path(entry.path), int(match[2])):
                 found.append((Path(entry.path), match[1]))
     return found
 
@@ -140,10 +171,28 @@ def _sweep(target: Path) -> None:
     """Remove or put back what killed processes left of this name."""
     restore(target.parent)
     for path, _ in _left(target.parent, f"({re.escape(target.name)})", _PART):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder; what cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _is_left(path: Path, process: int) -> bool:
+    """Whether the process that made a temporary path has ended."""
+    if not _WINDOWS:
+        return not _alive(process)
+    # os.kill(process, 0) asks on POSIX and sends Ctrl+C on Windows: there the age decides
+    if path.suffix == _ASIDE:
+        return True
+    with suppress(OSError):
+        return time.time() - path.lstat().st_mtime > _DAY_S
+    return False
 
 
 def _alive(process: int) -> bool:
@@ -157,7 +206,7 @@ def _alive(process: int) -> bool:
 
 
 def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR)  # Windows syncs no file that is open for reading only
     try:
         os.fsync(handle)
     finally:
@@ -169,6 +218,16 @@ def _free(folder: Path) -> int:
         return shutil.disk_usage(folder).free
     except OSError:
         return 0
+
+
+def _taken(path: Path | None) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    if path is None:
+        return 0
+    with suppress(OSError):
+        files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+        return sum(p.stat().st_size for p in files)
+    return 0
 
 
 def _megabytes(size: int) -> str:

@@ -24,7 +24,7 @@ FURTHEST = 0.75
 """Mean cost of a path above which two clips do not say the same: measured 0.06 to 0.63 for one
 sentence in two versions, 0.94 to 1.22 for two sentences."""
 FURTHEST_HERE = 0.9
-"""Cost around one row above which the prompt holds nothing like it, for example a laugh."""
+"""Cost around one row above which the prompt has nothing like it, for example a laugh."""
 AROUND = 5
 """Rows over which that cost is averaged: 200 ms."""
 
@@ -126,7 +126,7 @@ class Laid:
         # the middle of row r lies between its two frames
         middle = (ROW_FRAMES - 1) / 2
         at = (np.arange(length) - middle) / ROW_FRAMES
-        # beyond the first and last row time goes on at its usual pace
+        # beyond the first and last row time continues at its usual pace
         edge = np.concatenate([[self.places[0] - 1], self.places, [self.places[-1] + 1]])
         found = np.interp(at, np.arange(-1, len(self.places) + 1), edge)
         frames = np.clip(found * ROW_FRAMES + middle + lead, 0, mel.shape[1] - 1)

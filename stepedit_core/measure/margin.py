@@ -38,7 +38,7 @@ def score(
         bundle.vocabulary.check_codebook(codes)
         if not codes.groups:
             raise ValueError(
-                "there are no tokens to score (0 groups); 1 or more are wanted. Tokenize or "
+                "there are no tokens to score (0 groups); 1 or more are needed. Tokenize or "
                 "generate again."
             )
     hooks.check()

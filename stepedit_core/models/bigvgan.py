@@ -102,7 +102,7 @@ class AliasFree(nn.Module):
         low = 2 * self.upsample.filter.expand(channels, 1, TAPS)
         padded = F.pad(x, (EDGE, EDGE), mode="replicate")
         up = F.conv_transpose1d(padded, low, stride=2, groups=channels)
-        # input n lies at 2n + 2 EDGE of the doubled rate, the middle of the filter 5.5 behind it
+        # input n lies at 2n + 2 EDGE of the doubled rate, the middle of the filter 5.5 after it
         first = 2 * EDGE + TAPS // 2 - 1
         up = self.act(up[..., first : first + 2 * length])
         up = F.pad(up, (TAPS // 2 - 1, TAPS // 2), mode="replicate")

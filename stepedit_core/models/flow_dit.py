@@ -28,7 +28,7 @@ NORM_EPS = 1e-6
 class Modulation:
     """Adaptive LayerNorm values of one time, for every block and the final layer.
 
-    ``blocks`` holds depth tensors (T, 1, 9 * dim), ``final`` is (T, 1, 2 * dim); T is the batch,
+    ``blocks`` has depth tensors (T, 1, 9 * dim), ``final`` is (T, 1, 2 * dim); T is the batch,
     or 1 when all rows share one time.
     """
 

@@ -77,7 +77,7 @@ class ChunkAttention(nn.Module):
         """Attend from x (B, C, R, width); returns (B, C, R, D)."""
         b, c, r, _ = x.shape
         q, k, v = self.linear_q_k_v(x).chunk(3, dim=-1)
-        v = v * chunks.own[..., None]  # rows behind the end must not reach the memory
+        v = v * chunks.own[..., None]  # rows after the end must not reach the memory
         q = self._heads(q)
         k = self._heads(torch.cat([self._earlier(k), k], dim=2))
         values = self._heads(torch.cat([self._earlier(v), v], dim=2))
@@ -182,30 +182,52 @@ class LinguisticTokenizer(nn.Module):
         self.register_buffer("cmvn_rescale", torch.ones(config.features))
 
     def hidden(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Encode features (B, T, 560), before CMVN, to (B, T, D); rows behind a length are 0.
+        """Encode features (B, T, 560), before CMVN, to (B, T, D); rows after a length are 0.
 
         lengths (B,) int64 counts valid frames, all where None. Padding changes nothing. Each row
         sees only its chunk of 4 frames, the 5 frames before and 4 earlier chunks: no look-ahead
         beyond 3 frames.
         """
-        batch, frames, _ = features.shape
-        if lengths is None:
-            lengths = torch.full((batch,), frames, device=features.device)
-        valid = length_mask(lengths, frames)
-        x = (features + self.cmvn_shift) * self.cmvn_rescale * self.config.d_model**0.5
-        positions = torch.arange(1, frames + 1, device=x.device)
-        x = (x + sinusoids(positions, self.config.features).to(x.dtype)) * valid[..., None]
+        x, lengths = self._positioned(features, lengths)
         rows, chunks = self._split(x, lengths)
         out: Tensor = self.encoder(rows, chunks)[:, :, self.config.carried :]
-        return out.flatten(1, 2)[:, :frames] * valid[..., None]
+        frames = features.shape[1]
+        return out.flatten(1, 2)[:, :frames] * length_mask(lengths, frames)[..., None]
+
+    def whole(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode features (B, T, 560), before CMVN, to (B, T, D) for recognition.
+
+        As `hidden`, but each row sees its whole clip, later rows included. Codes are never made of
+        these rows.
+        """
+        x, lengths = self._positioned(features, lengths)
+        frames, config = x.shape[1], self.config
+        # one chunk that has all rows: at least the `chunk` of them that a later chunk would look at
+        rows = F.pad(x, (0, 0, 0, max(0, config.chunk - frames)))[:, None]
+        own = length_mask(lengths, rows.shape[2])[:, None]
+        none = torch.zeros_like(own[..., :1]).expand(-1, -1, config.look_back * config.chunk)
+        # an empty clip keeps its zero rows as keys, so that its unused softmax stays finite
+        keys = torch.cat([none, own | (lengths == 0)[:, None, None]], dim=2)
+        out: Tensor = self.encoder(rows, _Chunks(own, keys))[:, 0, :frames]
+        return out * own[:, 0, :frames, None]
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Codes (B, T) int64 of features (B, T, 560), before CMVN; 0 behind a length."""
+        """Codes (B, T) int64 of features (B, T, 560), before CMVN; 0 after a length."""
         hidden = self.hidden(features, lengths)
         codes = torch.cdist(hidden, self.codebook[None]).argmin(-1)
         if lengths is None:
             return codes
         return codes * length_mask(lengths, codes.shape[1])
+
+    def _positioned(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Scaled features (B, T, 560) with positions, 0 after a length, and the lengths (B,)."""
+        batch, frames, _ = features.shape
+        if lengths is None:
+            lengths = torch.full((batch,), frames, device=features.device)
+        x = (features + self.cmvn_shift) * self.cmvn_rescale * self.config.d_model**0.5
+        positions = torch.arange(1, frames + 1, device=x.device)
+        x = x + sinusoids(positions, self.config.features).to(x.dtype)
+        return x * length_mask(lengths, frames)[..., None], lengths
 
     def _split(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, _Chunks]:
         """(B, T, 560) to overlapping chunks (B, C, carried + chunk, 560) and their masks.
@@ -224,6 +246,6 @@ class LinguisticTokenizer(nn.Module):
         back = torch.arange(-config.look_back, 0, device=x.device).repeat_interleave(config.chunk)
         earlier = (torch.arange(count, device=x.device)[:, None] + back) >= 0
         keys = torch.cat([earlier.expand(x.shape[0], -1, -1), own], dim=2)
-        # chunks wholly behind the end keep one key, so that their unused softmax stays finite
+        # chunks wholly after the end keep one key, so that their unused softmax stays finite
         keys = torch.cat([keys[..., :-size], own | (own.sum(-1, keepdim=True) == 0)], dim=2)
         return rows, _Chunks(own, keys)

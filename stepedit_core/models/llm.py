@@ -52,12 +52,12 @@ class LMConfig:
         """Check that the heads divide the width and the groups divide the heads."""
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size {self.hidden_size} is no multiple of num_attention_heads "
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
                 f"{self.num_attention_heads}. Change one of them in the config."
             )
         if self.num_attention_heads % self.num_attention_groups:
             raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is no multiple of "
+                f"num_attention_heads {self.num_attention_heads} is not a multiple of "
                 f"num_attention_groups {self.num_attention_groups}. Change one of them."
             )
 
@@ -238,7 +238,7 @@ class Step1LM(nn.Module):
         config, weight = self.config, self.lm_head.weight
         if length > config.max_seq_len:
             raise ValueError(
-                f"{length} ids are wanted in one sequence; the model takes up to "
+                f"{length} ids were asked for in one sequence; the model takes up to "
                 f"{config.max_seq_len}. Shorten the audio or the text."
             )
         return KVCache(

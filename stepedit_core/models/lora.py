@@ -143,7 +143,7 @@ def save_adapter(lm: Step1LM, path: str | Path, config: LoraConfig, base: str = 
 def check_adapter(path: str | Path, bases: Collection[str] = ()) -> dict[str, str]:
     """What an adapter file says about itself; reads its header only.
 
-    Raises ValueError for a file that holds no adapter, and for adapters of weights that are none of
+    Raises ValueError for a file that has no adapter, and for adapters of weights that are none of
     `bases` (where both are known).
     """
     source = Path(path)
@@ -152,11 +152,11 @@ def check_adapter(path: str | Path, bases: Collection[str] = ()) -> dict[str, st
             about: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(
-            f"{source.name} is no readable safetensors file ({error}). Choose an adapter file."
+            f"{source.name} is not a readable safetensors file ({error}). Choose an adapter file."
         ) from error
     if about.get("kind") != KIND:
         raise ValueError(
-            f"{source.name} holds no adapter; wanted is a file that `stepedit train` wrote with "
+            f"{source.name} has no adapter; expected is a file that `stepedit train` wrote with "
             "model.adapters=true. Choose another file."
         )
     base = about.get("base", "")

@@ -4,7 +4,7 @@ int8  w = q * scale, q in -127..127, one bfloat16 scale a row of the output
 int4  w = (q - 8) * scale + zero, q in 0..15, one bfloat16 pair for 64 inputs of a row
 
 Embedding and head stay in 16 bits, as in AWQ (spec 10): of the head a step reads a few rows only.
-The int4 file holds blocks of 64 rows as torch's product for CPUs with AVX-512 reads them (byte
+The int4 file has blocks of 64 rows as torch's product for CPUs with AVX-512 reads them (byte
 [block, k, j] has row j in its low half and row 32 + j in its high half), so it can stay mapped.
 One row at a time goes through torch's own products; many rows, and devices without them, take
 blocks of the weight back to floats and multiply those.
@@ -105,7 +105,7 @@ class QuantizedLinear(nn.Module):
 def stored_as(
     kind: Kind, outputs: int, inputs: int
 ) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Name -> shape and dtype of what holds a weight (outputs, inputs)."""
+    """Name -> shape and dtype of what stores a weight (outputs, inputs)."""
     if kind == "int8":
         return {
             "weight": ((outputs, inputs), torch.int8),
@@ -129,7 +129,7 @@ def _group(inputs: int) -> int:
 
 
 def quantize(weight: Tensor, kind: Kind) -> dict[str, Tensor]:
-    """What holds a weight (outputs, inputs) of any float dtype; see stored_as.
+    """What stores a weight (outputs, inputs) of any float dtype; see stored_as.
 
     Scales are rounded to bfloat16 first and the weights with the rounded scale, so that the
     rounding of a scale costs nothing.

@@ -1,4 +1,4 @@
-"""Margin scorer: how clearly a wanted edit came out, 1 (not at all) to 10 (unmistakable).
+"""Margin scorer: how clearly an edit came out, 1 (not at all) to 10 (unmistakable).
 
 Source: the margin scorer of arXiv:2511.03601, which rates pairs with the same words on their
 tokens alone; the release has none, the network is this project's own. One row of 5 codes stands
@@ -95,7 +95,7 @@ class Block(nn.Module):
 
 
 class MarginScorer(nn.Module):
-    """Codes of a source, codes of its edit and the wanted edit to a score."""
+    """Codes of a source, codes of its edit and the edit asked for to a score."""
 
     def __init__(self, config: ScorerConfig) -> None:
         super().__init__()

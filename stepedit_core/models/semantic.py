@@ -102,7 +102,7 @@ class Encoders(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
 
     def forward(self, log_mel: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, M, T) to (B, T', D); what lies behind a length (B,) reaches no valid row."""
+        """(B, M, T) to (B, T', D); what lies after a length (B,) reaches no valid row."""
         mask = None
         if lengths is None:
             x = F.gelu(self.conv2(F.gelu(self.conv1(log_mel)))).transpose(1, 2)
@@ -143,12 +143,12 @@ class SemanticTokenizer(nn.Module):
     def hidden(self, log_mel: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode log_mel (B, M, T) to unit vectors (B, T', D), T' = T / 4 rounded up twice.
 
-        lengths (B,) int64 counts valid mel frames, all where None; rows behind one are 0.
+        lengths (B,) int64 counts valid mel frames, all where None; rows after one are 0.
         """
         limit = 4 * self.config.max_positions
         if log_mel.shape[-1] > limit:
             raise ValueError(
-                f"log-mel has {log_mel.shape[-1]} frames; one piece holds at most {limit}. "
+                f"log-mel has {log_mel.shape[-1]} frames; one piece has at most {limit}. "
                 "Cut the wave with semantic_pieces."
             )
         out = F.normalize(self.encoders(log_mel, lengths), dim=-1)
@@ -162,7 +162,7 @@ class SemanticTokenizer(nn.Module):
         return (2.0 * hidden @ self.codebook.T - self.codebook.square().sum(-1)).argmax(-1)
 
     def encode(self, log_mel: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Codes (B, T') int64 of log_mel (B, M, T); 0 behind a length."""
+        """Codes (B, T') int64 of log_mel (B, M, T); 0 after a length."""
         codes = self.quantize(self.hidden(log_mel, lengths))
         if lengths is None:
             return codes

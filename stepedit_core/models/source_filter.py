@@ -55,7 +55,7 @@ class SourceFilterConfig:
 def fill_pitch(f0_hz: Tensor, threshold_hz: float) -> Tensor:
     """Pitch (B, F) in Hz with unvoiced frames filled, linear between voiced neighbours.
 
-    A row without a voiced frame stays 0. Gains decide what is voiced; a pulse train that goes on
+    A row without a voiced frame stays 0. Gains decide what is voiced; a pulse train that continues
     costs nothing where its gain is low and mends gaps of the predictor.
     """
     voiced = f0_hz > threshold_hz

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..registry.handle import Bundle
 from ..types import Clip, EditRequest, Hooks, Round
-from .plan import Plan, make_plan
+from .plan import Plan, plan_of
 from .rounds import iterate
 
 
@@ -17,7 +17,7 @@ def clone_plan(bundle: Bundle, clip: Clip, text: str, new_text: str, **settings:
     does not know.
     """
     request = EditRequest(kind="clone", text=text, new_text=new_text)
-    return make_plan(bundle, clip, [request], **settings)
+    return plan_of(bundle, clip, [request], **settings)
 
 
 def clone(bundle: Bundle, clip: Clip, plan: Plan, *, hooks: Hooks | None = None) -> Round:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..measure.margin import can_score, score
 from ..registry.handle import Bundle
 from ..text.edits import text_after
 from ..types import DualCodes, Round, Voice
+from .difference import by_difference, difference_decode
 from .flow_decode import flow_decode
 from .generate import generate
 from .plan import Plan, Step
@@ -46,9 +48,11 @@ def edit(
     with run.clock.stage("generate"):
         made = generate(bundle, start.codes, request, draws=draws, sampling=plan.sampling, run=run)
     with run.clock.stage("flow"):
-        mel = flow_decode(
-            bundle, made.codes, start.voice, draws=draws, decoding=plan.decoding, hooks=hooks
-        )
+        how: dict[str, Any] = {"draws": draws, "decoding": plan.decoding, "hooks": hooks}
+        if by_difference(bundle, request, plan.decoding):
+            mel = difference_decode(bundle, made.codes, start.voice, **how)
+        else:
+            mel = flow_decode(bundle, made.codes, start.voice, **how)
     with run.clock.stage("vocode"):
         clip = vocode(bundle, mel, draws=draws, hooks=hooks)
     margin = None

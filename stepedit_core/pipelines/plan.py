@@ -24,6 +24,8 @@ VoiceMode = Literal["original", "previous"]
 VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
 """Whose sound prompts the decoder: the input's in every round, or the round before's."""
 MOST_ROUNDS = 10
+MOST_STRENGTH = 1.5
+"""Above it decoding by difference loses words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +107,18 @@ def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **set
 
     Only one of the edits needs the words of the clip. Reads the bundle's text tokenizer at most, no
     network. Raises ValueError for a bad clip, an edit that the bundle does not know, missing or
-    contradictory words, a clone beside other edits, and numbers out of range.
+    contradictory words, a clone, and numbers out of range.
     """
+    if any(request.kind == "clone" for request in requests):
+        raise ValueError(
+            "clone cannot be one of several rounds; it takes new words for a voice. Use Clone "
+            "Voice or `stepedit clone`."
+        )
+    return plan_of(bundle, clip, requests, **settings)
+
+
+def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **settings: Any) -> Plan:
+    """A checked plan as of make_plan, or of one clone; `pipelines/clone.py` makes those."""
     check_clip(clip)
     if not requests:
         raise ValueError("there is no edit to make; give 1 or more. Add an edit.")
@@ -133,6 +145,17 @@ def check_plan(bundle: Bundle, plan: Plan) -> None:
         remedy = "fewer" if plan.rounds > MOST_ROUNDS else "1 or more"
         raise ValueError(
             f"rounds is {plan.rounds}; allowed are 1 to {MOST_ROUNDS}. Choose {remedy}."
+        )
+    way = plan.decoding.way or bundle.manifest.decoder_way
+    if not 0 <= plan.decoding.strength <= MOST_STRENGTH:
+        raise ValueError(
+            f"strength is {plan.decoding.strength}; allowed are 0 to {MOST_STRENGTH}. Choose one "
+            "in between."
+        )
+    if way == "exact" and plan.decoding.strength != 1:
+        raise ValueError(
+            f"strength is {plan.decoding.strength} and the decoder's way is exact, which has none. "
+            "Choose the way difference, or strength 1."
         )
     if any(r.kind == "clone" for r in plan.requests) and len(plan.steps) > 1:
         raise ValueError(

@@ -122,7 +122,8 @@ def _measured(bundle: Bundle, made: Round, before: Sequence[Round], run: Run) ->
     clock = StageClock()
     with clock.stage("measure"):
         measures = measure_round(bundle, made, before, hooks=run.hooks)
-    run.hooks.progress("measure", 1, 1)
+    if before:  # the input fills no part of a round's bar
+        run.hooks.progress("measure", 1, 1)
     return replace(
         made,
         measures=measures,

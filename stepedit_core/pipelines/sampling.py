@@ -134,7 +134,7 @@ def sample_answers(
 def forbid_repeat(logits: Tensor, running: Sequence[int], first: int) -> None:
     """The 2025 rule, in place: the newest id may not follow itself once it is frequent.
 
-    logits (n,) of the ids first..first+n-2 and the end id; running holds prompt and answer. With
+    logits (n,) of the ids first..first+n-2 and the end id; running has prompt and answer. With
     ten ids or more, the newest is forbidden when it fills over a tenth of the last ten.
     """
     window = list(running)[-REPEAT_WINDOW:]
@@ -158,7 +158,7 @@ def draw(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generato
     edges = probabilities.cumsum(dim=-1)
     uniform = torch.stack([torch.rand(1, generator=generator) for generator in generators])
     places = torch.searchsorted(edges, uniform * edges[:, -1:], right=True)[:, 0]
-    # rounding can put the mark on the last edge, behind which nothing has any probability
+    # rounding can put the mark on the last edge, after which nothing has any probability
     possible = (probabilities > 0) * torch.arange(1, logits.shape[-1] + 1)
     found: list[int] = torch.minimum(places, possible.amax(dim=-1) - 1).tolist()
     return found

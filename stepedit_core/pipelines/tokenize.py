@@ -85,7 +85,7 @@ def _codes(bundle: Bundle, speech: Tensor, hooks: Hooks) -> DualCodes:
     codes = align(linguistic.cpu(), torch.cat(semantic).cpu(), bundle.vocabulary.codebook)
     if not codes.groups:
         raise ValueError(
-            "the clip holds less than 0.12 s of speech, one group of codes. Record a longer clip."
+            "the clip has less than 0.12 s of speech, one group of codes. Record a longer clip."
         )
     return codes
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,26 +69,48 @@ class BrokenEntry:
 
 ModelEntry: TypeAlias = BundleEntry | ReleaseEntry
 Entry: TypeAlias = BundleEntry | ReleaseEntry | BrokenEntry
+CONFIG = "config.json"
 Stamp: TypeAlias = tuple[str, int, int]
 
 
 def entries_in(folder: Path, look_at_release: Callable[[Path], Entry]) -> list[Entry]:
-    """The models in a folder, sorted by file name; folders of other things are passed over."""
+    """The models in a folder, sorted by file name; folders of other things are passed over.
+
+    So are hidden ones: a bundle that is being written lies in one until it is whole.
+    """
     restore(folder)
     try:
-        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+        paths = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
-        return [_unreadable(folder, error)]
+        return [unreadable(folder, error)]
     found: list[Entry] = []
     for path in paths:
+        if path.name.startswith("."):
+            continue
         try:
-            if (path / MANIFEST).is_file():
+            path.stat()
+            if has_file(path, MANIFEST):
                 found.append(look_at_bundle(path))
-            elif looks_like_release(path):
+            elif has_file(path, CONFIG) and looks_like_release(path):
                 found.append(look_at_release(path))
         except OSError as error:
-            found.append(_unreadable(path, error))
+            removed_meanwhile = isinstance(error, FileNotFoundError) and not os.path.islink(path)
+            if not removed_meanwhile:
+                found.append(unreadable(path, error))
     return found
+
+
+def has_file(folder: Path, name: str) -> bool:
+    """Whether a folder has a file; OSError where that cannot be found out.
+
+    Path.is_file hides most errors, and all of them since Python 3.14.
+    """
+    try:
+        return stat.S_ISREG((folder / name).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no possible name
+        return False
 
 
 def look_at_bundle(folder: Path) -> BundleEntry | BrokenEntry:
@@ -97,7 +121,7 @@ def look_at_bundle(folder: Path) -> BundleEntry | BrokenEntry:
     except ValueError as error:
         return BrokenEntry(name=folder.name, folder=folder, problem=str(error))
     except OSError as error:
-        return _unreadable(folder, error)
+        return unreadable(folder, error)
     return BundleEntry(name=manifest.name, folder=folder, manifest=manifest, sha256=digest)
 
 
@@ -108,7 +132,7 @@ def look_at_release(folder: Path) -> ReleaseEntry | BrokenEntry:
     except ValueError as error:
         return BrokenEntry(name=folder.name, folder=folder, problem=str(error))
     except OSError as error:
-        return _unreadable(folder, error)
+        return unreadable(folder, error)
 
 
 def _release_entry(folder: Path) -> ReleaseEntry:
@@ -137,24 +161,29 @@ def _release_entry(folder: Path) -> ReleaseEntry:
     )
 
 
-def _unreadable(folder: Path, error: OSError) -> BrokenEntry:
-    reason = error.strerror or type(error).__name__
-    return BrokenEntry(
-        name=folder.name,
-        folder=folder,
-        problem=f"'{folder.name}' cannot be read ({reason}). Give this user the right to read it, "
-        "or remove it from the models.",
-    )
+def unreadable(folder: Path, error: OSError) -> BrokenEntry:
+    """The entry of a folder that the disk does not let us read."""
+    if isinstance(error, FileNotFoundError) and os.path.islink(folder):
+        problem = (
+            f"'{folder.name}' is a link to something that is not there. "
+            "Bring that back, or remove the link from the models."
+        )
+    else:
+        problem = (
+            f"'{folder.name}' cannot be read ({error.strerror or type(error).__name__}). "
+            "Make it readable for this user, or remove it from the models."
+        )
+    return BrokenEntry(name=folder.name, folder=folder, problem=problem)
 
 
 def stamp_of(path: Path) -> Stamp:
     """What changes when a file does: path, size, time."""
-    stat = path.stat()
-    return str(path.resolve()), stat.st_size, stat.st_mtime_ns
+    about = path.stat()
+    return str(path.resolve()), about.st_size, about.st_mtime_ns
 
 
 def check_fits(found: ModelEntry, adapter: Path) -> None:
-    """ValueError for a file that is no adapter, or one of other weights than this bundle's.
+    """ValueError for a file that is not an adapter, or one of other weights than this bundle's.
 
     A release as downloaded has no digests to compare; the sizes are, when it is loaded.
     """
@@ -167,7 +196,7 @@ def check_fits(found: ModelEntry, adapter: Path) -> None:
     check_adapter(adapter, known)
     if about.llm_weights != "float":
         raise ValueError(
-            f"bundle '{about.name}' holds {about.llm_weights} weights; an adapter is added to "
+            f"bundle '{about.name}' has {about.llm_weights} weights; an adapter is added to "
             "float ones. Choose the bundle in 16 bits, with the precision you want."
         )
 

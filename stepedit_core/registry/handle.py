@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..models.hift import HiFT
     from ..models.linguistic import LinguisticTokenizer
     from ..models.llm import Step1LM
+    from ..models.paraformer import Paraformer
     from ..models.scorer import MarginScorer
     from ..models.semantic import SemanticTokenizer
     from ..models.source_filter import SourceFilter
@@ -65,10 +66,10 @@ class Bundle:
         return self.manifest.vocabulary
 
     def part(self, name: str) -> nn.Module:
-        """The module of a part, shared with other handles; loaded now if nobody holds it."""
+        """The module of a part, shared with other handles; loaded now if nobody keeps it."""
         if name not in self.manifest.components:
             raise ValueError(
-                f"bundle '{self.name}' has no {name}; it holds {', '.join(self.manifest.parts)}. "
+                f"bundle '{self.name}' has no {name}; it has {', '.join(self.manifest.parts)}. "
                 "Choose another bundle for this."
             )
         if name not in self._parts:
@@ -76,13 +77,16 @@ class Bundle:
         return self._parts[name]
 
     def load_all(self, parts: Iterable[str] = ()) -> nn.ModuleDict:
-        """The named parts (all when none is named) in one module, for a host that moves them."""
-        wanted = tuple(parts) or self.manifest.parts
-        return nn.ModuleDict({name: self.part(name) for name in wanted})
+        """The named parts in one module, for a host that moves them.
+
+        Where none is named, all that an edit needs: the recogniser is loaded when it is first used.
+        """
+        names = tuple(parts) or tuple(p for p in self.manifest.parts if p != "recogniser")
+        return nn.ModuleDict({name: self.part(name) for name in names})
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """Names of the parts this handle holds."""
+        """Names of the parts this handle keeps."""
         return tuple(self._parts)
 
     def release(self) -> None:
@@ -129,6 +133,11 @@ class Bundle:
     def speaker(self) -> SpeakerEncoder:
         """The speaker encoder."""
         return cast("SpeakerEncoder", self.part("speaker"))
+
+    @property
+    def recogniser(self) -> Paraformer:
+        """The recogniser; ValueError where the bundle has none."""
+        return cast("Paraformer", self.part("recogniser"))
 
     @property
     def scorer(self) -> MarginScorer:

@@ -30,6 +30,7 @@ from ..models.quantized import Kind
 from ..release.convert import load_released
 from ..release.layout import Release, looks_like_release
 from .folders import (
+    CONFIG,
     BrokenEntry,
     BundleEntry,
     Entry,
@@ -38,10 +39,12 @@ from .folders import (
     Stamp,
     check_fits,
     entries_in,
+    has_file,
     look_at_bundle,
     look_at_release,
     part_bytes,
     stamp_of,
+    unreadable,
 )
 from .handle import Bundle
 
@@ -102,7 +105,7 @@ class Registry:
 
     def _look_at_release(self, folder: Path) -> ReleaseEntry | BrokenEntry:
         """A release as downloaded; once it is whole, read again only when config.json changed."""
-        key = stamp_of(folder / "config.json")
+        key = stamp_of(folder / CONFIG)
         entry = self._releases.get(key) or look_at_release(folder)
         if isinstance(entry, ReleaseEntry):
             self._releases[key] = entry
@@ -120,10 +123,15 @@ class Registry:
         for entry in (*by_name, *by_folder):
             return _usable(entry)
         folder = Path(asked).expanduser()
-        if looks_like_release(folder):
-            return _usable(self._look_at_release(folder))
-        if (folder / MANIFEST).is_file() or os.sep in asked or folder.is_dir():
-            return _usable(look_at_bundle(folder))
+        try:
+            if os.path.islink(folder):
+                folder.stat()  # it may lead nowhere
+            if has_file(folder, CONFIG) and looks_like_release(folder):
+                return _usable(self._look_at_release(folder))
+            if has_file(folder, MANIFEST) or os.sep in asked or folder.is_dir():
+                return _usable(look_at_bundle(folder))
+        except OSError as error:
+            return _usable(unreadable(folder, error))
         names = sorted({entry.name for entry in listed})
         near = difflib.get_close_matches(asked, names, n=1)
         raise ValueError(
@@ -162,7 +170,7 @@ class Registry:
         return Bundle(self, found, place, precision, path)
 
     def _check_memory(self, found: ModelEntry, place: torch.device, precision: str) -> None:
-        """ValueError when the parts of a large bundle that nobody holds yet do not fit."""
+        """ValueError when the parts of a large bundle that nobody keeps yet do not fit."""
         about = found.manifest
         release = found.release if isinstance(found, ReleaseEntry) else None
         if about.size <= VERIFIED_SIZE:
@@ -175,7 +183,7 @@ class Registry:
         check_memory(need, place, f"bundle '{about.name}'")
 
     def shared_part(self, bundle: Bundle, part: str) -> nn.Module:
-        """The loaded part, taken from whoever holds it or read from the disk."""
+        """The loaded part, taken from whoever has it or read from the disk."""
         release, place, about = bundle.release_files, bundle.device, bundle.manifest
         path = bundle.folder / file_of(part)
         row = part_precision(part, bundle.precision, about)

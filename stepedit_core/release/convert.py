@@ -1,7 +1,8 @@
 """A release to a bundle: checked before anything is written, streamed, resumable, atomic.
 
 At most one released tensor is in memory beside what the ONNX files need. The language model is
-stored as bf16 or fp16; everything else stays float32, so that codes are the released ones.
+stored as bf16 or fp16 and the recogniser's decoder as fp16; everything else stays float32, so that
+codes are the released ones.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..bundle.manifest import (
     MANIFEST,
@@ -32,7 +32,7 @@ from ..bundle.manifest import (
 )
 from ..bundle.memory import check_memory
 from ..bundle.parts import build_part
-from ..bundle.saving import Entry, stream_module
+from ..bundle.saving import stream_module
 from ..bundle.weights import fill, read_header
 from ..bundle.write import copy_whole
 from ..files.strict import to_json
@@ -41,14 +41,17 @@ from ..models.flow import FlowConfig
 from ..models.hift import HiFTConfig
 from ..models.linguistic import LinguisticConfig
 from ..models.llm import LMConfig
-from ..models.quantized import Kind, is_matrix, quantized, stored_as
-from ..models.quantized import quantize as quantize_matrix
+from ..models.paraformer import UNIT_TEXT, ParaformerConfig
+from ..models.quantized import Kind, quantized
 from ..models.semantic import SemanticConfig
 from ..models.speaker import SpeakerConfig
 from ..text.tokenizer import TextTokenizer
+from ..text.units import read_units, units_text
 from ..vocab import AUDIO_CODES
+from .entries import entries, stored_dtype
 from .layout import Release, find_release
-from .rules import Place, Plan, assign
+from .recogniser import RECOGNISER
+from .rules import Plan, assign
 from .sources import OnnxFile, SafetensorsFiles, TorchFile, kaldi_cmvn, npy_matrix
 from .tables import FLOW, HIFT, LANGUAGE_MODEL, LINGUISTIC, SEMANTIC, SPEAKER
 
@@ -60,7 +63,7 @@ SOURCE = "source.sha256"
 SAMPLES, SAMPLE_BYTES = 16, 2**16
 """Places of a source file that are read to know it again, and how much of each."""
 SPARE = 2**28
-"""Free bytes wanted on the disk beside the bundle itself."""
+"""Free bytes needed on the disk beside the bundle itself."""
 _LM_KEYS = {
     "vocab_size",
     "hidden_size",
@@ -82,6 +85,7 @@ class Sizes:
     linguistic: LinguisticConfig = field(default_factory=LinguisticConfig)
     semantic: SemanticConfig = field(default_factory=SemanticConfig)
     speaker: SpeakerConfig = field(default_factory=SpeakerConfig)
+    recogniser: ParaformerConfig = field(default_factory=ParaformerConfig)
 
 
 def lm_config(config: Mapping[str, Any]) -> LMConfig:
@@ -105,7 +109,7 @@ def lm_config(config: Mapping[str, Any]) -> LMConfig:
     wrong = [k for k, v in values.items() if type(v) not in (int, float) or not 0 < v < 2**31]
     if wrong:
         raise ValueError(
-            f"config.json has {wrong[0]} {values[wrong[0]]!r}; a number above 0 is wanted."
+            f"config.json has {wrong[0]} {values[wrong[0]]!r}; a number above 0 is expected."
         )
     numbers = {k: float(v) if k == "rms_norm_eps" else int(v) for k, v in values.items()}
     return LMConfig(**numbers)  # type: ignore[arg-type]
@@ -143,11 +147,25 @@ def plan_part(
         return assign(module, OnnxFile(release.semantic), SEMANTIC)
     if part == "speaker":
         return assign(module, OnnxFile(release.speaker, by_node=True), SPEAKER)
+    if part == "recogniser":
+        text = bytearray(_unit_list(release, manifest.components[part]))
+        units = {UNIT_TEXT: torch.frombuffer(text, dtype=torch.uint8)}
+        return assign(module, TorchFile(release.paraformer), RECOGNISER, units)
     config: LinguisticConfig = manifest.components["linguistic"]
     shift, rescale = kaldi_cmvn(release.cmvn, config.features)
     codebook = npy_matrix(release.codebook, (config.codebook_size, config.d_model))
     beside = {"codebook": codebook, "cmvn_shift": shift, "cmvn_rescale": rescale}
     return assign(module, TorchFile(release.paraformer), LINGUISTIC, beside)
+
+
+def _unit_list(release: Release, recogniser: ParaformerConfig) -> bytes:
+    """The text of the released list of units, as the recogniser's file keeps it."""
+    if release.units is None:
+        raise ValueError(
+            f"{release.paraformer.parent.name} lacks tokens.json, the list of the recogniser's "
+            "units. Download it beside model.pt."
+        )
+    return units_text(read_units(release.units, recogniser.units))
 
 
 def plans(release: Release, manifest: Manifest) -> dict[str, Plan]:
@@ -167,6 +185,8 @@ def load_released(
     """A part straight from the released files; a language model in its own dtype stays mapped."""
     module = build_part(manifest, part)
     tensors = plan_part(release, manifest, part, module).tensors()
+    if part == "recogniser":  # the same numbers as in a converted bundle, so the same words
+        tensors = ((n, t.to(stored_dtype(part, n, dtype))) for n, t in tensors)
     return fill(module, tensors, device=device, dtype=dtype, quantize=quantize)
 
 
@@ -183,6 +203,10 @@ def describe(
             f"{release.tokenizer.name} has no audio ids that fit the {llm.vocab_size} rows of the "
             "language model. Take both files from the same release."
         )
+    recogniser = {}
+    if release.units is not None:
+        size = len(_unit_list(release, sizes.recogniser))
+        recogniser["recogniser"] = replace(sizes.recogniser, unit_bytes=size)
     return Manifest(
         name=f"editx-{told}",
         licence=LICENCE,
@@ -199,6 +223,7 @@ def describe(
             "linguistic": sizes.linguistic,
             "semantic": sizes.semantic,
             "speaker": sizes.speaker,
+            **recogniser,
         },
     )
 
@@ -217,7 +242,7 @@ def convert(
     """Write the bundle of a release; returns its manifest.
 
     The bundle grows in a hidden folder beside `out` and is renamed when it is whole. A run that
-    was stopped goes on where it was, one of another release is thrown away. `dtype` is of the
+    was stopped resumes where it stopped, one of another release is thrown away. `dtype` is of the
     language model's floats, `quantize` makes the matrices of its layers int8 or int4.
     on_bytes(done, total) may raise to stop.
 
@@ -269,38 +294,6 @@ def convert(
     (work / SOURCE).unlink()
     os.replace(work, target)
     return read_manifest(target)
-
-
-def entries(
-    plan: Plan, part: str, lm_dtype: torch.dtype, quantize: Kind | Literal[""] = ""
-) -> list[Entry]:
-    """The file of a part: each tensor with the dtype it is stored in."""
-    out = []
-    for place in plan.places:
-        if part == "llm" and quantize and is_matrix(place.name):
-            out += _quantized_entries(place, quantize)
-            continue
-        floats = lm_dtype if part == "llm" else torch.float32
-        stored = torch.int64 if place.name.endswith("num_batches_tracked") else floats
-        out.append(Entry(name=place.name, shape=place.shape, dtype=stored, make=place.make))
-    return out
-
-
-def _quantized_entries(place: Place, kind: Kind) -> list[Entry]:
-    """What holds one matrix; it is read once, when the first of its entries is written."""
-    made: dict[str, Tensor] = {}
-
-    def leaf(name: str) -> Tensor:
-        if name not in made:
-            made.update(quantize_matrix(place.make(), kind))
-        return made.pop(name)
-
-    stem = place.name.removesuffix("weight")
-    outputs, inputs = place.shape
-    return [
-        Entry(name=stem + name, shape=shape, dtype=dtype, make=partial(leaf, name))
-        for name, (shape, dtype) in stored_as(kind, outputs, inputs).items()
-    ]
 
 
 def source_digest(release: Release) -> str:

@@ -3,7 +3,7 @@
 <model>/      config.json, model*.safetensors (+ index), tokenizer.model, and a decoder folder with
               flow.pt, hift.pt, campplus.onnx
 <tokenizer>/  linguistic_tokenizer.npy, speech_tokenizer_v1.onnx, and a Paraformer folder with
-              model.pt and am.mvn (spec 1)
+              model.pt and am.mvn (spec 1), and tokens.json for the recogniser
 """
 
 from __future__ import annotations
@@ -40,12 +40,15 @@ class Release:
     cmvn: Path
     semantic: Path
     codebook: Path
+    units: Path | None
+    """tokens.json beside model.pt; None where it was not downloaded: no recogniser then."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that weights are read from, in the order of the flow."""
         tokenizers = (self.paraformer, self.cmvn, self.codebook, self.semantic)
-        return (*self.llm, self.flow, self.vocoder, *tokenizers, self.speaker, self.tokenizer)
+        own = (*self.llm, self.flow, self.vocoder, *tokenizers, self.speaker, self.tokenizer)
+        return own if self.units is None else (*own, self.units)
 
     @property
     def size(self) -> int:
@@ -62,16 +65,16 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is no JSON ({error}). Download it again.") from error
+        raise ValueError(f"{path.name} is not JSON ({error}). Download it again.") from error
     if not isinstance(data, dict):
         raise ValueError(
-            f"{path.name} holds {type(data).__name__}, not an object. Download it again."
+            f"{path.name} has {type(data).__name__}, not an object. Download it again."
         )
     return data
 
 
 def looks_like_release(folder: Path) -> bool:
-    """Whether a folder holds the released language model, and is no bundle of ours."""
+    """Whether a folder has the released language model, and is not a bundle of ours."""
     path = folder / "config.json"
     if not path.is_file() or (folder / "bundle.json").exists():
         return False
@@ -90,13 +93,13 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
     root = Path(model)
     if not root.is_dir():
         raise ValueError(
-            f"'{root}' is no folder; the folder Step-Audio-EditX is wanted. Correct the path."
+            f"'{root}' is not a folder; the folder Step-Audio-EditX is expected. Correct the path."
         )
     folders = [root]
     if tokenizer is not None:
         if not Path(tokenizer).is_dir():
             raise ValueError(
-                f"'{tokenizer}' is no folder; the folder Step-Audio-Tokenizer is wanted. "
+                f"'{tokenizer}' is not a folder; the folder Step-Audio-Tokenizer is expected. "
                 "Correct the path."
             )
         folders.insert(0, Path(tokenizer))
@@ -115,7 +118,7 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
     config = find("config.json", fits=lambda p: looks_like_release(p.parent))
     llm = () if config is None else tuple(shards(config.parent))
     cmvn = find("am.mvn")
-    wanted: dict[str, Path | None] = {
+    expected: dict[str, Path | None] = {
         "config.json with model_type step1": config,
         "model*.safetensors": llm[0] if llm else None,
         "tokenizer.model": find("tokenizer.model"),
@@ -133,7 +136,7 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
         if cmvn is None
         else find("model.pt", "model.pb", fits=lambda p: p.parent == cmvn.parent),
     }
-    missing = [name for name, path in wanted.items() if path is None]
+    missing = [name for name, path in expected.items() if path is None]
     if missing:
         places = " and ".join(f"'{folder.name}'" for folder in folders)
         raise ValueError(
@@ -142,7 +145,7 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
         )
     assert config is not None
     settings = config.parent / "tokenizer_config.json"
-    paths = [path for path in wanted.values() if path is not None]
+    paths = [path for path in expected.values() if path is not None]
     return Release(
         folder=root,
         config=read_object(config),
@@ -156,6 +159,7 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
         codebook=paths[7],
         cmvn=paths[8],
         paraformer=paths[9],
+        units=find("tokens.json", fits=lambda p: p.parent == paths[9].parent),
     )
 
 

@@ -55,7 +55,7 @@ class Rule(ABC):
     def make(
         self, name: str, fields: Mapping[str, str], source: Source, eps: Mapping[str, float]
     ) -> Made:
-        """Tensors of ours that a claimed name fills; eps holds the module's batch norms."""
+        """Tensors of ours that a claimed name fills; eps has the module's batch norms."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class WeightNorm(Rule):
 
 @dataclass(frozen=True)
 class FoldedNorm(Rule):
-    """A bias that holds a batch norm folded into the convolution before it (spec 11.7).
+    """A bias that has a batch norm folded into the convolution before it (spec 11.7).
 
     Ours has the batch norm: weight 1, this bias, mean 0, variance 1 - eps, so it adds the bias.
     """
@@ -143,7 +143,7 @@ class Drop(Rule):
             tensor = source.tensor(name).float()
             if not torch.allclose(tensor, torch.full_like(tensor, self.value), atol=1e-6):
                 raise ValueError(
-                    f"{source.label} holds {name} with other values than {self.value:g}; this "
+                    f"{source.label} has {name} with other values than {self.value:g}; this "
                     f"network has no place for them ({self.why}). Use the file as it was released."
                 )
         return {}
@@ -227,7 +227,7 @@ def assign(
     The first rule that claims a released name takes it. ValueError when a released name is claimed
     by none, a place stays empty or is filled twice, or a shape differs.
     """
-    wanted = {name: tuple(t.shape) for name, t in module.state_dict(keep_vars=True).items()}
+    expected = {name: tuple(t.shape) for name, t in module.state_dict(keep_vars=True).items()}
     eps = {n: m.eps for n, m in module.named_modules() if isinstance(m, _BatchNorm)}
     made: Made = {}
     unknown: list[str] = []
@@ -241,28 +241,28 @@ def assign(
             continue
         new = rule.make(name, fields, source, eps)
         twice += new.keys() & made.keys()
-        unknown += [name] if new.keys() - wanted.keys() else []
+        unknown += [name] if new.keys() - expected.keys() else []
         made |= new
         if isinstance(rule, Drop):
             dropped[rule.why] = dropped.get(rule.why, 0) + 1
     for name, value in (extra or {}).items():
         made[name] = tuple(value.shape), partial(_same, value)
-    for name in wanted:
+    for name in expected:
         if name.endswith("num_batches_tracked"):  # a counter of training
             made[name] = (), partial(torch.zeros, (), dtype=torch.int64)
     shape = [
-        f"{n} {made[n][0]} is {wanted[n]}"
-        for n in wanted.keys() & made.keys()
-        if made[n][0] != wanted[n]
+        f"{n} {made[n][0]} is {expected[n]}"
+        for n in expected.keys() & made.keys()
+        if made[n][0] != expected[n]
     ]
-    if unknown or twice or shape or wanted.keys() - made.keys():
+    if unknown or twice or shape or expected.keys() - made.keys():
         raise ValueError(
             f"{source.label} does not fit the network: unknown in the file: {_listed(unknown)}; "
-            f"missing from it: {_listed(wanted.keys() - made.keys())}; named twice: "
+            f"missing from it: {_listed(expected.keys() - made.keys())}; named twice: "
             f"{_listed(twice)}; other shape in the network: {_listed(shape)}. Use the file as it "
             "was released, or the config that belongs to it."
         )
-    places = tuple(Place(name=n, shape=wanted[n], make=made[n][1]) for n in wanted)
+    places = tuple(Place(name=n, shape=expected[n], make=made[n][1]) for n in expected)
     used = len(source.shapes()) - sum(dropped.values())
     return Plan(label=source.label, places=places, used=used, dropped=dropped)
 

@@ -76,7 +76,7 @@ def shards(folder: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{INDEX} is no shard index ({error}). Download it again.") from error
+        raise ValueError(f"{INDEX} is not a shard index ({error}). Download it again.") from error
     paths = []
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:
@@ -109,7 +109,7 @@ class TorchFile:
 
 
 def _unpickled(path: Path) -> Any:
-    """What a torch file holds; code in it is refused, never run."""
+    """What a torch file has; code in it is refused, never run."""
     for mapped in (True, False):  # files older than torch 1.6 cannot be mapped
         try:
             with warnings.catch_warnings():
@@ -117,13 +117,14 @@ def _unpickled(path: Path) -> Any:
                 return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except pickle.UnpicklingError as error:
             raise ValueError(
-                f"{path.name} holds more than tensors and was not opened: loading it would run "
+                f"{path.name} has more than tensors and was not opened: loading it would run "
                 "code. Take the file from the original release."
             ) from error
         except (RuntimeError, ValueError, EOFError, OSError, KeyError, AttributeError) as error:
             if not mapped:
                 raise ValueError(
-                    f"{path.name} is no readable torch file ({_first(error)}). Download it again."
+                    f"{path.name} is not a readable torch file ({_first(error)}). Download "
+                    "it again."
                 ) from error
     raise AssertionError("unreachable")
 
@@ -137,13 +138,13 @@ def _tensors_of(state: Any, path: Path) -> dict[str, Tensor]:
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not state:
         raise ValueError(
-            f"{path.name} holds {type(state).__name__}, not a state_dict. Choose the right file."
+            f"{path.name} has {type(state).__name__}, not a state_dict. Choose the right file."
         )
     tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
     if len(tensors) != len(state):
         other = next(str(k) for k, v in state.items() if not isinstance(v, Tensor))
         raise ValueError(
-            f"{path.name} holds '{other}', which is no tensor; a state_dict has tensors only. "
+            f"{path.name} has '{other}', which is not a tensor; a state_dict has tensors only. "
             "Choose the right file."
         )
     return tensors
@@ -175,11 +176,11 @@ class OnnxFile:
             graph = onnx.load(str(path), load_external_data=False).graph
         except Exception as error:  # protobuf raises its own family of errors
             raise ValueError(
-                f"{path.name} is no readable ONNX file ({_first(error)}). Download it again."
+                f"{path.name} is not a readable ONNX file ({_first(error)}). Download it again."
             ) from error
         if any(t.data_location == onnx.TensorProto.EXTERNAL for t in graph.initializer):
             raise ValueError(
-                f"{path.name} keeps its weights in another file; the released one holds them "
+                f"{path.name} keeps its weights in another file; the released one has them "
                 "itself. Download it again."
             )
         held = {t.name: t for t in graph.initializer}
@@ -234,7 +235,7 @@ def kaldi_cmvn(path: Path, width: int) -> tuple[Tensor, Tensor]:
             values = []
         if len(values) != width:
             raise ValueError(
-                f"{path.name} holds {len(values)} numbers after <{tag}>; {width} are wanted. "
+                f"{path.name} has {len(values)} numbers after <{tag}>; {width} are expected. "
                 "Download the file again."
             )
         vectors.append(torch.tensor(values))
@@ -247,11 +248,11 @@ def npy_matrix(path: Path, shape: tuple[int, int]) -> Tensor:
         array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(
-            f"{path.name} is no readable .npy matrix ({_first(error)}). Download it again."
+            f"{path.name} is not a readable .npy matrix ({_first(error)}). Download it again."
         ) from error
     if array.shape != shape or array.dtype.kind != "f":
         raise ValueError(
-            f"{path.name} holds {array.dtype} {array.shape}; floats {shape} are wanted. "
+            f"{path.name} has {array.dtype} {array.shape}; floats {shape} are expected. "
             "Choose the right file."
         )
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))

@@ -22,11 +22,13 @@ from ..files.strict import from_json
 from ..files.terminal import table
 from ..models.llm import Step1LM
 from ..registry.handle import Bundle
+from .attempts import KINDS, RolloutConfig, Total, attempts_at
 from .grpo import GRPOConfig
 from .items import Examples, start_from
 from .ppo import PPOConfig
-from .rewarding import KINDS, RolloutConfig, Total, attempts_at, frozen_judge, reward_of
-from .runtime import CONFIG, join_team
+from .reward_terms import frozen_judge, reward_of
+from .run_folder import CONFIG
+from .team import join_team
 
 RECIPES: dict[str, type[PPOConfig | GRPOConfig]] = {"ppo": PPOConfig, "grpo": GRPOConfig}
 
@@ -34,7 +36,7 @@ SCORE = "score"
 """Name of the weighted sum."""
 
 
-class Compared(NamedTuple):
+class RewardComparison(NamedTuple):
     """Mean rewards of each prompt before and after a run: name -> (P,) float32."""
 
     before: dict[str, Tensor]
@@ -48,7 +50,7 @@ def compare(
     split: str = "train",
     answers: int = 4,
     seed: int = 0,
-) -> Compared:
+) -> RewardComparison:
     """Rewards of the model that a finished run of `train ppo` or `train grpo` began from and left.
 
     The prompts are those of `data`, or the run's own. Raises ValueError for another kind of run.
@@ -58,7 +60,7 @@ def compare(
     if about.get("recipe") not in RECIPES:
         raise ValueError(
             f"'{run.name}' is a run of '{about.get('recipe', 'nothing')}'; one of "
-            f"{' or '.join(RECIPES)} is wanted. Check the path."
+            f"{' or '.join(RECIPES)} is expected. Check the path."
         )
     config = from_json(RECIPES[about["recipe"]], about["config"], CONFIG, "Train it again.")
     with join_team(config.run) as team:
@@ -85,7 +87,7 @@ def compare(
             )
             for lm in (base.lm, made.lm)
         ]
-    return Compared(*found)
+    return RewardComparison(*found)
 
 
 @torch.no_grad()
@@ -114,7 +116,7 @@ def rewards_of(
     }
 
 
-def rewards_table(found: Compared) -> str:
+def rewards_table(found: RewardComparison) -> str:
     """Means over prompts of both, and of their difference, with 95 % intervals over prompts."""
     rows = [
         (

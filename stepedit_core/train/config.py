@@ -85,13 +85,6 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
 
     Raises ValueError for files, keys and values that do not fit.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise ValueError(
-            "training reads its settings with PyYAML, which is not installed. Run "
-            f"`{pip_line('pyyaml')}`."
-        ) from error
     path = CONFIGS / f"{recipe}_{name}.yaml"
     if not path.is_file():
         path = Path(name)
@@ -101,16 +94,37 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
             f"there is no config '{name}' of {recipe}; shipped are {', '.join(known)}, and a path "
             "of a YAML file is allowed. Choose one."
         )
+    yaml = _yaml()
     try:
         data: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        for change in changes:
-            key, equals, value = change.partition("=")
-            if not equals:
-                raise ValueError(f"--set '{change}' is not understood; KEY=VALUE is wanted.")
-            _put(data, key.split("."), yaml.safe_load(value))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path.name} is no YAML ({error}). Correct it.") from error
+        raise ValueError(f"{path.name} is not YAML ({error}). Correct it.") from error
+    change(data, changes)
     return from_json(cls, data, path.name, REMEDY)
+
+
+def change(data: dict[str, Any], changes: Sequence[str]) -> None:
+    """Put "key.key=value" into nested mappings; values are read as YAML."""
+    yaml = _yaml()
+    for text in changes:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set '{text}' is not understood; KEY=VALUE is expected.")
+        try:
+            _put(data, key.split("."), yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            raise ValueError(f"--set '{text}' is not YAML ({error}). Correct it.") from error
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise ValueError(
+            "training reads its settings with PyYAML, which is not installed. Run "
+            f"`{pip_line('pyyaml')}`."
+        ) from error
+    return yaml
 
 
 def _put(data: Any, keys: Sequence[str], value: Any) -> None:
@@ -118,5 +132,5 @@ def _put(data: Any, keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
-            raise ValueError(f"--set reaches into '{key}', which holds no keys. {REMEDY}")
+            raise ValueError(f"--set reaches into '{key}', which has no keys. {REMEDY}")
     data[keys[-1]] = value

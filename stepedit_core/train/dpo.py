@@ -12,22 +12,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .answers import AnswerBatch, Policy, Row, pack
+from .batches import AnswerBatch, Row, Sampler, pack
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, pair_parts, save_language_model, start_from
 from .losses import dpo_loss
+from .numerics import Numerics
+from .optimise import backward, make_optimizer, step_optimizer
+from .policy import Policy
 from .reference import Reference
-from .reward import KINDS
-from .runtime import (
-    Math,
-    Run,
-    Sampler,
-    backward,
-    join_team,
-    make_optimizer,
-    place,
-    step_optimizer,
-)
+from .reward_model import KINDS
+from .run_folder import Run
+from .sharding import place
+from .team import join_team
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +62,8 @@ def train(config: DPOConfig, out: Path, *, stop_at: int | None = None) -> dict[s
         reference = Reference(made, config.model, team)
         policy = place(made, team, precision=config.model.precision)
 
-        # 2. Optimiser; a stopped run goes on
-        math = Math(precision=config.model.precision, team=team)
+        # 2. Optimiser; a stopped run resumes
+        numerics = Numerics(precision=config.model.precision, team=team)
         optimizer = make_optimizer(policy, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "dpo", config, facts, team, {"policy": (policy, optimizer)})
@@ -89,7 +85,7 @@ def train(config: DPOConfig, out: Path, *, stop_at: int | None = None) -> dict[s
                 loss = dpo_loss(now[0::2], now[1::2], before[0::2], before[1::2], beta=config.beta)
                 return loss * len(part) / config.batch
 
-            loss = backward(parts, loss_of, math)
+            loss = backward(parts, loss_of, numerics)
             done = step_optimizer(policy, optimizer, config.optimizer, step, steps)
             run.end_step(step, steps, loss=loss, **done, right=right / max(1, len(pairs)))
 

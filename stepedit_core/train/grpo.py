@@ -15,34 +15,19 @@ import torch
 from torch import Tensor
 
 from .advantages import group_advantages
-from .answers import Policy, pack
+from .attempts import KINDS, RolloutConfig, StepAttempts, Total, mean_rewards, try_prompts
+from .batches import Sampler, pack, parts_of
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, row_length, save_language_model, start_from
 from .losses import grpo_loss, kl_k3, masked_mean
+from .numerics import Numerics
+from .optimise import backward, make_optimizer, step_optimizer
+from .policy import Policy
 from .reference import Reference
-from .rewarding import (
-    KINDS,
-    RewardWeights,
-    RolloutConfig,
-    Total,
-    Tried,
-    frozen_judge,
-    mean_rewards,
-    reward_of,
-    try_prompts,
-)
-from .runtime import (
-    Math,
-    Run,
-    Sampler,
-    backward,
-    gathered,
-    join_team,
-    make_optimizer,
-    parts_of,
-    place,
-    step_optimizer,
-)
+from .reward_terms import RewardWeights, frozen_judge, reward_of
+from .run_folder import Run
+from .sharding import gathered, place
+from .team import join_team
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +84,11 @@ def train(
             judge = frozen_judge(config.reward_run, bundle, config.model, team)
         total = total or reward_of(config.rewards, bundle, judge, config.model, team)
 
-        # 2. Optimiser; a stopped run goes on
+        # 2. Optimiser; a stopped run resumes
         optimizer = make_optimizer(policy, config.optimizer)
         facts = {**base.facts, **items.facts}
         run = Run(out, "grpo", config, facts, team, {"policy": (policy, optimizer)})
-        math = Math(precision=precision, team=team)
+        numerics = Numerics(precision=precision, team=team)
 
         for step in range(run.first, config.steps):
             if step == stop_at:
@@ -118,7 +103,7 @@ def train(
             frozen = [] if reference.policy is policy else [reference.policy]
             with (
                 gathered(policy, *frozen, *([] if judge is None else [judge]), end_id=end),
-                math.products(),
+                numerics.products(),
             ):
                 tried = try_prompts(
                     policy,
@@ -140,7 +125,7 @@ def train(
             loss_of = partial(group_loss, policy, tried, config, answers, end)
             figures: dict[str, float] = {}
             for _ in range(config.passes):
-                figures["loss"] = backward(parts, loss_of, math)
+                figures["loss"] = backward(parts, loss_of, numerics)
                 figures |= step_optimizer(policy, optimizer, config.optimizer, step, config.steps)
 
             # 5. The curve
@@ -158,7 +143,7 @@ def train(
 
 
 def group_loss(
-    policy: Policy, tried: Tried, config: GRPOConfig, answers: int, end: int, rows: list[int]
+    policy: Policy, tried: StepAttempts, config: GRPOConfig, answers: int, end: int, rows: list[int]
 ) -> Tensor:
     """Share () of some rows in the batch's loss; `answers` are those of the whole batch."""
     device = next(policy.parameters()).device

@@ -17,6 +17,7 @@ from ..bundle.weights import build_empty, load_into
 from ..bundle.write import write_bundle
 from ..data.records import Example
 from ..data.shards import Dataset
+from ..files.whole import whole_file
 from ..models.llm import Step1LM
 from ..models.lora import attach, merge, save_adapter
 from ..models.reward import RewardModel
@@ -26,9 +27,10 @@ from ..registry.registry import Registry
 from ..text.edits import REMOVE, edit_vocabulary
 from ..types import DualCodes, EditRequest, stage_generator
 from ..vocab import Vocabulary
-from .answers import Row
+from .batches import Row, parts_of
 from .config import ModelConfig, RunConfig
-from .runtime import Team, parts_of, whole_state
+from .sharding import whole_state
+from .team import Team
 
 log = logging.getLogger(__name__)
 LLM, ADAPTER, REWARD = "llm.safetensors", "adapter.safetensors", "reward.safetensors"
@@ -63,7 +65,7 @@ class Examples:
         for number, data in enumerate(self._data):
             if data.codebook != bundle.manifest.codebook:
                 raise ValueError(
-                    f"'{data.folder.name}' holds codes of codebook '{data.codebook}'; bundle "
+                    f"'{data.folder.name}' has codes of codebook '{data.codebook}'; bundle "
                     f"'{bundle.name}' reads '{bundle.manifest.codebook}'. Build the data again."
                 )
             for index, line in enumerate(data.lines):
@@ -168,7 +170,7 @@ def start_from(config: ModelConfig, run: RunConfig) -> Base:
 def _found(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(
-            f"'{path.parent.name}' holds no {path.name}; the folder of a finished run is wanted. "
+            f"'{path.parent.name}' has no {path.name}; expected is the folder of a finished run. "
             "Finish that stage first, or correct the path."
         )
     return path
@@ -216,9 +218,8 @@ def save_language_model(
 
 
 def _save(module: nn.Module, path: Path) -> None:
-    part = path.with_name(f".{path.name}.part")
-    save_module(module, part, torch.float32)
-    part.replace(path)
+    with whole_file(path) as part:
+        save_module(module, part, torch.float32)
 
 
 def _export(lm: Step1LM, folder: Path, bundle: Bundle) -> None:

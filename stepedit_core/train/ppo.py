@@ -18,33 +18,19 @@ import torch
 from torch import Tensor
 
 from .advantages import gae, moments, shaped_rewards, whiten
-from .answers import AnswerBatch, Critic, Policy, Row, in_parts, pack
+from .attempts import KINDS, RolloutConfig, Total, mean_rewards, try_prompts
+from .batches import AnswerBatch, Row, Sampler, in_parts, pack, parts_of
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, load_reward, row_length, save_language_model, save_reward, start_from
 from .losses import clipped_surrogate, kl_k1, masked_mean, value_loss
+from .numerics import Numerics
+from .optimise import backward, make_optimizer, step_optimizer
+from .policy import Critic, Policy
 from .reference import Reference
-from .rewarding import (
-    KINDS,
-    RewardWeights,
-    RolloutConfig,
-    Total,
-    frozen_judge,
-    mean_rewards,
-    reward_of,
-    try_prompts,
-)
-from .runtime import (
-    Math,
-    Run,
-    Sampler,
-    backward,
-    gathered,
-    join_team,
-    make_optimizer,
-    parts_of,
-    place,
-    step_optimizer,
-)
+from .reward_terms import RewardWeights, frozen_judge, reward_of
+from .run_folder import Run
+from .sharding import gathered, place
+from .team import join_team
 
 log = logging.getLogger(__name__)
 
@@ -111,13 +97,13 @@ def train(
         critic = place(critic, team, precision=precision)
         total = total or reward_of(config.rewards, bundle, judge, config.model, team)
 
-        # 2. Two optimisers; a stopped run goes on
+        # 2. Two optimisers; a stopped run resumes
         actor_optimizer = make_optimizer(policy, config.optimizer)
         critic_optimizer = make_optimizer(critic, config.critic_optimizer)
         facts = {**base.facts, **items.facts}
         learned = {"policy": (policy, actor_optimizer), "critic": (critic, critic_optimizer)}
         run = Run(out, "ppo", config, facts, team, learned)
-        math = Math(precision=precision, team=team)
+        numerics = Numerics(precision=precision, team=team)
 
         for step in range(run.first, config.steps):
             if step == stop_at:
@@ -126,7 +112,7 @@ def train(
             whole = sampler(step)
             mine = [(n, items[whole[n]]) for n in team.share(range(len(whole)))]
             frozen = [judge, critic, *([] if reference.policy is policy else [reference.policy])]
-            with gathered(policy, *frozen, end_id=end), math.products():
+            with gathered(policy, *frozen, end_id=end), numerics.products():
                 tried = try_prompts(
                     policy,
                     reference,
@@ -149,7 +135,7 @@ def train(
             kl = kl_k1(tried.rollout.log_probs, tried.rollout.ref_log_probs)
             rewards = shaped_rewards(kl, tried.scores, mask, beta=config.beta)
             raw, returns = gae(rewards, values, mask, gamma=config.gamma, lam=config.lam)
-            scored = Scored(
+            scored = ScoredBatch(
                 rows=rows,
                 log_probs=tried.rollout.log_probs,
                 values=values,
@@ -158,20 +144,20 @@ def train(
                 ids=float(team.total(mask.sum().double())),
             )
 
-            # 5. Passes over the batch: the critic always, the actor behind the warm-up
+            # 5. Passes over the batch: the critic always, the actor after the warm-up
             parts = parts_of([row_length(row) for row in rows], config.model.micro_ids, team)
             acting = step - config.critic_warmup
             figures: dict[str, float] = {}
             for _ in range(config.passes):
                 loss_of = partial(critic_loss, critic, scored, config, end)
-                figures["value_loss"] = backward(parts, loss_of, math)
+                figures["value_loss"] = backward(parts, loss_of, numerics)
                 step_optimizer(
                     critic, critic_optimizer, config.critic_optimizer, step, config.steps
                 )
                 if acting < 0:
                     continue
                 loss_of = partial(actor_loss, policy, scored, config, end)
-                figures["policy_loss"] = backward(parts, loss_of, math)
+                figures["policy_loss"] = backward(parts, loss_of, numerics)
                 steps = config.steps - config.critic_warmup
                 figures |= step_optimizer(policy, actor_optimizer, config.optimizer, acting, steps)
 
@@ -187,7 +173,7 @@ def train(
         return {"steps": float(config.steps)}
 
 
-class Scored(NamedTuple):
+class ScoredBatch(NamedTuple):
     """This process's answers of a step, ready to be learnt from."""
 
     rows: list[Row]
@@ -213,18 +199,18 @@ _Part = tuple[AnswerBatch, list[Tensor]]
 
 
 def critic_loss(
-    critic: Critic, scored: Scored, config: PPOConfig, end: int, rows: list[int]
+    critic: Critic, scored: ScoredBatch, config: PPOConfig, end: int, rows: list[int]
 ) -> Tensor:
     """Share () of some rows in the batch's value loss."""
     device = next(critic.parameters()).device
-    batch, (before, wanted) = scored.part(rows, end, scored.values, scored.returns, device=device)
+    batch, (before, returns) = scored.part(rows, end, scored.values, scored.returns, device=device)
     found = critic(batch)[0]
     clip, count = config.value_clip, scored.ids
-    return value_loss(found, before, wanted, batch.mask, clip=clip, count=count)
+    return value_loss(found, before, returns, batch.mask, clip=clip, count=count)
 
 
 def actor_loss(
-    policy: Policy, scored: Scored, config: PPOConfig, end: int, rows: list[int]
+    policy: Policy, scored: ScoredBatch, config: PPOConfig, end: int, rows: list[int]
 ) -> Tensor:
     """Share () of some rows in the batch's clipped surrogate."""
     device = next(policy.parameters()).device

@@ -9,9 +9,10 @@ from typing import TypeVar
 import torch
 
 from ..models.lora import switched_off
-from .answers import Policy
 from .config import ModelConfig
-from .runtime import Team, place
+from .policy import Policy
+from .sharding import place
+from .team import Team
 
 T = TypeVar("T")
 

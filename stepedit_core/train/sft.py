@@ -13,22 +13,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .answers import Policy, Row, pack
+from .batches import Row, Sampler, pack, parts_of
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, row_length, rows_of, save_language_model, start_from
 from .losses import cross_entropy
-from .runtime import (
-    Math,
-    Run,
-    Sampler,
-    Team,
-    backward,
-    join_team,
-    make_optimizer,
-    parts_of,
-    place,
-    step_optimizer,
-)
+from .numerics import Numerics
+from .optimise import backward, make_optimizer, step_optimizer
+from .policy import Policy
+from .run_folder import Run
+from .sharding import place
+from .team import Team, join_team
 
 log = logging.getLogger(__name__)
 KINDS = ("triplet", "quadruplet")
@@ -47,7 +41,7 @@ class SFTConfig:
     longest: int = 1536
     """Most ids of prompt and answer; longer items are left out."""
     inverses: bool = True
-    """Learn each emotion and style also backwards, as `remove`; off where the data holds both."""
+    """Learn each emotion and style also backwards, as `remove`; off where the data has both."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(warmup=0.03))
     model: ModelConfig = field(default_factory=ModelConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -73,10 +67,10 @@ def train(config: SFTConfig, out: Path, *, stop_at: int | None = None) -> dict[s
         sampler = Sampler(len(items), config.batch, config.run.seed)
         steps = sampler.steps(config.epochs)
 
-        # 2. Policy and optimiser; a stopped run goes on
+        # 2. Policy and optimiser; a stopped run resumes
         made = Policy(base.lm, bundle.vocabulary, checkpointing=config.model.checkpointing)
         policy = place(made, team, precision=config.model.precision)
-        math = Math(precision=config.model.precision, team=team)
+        numerics = Numerics(precision=config.model.precision, team=team)
         optimizer = make_optimizer(policy, config.optimizer)
         facts, learned = {**base.facts, **items.facts}, {"policy": (policy, optimizer)}
         run = Run(out, "sft", config, facts, team, learned)
@@ -95,7 +89,7 @@ def train(config: SFTConfig, out: Path, *, stop_at: int | None = None) -> dict[s
                 batch = pack([rows[i] for i in part], end, team.device)
                 return cross_entropy(policy(batch).log_probs, batch.mask, count=count)
 
-            loss = backward(parts, loss_of, math)
+            loss = backward(parts, loss_of, numerics)
             done = step_optimizer(policy, optimizer, config.optimizer, step, steps)
             run.end_step(step, steps, loss=loss, **done, ids=count)
 
@@ -117,7 +111,7 @@ def dev_loss(policy: Policy, items: Examples, config: SFTConfig, team: Team) -> 
     weight = 1.0 if team.rank < len(items) else 0.0
     sum_ = torch.zeros((), dtype=torch.float64)
     for part, real in parts_of([row_length(r) for r in rows], config.model.micro_ids, team):
-        with torch.no_grad(), Math(precision=config.model.precision, team=team).products():
+        with torch.no_grad(), Numerics(precision=config.model.precision, team=team).products():
             batch = pack([rows[i] for i in part], end, team.device)
             found = cross_entropy(policy(batch).log_probs, batch.mask, count=count)
         sum_ += weight * real * found.double().cpu()

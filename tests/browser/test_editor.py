@@ -307,7 +307,7 @@ async () => {
   return sounds;
 }
 """
-"""Digests of the files behind the listening panel of the one Iterative Edit."""
+"""Digests of the files after the listening panel of the one Iterative Edit."""
 SEED = """
 (seed) => {
   const node = app.graph.nodes.find((one) => one.type === "StepEdit_IterativeEdit");

@@ -208,7 +208,7 @@ async (element) => {
   return element.isConnected && document.activeElement === element && element.selectionEnd === 3;
 }
 """
-"""Whether the caret stands behind the third letter and the editor has left it there."""
+"""Whether the caret stands after the third letter and the editor has left it there."""
 SIGH = re.compile("Sigh, a long breath out")
 
 

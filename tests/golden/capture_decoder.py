@@ -105,7 +105,7 @@ def pitch_track(frames: int) -> np.ndarray:
 
 
 def unfold(weights: Mapping[str, np.ndarray], names: set[str]) -> dict[str, np.ndarray]:
-    """Weight-normed form, under either naming of PyTorch, of those that ``names`` holds so."""
+    """Weight-normed form, under either naming of PyTorch, of those that ``names`` has so."""
     out = {}
     for name, value in weights.items():
         stem = name.removesuffix(".weight")

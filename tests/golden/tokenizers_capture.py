@@ -52,7 +52,7 @@ PIECE = 3_840
 REST = 240
 WHOLE = 6
 HIDDEN_RESTS = (0, 3, 4, 8, 12, 15)
-"""Rests, in 240 samples, whose last chunk holds 4 (and none after it), 4, 1, 2, 3 and 4 frames."""
+"""Rests, in 240 samples, whose last chunk has 4 (and none after it), 4, 1, 2, 3 and 4 frames."""
 
 
 def seeded_state(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:

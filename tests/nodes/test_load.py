@@ -35,7 +35,7 @@ class Cancelled(Exception):
 def host(
     pack_module: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    """nodes/host.py over a models folder that holds a toy release."""
+    """nodes/host/ over a models folder that has a toy release."""
     models = tmp_path / "models"
     fake_release.write(models)
     stand_ins: dict[str, dict[str, Any]] = {
@@ -54,13 +54,17 @@ def host(
         monkeypatch.setitem(sys.modules, name, module)
         if "." in name:
             setattr(sys.modules[name.split(".")[0]], name.split(".")[1], module)
-    monkeypatch.delitem(sys.modules, f"{PACK}.nodes.host", raising=False)
-    found = pack_module("host")
+    parts = ("host", "host.folders", "host.progress", "host.models")
+    for part in parts:
+        monkeypatch.delitem(sys.modules, f"{PACK}.nodes.{part}", raising=False)
+    _, folders, progress, models_ = map(pack_module, parts)
+    found = SimpleNamespace(folders=folders, progress=progress, models=models_)
     convert = importlib.import_module(f"{PACK}.stepedit_core.release.convert")
     monkeypatch.setattr(convert, "Sizes", lambda: fake_release.TINY)
     Bar.seen.clear()
     yield found
-    sys.modules.pop(f"{PACK}.nodes.host", None)
+    for part in parts:
+        sys.modules.pop(f"{PACK}.nodes.{part}", None)
 
 
 @pytest.mark.parametrize(
@@ -74,19 +78,19 @@ def host(
 def test_a_release_is_converted_once_and_kept_beside_the_folders(
     host: Any, tmp_path: Path, precision: str, name: str, weights: str
 ) -> None:
-    kept = host.keep_converted("editx-2025", precision)
+    kept = host.models.keep_converted("editx-2025", precision)
     assert kept == name
     manifest = tmp_path / "models" / name / "bundle.json"
     assert json.loads(manifest.read_text())["llm_weights"] == weights
-    assert Bar.seen[-1] == host.BAR_UNITS
+    assert Bar.seen[-1] == host.progress.BAR_UNITS
     written = manifest.stat().st_mtime_ns
-    assert host.keep_converted("editx-2025", precision) == kept
+    assert host.models.keep_converted("editx-2025", precision) == kept
     assert manifest.stat().st_mtime_ns == written
-    assert type(host.find_bundle(kept)).__name__ == "BundleEntry"
+    assert type(host.folders.find_bundle(kept)).__name__ == "BundleEntry"
 
 
 def test_a_bundle_is_left_as_it_is(host: Any) -> None:
-    assert host.keep_converted("nano", "int8") == "nano"
+    assert host.models.keep_converted("nano", "int8") == "nano"
 
 
 def test_cancelling_leaves_no_bundle(
@@ -98,19 +102,44 @@ def test_cancelling_leaves_no_bundle(
     management = sys.modules["comfy.model_management"]
     monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
     with pytest.raises(Cancelled):
-        host.keep_converted("editx-2025", "auto")
+        host.models.keep_converted("editx-2025", "auto")
     assert not (tmp_path / "models" / "editx-2025-bf16").exists()
 
 
+@pytest.fixture
+def lines(host: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the node that runs shows in the browser, line by line."""
+    sent: list[str] = []
+    server = SimpleNamespace(client_id="tab", send_progress_text=lambda text, *_: sent.append(text))
+    monkeypatch.setattr(host.progress, "PromptServer", SimpleNamespace(instance=server))
+    monkeypatch.setattr(
+        host.progress, "get_executing_context", lambda: SimpleNamespace(node_id="1")
+    )
+    return sent
+
+
 def test_a_hostile_name_of_a_bundle_is_a_text_in_the_line_on_the_node(
-    host: Any, monkeypatch: pytest.MonkeyPatch
+    host: Any, lines: list[str]
 ) -> None:
     """The browser draws the line as HTML."""
-    lines = []
-    server = SimpleNamespace(
-        client_id="tab", send_progress_text=lambda text, *_: lines.append(text)
-    )
-    monkeypatch.setattr(host, "PromptServer", SimpleNamespace(instance=server))
-    monkeypatch.setattr(host, "get_executing_context", lambda: SimpleNamespace(node_id="1"))
-    host.say("loading <img src=x onerror=alert(1)>")
+    host.progress.say("loading <img src=x onerror=alert(1)>")
     assert lines == ["loading &lt;img src=x onerror=alert(1)&gt;"]
+
+
+def test_a_stage_that_no_table_knows_moves_the_bar_under_its_own_name(
+    host: Any, lines: list[str]
+) -> None:
+    host.progress.GraphHooks(rounds=2).progress("polish", 4, 4)
+    assert Bar.seen == [host.progress.BAR_UNITS // 2]
+    assert lines == ["round 1 of 2, polish"]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [(1, "done: 1 round, best is round 1, score 6.5"), (3, "done: 3 rounds, best is round 1")],
+)
+def test_the_last_line_says_how_many_rounds_and_which_is_best(
+    host: Any, lines: list[str], rounds: int, said: str
+) -> None:
+    host.progress.GraphHooks(rounds).finish(1, 6.5 if rounds == 1 else None)
+    assert lines == [said]

@@ -121,10 +121,10 @@ for name in ("comfy", "comfy.model_management", "comfy.model_patcher", "comfy.ut
 sys.modules["folder_paths"].get_folder_paths.return_value = []
 sys.modules[sys.argv[2]] = None
 pack = types.ModuleType("pack"); pack.__path__ = [sys.argv[1]]; sys.modules["pack"] = pack
-host = importlib.import_module("pack.nodes.host")
-print(host.bundle_names()[0])
+folders = importlib.import_module("pack.nodes.host.folders")
+print(folders.bundle_names()[0])
 try:
-    host.find_bundle("nano")
+    folders.find_bundle("nano")
 except ValueError as error:
     print(error)
 """

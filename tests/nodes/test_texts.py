@@ -11,7 +11,7 @@ from PIL import Image
 
 from stepedit_core.text import edits
 from tests.conftest import REPOSITORY
-from tests.server.catalogue import LANGUAGES, LOCALES, SNAPSHOT, node_texts, panel_texts, phrases
+from tools.catalogue import LANGUAGES, LOCALES, SNAPSHOT, node_texts, panel_texts, phrases
 
 INFOS: dict[str, Any] = json.loads(SNAPSHOT.read_text("utf-8"))
 SCRIPTS = {"zh": "[\u4e00-\u9fff]", "ko": "[\uac00-\ud7a3]", "ja": "[\u3041-\u30ff\u4e00-\u9fff]"}
@@ -34,7 +34,7 @@ def test_the_folders_are_the_languages() -> None:
 
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_the_texts_are_those_of_the_nodes_and_the_phrases(name: str) -> None:
-    """After a change on purpose: python -m tests.server.catalogue --texts."""
+    """After a change on purpose: python -m tools.catalogue --texts."""
     assert read(name, "nodeDefs.json") == node_texts(INFOS, name)
     assert read(name, "main.json") == panel_texts(name)
 

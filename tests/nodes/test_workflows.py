@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import REPOSITORY
-from tests.server.catalogue import SNAPSHOT
 from tests.server.graph import widget_names
+from tools.catalogue import SNAPSHOT
 
 FILES = sorted((REPOSITORY / "workflows").glob("*.json"))
 BLUEPRINTS = sorted((REPOSITORY / "subgraphs").glob("*.json"))

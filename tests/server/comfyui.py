@@ -57,7 +57,7 @@ def find() -> Path:
     named = os.environ.get("COMFYUI_PATH")
     if named:
         if not _is_comfyui(Path(named)):
-            raise NoServer(f"COMFYUI_PATH is {named}, which holds no ComfyUI")
+            raise NoServer(f"COMFYUI_PATH is {named}, which has no ComfyUI")
         return Path(named)
     for around in PACK.parents:
         if _is_comfyui(around):

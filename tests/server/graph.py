@@ -30,7 +30,7 @@ def is_widget(spec: list[Any]) -> bool:
 def widget_names(info: dict[str, Any]) -> list[str | None]:
     """Names of a node's widgets in the order of widgets_values; None for a widget that is no input.
 
-    The browser adds one widget behind each seed ("control after generate").
+    The browser adds one widget after each seed ("control after generate").
     """
     names: list[str | None] = []
     for group in ("required", "optional"):

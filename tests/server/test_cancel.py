@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.server.cancel_times import SLOW, STAGES, pressed, stage_graph, write_clips, write_slow
 from tests.server.comfyui import PATIENCE, Server
+from tools.cancel_times import SLOW, STAGES, pressed, stage_graph, write_clips, write_slow
 
 pytestmark = pytest.mark.server
 AFTER = {"vocode": 0.3, "margin score": 0.1}

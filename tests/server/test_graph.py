@@ -58,7 +58,13 @@ def edited(
 ) -> str:
     """Iterative Edit to happy; the node's id."""
     edit = (graph.add("StepEdit_Emotion", emotion=how.pop("emotion", "happy")), 0)
-    values = {"text": WORDS, "prompt": "follow", "rounds": rounds, "seed": seed, **how}
+    values = {
+        "text": WORDS,
+        "voice": "follow the previous round",
+        "rounds": rounds,
+        "seed": seed,
+        **how,
+    }
     return graph.add(
         "StepEdit_IterativeEdit", model=loaded(graph), audio=audio, edit=edit, **values
     )
@@ -105,6 +111,7 @@ def command_rounds(server: Server, tmp_path_factory: Any) -> Path:
     out = tmp_path_factory.mktemp("command") / "out"
     clip = server.base / "input" / "speech.wav"
     words = ["edit", str(clip), "--text", WORDS, "--emotion", "happy", "--rounds", "2"]
+    words += ["--voice", "previous"]
     words += ["--bundle", BUNDLE, "--seed", str(SEED), "--device", "cpu", "--out", str(out)]
     home = str(server.base / "models" / "step_audio_editx")
     subprocess.run(
@@ -206,8 +213,8 @@ def test_scores_chart_and_report_describe_every_round(server: Server) -> None:
     assert chart[3] == 3
     report = json.loads(run.outputs[shown[5]]["values"][0])
     assert [row["edit"] for row in report["rounds"]] == ["input"] + ["emotion happy"] * 2
-    assert report["seed"] == 8
-    assert report["bundle"] == BUNDLE
+    assert report["plan"]["seed"] == 8
+    assert report["bundle"]["name"] == BUNDLE
 
 
 def test_margin_score_gives_a_number_for_each_edit(server: Server) -> None:
@@ -315,7 +322,7 @@ def test_values_outside_the_widgets_are_refused_with_status_400(
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("prompt", "none", "prompt is 'none'; allowed are follow, fixed"),
+        ("voice", "none", "voice is 'none'; allowed are stay with the original, follow"),
         ("bundle", "absent", "no bundle 'absent'; installed are"),
         ("device", "moon", "device 'moon' is unknown; allowed are auto, cpu"),
         ("precision", "int3", "precision 'int3' is unknown; allowed are auto"),
@@ -475,7 +482,7 @@ def test_a_run_after_cancel_gives_the_same_samples(server: Server) -> None:
 
 
 def wait_for(true: Any, seconds: float = 10) -> None:
-    """Poll until a condition holds; the server frees memory between two prompts."""
+    """Poll until a condition is true; the server frees memory between two prompts."""
     end = time.monotonic() + seconds * PATIENCE
     while not true():
         assert time.monotonic() < end, "it did not happen"
@@ -626,7 +633,7 @@ def test_an_adapter_that_is_none_is_refused(server: Server) -> None:
     (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
     for name, words in (
         ("absent", "no adapter 'absent'; found are adapters/"),
-        ("adapters/odd.safetensors", "odd.safetensors is no readable safetensors file"),
+        ("adapters/odd.safetensors", "odd.safetensors is not a readable safetensors file"),
     ):
         load["inputs"]["adapter"] = name
         status, answer = server.post("/prompt", {"prompt": graph})
@@ -643,7 +650,7 @@ def test_an_adapter_that_is_none_is_refused(server: Server) -> None:
 def adapters_of_tiny(server: Server) -> str:
     """An adapter that does something, by its name in the node; `merged` has it in its weights.
 
-    `small` is as tiny, but says that it holds int8 weights.
+    `small` is as tiny, but says that it has int8 weights.
     """
     folder = server.base / "models" / "step_audio_editx"
     bundle = Registry([folder], {}).load(BUNDLE, device="cpu", precision="fp32")
@@ -701,7 +708,7 @@ def test_an_adapter_on_a_quantised_bundle_is_refused(server: Server, adapters_of
     (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
     load["inputs"] |= {"bundle": "small", "adapter": adapters_of_tiny}
     run = server.run(graph)
-    assert "bundle 'small' holds int8 weights; an adapter is added to float" in run.error
+    assert "bundle 'small' has int8 weights; an adapter is added to float" in run.error
     assert "\n" not in run.error
 
 

@@ -72,12 +72,12 @@ def test_a_marked_round_is_the_best_and_costs_no_second_edit(server: Server) -> 
 
 
 def test_one_more_round_costs_one_round_and_changes_none(server: Server) -> None:
-    for prompt in ("follow", "fixed"):
+    for voice in ("follow the previous round", "stay with the original"):
         graph = Graph()
-        node = edited(graph, recording(graph), rounds=2, seed=203, prompt=prompt)
+        node = edited(graph, recording(graph), rounds=2, seed=203, voice=voice)
         (short,) = reported(server, graph, node)
         graph[node]["inputs"]["rounds"] = 3
-        keep(graph, (node, FINAL), f"grown-{prompt}")
+        keep(graph, (node, FINAL), f"grown-{len(voice)}")
         (long,) = reported(server, graph, node)
         assert long["rounds"][:3] == short["rounds"]  # times included
         server.post("/free", {"unload_models": True, "free_memory": True})
@@ -85,9 +85,9 @@ def test_one_more_round_costs_one_round_and_changes_none(server: Server) -> None
         while server.get("/probe")["models"]:
             assert time.monotonic() < end
             time.sleep(0.1)
-        grown = kept(server, f"grown-{prompt}")
+        grown = kept(server, f"grown-{len(voice)}")
         reported(server, graph, node)
-        assert np.array_equal(grown, kept(server, f"grown-{prompt}"))
+        assert np.array_equal(grown, kept(server, f"grown-{len(voice)}"))
 
 
 def test_the_lines_on_the_node_count_rounds_and_name_scores(server: Server) -> None:
@@ -97,7 +97,7 @@ def test_the_lines_on_the_node_count_rounds_and_name_scores(server: Server) -> N
     lines = [text for name, text in server.run(graph).lines if name == node]
     assert any(line.startswith("round 1 of 3, ") for line in lines)
     assert any(line.startswith("round 2 of 3, done, score ") for line in lines)
-    assert lines[-1].startswith("3 of 3 rounds, best is ")
+    assert lines[-1].startswith("done: 3 rounds, best is round ")
 
 
 def test_every_round_has_a_likeness_of_the_voice_and_the_input_is_like_itself(
@@ -143,7 +143,7 @@ def test_an_edit_without_a_score_gives_zeros_and_the_last_round_as_best(server: 
         edit=edit,
         text="",
         rounds=2,
-        prompt="follow",
+        voice="stay with the original",
         seed=207,
         best_round=0,
     )
@@ -287,7 +287,7 @@ def files(server: Server) -> None:
         (bad_audio("empty"), "0.00 s", "0.5 to 30 s", "Use a longer"),
         (bad_audio("short"), "0.10 s", "0.5 to 30 s", "Use a longer"),
         (bad_audio("long"), "40.00 s", "0.5 to 30 s", "Cut it"),
-        (bad_audio("nan"), "1 samples that are NaN", "finite", "Export"),
+        (bad_audio("nan"), "NaN or infinite samples", "finite", "Export"),
         (bad_audio("silence"), "silent", "must reach", "raise its volume"),
         (bad_audio("flat"), "2 dimensions", "batch, channels and samples", "Load Audio"),
         (bad_audio("rate 0"), "0 Hz", "8000", "Resample"),
@@ -296,13 +296,18 @@ def files(server: Server) -> None:
         (absent_with_an_adapter(), "no bundle 'absent'", "installed are", "Put it under"),
         (bad_value("bundle", "../../etc"), "'../../etc'", "", ""),
         (bad_value("adapter", "../../x"), "'../../x'", "", ""),
-        (bad_audio_elsewhere("StepEdit_TokenizeSpeech", "nan"), "1 samples", "finite", "Export"),
+        (
+            bad_audio_elsewhere("StepEdit_TokenizeSpeech", "nan"),
+            "infinite samples",
+            "finite",
+            "Export",
+        ),
         (bad_audio_elsewhere("StepEdit_CloneVoice", "long"), "40.00 s", "0.5 to 30", "Cut it"),
         (bad_value("device", "moon"), "'moon'", "auto", ""),  # newer cores answer themselves
         (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
         (bad_value("text", " \n"), "no words", "transcript", "Type"),
         (bad_value("best_round", 5), "best_round is 5", "1 to 1", "Mark"),
-        (bad_value("prompt", HOSTILE), "prompt is '<img", "follow, fixed", "Choose"),
+        (bad_value("voice", HOSTILE), "voice is '<img", "stay with the original", "Choose"),
         (bad_words("StepEdit_NonverbalSounds", ""), "no new text", "needs the words", "Type"),
         (bad_words("StepEdit_NonverbalSounds", HOSTILE), "a bracket without", "[sigh]", "Close"),
         (bad_words("StepEdit_NonverbalSounds", "a\n[Yell] b"), "'Yell'", "Laughter", "Choose"),
@@ -316,7 +321,7 @@ def files(server: Server) -> None:
             "Shorten",
         ),
         (bad_prefix("kept_as_a_file/x"), "'kept_as_a_file/x'", "through a file", "Write one"),
-        (bad_score(), "'denoise'", "a score is wanted", "Choose another edit"),
+        (bad_score(), "'denoise'", "a score was asked for", "Choose another edit"),
         (bad_prefix(""), "is ''", "below the output folder", "Write one"),
         (bad_file("../secret.safetensors"), "'../secret.safetensors'", "input or output", "Save"),
         (bad_file(HOSTILE), "'<img src=x", "input or output", "Save"),
@@ -397,6 +402,6 @@ def test_two_tabs_with_the_same_workflow_are_told_of_their_own_run_alone(server:
     for run in (one, two):
         assert run.outcome == "success", run.error
         assert any(text.startswith("round 1 of 2, ") for _, text in run.lines)
-        assert len([text for _, text in run.lines if text.startswith("2 of 2 rounds")]) == 1
+        assert len([text for _, text in run.lines if text.startswith("done: 2 rounds")]) == 1
     assert one.outputs[node]["stepedit_rounds"] != two.outputs[node]["stepedit_rounds"]
     assert late == []

@@ -11,9 +11,9 @@ import pytest
 
 from stepedit_core.registry.registry import ASSETS, DEFAULT_BUNDLE
 from tests.conftest import REPOSITORY, not_tested
-from tests.server.catalogue import SNAPSHOT, snapshot
 from tests.server.comfyui import Server
 from tests.server.graph import to_prompt
+from tools.catalogue import SNAPSHOT, snapshot
 
 pytestmark = pytest.mark.server
 FILES = sorted((REPOSITORY / "workflows").glob("*.json"))
@@ -60,7 +60,7 @@ def test_the_sample_clip_is_in_the_input_folder(server: Server, infos: dict[str,
 
 
 def test_the_nodes_look_as_in_the_snapshot(infos: dict[str, Any]) -> None:
-    """After a change on purpose: python -m tests.server.catalogue."""
+    """After a change on purpose: python -m tools.catalogue."""
     assert snapshot(infos) == json.loads(SNAPSHOT.read_text("utf-8"))
 
 

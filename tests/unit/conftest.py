@@ -22,7 +22,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the bundles `tiny` and `other`, which has another codebook, no scorer."""
+    """A folder that has the bundles `tiny` and `other`, which has another codebook, no scorer."""
     from tests import tiny_bundle  # here, so that tests of the parts need no bundle
 
     folder = tmp_path_factory.mktemp("bundles")

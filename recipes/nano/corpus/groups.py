@@ -2,15 +2,9 @@
 
 import numpy as np
 
-from recipes.nano.corpus.archetypes import (
-    EMOTIONS,
-    SPEEDS,
-    STRENGTHS,
-    STYLES,
-    apply,
-    scaled,
-)
+from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STRENGTHS, STYLES
 from recipes.nano.corpus.damage import add_pauses, spoil
+from recipes.nano.corpus.shaping import apply, scaled
 from recipes.nano.corpus.sounds import SOUNDS, insert
 from recipes.nano.corpus.speakers import Speaker, revoice
 from recipes.nano.corpus.vocoder import Frames, stretch, synthesise

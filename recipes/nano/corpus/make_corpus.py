@@ -48,7 +48,7 @@ def make_plain(shard: Shard, number: int, tools: dict) -> None:
 
     rng = np.random.default_rng([1, number])
     seconds, k = 0.0, 0
-    while seconds < SHARD_SECONDS:
+    while seconds < tools["args"].shard_seconds:
         pair = [int(n) for n in rng.integers(0, SPEAKERS, 2)]
         rate = (speaker(pair[0]).rate + speaker(pair[1]).rate) / 2
         for _ in range(2):
@@ -85,7 +85,7 @@ def make_edits(shard: Shard, number: int, tools: dict) -> None:
         tools["sounds"] = SoundMaker(tools["hibari"])
     rng = np.random.default_rng([2, number])
     seconds, k = 0.0, 0
-    while seconds < SHARD_SECONDS:
+    while seconds < tools["args"].shard_seconds:
         who = int(rng.integers(0, SPEAKERS))
         voice = speaker(who)
         for _ in range(int(rng.integers(3, 5))):
@@ -153,7 +153,7 @@ def make_libri(shard: Shard, number: int, tools: dict) -> None:
     clips = every[number * 60 : number * 60 + 60]
     if not clips:
         raise SystemExit(
-            f"{tools['args'].clips} holds {len(every)} flac files; shard {number} needs more than "
+            f"{tools['args'].clips} has {len(every)} flac files; shard {number} needs more than "
             f"{number * 60}. Name the folder of the LibriSpeech clips, or ask for fewer hours."
         )
     real_speech.make_libri(clips, shard, tools["hibari"], tools["args"].whisper)
@@ -166,9 +166,9 @@ def make_real(shard: Shard, number: int, tools: dict) -> None:
     """
     from dataclasses import replace
 
-    from recipes.nano.corpus.archetypes import levels
     from recipes.nano.corpus.dataset import Corpus
     from recipes.nano.corpus.groups import edits_of, render
+    from recipes.nano.corpus.shaping import levels
     from recipes.nano.corpus.speakers import speaker
     from recipes.nano.corpus.vocoder import analyse, aperiodicity
 
@@ -178,7 +178,7 @@ def make_real(shard: Shard, number: int, tools: dict) -> None:
     corpus = tools["recordings"]
     if not corpus.records:
         raise SystemExit(
-            f"{tools['args'].out}/libri holds no recordings. Make the libri stage first."
+            f"{tools['args'].out}/libri has no recordings. Make the libri stage first."
         )
     # every pass over the recordings draws other edits
     clips = [
@@ -225,6 +225,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--stage", choices=sorted(STAGES), required=True)
     parser.add_argument("--hours", type=float, required=True)
+    parser.add_argument(
+        "--shard-seconds",
+        type=float,
+        default=SHARD_SECONDS,
+        help="plain and edits: audio of a shard; another number makes another corpus",
+    )
     parser.add_argument("--first", type=int, default=0, help="number of the first shard")
     parser.add_argument(
         "--verses", type=Path, help="public-domain verses, one a line after a label"
@@ -243,7 +249,7 @@ def main(argv: list[str] | None = None) -> int:
         "args": args,
     }
     seconds_of = {"kokoro": KOKORO_SECONDS, "real": REAL_SECONDS}
-    count = int(np.ceil(args.hours * 3600 / seconds_of.get(args.stage, SHARD_SECONDS)))
+    count = int(np.ceil(args.hours * 3600 / seconds_of.get(args.stage, args.shard_seconds)))
     for number in range(args.first, args.first + count):
         shard = Shard(args.out / args.stage / f"{args.stage}-{number:05d}")
         if shard.done:

@@ -8,11 +8,14 @@ from math import gcd
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.signal import resample_poly
 
 from recipes.nano.corpus.shards import Shard
 from recipes.nano.corpus.teacher_hibari import INDEX, Hibari
 from recipes.nano.corpus.vocoder import HOP, RATE_HZ
+from stepedit_core.measure.recogniser import FasterWhisper
+from stepedit_core.types import Clip
 
 
 def labels_of(phonemes: str) -> list[int]:
@@ -33,11 +36,7 @@ def make_libri(clips: list[Path], shard: Shard, teacher: Hibari, whisper: Path |
     import soundfile
     from swift_f0 import SwiftF0
 
-    model = None
-    if whisper is not None:
-        from faster_whisper import WhisperModel
-
-        model = WhisperModel(str(whisper), device="cpu", compute_type="int8", cpu_threads=1)
+    recogniser = None if whisper is None else FasterWhisper(whisper, threads=1)
     tracker = SwiftF0()
     for path in clips:
         wave, rate = soundfile.read(path, dtype="float32")
@@ -45,13 +44,11 @@ def make_libri(clips: list[Path], shard: Shard, teacher: Hibari, whisper: Path |
         up = gcd(rate, RATE_HZ)
         wave = resample_poly(wave, RATE_HZ // up, rate // up).astype(np.float32)
         wave = wave[: len(wave) // HOP * HOP]
-        spans = []
-        if model is not None:
-            heard = wave16.astype(np.float32)
-            spans = list(
-                model.transcribe(heard, "en", beam_size=1, condition_on_previous_text=False)[0]
-            )
-        text = " ".join(s.text.strip() for s in spans)
+        text, log_prob = "", -9.0
+        if recogniser is not None:
+            heard = Clip(wave=torch.from_numpy(wave16.astype(np.float32)), sample_rate=16_000)
+            said = recogniser.transcript(heard, "en")
+            text, log_prob = said.text, said.log_prob
         phonemes = teacher.phonemes(text)
         record = {
             "id": f"libri-{path.stem}",
@@ -61,7 +58,7 @@ def make_libri(clips: list[Path], shard: Shard, teacher: Hibari, whisper: Path |
             "split": "dev" if int(path.stem.split("-")[0]) % 20 == 0 else "train",
             "phonemes": phonemes,
             "labels": labels_of(phonemes),
-            "log_prob": round(float(np.mean([s.avg_logprob for s in spans] or [-9])), 3),
+            "log_prob": round(log_prob, 3),
         }
         f0 = tracked_f0(wave16.astype(np.float32), len(wave) // HOP, tracker)
         shard.add(record, wave * min(1, 0.97 / (np.abs(wave).max() + 1e-9)), f0, None)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stepedit_core.files.whole import whole_file, write_whole
+
 
 class Shard:
     """Collects clips and writes one shard."""
@@ -39,11 +41,7 @@ class Shard:
         self.stem.parent.mkdir(parents=True, exist_ok=True)
         for name, pieces in self.parts.items():
             path = self.stem.parent / f"{self.stem.name}.{name}.npy"
-            part = path.with_suffix(".part")
-            with part.open("wb") as file:
+            with whole_file(path) as part, part.open("wb") as file:
                 np.save(file, np.concatenate(pieces))
-            part.rename(path)
         lines = [json.dumps(r, ensure_ascii=False) for r in self.records]
-        part = self.stem.with_suffix(".part")
-        part.write_text("\n".join(lines) + "\n", "utf-8")
-        part.rename(self.stem.with_suffix(".jsonl"))
+        write_whole(self.stem.with_suffix(".jsonl"), "\n".join(lines) + "\n")

@@ -160,7 +160,8 @@ def _spoken(
         words=np.full(count, -1, np.int16),
     )
     if sound.breath >= 2:
-        from recipes.nano.corpus.archetypes import Archetype, apply
+        from recipes.nano.corpus.archetypes import Archetype
+        from recipes.nano.corpus.shaping import apply
 
         frames = apply(frames, Archetype(whisper=1.0), who.f0_hz, rng)
     elif sound.breath > 0:
@@ -207,5 +208,5 @@ def insert(
 
 
 def _count(out: list[str]) -> int:
-    """How many real words stand in a list that also holds tags."""
+    """How many real words are in a list that also has tags."""
     return sum(not w.startswith("[") for w in out)

@@ -5,13 +5,13 @@ more with that tensor as an extra output, so frame-level phone labels are exact 
 """
 
 import json
-import os
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from recipes.nano.corpus.vocoder import HOP, Frames, analyse, power_frames, smooth
+from stepedit_core.files.whole import whole_file
 
 PHONES = json.loads(resources.files(__package__).joinpath("phones.json").read_text("utf-8"))
 """{"symbols": [...], "ignored": "..."}; label 0 is silence."""
@@ -55,9 +55,8 @@ def save_with_durations(path: Path) -> None:
     shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
     model.graph.output.append(next(v for v in shapes if v.name == _TOKEN_OF_FRAME))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")  # two stages may start at once
-    onnx.save(model, part)
-    part.rename(path)
+    with whole_file(path) as part:
+        onnx.save(model, part)
 
 
 class Hibari:

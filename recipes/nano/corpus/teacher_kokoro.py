@@ -106,7 +106,7 @@ class Kokoro:
         }
         if len(self.styles) != 28:
             raise ValueError(
-                f"{voices} holds {len(self.styles)} English voices; kokoro-js 1.2.1 has 28. "
+                f"{voices} has {len(self.styles)} English voices; kokoro-js 1.2.1 has 28. "
                 "Unpack its package/voices folder there."
             )
         self.speakers = self._speakers()

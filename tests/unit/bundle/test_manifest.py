@@ -150,7 +150,7 @@ def test_a_quantised_bundle_has_the_precision_it_was_made_in_and_no_other(bundle
     about = replace(read_manifest(bundles / "tiny"), llm_weights=kind)
     assert part_precision("llm", "auto", about).name == kind
     assert part_precision("llm", kind, about).name == kind
-    with pytest.raises(ValueError, match=f"holds {kind} weights; allowed are auto and {kind}"):
+    with pytest.raises(ValueError, match=f"has {kind} weights; allowed are auto and {kind}"):
         part_precision("llm", "bf16", about)
 
 
@@ -171,22 +171,22 @@ def refused(folder: Path, match: str) -> None:
 
 
 def test_a_folder_without_bundle_json_is_refused(tmp_path: Path):
-    refused(tmp_path, "holds no bundle.json")
+    refused(tmp_path, "has no bundle.json")
 
 
 def test_a_bundle_json_that_is_no_json_is_refused(copy: Path):
     (copy / "bundle.json").write_text('{"name": ')
-    refused(copy, "bundle.json is no JSON")
+    refused(copy, "bundle.json is not JSON")
 
 
 def test_a_bundle_json_that_is_binary_is_refused(copy: Path):
     (copy / "bundle.json").write_bytes(b"\xff\xfe\x00")
-    refused(copy, "no UTF-8 text")
+    refused(copy, "not UTF-8 text")
 
 
 def test_a_deeply_nested_bundle_json_is_refused(copy: Path):
     (copy / "bundle.json").write_text("[" * 200_000)
-    refused(copy, "bundle.json is no JSON")
+    refused(copy, "bundle.json is not JSON")
 
 
 def test_a_huge_bundle_json_is_refused(copy: Path):
@@ -206,7 +206,7 @@ def test_an_unknown_key_is_refused(copy: Path):
 
 def test_a_wrong_type_in_a_config_is_refused(copy: Path):
     change(copy, components=component(copy, "llm", hidden_size="32"))
-    refused(copy, "llm.hidden_size is text; int is wanted")
+    refused(copy, "llm.hidden_size is text; int is expected")
 
 
 def test_an_unknown_key_in_a_config_is_refused(copy: Path):
@@ -247,7 +247,7 @@ def test_a_missing_file_is_refused(copy: Path):
 def test_a_cut_file_is_refused(copy: Path):
     path = copy / "flow.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
-    refused(copy, "flow.safetensors of bundle 'tiny' has .* bytes; .* are wanted")
+    refused(copy, "flow.safetensors of bundle 'tiny' has .* bytes; .* are expected")
 
 
 def test_a_changed_file_of_equal_size_is_refused(copy: Path):

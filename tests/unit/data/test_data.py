@@ -22,12 +22,13 @@ import torch
 from stepedit_core import cli
 from stepedit_core.data import build as building
 from stepedit_core.data import sample as sampling
-from stepedit_core.data.build import Setting, Task, build, parse_order, tasks_of
+from stepedit_core.data.build import Task, build, parse_order, tasks_of
 from stepedit_core.data.records import Example, Kind
 from stepedit_core.data.sample import chosen
 from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pairs, why_no_pairs
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.data.stats import rows_of
+from stepedit_core.engines import WorkerSetting
 from stepedit_core.files.tokens import save_tokens
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import DualCodes, EditRequest
@@ -152,14 +153,12 @@ def test_another_codebook_is_refused(tmp_path: Path):
         with pytest.raises(ValueError, match=r"codebook 'other-1'; this folder takes 'tiny-1'"):
             writer.add(replace(example(0), target=codes(4, 0, "other-1")))
         writer.add(example(0))
-    with pytest.raises(
-        ValueError, match=r"holds codes of codebook 'tiny-1'; these are of 'other-1'"
-    ):
+    with pytest.raises(ValueError, match=r"has codes of codebook 'tiny-1'; these are of 'other-1'"):
         Writer(tmp_path / "d", "other-1")
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [(None, "holds no dataset.json"), ('{"format": 9}', "has format 9; this")]
+    ("text", "words"), [(None, "has no dataset.json"), ('{"format": 9}', "has format 9; this")]
 )
 def test_a_folder_that_is_no_data_is_named(tmp_path: Path, text: str | None, words: str):
     if text:
@@ -204,8 +203,8 @@ def hanging(orders: int) -> Callable[[Bundle, Task], Example]:
     return make
 
 
-def setting(bundles: Path) -> Setting:
-    return Setting(bundle="tiny", folders=(str(bundles),))
+def setting(bundles: Path) -> WorkerSetting:
+    return WorkerSetting(bundle="tiny", folders=(str(bundles),))
 
 
 def in_child(work: Callable[[], object]) -> int:
@@ -303,15 +302,15 @@ GOOD = '"source": {"audio": "a.wav"}, "target": {"audio": "b.wav"}, "edit": {"ki
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{oops", "line 7 of the plan is no JSON"),
-        ("[]", "line 7 of the plan is a list; an object is wanted. Correct the plan."),
+        ("{oops", "line 7 of the plan is not JSON"),
+        ("[]", "line 7 of the plan is a list; an object is expected. Correct the plan."),
         ("{" + GOOD + ', "marign": 3}', "unknown key 'marign'; known are source, target"),
         (
             "{" + GOOD.replace('"a.wav"', '"a.wav", "clone": "c.wav"') + "}",
             "gives audio and clone for",
         ),
         ("{" + GOOD.replace('{"audio": "b.wav"}', "{}") + "}", "gives nothing for its target"),
-        ("{" + GOOD + ', "margin": "high"}', "margin is text; float is wanted"),
+        ("{" + GOOD + ', "margin": "high"}', "margin is text; float is expected"),
     ],
 )
 def test_a_wrong_plan_says_which_line_and_why(line: str, words: str):
@@ -332,7 +331,7 @@ def test_ray_that_is_not_there_names_the_pip_line(
 class RayData:
     """As much of ray.data as is called: rows of plain values through a pool of workers, in order.
 
-    The real one was run by hand (docs/training.md); it is no dependency of the tests.
+    The real one was run by hand (docs/training.md); it is not a dependency of the tests.
     """
 
     def __init__(self) -> None:

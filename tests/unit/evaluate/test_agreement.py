@@ -60,5 +60,5 @@ def test_a_model_agrees_with_itself() -> None:
 
 
 def test_nothing_to_compare_is_said() -> None:
-    with pytest.raises(ValueError, match="no positions to compare; 1 or more are wanted"):
+    with pytest.raises(ValueError, match="no positions to compare; 1 or more are needed"):
         agreement(model_of(0), model_of(0), PROMPTS, skip=100)

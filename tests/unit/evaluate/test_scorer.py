@@ -17,7 +17,7 @@ from stepedit_core import cli
 from stepedit_core.data.records import Example
 from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.evaluate.scorer import (
-    Judged,
+    ScoredPair,
     calibration_of,
     class_table,
     cross_fitted,
@@ -37,7 +37,7 @@ HAPPY = EditRequest(kind="emotion", option="happy", text="hello")
 
 def judged(*rows: tuple[float, float], speaker: str = "a", label: str = "speed faster") -> list:
     """(score, label) of pairs of one speaker."""
-    return [Judged(label=label, speaker=speaker, found=f, wanted=w) for f, w in rows]
+    return [ScoredPair(label=label, speaker=speaker, found=f, wanted=w) for f, w in rows]
 
 
 def test_equal_values_share_the_mean_of_their_ranks():
@@ -200,3 +200,8 @@ def test_the_command_writes_table_picture_and_map(
     assert (out / "reliability.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((out / "scorer.json").read_text())["calibrated"]["pairs"] == 6
     assert json.loads((out / "calibration.json").read_text())[0][0] == 1
+
+
+def test_pairs_of_one_speaker_cannot_be_calibrated():
+    with pytest.raises(ValueError, match="are of 1 speakers; a calibration needs 2 or more"):
+        cross_fitted(judged((1.0, 1.0), (2.0, 4.0)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from stepedit_core.files import whole
 from stepedit_core.files.whole import DiskFullError, whole_file, whole_folder, write_whole
@@ -47,10 +49,94 @@ def test_a_full_disk_is_one_sentence_with_the_size(
 ) -> None:
     monkeypatch.setattr(whole.os, "fsync", fail_with(errno.ENOSPC))
     with pytest.raises(
-        DiskFullError, match=r"disk full: 3\.0 MB needed, .* MB free where 'a\.bin'"
-    ):
+        DiskFullError,
+        match=r"^disk full: 3\.0 MB needed in '.*', [\d.]+ MB free\. Free space",
+    ) as caught:
         write_whole(tmp_path / "a.bin", bytes(3_000_000))
+    assert f"'{tmp_path}'" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["open", "mkdir"])
+def test_a_disk_that_is_full_before_the_first_byte_is_said_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    owner, write = (whole.os, write_whole) if step == "open" else (Path, fill)
+    monkeypatch.setattr(owner, step, fail_with(errno.ENOSPC))
+    with pytest.raises(DiskFullError, match=r"^disk full: .* MB free"):
+        write(tmp_path / "a", "text")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SafetensorError("Error: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"),
+    ],
+    ids=["safetensors", "torch.save"],
+)
+def test_a_full_disk_is_known_by_the_words_of_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(whole, "_free", lambda folder: 0)
+
+    def write() -> None:
+        with whole_file(tmp_path / "a", size=5_000_000) as part:
+            part.write_bytes(bytes(2_000_000))  # what fitted goes away, so it counts as free
+            raise error
+
+    with pytest.raises(DiskFullError, match=r"^disk full: 5\.0 MB needed in '.*', 2\.0 MB free"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_libraries_stay_what_they_are(tmp_path: Path) -> None:
+    error = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")
+    with pytest.raises(RuntimeError, match="unexpected pos"), whole_file(tmp_path / "a"):
+        raise error
+
+
+def test_a_full_disk_names_the_folder_the_user_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole.os, "fsync", fail_with(errno.ENOSPC))
+    with pytest.raises(DiskFullError) as caught:
+        fill(tmp_path / "out", "text")
+    assert f"needed in '{tmp_path}'" in str(caught.value)
+
+
+def test_a_file_is_synced_by_a_handle_that_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    monkeypatch.setattr(
+        whole.os, "fsync", lambda handle: modes.append(fcntl.fcntl(handle, fcntl.F_GETFL))
+    )
+    write_whole(tmp_path / "a", "text")
+    assert [mode & os.O_ACCMODE for mode in modes] == [os.O_RDWR]
+
+
+def test_on_windows_the_age_of_a_leftover_decides_and_no_signal_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole, "_WINDOWS", True)
+    monkeypatch.setattr(whole.os, "kill", lambda *_: pytest.fail("os.kill sends Ctrl+C there"))
+    old, new = tmp_path / ".a.00000000.1.part", tmp_path / ".a.11111111.1.part"
+    for part in (old, new):
+        part.write_text("left")
+    os.utime(old, (0, 0))
+    (tmp_path / ".out.00000000.1.aside").mkdir()
+    write_whole(tmp_path / "a", "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, "a", "out"]
+
+
+def test_a_link_to_a_folder_is_replaced_and_what_it_led_to_stays(tmp_path: Path) -> None:
+    fill(tmp_path / "big", "old")
+    (tmp_path / "out").symlink_to(tmp_path / "big")
+    fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "one").read_text() == "new"
+    assert (tmp_path / "big" / "one").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["big", "out"]
 
 
 def test_rights_follow_the_umask_whatever_the_writer_did(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def codes(groups: list[int]) -> DualCodes:
 
 
 def ramp(frames: int) -> Tensor:
-    """Mel (80, F) whose every frame holds its own number, plus one so that none is zero."""
+    """Mel (80, F) whose every frame has its own number, plus one so that none is zero."""
     return (torch.arange(frames, dtype=torch.float32) + 1).expand(80, -1)
 
 

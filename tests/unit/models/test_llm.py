@@ -300,9 +300,11 @@ def test_initialise_depends_on_its_generator_alone(capture: ModuleType) -> None:
 
 
 def test_bad_configs_are_refused_with_the_remedy() -> None:
-    with pytest.raises(ValueError, match="hidden_size 100 is no multiple of num_attention_heads"):
+    with pytest.raises(
+        ValueError, match="hidden_size 100 is not a multiple of num_attention_heads"
+    ):
         LMConfig(hidden_size=100, num_attention_heads=48)
-    with pytest.raises(ValueError, match="no multiple of num_attention_groups 5"):
+    with pytest.raises(ValueError, match="not a multiple of num_attention_groups 5"):
         LMConfig(num_attention_groups=5)
 
 

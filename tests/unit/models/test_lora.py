@@ -125,7 +125,7 @@ def test_adapters_of_other_weights_or_sizes_are_refused(tmp_path: Path):
         load_adapter(deeper, path)
     assert not adapters(deeper)
     path.write_bytes(b"no")
-    with pytest.raises(ValueError, match="no readable safetensors"):
+    with pytest.raises(ValueError, match="not a readable safetensors"):
         load_adapter(model(), path)
 
 

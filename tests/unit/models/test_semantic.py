@@ -99,7 +99,7 @@ def test_the_default_config_has_the_96_tensors_of_the_release():
 
 
 def test_a_piece_longer_than_the_position_table_is_refused(model):
-    with pytest.raises(ValueError, match=r"6001 frames; one piece holds at most 6000\. Cut"):
+    with pytest.raises(ValueError, match=r"6001 frames; one piece has at most 6000\. Cut"):
         model.encode(torch.zeros(1, SEMANTIC["n_mels"], 6001))
 
 

@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
+from stepedit_core.pipelines import edit
 from stepedit_core.pipelines import plan as plans
 from stepedit_core.pipelines.plan import Plan, facts_of, make_plan, plan_from_json
 from stepedit_core.pipelines.rounds import iterate
@@ -101,3 +103,36 @@ def test_the_stages_fill_the_bar_without_gaps_and_an_unknown_one_has_its_own_nam
         end = stage.start + stage.share
     assert end == pytest.approx(1.0)
     assert stage_named("align").doing == "align"
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan")])
+def test_a_strength_out_of_range_is_refused(bundle: Bundle, clip: Clip, strength: float) -> None:
+    decoding = Decoding(way="difference", strength=strength)
+    with pytest.raises(ValueError, match=r"strength is .*; allowed are 0 to 1.5"):
+        made(bundle, clip, decoding=decoding)
+
+
+def test_the_exact_way_has_no_strength(bundle: Bundle, clip: Clip) -> None:
+    with pytest.raises(ValueError, match=r"strength is 0.5 and the decoder's way is exact"):
+        made(bundle, clip, decoding=Decoding(strength=0.5))
+
+
+def test_the_plan_chooses_how_an_edit_is_decoded(
+    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Sampling(max_ids=15)
+
+    def wave(request: EditRequest, way: str | None) -> torch.Tensor:
+        plan = made(bundle, clip, request, sampling=short, decoding=Decoding(way=way))
+        return iterate(bundle, clip, plan).final.clip.wave
+
+    exact = wave(HAPPY, "exact")
+    assert torch.equal(wave(HAPPY, None), exact)
+    monkeypatch.setattr(bundle, "manifest", replace(bundle.manifest, decoder_way="difference"))
+    seen = []
+    real = edit.difference_decode
+    monkeypatch.setattr(edit, "difference_decode", lambda *a, **k: seen.append(k) or real(*a, **k))
+    wave(HAPPY, None)
+    assert len(seen) == 1
+    assert torch.equal(wave(HAPPY, "exact"), exact)
+    assert len(seen) == 1

@@ -5,8 +5,9 @@ import pytest
 
 pytest.importorskip("scipy", reason="the corpus recipe needs scipy")
 
-from recipes.nano.corpus.archetypes import EMOTIONS, STYLES, Archetype, apply, scaled
+from recipes.nano.corpus.archetypes import EMOTIONS, STYLES, Archetype
 from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.corpus.shaping import apply, scaled
 from recipes.nano.corpus.shards import Shard
 from recipes.nano.corpus.sounds import insert
 from recipes.nano.corpus.texts import Grammar

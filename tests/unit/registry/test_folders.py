@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stepedit_core.files.whole import whole_folder
 from stepedit_core.registry import folders
 from stepedit_core.registry.folders import BrokenEntry, BundleEntry, entries_in, look_at_release
 from stepedit_core.registry.registry import ASSETS, Registry
@@ -16,7 +17,7 @@ from stepedit_core.registry.registry import ASSETS, Registry
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Whatever is asked of a path below this name fails as on a broken network drive."""
-    is_file, is_dir, iterdir = Path.is_file, Path.is_dir, Path.iterdir
+    stat, iterdir = Path.stat, Path.iterdir
 
     def refuse(path: Path) -> None:
         if name in path.parts:
@@ -29,8 +30,7 @@ def unreadable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
         return call
 
-    monkeypatch.setattr(Path, "is_file", asked(is_file))
-    monkeypatch.setattr(Path, "is_dir", asked(is_dir))
+    monkeypatch.setattr(Path, "stat", asked(stat))
     monkeypatch.setattr(Path, "iterdir", asked(iterdir))
 
 
@@ -47,8 +47,35 @@ def test_an_unreadable_entry_is_its_own_problem(
     registry = Registry([tmp_path], {})
     assert registry.locate("tiny").name == "tiny"
     assert registry.locate("nano").folder == ASSETS / "nano"
-    with pytest.raises(ValueError, match="cannot be read"):
-        registry.locate("lost+found")
+    for asked in ("lost+found", tmp_path / "lost+found"):
+        with pytest.raises(ValueError, match=r"'lost.found' cannot be read"):
+            registry.locate(asked)
+
+
+@pytest.mark.parametrize(
+    ("goal", "problem"),
+    [("nowhere", "is a link to something that is not there"), ("link", "cannot be read")],
+    ids=["dangling", "circle"],
+)
+def test_a_link_that_leads_nowhere_is_its_own_problem(
+    bundles: Path, tmp_path: Path, goal: str, problem: str
+) -> None:
+    shutil.copytree(bundles / "tiny", tmp_path / "tiny")
+    (tmp_path / "link").symlink_to(tmp_path / goal)
+    broken, good = entries_in(tmp_path, look_at_release)
+    assert isinstance(broken, BrokenEntry)
+    assert f"'link' {problem}" in broken.problem
+    assert isinstance(good, BundleEntry)
+    for asked in ("link", tmp_path / "link"):
+        with pytest.raises(ValueError, match=f"'link' {problem}"):
+            Registry([tmp_path], {}).locate(asked)
+
+
+def test_a_bundle_that_is_being_written_is_not_listed(bundles: Path, tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as part:
+        shutil.copytree(bundles / "tiny", part, dirs_exist_ok=True)
+        assert entries_in(tmp_path, look_at_release) == []
+    assert [entry.folder for entry in entries_in(tmp_path, look_at_release)] == [tmp_path / "out"]
 
 
 def test_an_unreadable_search_folder_hides_no_other(

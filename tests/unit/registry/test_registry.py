@@ -44,7 +44,7 @@ def test_a_damaged_bundle_is_listed_with_its_problem(bundles: Path, tmp_path: Pa
     (tmp_path / "broken" / "bundle.json").write_text("{")
     found = Registry([tmp_path], {}).list()[0]
     assert found.name == "broken"
-    assert "no JSON" in found.problem
+    assert "not JSON" in found.problem
 
 
 def test_a_bundle_is_found_by_name_and_by_folder(registry: Registry, bundles: Path):
@@ -58,7 +58,7 @@ def test_an_unknown_bundle_is_refused_with_the_nearest_name(registry: Registry):
 
 
 def test_a_folder_without_a_bundle_is_refused(registry: Registry, tmp_path: Path):
-    with pytest.raises(ValueError, match="holds no bundle"):
+    with pytest.raises(ValueError, match="has no bundle"):
         registry.load(tmp_path)
 
 
@@ -135,7 +135,7 @@ def test_all_parts_come_in_one_module_for_a_host(registry: Registry):
 
 def test_a_bundle_without_scorer_says_so(registry: Registry):
     handle = registry.load("other", device="cpu")
-    with pytest.raises(ValueError, match="bundle 'other' has no scorer; it holds llm, flow"):
+    with pytest.raises(ValueError, match="bundle 'other' has no scorer; it has llm, flow"):
         _ = handle.scorer
 
 
@@ -236,6 +236,6 @@ def test_an_adapter_is_not_added_to_a_bundle_of_quantised_weights(
     file.write_text(json.dumps(about))
     path = adapter_of(bundles, tmp_path / "a.safetensors", about["files"][LLM]["sha256"])
     with pytest.raises(
-        ValueError, match=f"'small' holds {kind} weights; an adapter is added to float ones. Choose"
+        ValueError, match=f"'small' has {kind} weights; an adapter is added to float ones. Choose"
     ):
         Registry([tmp_path], {}).load("small", device="cpu", adapter=path)

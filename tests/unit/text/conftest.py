@@ -31,7 +31,7 @@ def released() -> TextTokenizer:
     if not path.is_file():
         pytest.skip(
             "the released tokenizer.model is not here; set STEPEDIT_SHARED_DATA to the folder "
-            "that holds editx/tokenizer.model"
+            "that has editx/tokenizer.model"
         )
     return TextTokenizer(path)
 

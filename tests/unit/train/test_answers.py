@@ -12,16 +12,16 @@ from torch import Tensor
 from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.reward import RewardModel
 from stepedit_core.pipelines.sampling import Answer, sample_answers
-from stepedit_core.train.answers import Critic, Policy, in_parts, micro_batches, pack
-from stepedit_core.train.rewards import (
-    Attempt,
+from stepedit_core.train.attempts import Attempt, draw_answers, score_rollout
+from stepedit_core.train.batches import in_parts, micro_batches, pack
+from stepedit_core.train.policy import Critic, Policy
+from stepedit_core.train.reward_terms import (
     compose,
     legality,
     length_kept,
     model_reward,
     words_kept,
 )
-from stepedit_core.train.rollout import draw_answers, score_rollout
 from stepedit_core.types import DualCodes, EditRequest, Sampling, stage_generator
 
 from .toys import VOCABULARY, toy_answer, toy_codes, toy_lm

@@ -30,18 +30,20 @@ from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.lora import load_adapter
 from stepedit_core.pipelines.sampling import Answer
 from stepedit_core.registry.registry import Registry
-from stepedit_core.train import dpo, grpo, ppo, reward, sft
+from stepedit_core.train import dpo, grpo, ppo, reward_model, sft
+from stepedit_core.train.attempts import Attempt, RolloutConfig
+from stepedit_core.train.batches import Sampler, parts_of
 from stepedit_core.train.compare import compare, rewards_table
 from stepedit_core.train.config import ModelConfig, OptimizerConfig, RunConfig, read_config
 from stepedit_core.train.items import LLM, Examples
-from stepedit_core.train.rewarding import RewardWeights, RolloutConfig, reward_of
-from stepedit_core.train.rewards import Attempt
-from stepedit_core.train.runtime import Sampler, Team, cosine_rate, parts_of
+from stepedit_core.train.optimise import cosine_rate
+from stepedit_core.train.reward_terms import RewardWeights, reward_of
+from stepedit_core.train.team import Team
 from stepedit_core.types import DualCodes, EditRequest
 
 RECIPES: dict[str, Any] = {
     "sft": sft.SFTConfig,
-    "reward": reward.RewardConfig,
+    "reward": reward_model.RewardConfig,
     "ppo": ppo.PPOConfig,
     "dpo": dpo.DPOConfig,
     "grpo": grpo.GRPOConfig,
@@ -117,13 +119,13 @@ def start(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def judge(data: dict[str, str], model: ModelConfig, start: str, tmp_path_factory: Any) -> str:
     """A run of the reward model, one step long."""
     out = tmp_path_factory.mktemp("judge")
-    config = reward.RewardConfig(
+    config = reward_model.RewardConfig(
         data=(data["pairs"],),
         batch=8,
         model=replace(model, start=start),
         run=RunConfig(device="cpu"),
     )
-    reward.train(config, out)
+    reward_model.train(config, out)
     return str(out)
 
 
@@ -164,10 +166,10 @@ def test_sft_overfits_ten_items_to_near_zero_loss(
 def test_the_reward_model_puts_pairs_in_order(
     data: dict[str, str], model: ModelConfig, tmp_path: Path
 ):
-    config = reward.RewardConfig(
+    config = reward_model.RewardConfig(
         data=(data["pairs"],), epochs=20, batch=8, optimizer=fast(3e-3), model=model, run=RUN
     )
-    figures = reward.train(config, tmp_path)
+    figures = reward_model.train(config, tmp_path)
     lines = curve(tmp_path)
     assert lines[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert lines[-1]["loss"] < 0.1
@@ -308,7 +310,9 @@ def test_a_run_is_compared_with_what_it_began_from_on_the_same_draws(
 
 def test_only_a_run_of_ppo_or_grpo_can_be_compared(judge: str, tmp_path: Path):
     for run, kind in ((Path(judge), "reward"), (tmp_path, "nothing")):
-        with pytest.raises(ValueError, match=f"is a run of '{kind}'; one of ppo or grpo is wanted"):
+        with pytest.raises(
+            ValueError, match=f"is a run of '{kind}'; one of ppo or grpo is expected"
+        ):
             compare(run)
 
 
@@ -367,7 +371,7 @@ def test_a_run_with_other_settings_is_not_gone_on_with(
 ):
     config = sft.SFTConfig(data=(data["triplets"],), batch=5, model=model, run=RUN)
     sft.train(config, tmp_path / "run", stop_at=1)
-    with pytest.raises(ValueError, match="holds a run with another config; a run goes on only"):
+    with pytest.raises(ValueError, match="has a run with another config; a run resumes only"):
         sft.train(replace(config, batch=4), tmp_path / "run")
 
 
@@ -436,7 +440,7 @@ def test_the_pairs_least_told_apart_become_prompts_of_ppo(
     options = ("--reward", judge, "--count", "3", "--out", str(out))
     assert cli.main(["data", "hardest", data["pairs"], *options]) == 0
     assert json.loads(capsys.readouterr().out)["new"] == 3
-    margins = reward.pair_margins(Path(judge), by_prompt(Dataset(data["pairs"])))
+    margins = reward_model.pair_margins(Path(judge), by_prompt(Dataset(data["pairs"])))
     lowest = sorted(margins, key=lambda p: margins[p][0])[:3]
     assert {example.prompt_id for example in Dataset(out)} == set(lowest)
     config = replace(ppo_config({"triplets": str(out)}, model, start, judge), steps=1, batch=2)
@@ -592,7 +596,7 @@ def test_every_epoch_holds_every_item_once_in_another_order():
 
 
 def test_no_items_are_an_error():
-    with pytest.raises(ValueError, match="holds nothing to train on"):
+    with pytest.raises(ValueError, match="has nothing to train on"):
         Sampler(0, 3, seed=1)
 
 
@@ -606,8 +610,8 @@ def test_processes_share_a_batch_without_loss_or_double():
 
 def test_the_defaults_are_the_papers():
     assert (sft.SFTConfig().optimizer.lr, sft.SFTConfig().optimizer.last_lr) == (1e-5, 1e-6)
-    assert sft.SFTConfig().epochs == reward.RewardConfig().epochs == 1.0
-    found = reward.RewardConfig().optimizer
+    assert sft.SFTConfig().epochs == reward_model.RewardConfig().epochs == 1.0
+    found = reward_model.RewardConfig().optimizer
     assert (found.lr, found.last_lr) == (2e-5, 1e-5)
     paper = ppo.PPOConfig()
     assert (paper.optimizer.lr, paper.optimizer.last_lr) == (1e-6, 2e-7)
@@ -645,11 +649,11 @@ def test_overrides_reach_inner_keys():
     ("change", "words"),
     [
         ("optimiser.lr=1.0e-2", "unknown key 'optimiser'; known are data, epochs"),
-        ("optimizer.lr=1e-2", "lr is text; float is wanted. Correct the config; YAML reads 1e-5"),
-        ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is wanted"),
-        ("batch", "--set 'batch' is not understood; KEY=VALUE is wanted"),
-        ("batch.size=3", "--set reaches into 'batch', which holds no keys"),
-        ("epochs: 1=[", "is no YAML"),
+        ("optimizer.lr=1e-2", "lr is text; float is expected. Correct the config; YAML reads 1e-5"),
+        ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is expected"),
+        ("batch", "--set 'batch' is not understood; KEY=VALUE is expected"),
+        ("batch.size=3", "--set reaches into 'batch', which has no keys"),
+        ("epochs: 1=[", "is not YAML"),
     ],
 )
 def test_a_wrong_setting_ends_with_a_sentence(change: str, words: str):
@@ -706,7 +710,7 @@ def test_the_command_trains_and_prints_where(
 
 def test_training_without_data_says_what_to_add(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert cli.main(["train", "dpo", "--config", "nano", "--out", str(tmp_path / "o")]) == 1
-    assert "names no data; one data folder or more is wanted" in capsys.readouterr().err
+    assert "names no data; one data folder or more is needed" in capsys.readouterr().err
 
 
 def test_a_start_that_is_no_finished_run_is_named(
@@ -715,5 +719,7 @@ def test_a_start_that_is_no_finished_run_is_named(
     config = sft.SFTConfig(
         data=(data["triplets"],), model=replace(model, start=str(tmp_path / "nowhere")), run=RUN
     )
-    with pytest.raises(ValueError, match=r"'nowhere' holds no llm.safetensors; the folder of a"):
+    with pytest.raises(
+        ValueError, match=r"'nowhere' has no llm.safetensors; expected is the folder of a"
+    ):
         sft.train(config, tmp_path / "o")

@@ -1,0 +1,1 @@
+"""The only files with ComfyUI inside: folders, models in its memory, progress, AUDIO."""

@@ -1,0 +1,200 @@
+"""ComfyUI's folders: models, input, output; names that may come from anybody's workflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import folder_paths
+
+from ...stepedit_core.files.missing import pip_line
+
+if TYPE_CHECKING:
+    from ...stepedit_core.registry.folders import ModelEntry
+    from ...stepedit_core.registry.registry import Registry
+
+log = logging.getLogger(__name__)
+
+FOLDER_KEY = "step_audio_editx"
+"""Key in folder_paths and extra_model_paths.yaml; bundles lie in models/step_audio_editx/."""
+SAMPLE = "walking_home.wav"
+SAMPLE_INPUT = f"stepedit_{SAMPLE}"
+"""Name that the shipped sample clip gets in ComfyUI's input folder."""
+TOKENS = "stepedit"
+"""Folder below input and output that is searched for token files, like the folder itself."""
+NO_ADAPTER = "none"
+LONGEST_NAME = 200
+"""Bytes of one folder or file; file systems allow 255, and ComfyUI adds a number and a suffix."""
+
+
+def register_folder() -> None:
+    """Make models/step_audio_editx known, also to extra_model_paths.yaml."""
+    place = os.path.join(folder_paths.models_dir, FOLDER_KEY)
+    folder_paths.add_model_folder_path(FOLDER_KEY, place, is_default=True)
+
+
+def offer_sample() -> None:
+    """Put the sample clip of the workflows into ComfyUI's input folder unless it is there."""
+    try:
+        from ...stepedit_core.registry.registry import ASSETS
+    except ImportError:  # said by bundle_names
+        return
+
+    source = ASSETS / "samples" / SAMPLE
+    target = Path(folder_paths.get_input_directory()) / SAMPLE_INPUT
+    if not source.is_file() or target.exists():
+        return
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:  # a read-only input folder is not a reason to fail
+        log.info("StepEdit: the sample clip was not copied to the input folder (%s)", error)
+
+
+def check_packages() -> None:
+    """Raise ValueError with pip's line for a package of requirements.txt that is not here."""
+    text = (Path(__file__).parents[2] / "requirements.txt").read_text("utf-8")
+    for line in text.split():
+        name = re.split(r"[<>=~!\[]", line)[0]
+        if find_spec(name) is None:
+            raise ValueError(
+                f"the Python package {name} is missing; StepEdit needs it. Run: {pip_line(line)} "
+                "and restart ComfyUI."
+            )
+
+
+def bundle_names() -> list[str]:
+    """Names of all bundles found, nano first; nano alone while a package is missing."""
+    try:
+        from ...stepedit_core.registry.registry import DEFAULT_BUNDLE
+
+        names = {found.name for found in registry().list()}
+    except ImportError as error:
+        log.warning("StepEdit: %s; Load StepEdit Model says what to install", error)
+        return ["nano"]
+    return [DEFAULT_BUNDLE, *sorted(names - {DEFAULT_BUNDLE})]
+
+
+def find_bundle(name: str) -> ModelEntry:
+    """The bundle of this name; ValueError when it is not on the list, or is damaged.
+
+    The name may come from anybody's workflow, so it is never taken as a path.
+    """
+    check_packages()
+    found = registry()
+    if not any(name in (entry.name, entry.folder.name) for entry in found.list()):
+        raise ValueError(
+            f"no bundle '{_shown(name)}'; installed are {', '.join(bundle_names())}. Put it under "
+            f"models/{FOLDER_KEY}, or choose another."
+        )
+    return found.locate(name)
+
+
+def adapter_names() -> list[str]:
+    """The word none, and the files of models/step_audio_editx/, its adapters/ and run folders.
+
+    Of folders in it, adapter.safetensors alone is meant: what `stepedit train` writes there.
+    """
+    return [NO_ADAPTER, *_adapters()]
+
+
+def _adapters() -> dict[str, Path]:
+    """Name on the list -> file; the first folder of a name wins."""
+    found: dict[str, Path] = {}
+    for place in map(Path, folder_paths.get_folder_paths(FOLDER_KEY)):
+        for pattern in ("*.safetensors", "adapters/*.safetensors", "*/adapter.safetensors"):
+            for path in sorted(place.glob(pattern)):
+                found.setdefault(path.relative_to(place).as_posix(), path)
+    return found
+
+
+def find_adapter(name: str) -> Path | None:
+    """The file of a name that adapter_names gave; other names are refused."""
+    if name == NO_ADAPTER:
+        return None
+    found = _adapters()
+    if name not in found:
+        raise ValueError(
+            f"no adapter '{_shown(name)}'; found are {', '.join(found) or 'none'}. Put the "
+            f"adapter.safetensors of `stepedit train` into models/{FOLDER_KEY}/adapters, or choose "
+            "another."
+        )
+    return found[name]
+
+
+def check_prefix(
+    prefix: str, name: str = "filename_prefix", example: str = "stepedit/tokens"
+) -> None:
+    """Raise ValueError for a prefix that leads out of ComfyUI's output folder."""
+    out = Path(folder_paths.get_output_directory()).resolve()
+    longest = max((len(part.encode()) for part in Path(prefix).parts), default=0)
+    if longest > LONGEST_NAME:
+        raise ValueError(
+            f"{name} has a name of {longest} bytes; {LONGEST_NAME} are allowed. Shorten it."
+        )
+    inside = "\0" not in prefix and (out / prefix).resolve().is_relative_to(out)
+    if not prefix.strip() or prefix.endswith(("/", "\\")) or not inside:
+        raise ValueError(
+            f"{name} is '{_shown(prefix)}'; expected are a folder and name below the output "
+            f"folder. Write one like {example}."
+        )
+    target = out / prefix
+    if any(place.is_file() for place in (target, *target.parents)):
+        raise ValueError(
+            f"{name} is '{_shown(prefix)}', which leads through a file; a folder is expected. "
+            f"Write one like {example}."
+        )
+
+
+def data_folder(name: str) -> Path:
+    """Path of a folder of training data below ComfyUI's output folder."""
+    check_prefix(name, "folder", "stepedit/data")
+    return Path(folder_paths.get_output_directory(), name)
+
+
+def new_output_file(prefix: str, suffix: str) -> tuple[Path, str]:
+    """Path of a new numbered file below ComfyUI's output folder, and its name for Load Tokens."""
+    check_prefix(prefix)
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory()
+    )
+    path = Path(folder) / f"{name}_{counter:05}_{suffix}"
+    return path, f"{(Path(subfolder) / path.name).as_posix()} [output]"
+
+
+def token_files() -> list[str]:
+    """Token files of input/ and input/stepedit/, and with " [output]" added those of output/."""
+    found = []
+    for folder, note in (
+        (folder_paths.get_input_directory(), ""),
+        (folder_paths.get_output_directory(), " [output]"),
+    ):
+        paths = [*Path(folder).glob("*.safetensors"), *Path(folder, TOKENS).glob("*.safetensors")]
+        found += [path.relative_to(folder).as_posix() + note for path in sorted(paths)]
+    return found
+
+
+def annotated_path(name: str) -> Path:
+    """Path of a name that token_files gave; other names are refused."""
+    if name not in token_files():
+        raise ValueError(
+            f"no tokens file '{_shown(name)}' in the input or output folder. Save tokens first, or "
+            "press R to refresh the list."
+        )
+    return Path(folder_paths.get_annotated_filepath(name))
+
+
+def _shown(name: str) -> str:
+    """A name that may come from anybody, on one short line."""
+    return " ".join(name.replace("\0", " ").split())[:60]
+
+
+def registry() -> Registry:
+    """A registry that also looks into ComfyUI's folders; the models themselves are kept above."""
+    from ...stepedit_core.registry.registry import Registry
+
+    return Registry(folder_paths.get_folder_paths(FOLDER_KEY))

@@ -1,0 +1,91 @@
+"""What a user sees of a running node, and ComfyUI's Cancel."""
+
+from __future__ import annotations
+
+import html
+import time
+
+from comfy import model_management
+from comfy.utils import ProgressBar
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
+
+from ...stepedit_core.types import stage_named
+
+BAR_UNITS = 1000
+BAR_SECONDS = 0.1
+"""Least time between two messages to the browser."""
+
+
+def say(text: str) -> None:
+    """A line on the node that runs, in the browser that queued it.
+
+    The browser draws it as HTML, and a bundle's name may come from anybody.
+    """
+    context = get_executing_context()
+    server = PromptServer.instance
+    if context is not None and server.client_id is not None:
+        server.send_progress_text(html.escape(text), context.node_id, server.client_id)
+
+
+class GraphHooks:
+    """Progress bar and line of the running node, and ComfyUI's Cancel.
+
+    With `rounds` the bar covers so many whole rounds of each of `clips`; without, the one stage
+    the node runs.
+    """
+
+    def __init__(self, rounds: int = 0, clips: int = 1) -> None:
+        self._rounds = rounds
+        self._clips = clips
+        self._finished = 0
+        self._bar = ProgressBar(BAR_UNITS)
+        self._sent = 0.0
+        self._score: float | None = None
+        self._line = ""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Move the bar, at most ten times a second."""
+        now = time.monotonic()
+        part = done / max(total, 1)
+        if now - self._sent < BAR_SECONDS and part < 1:
+            return
+        self._sent = now
+        if self._rounds:
+            where = stage_named(stage)
+            self._say(f"{where.doing}{self._last_score()}")
+            least = self._rounds * self._clips
+            part = min(self._finished + where.start + where.share * part, least) / least
+        self._bar.update_absolute(round(part * BAR_UNITS), BAR_UNITS)
+
+    def check(self) -> None:
+        """Raise ComfyUI's own exception when the user pressed Cancel."""
+        model_management.throw_exception_if_processing_interrupted()
+
+    def round_finished(self, number: int, score: float | None) -> None:
+        """Count a finished round; the input, round 0, fills no part of the bar."""
+        self._score = score
+        if number:
+            self._say(f"done{self._last_score()}")
+            self._finished += 1
+            self._bar.update_absolute(
+                BAR_UNITS * self._finished // (self._rounds * self._clips), BAR_UNITS
+            )
+
+    def finish(self, best: int, score: float | None) -> None:
+        """Leave a line that says how it ended."""
+        self._score = score
+        rounds = "1 round" if self._rounds == 1 else f"{self._rounds} rounds"
+        say(f"done: {rounds}, best is round {best}{self._last_score()}")
+
+    def _last_score(self) -> str:
+        return "" if self._score is None else f", score {self._score:.1f}"
+
+    def _say(self, words: str) -> None:
+        """Where the run is, whenever that changes."""
+        clip, round_ = divmod(self._finished, self._rounds)
+        which = f"clip {clip + 1} of {self._clips}, " if self._clips > 1 else ""
+        line = f"{which}round {round_ + 1} of {self._rounds}, {words}"
+        if line != self._line:
+            self._line = line
+            say(line)

@@ -1,0 +1,70 @@
+"""AUDIO to clips and back: {"waveform": (B, C, N) float32 on the CPU, "sample_rate": Hz}."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import torch
+
+from ...stepedit_core.types import Clip
+
+PREVIEWS = "stepedit"
+"""Folder below temp with the clips of the listening panel."""
+PANEL = "stepedit_rounds"
+"""Key under which Iterative Edit tells the listening panel of its rounds."""
+
+
+def clips(audio: dict[str, Any] | None) -> list[Clip]:
+    """One checked mono clip per batch item of an AUDIO, at its own rate; channels are averaged."""
+    from ...stepedit_core.audio.files import check_clip
+
+    if audio is None:
+        raise ValueError("there is no audio; one recording is needed. Connect a clip with sound.")
+    waveform = audio["waveform"].detach().to("cpu", torch.float32)
+    if waveform.ndim != 3:
+        raise ValueError(
+            f"the audio has {waveform.ndim} dimensions; batch, channels and samples are expected. "
+            "Take the clip from another node, for example Load Audio."
+        )
+    found = [
+        Clip(wave=item.mean(dim=0), sample_rate=int(audio["sample_rate"])) for item in waveform
+    ]
+    if not found:
+        raise ValueError("the audio is a batch of 0 clips; 1 or more are needed. Connect a clip.")
+    for number, clip in enumerate(found, start=1):
+        try:
+            check_clip(clip)
+        except ValueError as error:
+            if len(found) == 1:
+                raise
+            raise ValueError(
+                f"of {len(found)} clips number {number} cannot be used: {error}"
+            ) from None
+    return found
+
+
+def audio(clip: Clip) -> dict[str, Any]:
+    """AUDIO of one clip: waveform (1, 1, N) float32 on the CPU."""
+    return {"waveform": clip.wave.float().cpu()[None, None], "sample_rate": clip.sample_rate}
+
+
+def preview(clip: Clip) -> dict[str, str]:
+    """A clip as a file for the browser; equal samples get one file."""
+    import soundfile
+
+    from ...stepedit_core.files.whole import write_whole
+
+    wave = clip.wave.clamp(-1, 1).float().cpu().contiguous().numpy()
+    digest = hashlib.sha256(wave.tobytes()).hexdigest()[:24]
+    folder = Path(folder_paths.get_temp_directory(), PREVIEWS)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{digest}.flac"
+    if not path.exists():
+        raw = io.BytesIO()
+        soundfile.write(raw, wave, clip.sample_rate, format="FLAC", subtype="PCM_16")
+        write_whole(path, raw.getvalue())
+    return {"filename": path.name, "subfolder": PREVIEWS, "type": "temp"}

@@ -1,0 +1,182 @@
+"""What a speech recogniser hears in a clip, and how many words of a text are wrong in it.
+
+One normalisation and one word error rate for evaluation, recipes and data: words in lower case
+without punctuation, English numbers as digits, a Chinese character is a word. The recogniser is no
+part of the product; it is a local folder and nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..audio.resample import resample
+from ..files.missing import pip_line
+from ..types import Clip
+
+RATE = 16_000
+WHISPER_VARIABLE = "WHISPER_BASE"
+"""Environment variable: folder of a CTranslate2 Whisper model."""
+UNITS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen"),
+    *("eighteen", "nineteen"),
+)
+NUMBERS = {word: value for value, word in enumerate(UNITS)}
+TENS = {
+    word: 10 * value
+    for value, word in enumerate(
+        ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), start=2
+    )
+}
+SCALES = {"thousand": 1000, "million": 1_000_000}
+
+
+class Recogniser(Protocol):
+    """Anything that writes down the words of a clip."""
+
+    def transcribe(self, clip: Clip, language: str = "en") -> str:
+        """The words that are heard; `language` is a code such as en or zh, empty for any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """Words, and how sure the recogniser is of them."""
+
+    text: str
+    log_prob: float
+    """Mean log-probability of the segments; -9 where nothing is heard."""
+
+
+class FasterWhisper:
+    """Whisper by faster-whisper, greedy, on the CPU in int8, from a local folder.
+
+    Args:
+        folder: of a CTranslate2 model; None takes the one that $WHISPER_BASE names.
+        threads: of the recogniser; 0 leaves the choice to it.
+
+    Raises ValueError where the folder or the package is absent.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, threads: int = 0) -> None:
+        named = os.environ.get(WHISPER_VARIABLE, "") if folder is None else str(folder)
+        if not named:
+            raise ValueError(
+                f"the recogniser needs a Whisper model; ${WHISPER_VARIABLE} names none. Set it to "
+                "a CTranslate2 folder."
+            )
+        if not (Path(named) / "model.bin").is_file():
+            raise ValueError(
+                f"the folder '{Path(named).name}' has no model.bin; expected is a CTranslate2 "
+                f"Whisper model. Check the path or ${WHISPER_VARIABLE}."
+            )
+        try:
+            from faster_whisper import WhisperModel
+        except ImportError as error:
+            raise ValueError(
+                f"faster-whisper is not installed ({error}). Run `{pip_line('faster-whisper')}`."
+            ) from error
+        self._model: Any = WhisperModel(
+            named, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True
+        )
+
+    def transcript(self, clip: Clip, language: str = "en") -> Transcript:
+        """Words of a clip at any rate, with their log-probability."""
+        wave = resample(clip.wave.float(), clip.sample_rate, RATE).numpy()
+        segments = list(
+            self._model.transcribe(
+                wave, language=language or None, beam_size=1, condition_on_previous_text=False
+            )[0]
+        )
+        chances = [segment.avg_logprob for segment in segments] or [-9.0]
+        return Transcript(
+            text=" ".join(segment.text.strip() for segment in segments),
+            log_prob=float(sum(chances) / len(chances)),
+        )
+
+    def transcribe(self, clip: Clip, language: str = "en") -> str:
+        """Words of a clip."""
+        return self.transcript(clip, language).text
+
+
+def plain_words(text: str) -> list[str]:
+    """Words to be compared: lower case, no punctuation, English numbers as digits.
+
+    "Twenty-five" and "25" are one word, as are "1,000" and "one thousand". A Chinese character is a
+    word.
+    """
+    text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'")
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    text = re.sub(r"([\u4e00-\u9fff])", r" \1 ", text)
+    return _digits(re.sub(r"[^\w' ]+", " ", text).replace("'", "").split())
+
+
+def _digits(words: Sequence[str]) -> list[str]:
+    """Words with every English number from zero on as digits; "nineteen eighty" is 1980."""
+    out: list[str] = []
+    at = 0
+    while at < len(words):
+        value, used = _number(words[at:])
+        if used == 1 and 10 < value <= 20:
+            years, further = _number(words[at + 1 :])
+            if 10 <= years < 100:
+                value, used = 100 * value + years, 1 + further
+        out.append(str(value) if used else words[at])
+        at += used or 1
+    return out
+
+
+def _number(words: Sequence[str]) -> tuple[int, int]:
+    """Value of the number that begins here, and how many words it has; 0 words for none."""
+    whole, part, used = 0, 0, 0
+    low = 0
+    """What may still be added to `part` is less than this; 0 before its first word."""
+    for place, word in enumerate(words):
+        if word in TENS and (not place or low > TENS[word]):
+            part, low = part + TENS[word], 10
+        elif word in NUMBERS and (not place or low > NUMBERS[word] > 0):
+            part, low = part + NUMBERS[word], 0
+        elif word == "hundred" and 0 < part < 100:
+            part, low = 100 * part, 100
+        elif word in SCALES and part > 0:
+            whole, part, low = whole + part * SCALES[word], 0, 1000
+        elif word == "and" and low >= 100 and _goes_on(words[place + 1 :]):
+            continue
+        else:
+            break
+        used = place + 1
+    return whole + part, used
+
+
+def _goes_on(words: Sequence[str]) -> bool:
+    """Whether a number has more words after its `and`."""
+    return bool(words) and (words[0] in TENS or (words[0] in NUMBERS and words[0] != "zero"))
+
+
+def word_error_rate(reference: str, heard: str) -> float:
+    """Edit distance of the normalised words over the reference's; it may exceed 1.
+
+    1.0 where nothing is heard. A reference without words gives 0.0 or 1.0.
+    """
+    jiwer = jiwer_module()
+    expected, found = plain_words(reference), plain_words(heard)
+    if not expected or not found:
+        return float(expected != found)
+    return float(jiwer.wer(" ".join(expected), " ".join(found)))
+
+
+def jiwer_module() -> Any:
+    """The package that counts word errors; ValueError with its pip line where it is absent."""
+    try:
+        import jiwer
+    except ImportError as error:
+        raise ValueError(
+            f"the word error rate needs jiwer, which is not installed ({error}). Run "
+            f"`{pip_line('jiwer')}`."
+        ) from error
+    return jiwer

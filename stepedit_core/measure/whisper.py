@@ -1,0 +1,98 @@
+"""faster-whisper as a recogniser, with weights that the user already has; nothing is downloaded.
+
+Source: github.com/SYSTRAN/faster-whisper; a model is a folder with model.bin, config.json and
+tokenizer.json in the format of CTranslate2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..audio.resample import resample
+from ..files.missing import pip_line
+from ..text.units import bare, split_words
+from ..types import Clip, Hooks, SilentHooks
+from .timeline import Word, divide_time, fit_transcript, snap_borders
+
+RATE = 16_000
+FILES = ("model.bin", "config.json", "tokenizer.json")
+"""What a model folder has at least; without tokenizer.json the package would download one."""
+
+
+@dataclass(frozen=True)
+class WhisperRecogniser:
+    """A `Recogniser` on a loaded faster-whisper model."""
+
+    model: Any
+    language: str = ""
+    """Two letters, for example en; empty lets the model hear which."""
+    hooks: Hooks = field(default_factory=SilentHooks)
+
+    def transcribe(self, clip: Clip) -> tuple[Word, ...]:
+        """The words of a clip of any length; empty where nothing is said."""
+        wave = resample(clip.wave, clip.sample_rate, RATE)
+        pieces, _ = self.model.transcribe(
+            wave.numpy(),
+            language=self.language or None,
+            word_timestamps=True,
+            beam_size=5,
+            temperature=0.0,  # no draws: the same words every time
+            condition_on_previous_text=False,  # a mistake is not carried on
+        )
+        words: list[Word] = []
+        for piece in pieces:  # each is computed when it is asked for
+            self.hooks.check()
+            for heard in piece.words or ():
+                words += _as_words(heard, words[-1].end if words else 0.0, clip.seconds)
+        return snap_borders(words, Clip(wave=wave, sample_rate=RATE))
+
+    def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
+        """The words of the transcript at the times where they, or others for them, were heard."""
+        return fit_transcript(self.transcribe(clip), transcript, clip.seconds)
+
+
+def open_whisper(
+    folder: str | Path,
+    *,
+    language: str = "",
+    device: str = "cpu",
+    hooks: Hooks | None = None,
+) -> WhisperRecogniser:
+    """The recogniser of a model folder.
+
+    Raises ValueError where the folder is not such a model, or the package is not installed.
+    """
+    place = Path(folder)
+    absent = [name for name in FILES if not (place / name).is_file()]
+    if absent:
+        raise ValueError(
+            f"'{place}' lacks {', '.join(absent)}; a faster-whisper model is a folder with "
+            f"{', '.join(FILES)}. Name such a folder; nothing is downloaded."
+        )
+    try:
+        from faster_whisper import WhisperModel
+    except ImportError as error:
+        raise ValueError(
+            "the words of this clip are heard by faster-whisper, which is not installed. "
+            f"Run: {pip_line('faster-whisper>=1.1')}"
+        ) from error
+    model = WhisperModel(str(place), device=device, local_files_only=True)
+    return WhisperRecogniser(model, language, hooks or SilentHooks())
+
+
+def _as_words(heard: Any, after: float, seconds: float) -> list[Word]:
+    """One word of the package, cut to Chinese characters; none where it has no letter or no time.
+
+    Times lie between the word before, which ends at `after`, and the end of the clip.
+    """
+    text = str(heard.word).strip()
+    start = max(float(heard.start), after)
+    end = min(float(heard.end), seconds)
+    if not bare(text) or start >= seconds:
+        return []
+    end = max(end, min(start + 0.02, seconds))
+    sure = min(1.0, max(0.0, float(heard.probability)))
+    whole = Word(text, start, end, sure)
+    return [Word(w.text, w.start, w.end, sure) for w in divide_time(split_words(text), whole)]

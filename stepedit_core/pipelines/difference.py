@@ -1,0 +1,161 @@
+"""Decoding by difference: keep the recording, add only what the edit changed.
+
+Source: FlowEdit (Kulikov et al. 2024, arXiv:2412.08629, editing without inversion by a frozen flow
+model), carried over to a speech decoder. The decoder runs on two conditions, the answer's codes and
+the recording's own codes laid in the answer's time. The difference of the two velocities moves the
+recording's own mel; what both say alike, with every error that both make, cancels:
+
+    z = src                                the recording's mel in the answer's time
+    for each Euler step at time t:
+        z_s = (1 - t) noise + t src        the recording's point on the way from noise to data
+        z_e = z_s + (z - src)
+        z  += dt * strength * (v(z_e | answer) - v(z_s | own))
+
+Places that the recording does not have (a laugh) are decoded from noise as `flow_decode` does. The
+network sees two rows, three where there are such places and guidance is not zero.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..measure.alignment import Guide
+from ..measure.time_path import TimePath, time_path
+from ..measure.words import SAME_WORDS
+from ..models.cancel import cancellable
+from ..models.flow import step_times
+from ..registry.handle import Bundle
+from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice
+from ..vocab import MEL_FRAMES_PER_GROUP, pairs
+from .flow_decode import STAGE, flow_decode
+
+
+def by_difference(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
+    """Whether an edit is decoded by difference: asked for, or the bundle's way, and words stay."""
+    way = decoding.way or bundle.manifest.decoder_way
+    return way == "difference" and (request.kind in SAME_WORDS or request.kind == "sounds")
+
+
+def difference_decode(
+    bundle: Bundle,
+    codes: DualCodes,
+    voice: Voice,
+    *,
+    draws: Draws,
+    decoding: Decoding | None = None,
+    hooks: Hooks | None = None,
+) -> Tensor:
+    """Natural-log mel (80, 6G) float32 on the CPU for codes of G groups that edit `voice`.
+
+    Args:
+        bundle: the model; any flow decoder will do.
+        codes: the answer.
+        voice: the recording that was edited: its mel is what is kept, its codes are what the
+            answer is compared with, and both prompt the decoder as in `flow_decode`.
+        draws: of the noise, from the stage "flow": the same draw as in `flow_decode`.
+        decoding: Euler steps; the weight of guidance in places that the recording does not have
+            (there is no contrast, the difference is one); and the strength, a factor 0 to 1.5 on
+            the difference. Strength 0 gives the recording's own mel in the answer's time, bit for
+            bit; unknown places are decoded all the same.
+        hooks: progress and cancelling.
+
+    An answer that says something else altogether than the voice's codes has nothing to keep; it is
+    decoded by `flow_decode`. Raises ValueError when codes or voice were made by
+    another bundle's tokenizers, or have no group; plans check the strength.
+    """
+    hooks, decoding = hooks or SilentHooks(), decoding or Decoding()
+    strength = decoding.strength
+    bundle.vocabulary.check_codebook(codes)
+    bundle.vocabulary.check_codebook(voice.codes)
+    hooks.check()
+    guide = Guide(bundle.linguistic.codebook, bundle.semantic.codebook)
+    path = time_path(guide, voice.codes, codes, voice.mel, voice.lead)
+    if path is None:
+        return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding, hooks=hooks)
+    source = path.mel(voice.mel, voice.lead)
+    if strength == 0 and path.known.all():
+        hooks.progress(STAGE, decoding.steps, decoding.steps)
+        return source
+    return _moved(
+        bundle,
+        codes,
+        voice,
+        path,
+        source,
+        noise=torch.randn(
+            1,
+            voice.mel.shape[0],
+            MEL_FRAMES_PER_GROUP * (voice.codes.groups + codes.groups),
+            generator=draws.generator(STAGE),
+        ),
+        decoding=decoding,
+        strength=strength,
+        hooks=hooks,
+    )
+
+
+@torch.no_grad()
+def _moved(
+    bundle: Bundle,
+    codes: DualCodes,
+    voice: Voice,
+    path: TimePath,
+    source: Tensor,
+    *,
+    noise: Tensor,
+    decoding: Decoding,
+    strength: float,
+    hooks: Hooks,
+) -> Tensor:
+    """The source (80, 6G) moved by the difference; noise (1, 80, 6P + 6G) standard normal."""
+    flow = bundle.flow
+    estimator = flow.decoder.estimator
+    weight = flow.encoder_proj.weight
+    place = weight.device
+    prompt = MEL_FRAMES_PER_GROUP * voice.codes.groups
+    # where the recording has nothing alike, both conditions are the answer's and nothing differs
+    laid = path.codes(voice.codes, codes)
+    ours, theirs, own = (pairs(c.linguistic, c.semantic) for c in (voice.codes, codes, laid))
+    mu = flow.encode(torch.stack([torch.cat((ours, theirs)), torch.cat((ours, own))]).to(place))
+    # resized, not cut, to its codes' length (spec 13, trap 7), as in flow_decode
+    lead_in = F.interpolate(voice.mel[None], size=prompt, mode="nearest").to(place)
+    known = path.known_frames().to(place)
+    source = source[None].to(place)
+    cond = torch.zeros_like(mu)
+    cond[..., :prompt] = lead_in
+    if flow.config.prompt_guide:
+        cond[..., prompt:] = source * known
+    speaker = flow.project_speaker(voice.speaker[None].to(weight)).expand(2, -1)
+    context = estimator.context(mu, speaker, cond)
+    guidance = 0.0 if bool(known.all()) else decoding.guidance * flow.config.guidance_scale
+    if guidance:
+        nothing = estimator.in_proj.bias.expand_as(context[:1])
+        context = torch.cat((context, nothing))
+
+    # sums in float32 also where the network is in half precision
+    noise = noise.to(place) * flow.config.noise_scale
+    recorded = torch.cat((lead_in, source), dim=2)
+    held = F.pad(known, (prompt, 0), value=True)
+    moving = F.pad(known, (prompt, 0), value=False)
+    # z where the recording is known; elsewhere the state of an ordinary run, which begins as noise
+    z = torch.where(held, recorded, noise)
+    steps = decoding.steps
+    times, lengths = step_times(steps)
+    modulations = estimator.modulations(times.to(place))
+    with cancellable(flow, hooks):
+        for step in range(steps):
+            t = float(times[step])
+            before = torch.where(held, (1 - t) * noise + t * recorded, z)
+            after = torch.where(held, before + (z - recorded), z)
+            rows = [after, before, *([after] if guidance else [])]
+            said = estimator.velocity(
+                torch.cat(rows).to(weight), context, modulations.row(step)
+            ).float()
+            plain = (1 + guidance) * said[:1] - (guidance * said[2:] if guidance else 0.0)
+            change = torch.where(moving, strength * (said[:1] - said[1:2]), 0.0)
+            z = z + float(lengths[step]) * torch.where(held, change, plain)
+            hooks.progress(STAGE, step + 1, steps)
+            hooks.check()
+    return z[0, :, prompt:].float().cpu()

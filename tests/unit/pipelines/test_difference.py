@@ -1,0 +1,261 @@
+"""Decoding by difference against its formula, written out here, and its laws."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from stepedit_core.measure.alignment import Guide
+from stepedit_core.measure.time_path import TimePath, time_path
+from stepedit_core.pipelines.difference import difference_decode
+from stepedit_core.pipelines.flow_decode import flow_decode
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import Registry
+from stepedit_core.types import Decoding, Draws, DualCodes, SilentHooks, Voice, stage_generator
+from stepedit_core.vocab import pairs
+
+GROUPS = 12
+LIKE_NANO = {"prompt_guide": True, "noise_scale": 0.3, "guidance_scale": 0.5, "contrast_scale": 0.7}
+LIKE_THE_RELEASE: dict[str, object] = {}
+STILL = Decoding(strength=0.0)
+
+
+def drawn(groups: int, seed: int) -> DualCodes:
+    generator = torch.Generator().manual_seed(seed)
+    return DualCodes(
+        linguistic=torch.randint(0, 1024, (2 * groups,), generator=generator),
+        semantic=torch.randint(0, 4096, (3 * groups,), generator=generator),
+        codebook="tiny-1",
+    )
+
+
+def voice_with(codes: DualCodes, lead: float = 3.0) -> Voice:
+    generator = torch.Generator().manual_seed(5)
+    return Voice(
+        speaker=torch.randn(192, generator=generator),
+        mel=torch.randn(80, 6 * codes.groups + 9, generator=generator),
+        codes=codes,
+        lead=lead,
+    )
+
+
+def joined(*parts: DualCodes) -> DualCodes:
+    return DualCodes(
+        linguistic=torch.cat([p.linguistic for p in parts]),
+        semantic=torch.cat([p.semantic for p in parts]),
+        codebook="tiny-1",
+    )
+
+
+def part(codes: DualCodes, first: int, last: int) -> DualCodes:
+    return DualCodes(
+        linguistic=codes.linguistic[2 * first : 2 * last],
+        semantic=codes.semantic[3 * first : 3 * last],
+        codebook=codes.codebook,
+    )
+
+
+SOURCE = drawn(GROUPS, 1)
+VOICE = voice_with(SOURCE)
+# every fourth group says something else, the length stays
+ANSWER = joined(
+    *(part(drawn(GROUPS, 2) if g % 4 == 2 else SOURCE, g, g + 1) for g in range(GROUPS))
+)
+LAUGH = joined(part(SOURCE, 0, 6), drawn(5, 3), part(SOURCE, 6, GROUPS))
+
+
+@pytest.fixture(params=[LIKE_NANO, LIKE_THE_RELEASE], ids=["nano", "release"])
+def model(
+    request: pytest.FixtureRequest, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> Bundle:
+    monkeypatch.setattr(bundle.flow, "config", replace(bundle.flow.config, **request.param))
+    return bundle
+
+
+def laid_codes(path: TimePath, codes: DualCodes) -> DualCodes:
+    """The source's code under each code of the answer, one after the other."""
+    places, known = path.matches.tolist(), path.known.tolist()
+    semantic, linguistic = codes.semantic.tolist(), codes.linguistic.tolist()
+    for row in range(3 * codes.groups):
+        if known[row]:
+            at = min(max(round(places[row]), 0), 3 * GROUPS - 1)
+            semantic[row] = int(SOURCE.semantic[at])
+    for slot in range(2 * codes.groups):
+        middle = 1.5 * slot + 0.25  # in rows
+        low = int(middle)
+        place = places[low]
+        if middle > low:
+            place += (middle - low) * (places[low + 1] - places[low])
+        if known[round(middle)]:
+            at = min(max(round((place - 0.25) / 1.5), 0), 2 * GROUPS - 1)
+            linguistic[slot] = int(SOURCE.linguistic[at])
+    return DualCodes(
+        linguistic=torch.tensor(linguistic), semantic=torch.tensor(semantic), codebook="tiny-1"
+    )
+
+
+@torch.no_grad()
+def by_the_formula(
+    bundle: Bundle, codes: DualCodes, *, strength: float, steps: int, guidance: float = 0.7
+) -> Tensor:
+    """One velocity after the other, as the module's text says it."""
+    flow = bundle.flow
+    c = flow.config
+    guide = Guide(bundle.linguistic.codebook, bundle.semantic.codebook)
+    path = time_path(guide, SOURCE, codes, VOICE.mel, VOICE.lead)
+    assert path is not None
+    known = path.known_frames()
+    src = path.mel(VOICE.mel, VOICE.lead)
+    theirs = pairs(codes.linguistic, codes.semantic)
+    ours = pairs(SOURCE.linguistic, SOURCE.semantic)
+    own = laid_codes(path, codes)
+    laid = pairs(own.linguistic, own.semantic)
+    prompt = 6 * GROUPS
+    front = torch.nn.functional.interpolate(VOICE.mel[None], size=prompt, mode="nearest")[0]
+    noise = c.noise_scale * torch.randn(
+        1, 80, prompt + 6 * codes.groups, generator=stage_generator(4, "flow", 2)
+    )
+    cond = torch.zeros_like(noise)
+    cond[0, :, :prompt] = front
+    if c.prompt_guide:
+        cond[0, :, prompt:] = src * known
+    speaker = flow.project_speaker(VOICE.speaker[None])
+    mu_e = flow.encode(torch.cat((ours, theirs))[None])
+    mu_s = flow.encode(torch.cat((ours, laid))[None])
+    full = torch.cat((front, src), dim=1)[None]
+    z = full.clone()
+    new = torch.nn.functional.pad(~known, (prompt, 0), value=False)
+    z[..., new] = noise[..., new]
+    t = 0.0
+    for step in range(1, steps + 1):
+        z_s = (1 - t) * noise + t * full
+        z_s[..., new] = z[..., new]
+        z_e = z_s + (z - full)
+        z_e[..., new] = z[..., new]
+        time = torch.tensor([t])
+        v_e = flow.decoder.estimator(z_e, time, mu_e, speaker, cond)
+        v_s = flow.decoder.estimator(z_s, time, mu_s, speaker, cond)
+        v_0 = flow.decoder.estimator(
+            z_e, time, torch.zeros_like(mu_e), torch.zeros_like(speaker), torch.zeros_like(cond)
+        )
+        move = strength * (v_e - v_s)
+        move[..., :prompt] = 0
+        w = guidance * c.guidance_scale
+        move[..., new] = ((1 + w) * v_e - w * v_0)[..., new]
+        after = 1 - math.cos(step / steps * math.pi / 2)
+        z = z + (after - t) * move
+        t = after
+    return z[0, :, prompt:]
+
+
+@pytest.mark.parametrize("codes", [ANSWER, LAUGH], ids=["same words", "a laugh"])
+@pytest.mark.parametrize("strength", [1.0, 0.4, 1.5])
+def test_the_mel_is_that_of_the_formula(model: Bundle, codes: DualCodes, strength: float) -> None:
+    got = difference_decode(
+        model,
+        codes,
+        VOICE,
+        draws=Draws(seed=4, round=2),
+        decoding=Decoding(steps=4, strength=strength),
+    )
+    want = by_the_formula(model, codes, strength=strength, steps=4)
+    assert got.shape == (80, 6 * codes.groups)
+    # float32 sums in another order, values of size 1 to 10 over four steps
+    torch.testing.assert_close(got, want, atol=2e-4, rtol=1e-4)
+
+
+def test_strength_0_is_the_recording_bit_for_bit(model: Bundle) -> None:
+    got = difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1), decoding=STILL)
+    assert torch.equal(got, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
+
+
+def test_codes_that_say_nothing_new_leave_the_recording_as_it_is(model: Bundle) -> None:
+    got = difference_decode(model, SOURCE, VOICE, draws=Draws(seed=1))
+    torch.testing.assert_close(got, VOICE.mel[:, 3 : 3 + 6 * GROUPS], atol=1e-4, rtol=0)
+
+
+def test_strength_0_keeps_the_recording_around_a_laugh(model: Bundle) -> None:
+    got = difference_decode(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=STILL)
+    assert torch.equal(got[:, :30], VOICE.mel[:, 3:33])
+    assert torch.equal(got[:, -24:], VOICE.mel[:, 3 + 6 * GROUPS - 24 : 3 + 6 * GROUPS])
+    other = difference_decode(model, LAUGH, VOICE, draws=Draws(seed=2), decoding=STILL)
+    assert not torch.allclose(got[:, 40:60], other[:, 40:60])  # the laugh is drawn
+
+
+def test_it_depends_on_seed_and_round_alone(model: Bundle) -> None:
+    first = difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=2))
+    assert torch.equal(first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=2)))
+    assert not torch.equal(
+        first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=3))
+    )
+    assert not torch.equal(
+        first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=2, round=2))
+    )
+
+
+def test_other_words_are_decoded_as_ever(model: Bundle) -> None:
+    other = drawn(GROUPS, 9)
+    got = difference_decode(model, other, VOICE, draws=Draws(seed=3, round=2))
+    assert torch.equal(got, flow_decode(model, other, VOICE, draws=Draws(seed=3, round=2)))
+
+
+def test_the_network_sees_two_rows_and_three_beside_a_laugh(
+    model: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    estimator = model.flow.decoder.estimator
+    velocity = estimator.velocity
+    monkeypatch.setattr(
+        estimator, "velocity", lambda x, *a, **k: seen.append(x.shape[0]) or velocity(x, *a, **k)
+    )
+    difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2))
+    difference_decode(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2))
+    difference_decode(
+        model, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2, guidance=0.0)
+    )
+    assert seen == [2, 2, 3, 3, 2, 2]
+
+
+def test_hooks_hear_every_step_and_can_cancel(model: Bundle) -> None:
+    class Stop(SilentHooks):
+        def __init__(self) -> None:
+            self.steps: list[tuple[str, int, int]] = []
+
+        def progress(self, stage: str, done: int, total: int) -> None:
+            self.steps.append((stage, done, total))
+
+        def check(self) -> None:
+            if len(self.steps) == 2:
+                raise InterruptedError
+
+    hooks = Stop()
+    with pytest.raises(InterruptedError):
+        difference_decode(
+            model, ANSWER, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=5), hooks=hooks
+        )
+    assert hooks.steps == [("flow", 1, 5), ("flow", 2, 5)]
+
+
+def test_codes_of_another_bundle_are_refused(bundle: Bundle) -> None:
+    foreign = replace(ANSWER, codebook="other-1")
+    with pytest.raises(ValueError, match="codebook 'other-1'"):
+        difference_decode(bundle, foreign, VOICE, draws=Draws(seed=1))
+    with pytest.raises(ValueError, match="codebook 'other-1'"):
+        difference_decode(bundle, ANSWER, replace(VOICE, codes=foreign), draws=Draws(seed=1))
+
+
+def test_it_runs_in_half_precision_and_strength_0_is_still_exact(bundles: Path) -> None:
+    exact = Registry([bundles], {}).load("tiny", device="cpu")
+    half = Registry([bundles], {}).load("tiny", device="cpu", precision="bf16")
+    want = difference_decode(exact, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=4))
+    got = difference_decode(half, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=4))
+    assert got.dtype == torch.float32
+    # 8 bits of mantissa through two blocks and four steps, values of size 1 to 10
+    assert float((got - want).abs().mean()) < 0.1
+    still = difference_decode(half, ANSWER, VOICE, draws=Draws(seed=1), decoding=STILL)
+    assert torch.equal(still, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
