@@ -282,7 +282,7 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
             note(
                 "## Two edits in a row\n\n*Speaking Style* and *Non-verbal Sounds* make one list: "
                 "the clip is whispered first, then laughs where the tag stands. *Iterative Edit* "
-                "applies them in this order; its list *rounds* holds the input and both "
+                "applies them in this order; its list *rounds* has the input and both "
                 f"results.\n\n{USE_YOURS}",
                 (380, 350),
             ),
@@ -360,10 +360,11 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
         "nodes": [
             note(
                 "## Compare rounds, keep the best\n\nMore rounds are not always better. Run, "
-                "click into the list of rounds and switch with the keys 0 to 4: the sound goes on "
-                "at the same moment. *Score* says how strong the edit is, *Voice* how much it is "
-                "still the same person. Click the star of the round you like (or press B) and run "
-                "again: nothing is made anew, the output *best* gives that round. Without a star "
+                "click into the list of rounds and switch with the keys 0 to 4: the sound "
+                "continues at the same moment. *Score* says how strong the edit is, *Voice* how "
+                "much it is still the same person. Click the star of the round you like (or "
+                "press B) and run again: nothing is made anew, the output *best* gives that "
+                "round. Without a star "
                 f"it is the round with the highest score.\n\n{USE_YOURS}",
                 (380, 470),
             ),
@@ -463,7 +464,7 @@ ONLY_IN_HELP: dict[str, Any] = {
     ],
     "links": [],
 }
-"""Nodes that no workflow holds, for their pictures."""
+"""Nodes that no workflow has, for their pictures."""
 
 
 def finished(name: str, saved: dict[str, Any]) -> dict[str, Any]:
