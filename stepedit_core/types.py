@@ -125,8 +125,8 @@ class Decoding:
     """Weight of the guidance away from the prompt's own codes (decision 0014); None takes what the
     bundle was trained for, in proportion to `guidance`."""
     way: Literal["exact", "difference"] | None = None
-    """Edits that keep the words are decoded from noise as released, "exact", or by "difference",
-    which keeps the recording (decision 0018); None takes the bundle's way."""
+    """Edits are decoded from noise as released, "exact", or by "difference", which keeps the
+    recording (decision 0018); None takes the bundle's way."""
     strength: float = 1.0
     """Factor 0 to 1.5 on what decoding by difference changes: 0 is the recording."""
 

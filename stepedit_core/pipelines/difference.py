@@ -23,7 +23,6 @@ from torch.nn import functional as F
 
 from ..measure.alignment import Guide
 from ..measure.time_path import TimePath, time_path
-from ..measure.words import SAME_WORDS
 from ..models.cancel import cancellable
 from ..models.flow import step_times
 from ..registry.handle import Bundle
@@ -31,11 +30,14 @@ from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks,
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 from .flow_decode import STAGE, flow_decode
 
+KEEPS_RECORDING = ("emotion", "style", "speed", "sounds")
+"""Kinds of edit that leave most of the recording as it is; noise and pauses should not stay."""
+
 
 def by_difference(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
     """Whether an edit is decoded by difference: asked for, or the bundle's way, and words stay."""
     way = decoding.way or bundle.manifest.decoder_way
-    return way == "difference" and (request.kind in SAME_WORDS or request.kind == "sounds")
+    return way == "difference" and request.kind in KEEPS_RECORDING
 
 
 def difference_decode(
