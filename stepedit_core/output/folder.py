@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from ..audio.files import write_wav
@@ -17,6 +18,8 @@ from ..types import Round
 from .report import report_of, report_text
 
 REPORT = "report.json"
+OURS = re.compile(r"(round_\d+|clone|resynthesized)\.wav|tokens(_\d+)?\.safetensors|report\.json")
+"""Names of the files that a run writes; no other file is ever replaced or removed."""
 
 
 class RunFolder:
@@ -33,6 +36,7 @@ class RunFolder:
             raise ValueError(
                 f"--out {folder.name} is a file; expected is a folder. Name another place."
             )
+        _check_input(folder, Path(source))
         self._folder, self._bundle, self._plan = folder, bundle, plan
         self._about = {"command": command}
         self._input = {"file": Path(source).name, "sha256": sha256_of(Path(source))}
@@ -88,5 +92,14 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return
         for name in [*names, REPORT]:
-            if isinstance(name, str) and Path(name).name == name:
+            if isinstance(name, str) and OURS.fullmatch(name):
                 (self._folder / name).unlink(missing_ok=True)
+
+
+def _check_input(folder: Path, source: Path) -> None:
+    """Raise ValueError for an input that this run would replace."""
+    if source.resolve().parent == folder.resolve() and OURS.fullmatch(source.name):
+        raise ValueError(
+            f"'{source.name}' lies in --out {folder.name}, and this run replaces such files. "
+            "Name another --out, or move the recording."
+        )

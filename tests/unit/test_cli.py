@@ -214,6 +214,25 @@ def test_a_second_run_replaces_the_first_and_leaves_other_files(
     assert {"notes.txt", "round_1.wav"} <= names
 
 
+def test_an_input_that_the_run_would_replace_is_refused_and_kept(
+    stepedit: Run, recording: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    stepedit("edit", recording, *HAPPY, "--out", out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    result = stepedit("edit", out / "round_0.wav", *HAPPY, "--out", out)
+    failed(result, 1, "lies in --out out", "Name another --out")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_foreign_report_names_no_file_for_removal(stepedit: Run, recording: Path, tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    rows = [{"file": "thesis.txt", "tokens_file": "thesis.txt"}]
+    (tmp_path / "report.json").write_text(json.dumps({"rounds": rows}))
+    stepedit("edit", recording, *HAPPY, "--out", tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
 # ---- bad recordings: exit 1, one sentence, no folder -----------------------------------------
 
 
