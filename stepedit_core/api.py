@@ -20,6 +20,7 @@ from .pipelines.plan import make_plan
 from .pipelines.rounds import iterate
 from .registry.handle import Bundle
 from .registry.registry import Registry
+from .text.edits import EDITS, request_of
 from .types import Clip, EditRequest, EditResult, Hooks, Round
 
 
@@ -96,27 +97,16 @@ def _registry() -> Registry:
     return Registry()
 
 
-_OPTIONS = ("emotion", "style", "speed")
-_SWITCHES = ("denoise", "trim_silence")
-
-
 def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str, Any]]:
     """The edit among the keywords, and the settings beside it."""
-    kinds = [k for k in (*_OPTIONS, "sounds", *_SWITCHES) if what.get(k) not in (None, False, "")]
+    kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
     if len(kinds) != 1:
         raise ValueError(
             f"{len(kinds)} edits are asked for ({', '.join(kinds) or 'none'}); one is allowed, of "
-            f"{', '.join((*_OPTIONS, 'sounds', *_SWITCHES))}. Name one."
+            f"{', '.join(EDITS)}. Name one."
         )
-    kind = kinds[0]
-    request = EditRequest(
-        kind=kind,
-        option=what[kind] if kind in _OPTIONS else "",
-        text=text,
-        new_text=what[kind] if kind == "sounds" else "",
-    )
-    known = {*_OPTIONS, "sounds", *_SWITCHES}
-    return request, {name: value for name, value in what.items() if name not in known}
+    request = request_of(kinds[0], what[kinds[0]], text)
+    return request, {name: value for name, value in what.items() if name not in EDITS}
 
 
 def _clip(clip: Clip | str | Path) -> Clip:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ..registry.handle import Bundle
     from ..types import Clip, EditRequest
 
-KINDS = ("emotion", "style", "speed", "sounds", "denoise", "trim_silence")
-
 
 def add(commands: Any) -> None:
     """Put `edit`, `clone` and `resynthesize` on the command line."""
@@ -143,16 +141,10 @@ def _resynthesize(arguments: argparse.Namespace) -> int:
 
 def _request(arguments: argparse.Namespace) -> EditRequest:
     """The request the options spell."""
-    from ..types import EditRequest
+    from ..text.edits import EDITS, request_of
 
-    kind = next(k for k in KINDS if getattr(arguments, k) not in (None, False))
-    value = getattr(arguments, kind)
-    return EditRequest(
-        kind=kind,
-        option=value if kind in ("emotion", "style", "speed") else "",
-        text=arguments.text,
-        new_text=value if kind == "sounds" else "",
-    )
+    kind = next(k for k in EDITS if getattr(arguments, k) not in (None, False))
+    return request_of(kind, getattr(arguments, kind), arguments.text)
 
 
 def _planned(

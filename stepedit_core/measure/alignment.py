@@ -8,6 +8,7 @@ of the prompt says what the target says (docs/decisions/0013).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -84,8 +85,8 @@ class Guide:
         at = torch.arange(len(codes.semantic)) * 2 // 3
         return self.linguistic[codes.linguistic[at]], self.semantic[codes.semantic]
 
-    def lay(self, prompt: DualCodes, target: DualCodes) -> Laid | None:
-        """Where the prompt says what the target says; None where they say different things."""
+    def match(self, prompt: DualCodes, target: DualCodes) -> Match | None:
+        """The warping path by rows of the target; None where the two say different things."""
         if not prompt.groups or not target.groups:
             return None
         cost = self.cost(prompt, target)
@@ -98,7 +99,12 @@ class Guide:
         here = np.bincount(rows, weights=cost[cells[:, 0], rows]) / count
         box = np.ones(AROUND)
         around = np.convolve(here, box, "same") / np.convolve(np.ones_like(here), box, "same")
-        return Laid(places, around < FURTHEST_HERE)
+        return Match(places, around)
+
+    def lay(self, prompt: DualCodes, target: DualCodes) -> Laid | None:
+        """Where the prompt says what the target says; None where they say different things."""
+        match = self.match(prompt, target)
+        return None if match is None else Laid(match.places, match.cost < FURTHEST_HERE)
 
     def mel(self, mel: Tensor, lead: float, prompt: DualCodes, target: DualCodes) -> Tensor:
         """Mel (80, 6G) of the prompt in the target's time, see Laid.mel; zeros for other words."""
@@ -106,6 +112,28 @@ class Guide:
         if laid is None:
             return mel.new_zeros(mel.shape[0], target.groups * MEL_FRAMES_PER_GROUP)
         return laid.mel(mel, lead)
+
+
+class Match(NamedTuple):
+    """A prompt under a target, row by row of 40 ms."""
+
+    places: np.ndarray
+    """(3G,) row of the prompt, in fractions, under each row of the target."""
+    cost: np.ndarray
+    """(3G,) cost of the path around each row, 0 to 3."""
+
+
+def frame_places(places: np.ndarray) -> np.ndarray:
+    """Frame (6G,), in fractions, under each frame of a target whose rows (3G,) have these places.
+
+    It counts from the first frame of the first row.
+    """
+    middle = (ROW_FRAMES - 1) / 2  # the middle of a row lies between its two frames
+    at = (np.arange(len(places) * ROW_FRAMES) - middle) / ROW_FRAMES
+    # beyond the first and last row time passes at its usual pace
+    edge = np.concatenate([[places[0] - 1], places, [places[-1] + 1]])
+    found: np.ndarray = np.interp(at, np.arange(-1, len(places) + 1), edge)
+    return found * ROW_FRAMES + middle
 
 
 @dataclass(frozen=True)
@@ -122,14 +150,7 @@ class Laid:
 
         mel (80, F) of the prompt at 50 Hz; its first code begins `lead` frames into it.
         """
-        length = len(self.places) * ROW_FRAMES
-        # the middle of row r lies between its two frames
-        middle = (ROW_FRAMES - 1) / 2
-        at = (np.arange(length) - middle) / ROW_FRAMES
-        # beyond the first and last row time continues at its usual pace
-        edge = np.concatenate([[self.places[0] - 1], self.places, [self.places[-1] + 1]])
-        found = np.interp(at, np.arange(-1, len(self.places) + 1), edge)
-        frames = np.clip(found * ROW_FRAMES + middle + lead, 0, mel.shape[1] - 1)
+        frames = np.clip(frame_places(self.places) + lead, 0, mel.shape[1] - 1)
         low = np.minimum(frames.astype(np.int64), mel.shape[1] - 2 if mel.shape[1] > 1 else 0)
         part = torch.from_numpy((frames - low).astype(np.float32))
         left, right = mel[:, low], mel[:, np.minimum(low + 1, mel.shape[1] - 1)]

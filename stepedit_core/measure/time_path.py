@@ -26,7 +26,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from ..types import DualCodes
-from .alignment import AROUND, FURTHEST, FURTHEST_HERE, ROW_FRAMES, Guide, warp
+from ..vocab import SEMANTIC_PER_GROUP
+from .alignment import FURTHEST_HERE, ROW_FRAMES, Guide, frame_places
 
 NEAR = 2.0
 """Rows of 40 ms: a path that stays this near to a diagonal is taken to be it."""
@@ -71,12 +72,7 @@ class TimePath:
         The recording's first code begins `lead` frames into its mel; whole frames count, so that a
         recording that is moved whole keeps its frames.
         """
-        middle = (ROW_FRAMES - 1) / 2  # the middle of a row lies between its two frames
-        at = (np.arange(len(self.places) * ROW_FRAMES) - middle) / ROW_FRAMES
-        # beyond the first and the last row time passes at its usual pace
-        edge = np.concatenate([[self.places[0] - 1], self.places, [self.places[-1] + 1]])
-        found: np.ndarray = np.interp(at, np.arange(-1, len(self.places) + 1), edge)
-        return found * ROW_FRAMES + middle + round(lead)
+        return frame_places(self.places) + round(lead)
 
     def mel(self, mel: Tensor, lead: float = 0.0) -> Tensor:
         """The recording's mel (80, F) in the edit's time, (80, 6G); silence outside of it."""
@@ -133,20 +129,12 @@ def time_path(
     source, S groups, are the recording's codes, answer, G groups, the edit's; mel (80, F) is the
     recording's at 50 Hz, its first code `lead` frames into it: its level tells the pauses.
     """
-    if not source.groups or not answer.groups:
+    match = guide.match(source, answer)
+    if match is None:
         return None
-    cost = guide.cost(source, answer)
-    mean, cells = warp(cost)
-    if mean > FURTHEST:
-        return None
-    rows = cells[:, 1]
-    count = np.bincount(rows)
-    places = np.bincount(rows, weights=cells[:, 0]) / count
-    here = np.bincount(rows, weights=cost[cells[:, 0], rows]) / count
-    box = np.ones(AROUND)
-    around = np.convolve(here, box, "same") / np.convolve(np.ones_like(here), box, "same")
+    places, around = match
     known = _without_short(around < FURTHEST_HERE)
-    pauses = quiet_stretches(mel, lead, cost.shape[0])
+    pauses = quiet_stretches(mel, lead, SEMANTIC_PER_GROUP * source.groups)
     path = places.copy()
     for first, last in stretches(known):
         part = slice(first, last)

@@ -28,7 +28,7 @@ from ..models.flow import step_times
 from ..registry.handle import Bundle
 from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
-from .flow_decode import STAGE, flow_decode
+from .flow_decode import STAGE, flow_decode, prompt_and_answer_noise, resized_prompt
 
 KEEPS_RECORDING = ("emotion", "style", "speed", "sounds")
 """Kinds of edit that leave most of the recording as it is; noise and pauses should not stay."""
@@ -68,7 +68,6 @@ def difference_decode(
     another bundle's tokenizers, or have no group; plans check the strength.
     """
     hooks, decoding = hooks or SilentHooks(), decoding or Decoding()
-    strength = decoding.strength
     bundle.vocabulary.check_codebook(codes)
     bundle.vocabulary.check_codebook(voice.codes)
     hooks.check()
@@ -77,7 +76,7 @@ def difference_decode(
     if path is None:
         return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding, hooks=hooks)
     source = path.mel(voice.mel, voice.lead)
-    if strength == 0 and path.known.all():
+    if decoding.strength == 0 and path.known.all():
         hooks.progress(STAGE, decoding.steps, decoding.steps)
         return source
     return _moved(
@@ -86,14 +85,8 @@ def difference_decode(
         voice,
         path,
         source,
-        noise=torch.randn(
-            1,
-            voice.mel.shape[0],
-            MEL_FRAMES_PER_GROUP * (voice.codes.groups + codes.groups),
-            generator=draws.generator(STAGE),
-        ),
+        noise=prompt_and_answer_noise(codes, voice, draws),
         decoding=decoding,
-        strength=strength,
         hooks=hooks,
     )
 
@@ -108,7 +101,6 @@ def _moved(
     *,
     noise: Tensor,
     decoding: Decoding,
-    strength: float,
     hooks: Hooks,
 ) -> Tensor:
     """The source (80, 6G) moved by the difference; noise (1, 80, 6P + 6G) standard normal."""
@@ -121,8 +113,7 @@ def _moved(
     laid = path.codes(voice.codes, codes)
     ours, theirs, own = (pairs(c.linguistic, c.semantic) for c in (voice.codes, codes, laid))
     mu = flow.encode(torch.stack([torch.cat((ours, theirs)), torch.cat((ours, own))]).to(place))
-    # resized, not cut, to its codes' length (spec 13, trap 7), as in flow_decode
-    lead_in = F.interpolate(voice.mel[None], size=prompt, mode="nearest").to(place)
+    lead_in = resized_prompt(voice).to(place)
     known = path.known_frames().to(place)
     source = source[None].to(place)
     cond = torch.zeros_like(mu)
@@ -156,7 +147,7 @@ def _moved(
                 torch.cat(rows).to(weight), context, modulations.row(step)
             ).float()
             plain = (1 + guidance) * said[:1] - (guidance * said[2:] if guidance else 0.0)
-            change = torch.where(moving, strength * (said[:1] - said[1:2]), 0.0)
+            change = torch.where(moving, decoding.strength * (said[:1] - said[1:2]), 0.0)
             z = z + float(lengths[step]) * torch.where(held, change, plain)
             hooks.progress(STAGE, step + 1, steps)
             hooks.check()

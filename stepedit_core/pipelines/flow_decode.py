@@ -16,6 +16,20 @@ from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 STAGE = "flow"
 
 
+def resized_prompt(voice: Voice) -> Tensor:
+    """The voice's mel (1, 80, 6P), resized, not cut, to its P groups of codes (spec 13, trap 7)."""
+    frames = MEL_FRAMES_PER_GROUP * voice.codes.groups
+    if not frames:
+        return voice.mel[None, :, :0]
+    return F.interpolate(voice.mel[None], size=frames, mode="nearest")
+
+
+def prompt_and_answer_noise(codes: DualCodes, voice: Voice, draws: Draws) -> Tensor:
+    """Standard normal noise (1, 80, 6P + 6G) for a prompt and an answer, on the CPU."""
+    frames = MEL_FRAMES_PER_GROUP * (voice.codes.groups + codes.groups)
+    return torch.randn(1, voice.mel.shape[0], frames, generator=draws.generator(STAGE))
+
+
 @torch.no_grad()
 def flow_decode(
     bundle: Bundle,
@@ -46,14 +60,8 @@ def flow_decode(
     rows = torch.cat([pairs(part.linguistic, part.semantic) for part in (voice.codes, codes)]).to(
         weight.device
     )
-    prompt_frames = MEL_FRAMES_PER_GROUP * voice.codes.groups
-    mel = (
-        F.interpolate(voice.mel[None], size=prompt_frames, mode="nearest")
-        if prompt_frames
-        else (voice.mel[None, :, :0])
-    )
-    frames = prompt_frames + MEL_FRAMES_PER_GROUP * codes.groups
-    noise = torch.randn(1, voice.mel.shape[0], frames, generator=draws.generator(STAGE))
+    mel = resized_prompt(voice)
+    noise = prompt_and_answer_noise(codes, voice, draws)
 
     guide = None
     if flow.config.prompt_guide:

@@ -23,6 +23,10 @@ from ..types import Clip, Decoding, Draws, EditRequest, Sampling
 VoiceMode = Literal["original", "previous"]
 VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
 """Whose sound prompts the decoder: the input's in every round, or the round before's."""
+CLONE_ALONE = (
+    "clone cannot be one of several rounds; it takes new words for a voice. Use Clone Voice or "
+    "`stepedit clone`."
+)
 MOST_ROUNDS = 10
 MOST_STRENGTH = 1.5
 """Above it decoding by difference loses words."""
@@ -110,10 +114,7 @@ def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **set
     contradictory words, a clone, and numbers out of range.
     """
     if any(request.kind == "clone" for request in requests):
-        raise ValueError(
-            "clone cannot be one of several rounds; it takes new words for a voice. Use Clone "
-            "Voice or `stepedit clone`."
-        )
+        raise ValueError(CLONE_ALONE)
     return plan_of(bundle, clip, requests, **settings)
 
 
@@ -158,10 +159,7 @@ def check_plan(bundle: Bundle, plan: Plan) -> None:
             "Choose the way difference, or strength 1."
         )
     if any(r.kind == "clone" for r in plan.requests) and len(plan.steps) > 1:
-        raise ValueError(
-            "clone cannot be one of several rounds; it takes new words for a voice. Use Clone "
-            "Voice or `stepedit clone`."
-        )
+        raise ValueError(CLONE_ALONE)
     given = plan.requests[0].text
     for number, (request, step) in enumerate(
         zip(plan.requests, plan.steps[:: plan.rounds], strict=True)

@@ -81,7 +81,14 @@ def iterate_rounds(
             previous, step = done[-1], plan.steps[number - 1]
             if plan.voice == "previous" and (number > 1 or start is not None):
                 with run.clock.stage("tokenize"):
-                    voice = voice_of(bundle, previous.clip, previous.codes, hooks=hooks)
+                    measured = previous.measures
+                    voice = voice_of(
+                        bundle,
+                        previous.clip,
+                        previous.codes,
+                        speaker=None if measured is None else measured.speaker,
+                        hooks=hooks,
+                    )
             elif voice is None:  # round 0 was remembered
                 with run.clock.stage("tokenize"):
                     voice = voice_of(bundle, clip, done[0].codes, recorded=True, hooks=hooks)

@@ -40,7 +40,8 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     hooks.check()
     speech, start = trim_silence(normalise_energy(heard))
     codes = _codes(bundle, speech, hooks)
-    return codes, _voice(bundle, wave, clip.sample_rate, heard, codes, start, hooks)
+    speaker = vector_of(bundle, heard, hooks)
+    return codes, _voice(wave, clip.sample_rate, speaker, codes, start, hooks)
 
 
 def voice_of(
@@ -49,19 +50,22 @@ def voice_of(
     codes: DualCodes,
     *,
     recorded: bool = False,
+    speaker: Tensor | None = None,
     hooks: Hooks | None = None,
 ) -> Voice:
     """The voice of a clip and its codes; ValueError for another bundle's codes.
 
     The clip was decoded from these codes, or, `recorded`, is what they were tokenized from. Its
-    length and level are not judged.
+    length and level are not judged. `speaker` (192,) is its speaker vector where that is known.
     """
     bundle.vocabulary.check_codebook(codes)
     hooks = hooks or SilentHooks()
     wave = cap_peak(clip.wave)
     heard = resample(wave, clip.sample_rate, CODE_RATE)
     start = trim_silence(normalise_energy(heard))[1] if recorded else 0
-    return _voice(bundle, wave, clip.sample_rate, heard, codes, start, hooks)
+    if speaker is None:
+        speaker = vector_of(bundle, heard, hooks)
+    return _voice(wave, clip.sample_rate, speaker, codes, start, hooks)
 
 
 @torch.no_grad()
@@ -91,19 +95,12 @@ def _codes(bundle: Bundle, speech: Tensor, hooks: Hooks) -> DualCodes:
 
 
 def _voice(
-    bundle: Bundle,
-    wave: Tensor,
-    rate: int,
-    heard: Tensor,
-    codes: DualCodes,
-    start: int,
-    hooks: Hooks,
+    wave: Tensor, rate: int, speaker: Tensor, codes: DualCodes, start: int, hooks: Hooks
 ) -> Voice:
     """Speaker vector and prompt mel of a capped, untrimmed wave (N,).
 
-    `heard` is the wave at 16 kHz, its sample `start` the first that the codes stand for.
+    `start` is the sample, at 16 kHz, where the codes begin.
     """
-    speaker = vector_of(bundle, heard, hooks)
     hooks.progress(STAGE, 3, STEPS)
     hooks.check()
     mel = prompt_mel(resample(wave, rate, SAMPLE_RATE))

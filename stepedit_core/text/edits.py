@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from ..types import EditRequest
 
@@ -88,6 +89,10 @@ KINDS: Mapping[str, EditKind] = {
     ),
     "clone": EditKind(needs_new_text=True, sentence=""),
 }
+
+
+EDITS = tuple(kind for kind in KINDS if kind != "clone")
+"""Kinds that change a recording; a clone says something new."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +200,16 @@ def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
 
 
 _TAG = re.compile(r"\[([^\[\]]*)\]")
+
+
+def request_of(kind: str, value: Any, text: str) -> EditRequest:
+    """The request of one command-line option or keyword: emotion "happy", denoise True."""
+    return EditRequest(
+        kind=kind,
+        option=value if kind in ("emotion", "style", "speed") else "",
+        text=text,
+        new_text=value if kind == "sounds" else "",
+    )
 
 
 def tags_in(text: str) -> list[str]:

@@ -48,13 +48,6 @@ MODEL, TOKENS = "Step-Audio-EditX", "Step-Audio-Tokenizer"
 
 
 @pytest.fixture(scope="session")
-def release(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, nn.Module]]:
-    """A toy release and its networks."""
-    folder = tmp_path_factory.mktemp("release")
-    return folder, fake_release.write(folder)
-
-
-@pytest.fixture(scope="session")
 def bundle(
     release: tuple[Path, dict[str, nn.Module]], tmp_path_factory: pytest.TempPathFactory
 ) -> Bundle:
@@ -63,14 +56,6 @@ def bundle(
     out = tmp_path_factory.mktemp("out") / "editx"
     convert(folder / MODEL, folder / TOKENS, out, sizes=fake_release.TINY)
     return Registry().load(out, device="cpu", precision="fp32")
-
-
-@pytest.fixture
-def copy(release: tuple[Path, dict[str, nn.Module]], tmp_path: Path) -> Path:
-    """The toy release to damage."""
-    target = tmp_path / "copy"
-    shutil.copytree(release[0], target)
-    return target
 
 
 def converted(folder: Path, out: Path, **how: object) -> None:

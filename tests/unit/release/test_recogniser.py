@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -33,13 +32,6 @@ CLIP = Clip(
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, nn.Module]]:
-    """A toy release and its networks."""
-    folder = tmp_path_factory.mktemp("release")
-    return folder, fake_release.write(folder)
-
-
-@pytest.fixture(scope="module")
 def folder(
     release: tuple[Path, dict[str, nn.Module]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
@@ -47,14 +39,6 @@ def folder(
     out = tmp_path_factory.mktemp("out") / "editx"
     convert(release[0] / MODEL, release[0] / TOKENS, out, sizes=fake_release.TINY)
     return out
-
-
-@pytest.fixture
-def copy(release: tuple[Path, dict[str, nn.Module]], tmp_path: Path) -> Path:
-    """The toy release to damage."""
-    target = tmp_path / "copy"
-    shutil.copytree(release[0], target)
-    return target
 
 
 def units_of(folder: Path) -> Path:
