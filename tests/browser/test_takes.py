@@ -1,4 +1,4 @@
-"""What a real run leaves in the panel: rounds as they come, takes, the star that keeps the sound."""
+"""What a real run leaves in the panel: rounds as they come, takes, a star that keeps the sound."""
 
 from __future__ import annotations
 
