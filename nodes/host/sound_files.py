@@ -11,7 +11,6 @@ from typing import Any
 
 import folder_paths
 import torch
-from comfy.cli_args import args
 from torch import Tensor
 
 from ...stepedit_core.files.whole import write_whole
@@ -66,6 +65,8 @@ def save(
     clips: Sequence[tuple[Tensor, int]], format_: str, prefix: str, graph: dict[str, Any]
 ) -> list[dict[str, str]]:
     """Numbered files below output, one a clip; a FLAC carries the graph that made it."""
+    from comfy.cli_args import args
+
     notes = graph if format_ == "flac" and not args.disable_metadata else {}
     raws = [encoded(wave, rate, format_, notes) for wave, rate in clips]
     places = new_sound_files(prefix, f".{format_}", len(raws))
