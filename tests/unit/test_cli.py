@@ -518,20 +518,8 @@ def test_ctrl_c_keeps_the_finished_rounds(
     }
 
 
-def cpu_seconds(pid: int) -> float:
-    """Processor time a running process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def children_seconds() -> float:
-    """Processor time of all children that have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads processor time from /proc")
-def test_a_signal_stops_the_process_within_a_second(bundles: Path, recording: Path, tmp_path: Path):
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops a process to look at its files")
+def test_a_signal_ends_the_run_within_a_round(bundles: Path, recording: Path, tmp_path: Path):
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "stepedit_core", "edit", str(recording), *HAPPY),
@@ -545,22 +533,19 @@ def test_a_signal_stops_the_process_within_a_second(bundles: Path, recording: Pa
         # a shell that runs the suite in the background has it ignored, and children inherit that
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 120
     while not (tmp_path / "report.json").exists():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(0.3)
-    spent = cpu_seconds(process.pid)
-    others = children_seconds()
+    process.send_signal(signal.SIGSTOP)  # so that nothing is made while this test looks
+    finished = len(json.loads((tmp_path / "report.json").read_text())["rounds"])
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=120)
-    took = children_seconds() - others - spent
+    process.send_signal(signal.SIGCONT)
+    out, errors = process.communicate()
     assert process.returncode == 130, errors
     assert errors.splitlines() == ["stepedit: stopped; finished rounds are kept."]
     assert out == ""
-    # processor time: on an idle machine it is the wall time, on a busy one it still is a measure
-    assert took < 1
+    made = len(json.loads((tmp_path / "report.json").read_text())["rounds"])
+    assert made <= finished + 1 < 11  # a round that was being written down, and none begun
     files = [path.name for path in tmp_path.iterdir()]
     assert not [name for name in files if name.endswith(".part")]
     for row in json.loads((tmp_path / "report.json").read_text())["rounds"]:
