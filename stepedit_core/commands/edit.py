@@ -83,7 +83,8 @@ def add(commands: Any) -> None:
         type=number(0, 1.5),
         default=1.0,
         metavar="S",
-        help="how much of the change, 0 to 1.5; default 1; needs the decoding by difference",
+        help="how much of the change, 0 (the recording) to 1.5; default 1; needs the decoding by "
+        "difference",
     )
     _common(edit)
     edit.set_defaults(run=_edit, command="edit")
