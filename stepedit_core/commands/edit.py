@@ -214,7 +214,8 @@ def _planned(
     arguments: argparse.Namespace, bundle: Bundle, request: EditRequest, **settings: Any
 ) -> tuple[Clip, Plan]:
     """The clip and what will be done with it; UsageError for a request the bundle cannot do."""
-    from ..audio.files import check_clip, read_clip
+    from ..audio.clips import check_clip
+    from ..audio.files import read_clip
     from ..pipelines.plan import check_request, plan_of
 
     try:
