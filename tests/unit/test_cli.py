@@ -571,6 +571,28 @@ def test_ctrl_c_keeps_the_finished_rounds(
     }
 
 
+@pytest.mark.parametrize("error", [TypeError, ValueError, RuntimeError])
+def test_ctrl_c_that_a_library_turned_into_its_own_error_is_still_a_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: type[Exception]
+):
+    def interrupted(_: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise error("could not determine the shape of object type") from None
+        return 0
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr("stepedit_core.commands.models._bundles", interrupted)
+        assert cli.main(["bundles"]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "stepedit: stopped; finished rounds are kept.\n"
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops a process to look at its files")
 def test_a_signal_ends_the_run_within_a_round(bundles: Path, recording: Path, tmp_path: Path):
     process = subprocess.Popen(
