@@ -12,6 +12,7 @@ import torch
 from comfy import model_management
 from comfy.model_patcher import ModelPatcher
 
+from ...stepedit_core.printable import shown
 from .folders import FOLDER_KEY, NO_ADAPTER, find_adapter, find_bundle, registry
 from .progress import GraphHooks, say
 
@@ -97,7 +98,9 @@ def check_adapter(bundle: str, adapter: str) -> str:
 def load_model(name: str, device: str, precision: str, adapter: str = NO_ADAPTER) -> LoadedModel:
     """The model of a bundle, shared with every node that loaded the same one."""
     if device not in DEVICES:  # ComfyUI 0.3.75 does not check the values of V3 combos
-        raise ValueError(f"device '{device}' is unknown; allowed are auto, cpu. Choose one.")
+        raise ValueError(
+            f"device '{shown(device)}' is unknown; allowed are {', '.join(DEVICES)}. Choose one."
+        )
     found, path = find_bundle(name), find_adapter(adapter)
     place = torch.device("cpu") if device == "cpu" else model_management.get_torch_device()
     key = (str(found.folder), check_adapter(name, adapter), str(place), precision)

@@ -14,7 +14,7 @@ from torch import nn
 
 from .. import __version__
 from ..files.strict import to_json
-from ..files.whole import whole_file, write_whole
+from ..files.whole import append, whole_file, write_whole
 from .config import RunConfig
 from .sharding import load_learned, state_of
 from .team import Team
@@ -64,8 +64,7 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
 def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: float) -> None:
     """One line of curve.jsonl; numbers are kept as they are."""
     line = json.dumps({"step": step, **values, "seconds": round(seconds, 1)})
-    with (folder / CURVE).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    append(folder / CURVE, line + "\n")
 
 
 def cut_curve(folder: Path, step: int) -> None:
