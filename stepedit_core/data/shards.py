@@ -219,9 +219,11 @@ class Writer:
                 linguistic.append(codes.linguistic)
                 semantic.append(codes.semantic)
             lines.append(json.dumps(line_of(example, spans), ensure_ascii=False))
-        tensors = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
-        with whole_file(stem.with_suffix(".safetensors")) as part:
-            save_file({name: t.to(torch.int16) for name, t in tensors.items()}, part)
+        joined = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
+        tensors = {name: codes.to(torch.int16) for name, codes in joined.items()}
+        size = sum(codes.nbytes for codes in tensors.values())
+        with whole_file(stem.with_suffix(".safetensors"), size=size) as part:
+            save_file(tensors, part)
         write_whole(stem.with_suffix(".jsonl"), "\n".join(lines) + "\n")
         self._next += 1
         self._open = []

@@ -28,8 +28,17 @@ STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a checkpoint that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
+    with whole_file(path, size=_bytes_of(state)) as part:
         torch.save(dict(state), part)
+
+
+def _bytes_of(value: object) -> int:
+    """Bytes of all tensors in nested mappings and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(_bytes_of, value.values()))
+    return sum(map(_bytes_of, value)) if isinstance(value, (list, tuple)) else 0
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
