@@ -40,10 +40,10 @@ class LoadedModel:
 
     def check(self, requests: Sequence[EditRequest]) -> None:
         """Raise ValueError for a request that the bundle does not know; loads no network."""
-        from ...stepedit_core.pipelines.plan import check_request
+        from ...stepedit_core.pipelines.plan import check_model_request
 
         for request in requests:
-            check_request(self.bundle, request)
+            check_model_request(self.bundle, request)
 
     def check_tokens(self, *tokens: DualCodes) -> None:
         """Raise ValueError for tokens of another bundle, or none; loads no network."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,20 @@ def add(commands: Any) -> None:
     what.add_argument("--sounds", metavar="TEXT", help='the words with "[Laughter]" inside')
     what.add_argument("--denoise", action="store_true", help="remove noise")
     what.add_argument("--trim-silence", action="store_true", help="remove silence")
+    edit.add_argument(
+        "--engine",
+        choices=("auto", "model", "signal"),
+        default="auto",
+        help="of --speed, --denoise and --trim-silence: the model, or signal processing; auto: the "
+        "model where it makes the edit",
+    )
+    edit.add_argument(
+        "--seconds",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="length for --speed 'fit to seconds'",
+    )
     edit.add_argument("--rounds", type=_rounds, default=1, metavar="N", help="1 to 10")
     edit.add_argument(
         "--voice",
@@ -144,7 +159,8 @@ def _request(arguments: argparse.Namespace) -> EditRequest:
     from ..text.edits import EDITS, request_of
 
     kind = next(k for k in EDITS if getattr(arguments, k) not in (None, False))
-    return request_of(kind, getattr(arguments, kind), arguments.text)
+    request = request_of(kind, getattr(arguments, kind), arguments.text)
+    return replace(request, engine=arguments.engine, seconds=arguments.seconds)
 
 
 def _planned(
