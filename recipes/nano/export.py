@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from stepedit_core.models.scorer import ScorerConfig
 from stepedit_core.models.semantic import SemanticConfig
 from stepedit_core.models.source_filter import SourceFilterConfig
 from stepedit_core.models.speaker import SpeakerConfig
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.text.tokenizer import TextTokenizer
 from stepedit_core.train.run_folder import read_state, write_state
 from stepedit_core.vocab import AUDIO_CODES
@@ -51,6 +53,17 @@ SOURCES = {
     "llm": ("lm", LMConfig),
     "scorer": ("scorer", ScorerConfig),
 }
+
+
+OFFERED = ("emotion", "style")
+"""Kinds that do more good than harm to people's speech; the signal engine or the release does the
+others (docs/benchmarks/2026-11-28-signal.md). A generation that meets its bars offers more."""
+
+
+def as_taught(bundle: Bundle) -> Bundle:
+    """The bundle, asked for every edit of the corpus, offered or not: for those that judge it."""
+    bundle.manifest = replace(bundle.manifest, edit_options=edit_options())
+    return bundle
 
 
 def edit_options() -> dict[str, tuple[str, ...]]:
@@ -132,7 +145,7 @@ def main() -> None:
         card=json.loads(args.card.read_text("utf-8")),
         codebook=CODEBOOK,
         edit_vocabulary="nano",
-        edit_options=edit_options(),
+        edit_options={k: v for k, v in edit_options().items() if k in OFFERED},
         prompt_layout="nano",
         vocoder="source_filter",
         candidates=4,
