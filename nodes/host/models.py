@@ -62,6 +62,14 @@ class LoadedModel:
                     "and a score was asked for. Choose another edit, or a bundle that scores it."
                 )
 
+    def listening(self) -> Bundle:
+        """The bundle for runs without language model and decoder, by signal processing alone.
+
+        Tokenizers, speaker encoder and scorer are read when used. They stay on the CPU unless
+        another node has the whole model loaded.
+        """
+        return self.bundle if self._patcher is None else self.ready(0)
+
     def ready(self, seconds: float) -> Bundle:
         """The bundle with all parts on the load device and room for a clip of so many seconds."""
         if self._patcher is None:

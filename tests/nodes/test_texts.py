@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from stepedit_core.text import edits
+from stepedit_core.text.engines import SIGNAL_OPTIONS
 from tests.conftest import REPOSITORY
 from tools.catalogue import LANGUAGES, LOCALES, SNAPSHOT, node_texts, panel_texts, phrases
 
@@ -62,7 +63,7 @@ def test_texts_are_written_in_the_script_of_the_language(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "offered"),
-    [("emotion", edits.EMOTIONS), ("style", edits.STYLES), ("speed", edits.SPEEDS)],
+    [("emotion", edits.EMOTIONS), ("style", edits.STYLES), ("speed", SIGNAL_OPTIONS["speed"])],
 )
 def test_every_option_has_a_readable_name_and_a_meaning(
     kind: str, offered: tuple[str, ...]
