@@ -21,15 +21,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ..audio.mel import PROMPT_HOP
 from ..audio.resample import resample
 from ..measure.sound import measure_round
 from ..registry.handle import Bundle
 from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Round, SilentHooks, Voice
+from ..vocab import MEL_FRAMES_PER_GROUP
 from .best import best_round
 from .clock import StageClock
 from .edit import RoundInput, edit
 from .memory import RoundMemory
-from .plan import Plan
+from .plan import Plan, decided
 from .run import Run
 from .signal_edit import signal_edit
 from .tokenize import tokenize, voice_of
@@ -70,6 +72,7 @@ def iterate_rounds(
             clip's voice. The voice "original" is the clip's all the same.
     """
     hooks = hooks or SilentHooks()
+    plan = decided(bundle, plan)
     done = memory.recall(plan) if memory is not None else []
     known = len(done)
     yield from done
@@ -121,8 +124,18 @@ def _voice(bundle: Bundle, made: Round, hooks: Hooks) -> Voice:
     """The voice of a finished round."""
     speaker = None if made.measures is None else made.measures.speaker
     return voice_of(
-        bundle, made.clip, made.codes, recorded=made.by_signal, speaker=speaker, hooks=hooks
+        bundle,
+        made.clip,
+        made.codes,
+        recorded=made.by_signal or keeps_ends(made),
+        speaker=speaker,
+        hooks=hooks,
     )
+
+
+def keeps_ends(made: Round) -> bool:
+    """Whether a round's sound has what lies before and after its codes, as a recording has."""
+    return made.clip.wave.shape[0] != made.codes.groups * MEL_FRAMES_PER_GROUP * PROMPT_HOP
 
 
 def _input(
@@ -151,7 +164,7 @@ def _measured(bundle: Bundle, made: Round, before: Sequence[Round], run: Run) ->
     """The round with its measures, and the time they took."""
     clock = StageClock()
     with clock.stage("measure"):
-        measures = measure_round(bundle, made, before, hooks=run.hooks)
+        measures = measure_round(bundle, made, before, distances=run.distances, hooks=run.hooks)
     if before:  # the input fills no part of a round's bar
         run.hooks.progress("measure", 1, 1)
     return replace(
