@@ -1,8 +1,8 @@
 """Edit instructions: each node makes a STEPEDIT_EDIT or appends its request to one.
 
-STEPEDIT_EDIT is a tuple of EditRequest in the order of application. Options and tags are those of
-the release (stepedit_core/text/edits.py); a bundle that does not make one says so when it runs, and
-which engine or model does.
+STEPEDIT_EDIT is a tuple of EditRequest in the order of application. Options and tags are those
+of stepedit_core/text/edits.py; a bundle that does not make one says so when it runs, and which
+engine or model does.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..stepedit_core.text.edits import DIALECTS, EMOTIONS, STYLES, TAGS_2025, TAGS_2026
-from ..stepedit_core.text.engines import ENGINES, FIT, SIGNAL_OPTIONS
+from ..stepedit_core.text.edits import DIALECTS, TAGS_2025, TAGS_2026, offered
+from ..stepedit_core.text.engines import ENGINES, FIT
 from ..stepedit_core.types import EditRequest
 from . import inputs
 from .compat import StepEditEdit, schema
 
 Edit = tuple[EditRequest, ...]
-SPEEDS = SIGNAL_OPTIONS["speed"]
+EMOTIONS, STYLES, SPEEDS = offered("emotion"), offered("style"), (*offered("speed"), FIT)
 LONGEST_SECONDS = 120
 """Four times the longest clip."""
 

@@ -161,7 +161,7 @@ def _registry() -> Registry:
 
 def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str, Any]]:
     """The edit among the keywords, and the settings beside it."""
-    check_names(what, EDITS)
+    check_names(what, (*EDITS, "engine", "seconds"))
     kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
     if len(kinds) != 1:
         raise ValueError(

@@ -1,6 +1,11 @@
 """Trained parts to the shipped bundle.
 
-    python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano
+    python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano \
+        --offer emotion style
+
+`--offer` names the kinds of edit that do more good than harm to people's speech; signal processing
+or the release makes the others (docs/benchmarks/2026-11-28-signal.md). Left out, the bundle offers
+all that it was taught: for the trainings and judges that need it.
 
 The other way round, `--unpack` writes each part's final.pt from a bundle, so that a training can
 continue from weights that were shipped:
@@ -55,11 +60,6 @@ SOURCES = {
 }
 
 
-OFFERED = ("emotion", "style")
-"""Kinds that do more good than harm to people's speech; the signal engine or the release does the
-others (docs/benchmarks/2026-11-28-signal.md). A generation that meets its bars offers more."""
-
-
 def as_taught(bundle: Bundle) -> Bundle:
     """The bundle, asked for every edit of the corpus, offered or not: for those that judge it."""
     bundle.manifest = replace(bundle.manifest, edit_options=edit_options())
@@ -112,6 +112,8 @@ def main() -> None:
     parser.add_argument(
         "--llm", type=Path, metavar="FILE", help="llm.safetensors of a later run, such as PPO"
     )
+    every = list(edit_options())
+    parser.add_argument("--offer", nargs="+", choices=every, default=every, metavar="KIND")
     parser.add_argument("--card", type=Path, default=Path(__file__).parent / "card.json")
     args = parser.parse_args()
     setup(2)
@@ -145,7 +147,7 @@ def main() -> None:
         card=json.loads(args.card.read_text("utf-8")),
         codebook=CODEBOOK,
         edit_vocabulary="nano",
-        edit_options={k: v for k, v in edit_options().items() if k in OFFERED},
+        edit_options={k: v for k, v in edit_options().items() if k in args.offer},
         prompt_layout="nano",
         vocoder="source_filter",
         candidates=4,
