@@ -28,6 +28,7 @@ OPTIONS = {
     ("StepEdit_Denoise", "engine"): "engine",
     ("StepEdit_RemoveSilence", "engine"): "engine",
     ("StepEdit_IterativeEdit", "voice"): "voice",
+    ("StepEdit_PlayAndSave", "format"): "format",
 }
 """Combos whose options have readable names, and the name of their table in phrases.json."""
 LOCAL_LISTS = {

@@ -12,7 +12,7 @@ original  the input's, in every round
 previous  the round before's: speaker vector and mel of its wave, with the codes it was decoded
           from; changes of voice can build up. Round 1 hears the input (decision 0015)
 
-A round by signal processing (decision 0020) is a recording as the input is: without noise or
+A round by signal processing (decision 0021) is a recording as the input is: without noise or
 pauses, or at another speed. From then on it takes the input's place as the original voice.
 """
 
