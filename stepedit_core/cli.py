@@ -18,7 +18,7 @@ from threading import current_thread, main_thread
 from types import FrameType
 
 from . import __version__
-from .commands import data, edit, evaluate, models, train, transcribe
+from .commands import data, edit, edit_range, evaluate, models, train, transcribe
 from .commands.options import FAILED, STOPPED, USAGE, UsageError, say_error
 from .printable import shown
 
@@ -105,6 +105,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stepedit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (edit, transcribe, models, data, train, evaluate):
+    for group in (edit, edit_range, transcribe, models, data, train, evaluate):
         group.add(commands)
     return parser
