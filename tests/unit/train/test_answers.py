@@ -12,7 +12,7 @@ from torch import Tensor
 from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.reward import RewardModel
 from stepedit_core.pipelines.sampling import Answer, sample_answers
-from stepedit_core.train.attempts import Attempt, draw_answers, score_rollout
+from stepedit_core.train.attempts import Asked, Attempt, draw_answers, score_rollout, trajectory
 from stepedit_core.train.batches import in_parts, micro_batches, pack
 from stepedit_core.train.policy import Critic, Policy
 from stepedit_core.train.reward_terms import (
@@ -128,16 +128,21 @@ PROMPTS = [[5, 6, 7], [8], [5, 9, 4]]
 
 
 def drawn(lm: Step1LM, numbers: list[int], step: int = 0) -> list[Answer]:
-    return draw_answers(
-        lm,
-        [PROMPTS[n] for n in numbers],
-        numbers,
-        vocabulary=VOCABULARY,
-        temperature=1.0,
-        limits=[15] * len(numbers),
-        seed=4,
-        step=step,
-    )
+    asked = [Asked(PROMPTS[n], n, 15) for n in numbers]
+    return draw_answers(lm, asked, vocabulary=VOCABULARY, temperature=1.0, seed=4, step=step)
+
+
+def attempts_of(prompts: list[list[int]], answers: list[Answer]) -> list[Attempt]:
+    """What try_prompts makes of answers, as far as score_rollout reads it."""
+    return [
+        Attempt(
+            request=EditRequest(kind="denoise"),
+            source=toy_codes(1, 0),
+            row=trajectory(prompt, answer, VOCABULARY.end_id),
+            answer=answer,
+        )
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
 
 
 def test_draws_depend_on_the_prompts_number_not_on_its_company():
@@ -150,16 +155,8 @@ def test_draws_depend_on_the_prompts_number_not_on_its_company():
 def test_each_answer_keeps_to_its_own_limit():
     lm = toy_lm()
     together = drawn(lm, [0, 1, 2])
-    cut = draw_answers(
-        lm,
-        PROMPTS,
-        [0, 1, 2],
-        vocabulary=VOCABULARY,
-        temperature=1.0,
-        limits=[15, 8, 10],
-        seed=4,
-        step=0,
-    )
+    asked = [Asked(PROMPTS[n], n, limit) for n, limit in enumerate((15, 8, 10))]
+    cut = draw_answers(lm, asked, vocabulary=VOCABULARY, temperature=1.0, seed=4, step=0)
     assert [a.ids for a in cut] == [a.ids[:n] for a, n in zip(together, (15, 5, 10), strict=True)]
 
 
@@ -170,8 +167,7 @@ def test_every_id_of_a_rollout_is_legal_and_scored_under_both_models():
     made = score_rollout(
         Policy(lm, VOCABULARY),
         lambda ask: ask(Policy(other, VOCABULARY)),
-        PROMPTS,
-        answers,
+        attempts_of(PROMPTS, answers),
         temperature=1.0,
         micro_ids=40,
     )
@@ -189,14 +185,12 @@ def test_an_ended_answer_keeps_its_end_id_and_its_partial_group():
     with torch.no_grad():  # the end id wins wherever the state points along its row
         lm.lm_head.weight.zero_()
         lm.lm_head.weight[3] = lm(torch.tensor([PROMPTS[1]]))[0, -1]
-    made = draw_answers(
-        lm, PROMPTS[1:2], [0], vocabulary=VOCABULARY, temperature=0.1, limits=[15], seed=0, step=0
-    )
+    asked = [Asked(PROMPTS[1], 0, 15)]
+    made = draw_answers(lm, asked, vocabulary=VOCABULARY, temperature=0.1, seed=0, step=0)
     assert made == [Answer((), True)]
     policy = Policy(lm, VOCABULARY)
-    rows = score_rollout(
-        policy, lambda ask: ask(policy), PROMPTS[1:2], made, temperature=0.1, micro_ids=9
-    ).rows
+    tried = attempts_of(PROMPTS[1:2], made)
+    rows = score_rollout(policy, lambda ask: ask(policy), tried, temperature=0.1, micro_ids=9).rows
     assert rows == [([8], [3])]
 
 
