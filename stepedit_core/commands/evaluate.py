@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..evaluate.judges import Judge
+    from ..pipelines.plan import VoiceMode
 
 
 def add(commands: Any) -> None:
@@ -270,6 +271,7 @@ def _run(arguments: argparse.Namespace) -> int:
         summary_table,
     )
     from ..evaluate.judges import figures_of
+    from ..evaluate.protocol import Protocol
     from ..files.chart import save_png
     from ..registry.registry import Registry
 
@@ -278,16 +280,20 @@ def _run(arguments: argparse.Namespace) -> int:
     figures = figures_of(names)
     cases = [case for path in arguments.cases for case in read_cases(path)]
     bundle = Registry().load(arguments.bundle, device=arguments.device)
+    both: tuple[VoiceMode, ...] = ("previous", "original")
+    protocol = Protocol(
+        voices=both if arguments.voice == "both" else (arguments.voice,),
+        rounds=arguments.rounds,
+        seed=arguments.seed,
+        start=arguments.start,
+    )
     rows = evaluate(
         bundle,
         cases,
         arguments.out,
+        protocol,
         judges=judges,
         figures=figures,
-        voices=("previous", "original") if arguments.voice == "both" else (arguments.voice,),
-        rounds=arguments.rounds,
-        seed=arguments.seed,
-        start=arguments.start,
     )
     shown = (*names, "seconds", "real_time")
     entries = summary(rows, shown)

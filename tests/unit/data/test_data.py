@@ -22,7 +22,7 @@ import torch
 from stepedit_core import cli
 from stepedit_core.data import build as building
 from stepedit_core.data import sample as sampling
-from stepedit_core.data.build import Task, build, parse_order, tasks_of
+from stepedit_core.data.build import Task, parse_order, tasks_of
 from stepedit_core.data.records import Example, Kind
 from stepedit_core.data.sample import chosen
 from stepedit_core.data.select import by_prompt, hardest, keeps, preference_pairs, why_no_pairs
@@ -32,6 +32,12 @@ from stepedit_core.engines import WorkerSetting
 from stepedit_core.files.tokens import save_tokens
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import DualCodes, EditRequest
+
+
+def build(tasks: list[Task], out: Path, *, shard_examples: int = 256, **how: Any) -> dict[str, int]:
+    """Examples of the tasks in a folder, as the command makes them."""
+    with Writer(out, "tiny-1", None, shard_examples) as writer:
+        return building.build(tasks, writer, **how)
 
 
 def codes(groups: int, seed: int, codebook: str = "tiny-1") -> DualCodes:
@@ -228,7 +234,7 @@ def test_a_killed_build_that_goes_on_loses_and_doubles_nothing(bundles: Path, tm
     out = tmp_path / "out"
 
     def work(make: Callable[[Bundle, Task], Example] = building.make_example) -> None:
-        build(tasks, out, codebook="tiny-1", setting=setting(bundles), make=make, shard_examples=4)
+        build(tasks, out, setting=setting(bundles), make=make, shard_examples=4)
 
     # each run makes that many, has whole shards of four written, and is killed in the next one
     for orders, shards in ((6, 1), (13, 4), (3, 4), (4, 5)):
@@ -247,7 +253,7 @@ def test_a_killed_build_that_goes_on_loses_and_doubles_nothing(bundles: Path, tm
     assert len(lines) == len({line["id"] for line in lines}) == 40
     assert {line["key"] for line in lines} == {task.key for task in tasks}
     unbroken = tmp_path / "unbroken"
-    build(tasks, unbroken, codebook="tiny-1", setting=setting(bundles))
+    build(tasks, unbroken, setting=setting(bundles))
     strip = ("source", "target")
     assert [{k: v for k, v in line.items() if k not in strip} for line in lines] == [
         {k: v for k, v in line.items() if k not in strip} for line in Dataset(unbroken).lines
@@ -260,7 +266,6 @@ def test_several_processes_build_what_one_builds(bundles: Path, tmp_path: Path):
         counts = build(
             tasks,
             tmp_path / str(workers),
-            codebook="tiny-1",
             setting=setting(bundles),
             workers=workers,
         )
@@ -276,7 +281,7 @@ def test_margins_come_from_the_plan_or_from_the_scorer(
     from stepedit_core.measure.margin import score
 
     tasks = tasks_of(plan(tmp_path / "plan", 2), "sha")
-    build(tasks, tmp_path / "out", codebook="tiny-1", setting=setting(bundles))
+    build(tasks, tmp_path / "out", setting=setting(bundles))
     first, second = Dataset(tmp_path / "out")
     assert first.margin == 9.0
     expected = score(bundle, codes(3, 1000), codes(4, 1), second.request)
@@ -289,7 +294,7 @@ def test_a_bad_order_is_named_and_the_others_are_made(bundles: Path, tmp_path: P
     bad = json.loads(path.read_text().splitlines()[0])
     bad["target"] = {"tokens": "absent.safetensors"}
     path.write_text(path.read_text() + json.dumps(bad) + "\n")
-    counts = build(tasks_of(path, "s"), tmp_path / "o", codebook="tiny-1", setting=setting(bundles))
+    counts = build(tasks_of(path, "s"), tmp_path / "o", setting=setting(bundles))
     assert (counts["new"], counts["failed"]) == (2, 1)
     problem = json.loads((tmp_path / "o" / "failed.jsonl").read_text())
     assert problem["line"] == 5
@@ -325,7 +330,7 @@ def test_ray_that_is_not_there_names_the_pip_line(
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     tasks = tasks_of(plan(tmp_path / "plan", 1), "sha")
     with pytest.raises(ValueError, match=r'pip install "ray\[data\]"'):
-        build(tasks, tmp_path / "o", codebook="tiny-1", setting=setting(bundles), engine="ray")
+        build(tasks, tmp_path / "o", setting=setting(bundles), engine="ray")
 
 
 class RayData:
@@ -374,7 +379,7 @@ def test_ray_is_given_plain_rows_and_makes_what_local_processes_make(
         how: dict[str, Any] = {"setting": setting(bundles), "engine": engine}
         workers = 2 if engine == "ray" else 1
         out = tmp_path / engine
-        counts = build(tasks, out, codebook="tiny-1", workers=workers, shard_examples=4, **how)
+        counts = build(tasks, out, workers=workers, shard_examples=4, **how)
         assert counts["new"] == 9
         digests.append(Dataset(out).sha256)
     assert digests[0] == digests[1]

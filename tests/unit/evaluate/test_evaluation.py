@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +28,7 @@ from stepedit_core.evaluate.judges import (
     load_judge_function,
     quality,
 )
-from stepedit_core.evaluate.protocol import run_case
+from stepedit_core.evaluate.protocol import Protocol, run_case
 from stepedit_core.evaluate.sounds import labelled_windows, train_sound_judge, windows
 from stepedit_core.pipelines import generate as generate_module
 from stepedit_core.pipelines.plan import make_plan
@@ -309,7 +310,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_case_is_a_clone_and_then_rounds_with_either_voice(bundle: Bundle, tmp_path: Path):
     (case,) = read_cases(cases_file(tmp_path, {}))
     previous, original = (
-        list(run_case(bundle, case, voice=voice, rounds=2)) for voice in ("previous", "original")
+        list(run_case(bundle, case, Protocol(rounds=2), voice=voice))
+        for voice in ("previous", "original")
     )
     assert [(o.iteration, o.last) for o in previous] == [(0, False), (1, False), (2, True)]
     assert torch.equal(previous[0].made.clip.wave, original[0].made.clip.wave)
@@ -322,7 +324,7 @@ def test_a_case_is_a_clone_and_then_rounds_with_either_voice(bundle: Bundle, tmp
 def test_a_case_may_start_from_the_recording(bundle: Bundle, tmp_path: Path):
     said = {"gen_text": "good morning"}
     (case,) = read_cases(cases_file(tmp_path, said))
-    first, second = run_case(bundle, case, voice="original", rounds=1, start="recording")
+    first, second = run_case(bundle, case, Protocol(rounds=1, start="recording"), voice="original")
     clip = read_clip(case.prompt_audio)
     edited = iterate(bundle, clip, make_plan(bundle, clip, [case.request]))
     assert torch.equal(first.made.clip.wave, edited.rounds[0].clip.wave)
@@ -330,13 +332,13 @@ def test_a_case_may_start_from_the_recording(bundle: Bundle, tmp_path: Path):
     assert (first.made.request, second.made.request) == (None, case.request)
     (other,) = read_cases(cases_file(tmp_path, {}))
     with pytest.raises(ValueError, match="from a recording, both must be the same"):
-        list(run_case(bundle, other, voice="original", start="recording"))
+        list(run_case(bundle, other, Protocol(start="recording"), voice="original"))
 
 
 @pytest.mark.usefixtures("_short")
 def test_sounds_have_one_round(bundle: Bundle, tmp_path: Path):
     (case,) = read_cases(cases_file(tmp_path, {"task": "paralingustic", "task_sub": "Sigh"}))
-    assert [o.iteration for o in run_case(bundle, case, voice="original")] == [0, 1]
+    assert [o.iteration for o in run_case(bundle, case, Protocol(), voice="original")] == [0, 1]
 
 
 def hears(source: Clip, result: Clip, label: str) -> float:
@@ -348,8 +350,9 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     cases = read_cases(cases_file(tmp_path, {}, {"task_sub": "sad"}))
-    ways = {"judges": {"emotion": hears}, "figures": {}, "rounds": 1, "voices": ("original",)}
-    rows = evaluate(bundle, cases, tmp_path / "out", **ways)  # type: ignore[arg-type]
+    out, ways = tmp_path / "out", {"judges": {"emotion": hears}, "figures": {}}
+    protocol = Protocol(rounds=1, voices=("original",))
+    rows = evaluate(bundle, cases, out, protocol, **ways)  # type: ignore[arg-type]
     path = tmp_path / "out" / "clips.jsonl"
     assert [(r["label"], r["iteration"], r["accuracy"]) for r in rows] == [
         ("happy", 0, 1.0),
@@ -363,17 +366,17 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
     asked: list[Case] = []
     real = evaluation.run_case
 
-    def counted(b: Bundle, case: Case, **more: object) -> object:
+    def counted(b: Bundle, case: Case, *more: object, **others: object) -> object:
         asked.append(case)
-        return real(b, case, **more)  # type: ignore[arg-type]
+        return real(b, case, *more, **others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(evaluation, "run_case", counted)
-    again = evaluate(bundle, cases, tmp_path / "out", **ways)  # type: ignore[arg-type]
+    again = evaluate(bundle, cases, out, protocol, **ways)  # type: ignore[arg-type]
     assert [case.label for case in asked] == ["sad"]
     strip = [{k: v for k, v in r.items() if k != "real_time"} for r in again]
     assert strip == [{k: v for k, v in r.items() if k != "real_time"} for r in rows]
     with pytest.raises(ValueError, match="has clips of another bundle, seed, start or number"):
-        evaluate(bundle, cases, tmp_path / "out", **ways, seed=5)  # type: ignore[arg-type]
+        evaluate(bundle, cases, out, replace(protocol, seed=5), **ways)  # type: ignore[arg-type]
 
 
 def row(label: str, iteration: int, accuracy: float, **more: float) -> dict[str, object]:
