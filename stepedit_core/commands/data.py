@@ -306,7 +306,10 @@ def _stats(arguments: argparse.Namespace) -> int:
     from ..data.shards import Dataset
     from ..data.stats import stats_picture, stats_table
     from ..files.chart import save_png
+    from ..files.whole import ready_folder
 
+    if arguments.picture:
+        ready_folder(arguments.picture.absolute().parent)
     lines = Dataset(arguments.data).lines
     print(stats_table(lines))
     if arguments.picture:

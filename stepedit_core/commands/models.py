@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bundle.precision import PRECISIONS
+from ..files.whole import ready_folder, write_whole
 from .options import DONE, FAILED, add_model, place, say_error, whole_number
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ def _bench(arguments: argparse.Namespace) -> int:
     from ..files.terminal import Bar, table
     from ..registry.registry import Registry
 
+    if arguments.out:
+        ready_folder(arguments.out.absolute().parent)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     with Bar(rounds=1) as bar:
@@ -174,7 +176,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         )
     if arguments.out:
         text = json.dumps(done.as_json(), indent=1) + "\n"
-        Path(arguments.out).write_text(text, encoding="utf-8")
+        write_whole(arguments.out, text)
     return DONE
 
 

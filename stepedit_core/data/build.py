@@ -24,6 +24,7 @@ from typing import Literal
 
 from ..engines import WorkerSetting, run_tasks
 from ..files.strict import from_json
+from ..files.whole import write_whole
 from ..registry.handle import Bundle
 from ..types import Draws, DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
@@ -128,13 +129,13 @@ def parse_order(task: Task) -> Order:
 
 def make_example(bundle: Bundle, task: Task) -> Example:
     """The per-item function: one work order to one example. ValueError says what is wrong."""
-    from ..pipelines.plan import check_request
+    from ..pipelines.plan import check_model_request
 
     order = parse_order(task)
     request = EditRequest(
         kind=order.edit.kind, option=order.edit.option, text=order.text, new_text=order.new_text
     )
-    check_request(bundle, request)
+    check_model_request(bundle, request)
     example = Example(
         kind=order.kind or kind_of(request),
         request=request,
@@ -248,5 +249,5 @@ def build(
         else:
             counts["new" if writer.add(result.example) else "equal"] += 1
     lines = "".join(json.dumps(problem, ensure_ascii=False) + "\n" for problem in problems)
-    (writer.folder / FAILED).write_text(lines, encoding="utf-8")
+    write_whole(writer.folder / FAILED, lines)
     return counts

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files.chart import Point, lines
+from ..files.lock import locked
 from ..files.terminal import table
-from ..files.whole import write_whole
+from ..files.whole import append, ready_folder, write_whole
 from ..registry.handle import Bundle
 from .cases import Case
 from .intervals import Interval, class_interval, interval
@@ -41,12 +41,13 @@ def evaluate(
     Args:
         bundle: the model.
         cases: what is said and edited.
-        out: folder of clips.jsonl; a folder of another bundle, seed, start or rounds is refused.
+        out: folder of clips.jsonl; one of another bundle, seed, start or rounds is refused, and
+            one that another process writes.
         protocol: voices, rounds, seed and start.
         judges: kind of edit -> judge; a kind without one gets no accuracy.
         figures: name -> figure, measured on every clip.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    ready_folder(out)
     about = {
         "bundle": bundle.sha256,
         "seed": protocol.seed,
@@ -54,15 +55,15 @@ def evaluate(
         "start": protocol.start,
     }
     path = out / CLIPS
-    done = read_rows(path)
-    other = next((row for row in done if row["about"] != about), None)
-    if other is not None:
-        raise ValueError(
-            f"'{out.name}' has clips of another bundle, seed, start or number of rounds. Name "
-            "another folder."
-        )
-    known = {(row["case"], row["voice"]) for row in done}
-    with path.open("a", encoding="utf-8") as file:
+    with locked(out):
+        done = read_rows(path)
+        other = next((row for row in done if row["about"] != about), None)
+        if other is not None:
+            raise ValueError(
+                f"'{out.name}' has clips of another bundle, seed, start or number of rounds. Name "
+                "another folder."
+            )
+        known = {(row["case"], row["voice"]) for row in done}
         for number, case in enumerate(cases, start=1):
             for voice in protocol.voices:
                 if (case.name, voice) in known:
@@ -72,9 +73,7 @@ def evaluate(
                     for outcome in run_case(bundle, case, protocol, voice=voice)
                 ]
                 # the clips of a case are one write: a kill never leaves half of them
-                file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
-                file.flush()
-                os.fsync(file.fileno())
+                append(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
                 done += made
             log.info("%d of %d cases", number, len(cases))
     asked = {(case.name, voice) for case in cases for voice in protocol.voices}

@@ -35,8 +35,9 @@ from ..bundle.parts import build_part
 from ..bundle.saving import stream_module
 from ..bundle.weights import fill, read_header
 from ..bundle.write import copy_whole
+from ..files.lock import locked
 from ..files.strict import to_json
-from ..files.whole import write_whole
+from ..files.whole import full_disk_said, write_whole
 from ..models.flow import FlowConfig
 from ..models.hift import HiFTConfig
 from ..models.linguistic import LinguisticConfig
@@ -45,6 +46,7 @@ from ..models.paraformer import UNIT_TEXT, ParaformerConfig
 from ..models.quantized import Kind, quantized
 from ..models.semantic import SemanticConfig
 from ..models.speaker import SpeakerConfig
+from ..printable import shown
 from ..text.tokenizer import TextTokenizer
 from ..text.units import read_units, units_text
 from ..vocab import AUDIO_CODES
@@ -256,14 +258,14 @@ def convert(
     on_bytes(done, total) may raise to stop.
 
     Raises ValueError, with nothing written, when a file is missing, damaged or of another network,
-    when `out` exists, or when disk or memory have too little room.
+    when `out` exists or is being written, or when disk or memory have too little room.
     """
     target, how = Path(out), how or Conversion()
     dtype, quantize = how.dtype, how.quantize
     if dtype not in LM_DTYPES:
         raise ValueError(f"dtype '{dtype}' is unknown; allowed are {', '.join(LM_DTYPES)}.")
     if target.exists():
-        raise ValueError(f"'{target}' exists already. Remove it or name another folder.")
+        raise ValueError(f"'{shown(target)}' exists already. Remove it or name another folder.")
     release = find_release(model, tokenizer)
     manifest = describe(release, version=how.version, sizes=how.sizes)
     checked = plans(release, manifest)
@@ -278,31 +280,34 @@ def convert(
     _check_room(target, work, total)
     largest = max(math.prod(p.shape) for plan in checked.values() for p in plan.places)
     check_memory(4 * largest + 2**30, torch.device("cpu"), "converting")
-    _start(work, release)
-    done = 0
+    with full_disk_said(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target):
+        _start(work, release)
+        done = 0
 
-    def wrote(count: int) -> None:
-        nonlocal done
-        done += count
-        if on_bytes is not None:
-            on_bytes(done, total)
+        def wrote(count: int) -> None:
+            nonlocal done
+            done += count
+            if on_bytes is not None:
+                on_bytes(done, total)
 
-    for part, rows in files.items():
-        path = work / file_of(part)
-        # a run that was stopped may have been asked for another dtype
-        if path.exists() and read_header(path) == {e.name: e.header for e in rows}:
-            wrote(sum(e.size for e in rows))
-        else:
-            stream_module(path, rows, wrote)
-    copy_whole(release.tokenizer, work / TOKENIZER)
-    names = [*map(file_of, manifest.parts), TOKENIZER]
-    listed = {
-        n: FileEntry(size=(work / n).stat().st_size, sha256=sha256_of(work / n)) for n in names
-    }
-    text = json.dumps(to_json(replace(manifest, files=listed)), indent=1, ensure_ascii=False)
-    write_whole(work / MANIFEST, text + "\n")
-    (work / SOURCE).unlink()
-    os.replace(work, target)
+        for part, rows in files.items():
+            path = work / file_of(part)
+            # a run that was stopped may have been asked for another dtype
+            if path.exists() and read_header(path) == {e.name: e.header for e in rows}:
+                wrote(sum(e.size for e in rows))
+            else:
+                stream_module(path, rows, wrote)
+        copy_whole(release.tokenizer, work / TOKENIZER)
+        names = [*map(file_of, manifest.parts), TOKENIZER]
+        listed = {
+            n: FileEntry(size=(work / n).stat().st_size, sha256=sha256_of(work / n)) for n in names
+        }
+        text = json.dumps(to_json(replace(manifest, files=listed)), indent=1, ensure_ascii=False)
+        write_whole(work / MANIFEST, text + "\n")
+        (work / SOURCE).unlink()
+        os.replace(work, target)
     return read_manifest(target)
 
 
@@ -333,7 +338,7 @@ def _start(work: Path, release: Release) -> None:
         return
     for path in work.iterdir():
         path.unlink()
-    note.write_text(digest + "\n", encoding="utf-8")
+    write_whole(note, digest + "\n")
 
 
 def _check_room(target: Path, work: Path, total: int) -> None:
