@@ -24,12 +24,14 @@ from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.registry.registry import ASSETS
 from stepedit_core.types import EditRequest
 bundle = load("nano", device="cpu")
+bundle.threads = int(sys.argv[1])
 bundle.load_all()
 clip = read_clip(ASSETS / "samples/walking_home.wav")
 words = (ASSETS / "samples/walking_home.txt").read_text("utf-8").strip()
-plan = make_plan(bundle, clip, [EditRequest(kind="emotion", option="excited", text=words)], rounds=1, seed=7)
+edit = EditRequest(kind="emotion", option="excited", text=words)
+plan = make_plan(bundle, clip, [edit], rounds=1, seed=7)
 start = time.perf_counter()
-list(iterate(bundle, clip, plan))
+iterate(bundle, clip, plan)
 print(time.perf_counter() - start)
 """
 

@@ -7,6 +7,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addRoundsPanel, showStoredRounds } from "./rounds_panel.mjs";
+import { colourWires } from "./colours.mjs";
 import { addPlayers, showStoredPlayers } from "./players.mjs";
 import { addOptionPalette, addSoundPalette } from "./palette.mjs";
 import { loadWords } from "./words.mjs";
@@ -28,7 +29,16 @@ if (!known)
       await loadWords(api);
     },
 
+    setup() {
+      colourWires(app);
+    },
+
+    afterConfigureGraph() {
+      colourWires(app);
+    },
+
     nodeCreated(node) {
+      if (node.comfyClass?.startsWith("StepEdit_")) colourWires(app);
       const kind = OPTIONS[node.comfyClass];
       if (kind) addOptionPalette(app, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
       if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, node);

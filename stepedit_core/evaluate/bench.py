@@ -33,6 +33,7 @@ from ..pipelines.tokenize import tokenize
 from ..pipelines.vocode import vocode
 from ..registry.handle import Bundle
 from ..registry.registry import Registry
+from ..registry.threads import threads_of
 from ..types import SAMPLE_RATE, Clip, Draws, DualCodes, EditRequest, Voice
 from ..vocab import GROUP, Vocabulary
 from .agreement import Agreement, agreement
@@ -177,6 +178,8 @@ class BenchSettings:
     """Measured calls of each stage."""
     against: str = ""
     """A precision to compare the answers with; empty for none."""
+    threads: int = 0
+    """Of the processor; 0 leaves the choice to registry/threads.py."""
 
 
 def bench(
@@ -207,6 +210,7 @@ def bench(
     on_stage("load")
     start = perf_counter()
     bundle = registry.load(name, device=device, precision=precision)
+    bundle.threads = settings.threads
     bundle.load_all()
     loading = perf_counter() - start
     watch = Stopwatch(bundle.device, runs, on_stage)
@@ -231,7 +235,7 @@ def bench(
         "lm_parameters": _parameters(bundle),
         "against": against,
         "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        "threads": threads_of(bundle),
         "machine": f"{platform.machine()} {_processor()}",
         "clip_seconds": round(clip.seconds, 3),
         "prompt_ids": len(prompt),

@@ -7,6 +7,7 @@ import torch
 from ..models.cancel import cancellable
 from ..models.scorer import calibrated, edit_name
 from ..registry.handle import Bundle
+from ..registry.threads import on_own_threads
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
 from ..vocab import group_rows
 
@@ -20,6 +21,7 @@ def can_score(bundle: Bundle, request: EditRequest) -> bool:
 
 
 @torch.no_grad()
+@on_own_threads
 def score(
     bundle: Bundle,
     source: DualCodes,

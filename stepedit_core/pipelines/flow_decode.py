@@ -10,6 +10,7 @@ from ..measure.alignment import guide_of
 from ..models.cancel import cancellable
 from ..models.flow import PromptGuide
 from ..registry.handle import Bundle
+from ..registry.threads import on_own_threads
 from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 from .settings import check_decoding
@@ -32,6 +33,7 @@ def prompt_and_answer_noise(codes: DualCodes, voice: Voice, draws: Draws) -> Ten
 
 
 @torch.no_grad()
+@on_own_threads
 def flow_decode(
     bundle: Bundle,
     codes: DualCodes,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..measure.words import SAME_WORDS
 from ..registry.handle import Bundle
+from ..registry.threads import on_own_threads
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import Draws, DualCodes, EditRequest, Sampling
 from ..vocab import GROUP
@@ -48,6 +49,7 @@ def prompt_ids(bundle: Bundle, codes: DualCodes, request: EditRequest) -> list[i
     return edit_prompt(bundle.text, layout, request, audio)
 
 
+@on_own_threads
 def generate(
     bundle: Bundle,
     codes: DualCodes,

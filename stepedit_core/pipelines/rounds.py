@@ -18,13 +18,14 @@ pauses, or at another speed. From then on it takes the input's place as the orig
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from ..audio.mel import PROMPT_HOP
 from ..audio.resample import resample
 from ..measure.sound import measure_round
 from ..registry.handle import Bundle
+from ..registry.threads import each_on_own_threads
 from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Round, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP
 from .best import best_round
@@ -71,7 +72,18 @@ def iterate_rounds(
         start: round 0 where it is not the recording itself but was made elsewhere, a clone in the
             clip's voice. The voice "original" is the clip's all the same.
     """
-    hooks = hooks or SilentHooks()
+    steps = _rounds(bundle, clip, plan, hooks or SilentHooks(), memory, start)
+    return each_on_own_threads(bundle, steps)
+
+
+def _rounds(
+    bundle: Bundle,
+    clip: Clip,
+    plan: Plan,
+    hooks: Hooks,
+    memory: RoundMemory | None,
+    start: Round | None,
+) -> Generator[Round, None, None]:
     plan = decided(bundle, plan)
     done = memory.recall(plan) if memory is not None else []
     known = len(done)

@@ -20,6 +20,7 @@ from ..audio.trim import cap_peak, normalise_energy, trim_silence
 from ..measure.voice import vector_of
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
+from ..registry.threads import on_own_threads
 from ..types import SAMPLE_RATE, Clip, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import align
 
@@ -28,6 +29,7 @@ STEPS = 4
 """Units of progress: two code streams, speaker, mel."""
 
 
+@on_own_threads
 def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple[DualCodes, Voice]:
     """Codes of the trimmed clip and the voice of the untrimmed one; the same every time.
 
@@ -44,6 +46,7 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     return codes, _voice(wave, clip.sample_rate, speaker, codes, start, hooks)
 
 
+@on_own_threads
 def codes_of(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> DualCodes:
     """Codes of a clip that a round made: as `tokenize`, without its voice.
 
@@ -54,6 +57,7 @@ def codes_of(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> DualC
     return _codes(bundle, trim_silence(normalise_energy(heard))[0], hooks)
 
 
+@on_own_threads
 def voice_of(
     bundle: Bundle,
     clip: Clip,

@@ -8,12 +8,14 @@ from torch import Tensor
 from ..models.bigvgan import BigVGAN
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
+from ..registry.threads import on_own_threads
 from ..types import SAMPLE_RATE, Clip, Draws, Hooks, SilentHooks
 
 STAGE = "vocode"
 
 
 @torch.no_grad()
+@on_own_threads
 def vocode(bundle: Bundle, mel: Tensor, *, draws: Draws, hooks: Hooks | None = None) -> Clip:
     """Clip of 480 F samples from a natural-log mel (80, F).
 
