@@ -40,6 +40,18 @@ BOXES = """
 }
 """
 """Title, left, top, width and height of every node, in units of the canvas."""
+WIRES = """
+(types) => types.map((type) => [
+  type,
+  app.canvas.constructor.link_type_colors[type],
+  app.canvas.default_connection_color_byType[type],
+  getComputedStyle(document.body).getPropertyValue(`--color-datatype-${type}`).trim(),
+])
+"""
+"""Type, and its colour as a wire, as a socket of the canvas, and as a socket of Nodes 2.0."""
+TYPES = {
+    f"STEPEDIT_{name}" for name in ("MODEL", "EDIT", "TOKENS", "VOICE", "MEL")
+}  # of nodes/compat.py
 
 
 def overlaps(boxes: list[list[Any]]) -> list[tuple[str, str]]:
@@ -74,4 +86,15 @@ def test_no_node_lies_on_another_before_or_after_a_run(
     page.page.wait_for_timeout(1000)  # for pictures and texts that make a node grow
     assert overlaps(page.evaluate(BOXES, renderer)) == []
     shoot(page, f"layout_{path.stem[:2]}_{'nodes2' if renderer else 'canvas'}")
+    assert page.errors == []
+
+
+def test_the_packs_wires_have_colours_of_their_own(page: Page, renderer: bool) -> None:
+    open_tiny(page, FILES[1].stem)
+    page.page.wait_for_timeout(300)
+    found = page.evaluate(WIRES, sorted(TYPES))
+    for name, drawn, socket, style in found:
+        assert drawn, name
+        assert drawn == socket == style, name
+    assert len({drawn for _, drawn, _, _ in found}) == len(TYPES)
     assert page.errors == []
