@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..files.whole import write_whole
+from ..printable import shown
 from ..types import Clip
 from .clips import check_rate, float_samples, mixed
 
@@ -58,7 +59,7 @@ def read_recording(path: str | Path) -> Recording:
     path = Path(path)
     if not path.is_file():
         raise ValueError(
-            f"no file at '{path}'; an audio file is needed. Check the path and its spelling."
+            f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
         )
     try:
         with soundfile.SoundFile(path) as file:
@@ -69,11 +70,13 @@ def read_recording(path: str | Path) -> Recording:
             subtype = file.subtype if file.subtype in READ_AS else LOSSY
     except soundfile.SoundFileError as error:
         raise ValueError(
-            f"'{path.name}' cannot be read as audio ({error}); WAV, FLAC, OGG and MP3 are read. "
-            "Convert it to WAV."
+            f"'{shown(path.name)}' cannot be read as audio ({shown(error)}); WAV, FLAC, OGG and "
+            "MP3 are read. Convert it to WAV."
         ) from error
     if not len(samples):
-        raise ValueError(f"'{path.name}' has no samples; a recording is needed. Save it again.")
+        raise ValueError(
+            f"'{shown(path.name)}' has no samples; a recording is needed. Save it again."
+        )
     return Recording(samples=torch.from_numpy(samples.T), sample_rate=rate, subtype=subtype)
 
 
@@ -87,8 +90,8 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     kind = path.suffix.lower()
     if kind not in WRITTEN:
         raise ValueError(
-            f"'{path.name}' does not end in {' or '.join(WRITTEN)}; these keep every sample. "
-            "Rename the result."
+            f"'{shown(path.name)}' does not end in {' or '.join(WRITTEN)}; these keep every "
+            "sample. Rename the result."
         )
     container = kind.removeprefix(".").upper()
     subtype = recording.subtype
@@ -98,8 +101,8 @@ def write_recording(path: str | Path, recording: Recording) -> None:
         subtype = "PCM_S8"
     if not soundfile.check_format(container, subtype):
         raise ValueError(
-            f"'{path.name}' would need {subtype} samples, which {container} does not have. Name "
-            "the result .wav."
+            f"'{shown(path.name)}' would need {shown(subtype)} samples, which {shown(container)} "
+            "does not have. Name the result .wav."
         )
     raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
     samples = recording.samples.T.contiguous().numpy()

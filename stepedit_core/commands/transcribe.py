@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, add_model, load_bundle
+from .options import DONE, add_model, load_bundle, place
 
 if TYPE_CHECKING:
     from ..measure.timeline import Word
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Put `transcribe` on the command line."""
     words = commands.add_parser(
-        "transcribe", help="the words of a recording with their times", allow_abbrev=False
+        "transcribe",
+        help="show the words of a recording with their times",
+        description="Show the words of a recording with their times.",
+        allow_abbrev=False,
     )
-    words.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3 of any length")
+    words.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
     words.add_argument(
         "--text",
         default="",
@@ -24,7 +27,7 @@ def add(commands: Any) -> None:
     )
     add_recogniser(words)
     add_model(words)
-    words.add_argument("--out", default="", metavar="FILE.json", help="write the words there")
+    words.add_argument("--out", type=place, metavar="FILE.json", help="write the words there")
     words.set_defaults(run=_transcribe)
 
 

@@ -23,6 +23,7 @@ from ..audio.recordings import Recording
 from ..audio.resample import resample
 from ..measure.alignment import guide_of
 from ..measure.time_path import time_path
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..signal.splice import Piece, splice
 from ..types import (
@@ -169,7 +170,7 @@ def edit_range(
     for request in requests:
         if request.kind not in KEEPS_RECORDING:
             raise ValueError(
-                f"{request.label} changes the whole sound; a part can be edited by "
+                f"{shown(request.label)} changes the whole sound; a part can be edited by "
                 f"{', '.join(KEEPS_RECORDING)}. Edit the whole clip, or choose one of these."
             )
     clip = recording.clip(part.window_start, part.window_end)
