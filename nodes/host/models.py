@@ -128,7 +128,7 @@ def keep_converted(name: str, precision: str) -> str:
     says so. Other bundles are as they are.
     """
     from ...stepedit_core.registry.folders import ReleaseEntry
-    from ...stepedit_core.release.convert import convert
+    from ...stepedit_core.release.convert import Conversion, convert
 
     found = find_bundle(name)
     if not isinstance(found, ReleaseEntry):
@@ -144,8 +144,8 @@ def keep_converted(name: str, precision: str) -> str:
             hooks.check()
             hooks.progress("convert", done, total)
 
-        how = {"dtype": dtype, "quantize": quantize, "on_bytes": on_bytes}
-        convert(found.release.folder, None, target, **how)
+        how = Conversion(dtype=dtype, quantize=quantize)
+        convert(found.release.folder, None, target, how, on_bytes=on_bytes)
     return kept
 
 

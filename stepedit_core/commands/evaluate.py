@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..data.shards import Dataset
     from ..evaluate.judges import Judge
+    from ..pipelines.plan import VoiceMode
     from ..registry.handle import Bundle
 
 
@@ -335,6 +336,7 @@ def _run(arguments: argparse.Namespace) -> int:
         summary_table,
     )
     from ..evaluate.judges import figures_of
+    from ..evaluate.protocol import Protocol
     from ..files.chart import save_png
     from ..registry.registry import Registry
 
@@ -343,16 +345,20 @@ def _run(arguments: argparse.Namespace) -> int:
     figures = figures_of(names)
     cases = [case for path in arguments.cases for case in read_cases(path)]
     bundle = Registry().load(arguments.bundle, device=arguments.device)
+    both: tuple[VoiceMode, ...] = ("previous", "original")
+    protocol = Protocol(
+        voices=both if arguments.voice == "both" else (arguments.voice,),
+        rounds=arguments.rounds,
+        seed=arguments.seed,
+        start=arguments.start,
+    )
     rows = evaluate(
         bundle,
         cases,
         arguments.out,
+        protocol,
         judges=judges,
         figures=figures,
-        voices=("previous", "original") if arguments.voice == "both" else (arguments.voice,),
-        rounds=arguments.rounds,
-        seed=arguments.seed,
-        start=arguments.start,
     )
     shown = (*names, "seconds", "real_time")
     entries = summary(rows, shown)

@@ -117,16 +117,14 @@ def add(commands: Any) -> None:
 def _convert(arguments: argparse.Namespace) -> int:
     """`stepedit convert`: a release becomes a bundle."""
     from ..files.terminal import Bar, table
-    from ..release.convert import convert, verify_conversion
+    from ..release.convert import Conversion, convert, verify_conversion
 
     with Bar(rounds=1) as bar:
         about = convert(
             arguments.release,
             arguments.tokenizer,
             arguments.out,
-            version=arguments.year,
-            dtype=arguments.dtype,
-            quantize=arguments.quantize,
+            Conversion(version=arguments.year, dtype=arguments.dtype, quantize=arguments.quantize),
             on_bytes=lambda done, total: bar.progress("convert", done >> 20, max(1, total >> 20)),
         )
     print(f"{about.name}: {about.size / 1e9:.2f} GB in {arguments.out}")
@@ -144,7 +142,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     import torch
 
     from ..audio.files import read_clip
-    from ..evaluate.bench import bench
+    from ..evaluate.bench import BenchSettings, bench
     from ..files.terminal import Bar, table
     from ..registry.registry import Registry
 
@@ -156,12 +154,14 @@ def _bench(arguments: argparse.Namespace) -> int:
         done = bench(
             Registry(),
             arguments.bundle,
-            device=arguments.device,
-            precision=arguments.precision,
-            clip=read_clip(arguments.clip) if arguments.clip else None,
-            ids=arguments.ids,
-            runs=arguments.runs,
-            against=arguments.against,
+            BenchSettings(
+                device=arguments.device,
+                precision=arguments.precision,
+                clip=read_clip(arguments.clip) if arguments.clip else None,
+                ids=arguments.ids,
+                runs=arguments.runs,
+                against=arguments.against,
+            ),
             on_stage=lambda stage: bar.progress(stage, 0, 1),
         )
     rows = [

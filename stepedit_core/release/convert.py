@@ -230,34 +230,44 @@ def describe(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What a release becomes."""
+
+    version: Version = "auto"
+    dtype: str = "bf16"
+    """Of the language model's floats."""
+    quantize: Kind | Literal[""] = ""
+    """int8 or int4 for the matrices of its layers; empty leaves them as they are."""
+    sizes: Sizes | None = None
+    """None: the release's."""
+
+
 def convert(
     model: str | Path,
     tokenizer: str | Path | None,
     out: str | Path,
+    how: Conversion | None = None,
     *,
-    version: Version = "auto",
-    dtype: str = "bf16",
-    quantize: Kind | Literal[""] = "",
-    sizes: Sizes | None = None,
     on_bytes: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Write the bundle of a release; returns its manifest.
 
     The bundle grows in a hidden folder beside `out` and is renamed when it is whole. A run that
-    was stopped resumes where it stopped, one of another release is thrown away. `dtype` is of the
-    language model's floats, `quantize` makes the matrices of its layers int8 or int4.
+    was stopped resumes where it stopped, one of another release is thrown away.
     on_bytes(done, total) may raise to stop.
 
     Raises ValueError, with nothing written, when a file is missing, damaged or of another network,
     when `out` exists or is being written, or when disk or memory have too little room.
     """
-    target = Path(out)
+    target, how = Path(out), how or Conversion()
+    dtype, quantize = how.dtype, how.quantize
     if dtype not in LM_DTYPES:
         raise ValueError(f"dtype '{dtype}' is unknown; allowed are {', '.join(LM_DTYPES)}.")
     if target.exists():
         raise ValueError(f"'{shown(target)}' exists already. Remove it or name another folder.")
     release = find_release(model, tokenizer)
-    manifest = describe(release, version=version, sizes=sizes)
+    manifest = describe(release, version=how.version, sizes=how.sizes)
     checked = plans(release, manifest)
     # int8 and int4 scales are rounded to bf16, and the layers run in it
     lm_dtype = torch.bfloat16 if quantize else LM_DTYPES[dtype]

@@ -17,7 +17,7 @@ from stepedit_core.data.shards import Dataset, Writer
 from stepedit_core.files.lock import locked
 from stepedit_core.files.whole import DiskFullError
 
-from .test_data import example
+from .examples import example
 
 
 def full(*_: object) -> None:
@@ -45,7 +45,8 @@ def _worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def built(out: Path, count: int) -> dict[str, int]:
     setting = SimpleNamespace()
-    return build(tasks(count), out, codebook="tiny-1", setting=setting, shard_examples=2)  # type: ignore[arg-type]
+    with Writer(out, "tiny-1", None, 2) as writer:
+        return build(tasks(count), writer, setting)  # type: ignore[arg-type]
 
 
 def test_a_second_writer_is_refused_and_the_first_loses_nothing(tmp_path: Path) -> None:
