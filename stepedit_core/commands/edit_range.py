@@ -6,7 +6,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, UsageError, add_model, load_bundle
+from ..files.whole import ready_folder
+from ..printable import shown
+from .options import (
+    DONE,
+    UsageError,
+    add_model,
+    add_seed,
+    load_bundle,
+    number,
+    place,
+    whole_number,
+)
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
@@ -24,25 +35,46 @@ def add(commands: Any) -> None:
     part = commands.add_parser(
         "edit-range",
         help="edit some words or seconds of a recording of any length",
+        description="Edit some words or seconds of a recording of any length; every sample "
+        "outside of the part stays as it is.",
         allow_abbrev=False,
     )
-    part.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3 of any length")
+    part.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
     where = part.add_mutually_exclusive_group(required=True)
     where.add_argument("--range", type=_range, metavar="A:B", help="from second A to second B")
     where.add_argument("--words", metavar="PHRASE", help="words that the recording says once")
     what = part.add_mutually_exclusive_group(required=True)
     for kind in KINDS:
-        what.add_argument(f"--{kind}", metavar="X", help=f"a {kind} the bundle knows")
+        what.add_argument(f"--{kind}", metavar="X", help=f"{kind}; a wrong one lists the allowed")
     part.add_argument(
-        "--text", default="", help="words of the recording; default: what the recogniser hears"
+        "--text",
+        default="",
+        metavar="WORDS",
+        help="the words of the recording; default: what the recogniser hears",
     )
     add_recogniser(part)
-    part.add_argument("--rounds", type=int, default=1, metavar="N", help="1 to 10")
-    part.add_argument("--strength", type=float, default=1.0, metavar="S", help="0 to 1.5")
-    part.add_argument("--seed", type=int, default=0, metavar="S", help="of all random draws")
+    part.add_argument(
+        "--rounds",
+        type=whole_number(1, 10),
+        default=1,
+        metavar="N",
+        help="how often the edit is applied, 1 to 10; default 1",
+    )
+    part.add_argument(
+        "--strength",
+        type=number(0, 1.5),
+        default=1.0,
+        metavar="S",
+        help="how much of the change, 0 (the recording) to 1.5; default 1",
+    )
+    add_seed(part)
     add_model(part)
     part.add_argument(
-        "--out", required=True, metavar="OUT.wav", help="the whole recording, wav or flac"
+        "--out",
+        type=place,
+        required=True,
+        metavar="OUT.wav",
+        help="file for the whole recording, wav or flac",
     )
     part.set_defaults(run=_edit_range)
 
@@ -52,7 +84,7 @@ def _range(text: str) -> tuple[float, float]:
         start, end = (float(part) for part in text.split(":"))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not a range; two numbers of seconds with a colon between are"
+            f"'{shown(text)}' is not a range; two numbers of seconds with a colon between are"
         ) from error
     return start, end
 
@@ -65,10 +97,13 @@ def _edit_range(arguments: argparse.Namespace) -> int:
     from ..types import Decoding
 
     recording = read_recording(arguments.clip)
-    out = Path(arguments.out)
+    out: Path = arguments.out
     check_name(out, recording)
+    ready_folder(out.absolute().parent)
     if out.exists() and out.samefile(arguments.clip):
-        raise UsageError(f"'{out}' is the input; the result needs a file of its own. Rename it.")
+        raise UsageError(
+            f"'{shown(out)}' is the input; the result needs a file of its own. Rename it."
+        )
     bundle = load_bundle(arguments)
     part, request = _asked(arguments, bundle, recording)
     settings = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import DONE, add_model, load_bundle, place
@@ -61,12 +62,11 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _write(words: tuple[Word, ...], path: str) -> None:
+def _write(words: tuple[Word, ...], path: Path) -> None:
     import json
     from dataclasses import asdict
-    from pathlib import Path
 
     from ..files.whole import write_whole
 
     text = json.dumps([asdict(word) for word in words], ensure_ascii=False, indent=1)
-    write_whole(Path(path), (text + "\n").encode())
+    write_whole(path, (text + "\n").encode())

@@ -25,6 +25,7 @@ NUMBERS = {
     *("sha256", "positions", "most", "least", "prompts", "answers", "most_db", "tempo", "lineno"),
     *(
         "from_hz",
+        "loudest",
         "to_hz",
         "marked",
         "best",
