@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.strict import without_nan
 from .options import add_bundle, add_seed, place, whole_number
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def _judge(arguments: argparse.Namespace) -> int:
     judge = replace(judge, elsewhere=elsewhere)
     judge.save(arguments.out)
     about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
-    print(json.dumps({"labels": judge.labels, **about, **elsewhere}))
+    said = without_nan({"labels": judge.labels, **about, **elsewhere})
+    print(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -199,7 +201,8 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
     about = {"clips": len(rows), "held_out": len(tried), "accuracy": judge.judge.accuracy}
     scores = {"score": mean_score(path.parent, tried)}
     scores |= {name: mean_score(file.parent, _lines(file)[0]) for name, file in also.items()}
-    print(json.dumps({"labels": judge.judge.labels, **about, **scores}))
+    said = without_nan({"labels": judge.judge.labels, **about, **scores})
+    print(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -237,7 +240,7 @@ def _scorer(arguments: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     if not bundle.scorer.config.calibration:
         sets["calibrated"] = found.cross_fitted(judged)
-        knots = json.dumps(found.calibration_of(judged))
+        knots = json.dumps(found.calibration_of(judged), allow_nan=False)
         (out / "calibration.json").write_text(knots + "\n", encoding="utf-8")
     bins = {name: found.reliability(rows) for name, rows in sets.items()}
     text = "\n\n".join(
@@ -258,7 +261,9 @@ def _scorer(arguments: argparse.Namespace) -> int:
     }
     save_png(found.reliability_chart(bins), out / "reliability.png")
     (out / "table.txt").write_text(text + "\n", encoding="utf-8")
-    (out / "scorer.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (out / "scorer.json").write_text(
+        json.dumps(without_nan(about), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
     print(text)
     return 0
 
@@ -346,7 +351,7 @@ def _run(arguments: argparse.Namespace) -> int:
     entries = summary(rows, shown)
     text = "\n\n".join([*said, summary_table(entries, shown), class_table(entries)])
     (arguments.out / "table.txt").write_text(text + "\n", encoding="utf-8")
-    whole = json.dumps(entries, indent=1) + "\n"
+    whole = json.dumps(without_nan(entries), indent=1, allow_nan=False) + "\n"
     (arguments.out / "summary.json").write_text(whole, encoding="utf-8")
     print(text)
     if judges:

@@ -70,6 +70,7 @@ def _train(arguments: argparse.Namespace) -> int:
     import logging
     import os
 
+    from ..files.strict import without_nan
     from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
 
@@ -95,5 +96,5 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     figures = train(config, arguments.out)
     if main:
-        print(json.dumps({"out": str(arguments.out), **figures}))
+        print(json.dumps(without_nan({"out": str(arguments.out), **figures}), allow_nan=False))
     return 0

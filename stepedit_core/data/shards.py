@@ -148,7 +148,10 @@ class Writer:
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             facts = {"format": FORMAT, "codebook": codebook, "about": dict(about or {})}
-            write_whole(self.folder / ABOUT, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+            write_whole(
+                self.folder / ABOUT,
+                json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            )
         self._next = 1 + max(
             (int(p.stem.split("-")[1]) for p in self.folder.glob("data-*.jsonl")), default=-1
         )
@@ -204,7 +207,7 @@ class Writer:
                 at += codes.groups
                 linguistic.append(codes.linguistic)
                 semantic.append(codes.semantic)
-            lines.append(json.dumps(line_of(example, spans), ensure_ascii=False))
+            lines.append(json.dumps(line_of(example, spans), ensure_ascii=False, allow_nan=False))
         tensors = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
         with whole_file(stem.with_suffix(".safetensors")) as part:
             save_file({name: t.to(torch.int16) for name, t in tensors.items()}, part)

@@ -79,7 +79,11 @@ def evaluate(
                     if on_clip is not None:
                         on_clip(outcome)
                 # the clips of a case are one write: a kill never leaves half of them
-                file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
+                file.write(
+                    "".join(
+                        json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in made
+                    )
+                )
                 file.flush()
                 os.fsync(file.fileno())
                 done += made
@@ -96,7 +100,7 @@ def read_rows(path: Path) -> list[Row]:
     rows = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     while rows and not rows[-1]["last"]:
         rows.pop()
-    kept = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    kept = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     if kept != text:
         write_whole(path, kept)
     return rows

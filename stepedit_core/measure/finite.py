@@ -19,3 +19,20 @@ def check_finite(values: Tensor, part: str, bundle: Bundle) -> None:
         "all must be finite. Check the bundle with `stepedit bundles --verify`, or choose another "
         "precision."
     )
+
+
+def check_weights(bundle: Bundle, part: str) -> None:
+    """Raise ValueError where the weights of a part are not finite; looked at once a bundle."""
+
+    def finite() -> bool:
+        for name, weight in bundle.part(part).state_dict().items():
+            if weight.is_mkldnn:  # a layout of the CPU's own that cannot add up
+                weight = weight.to_dense()
+            if weight.is_floating_point() and not torch.isfinite(weight.float().sum()):
+                raise ValueError(
+                    f"{name} of the {part} tokenizer of '{bundle.name}' has NaN or infinite "
+                    "numbers; all must be finite. Check it with `stepedit bundles --verify`."
+                )
+        return True
+
+    bundle.once(f"finite {part}", finite)

@@ -19,6 +19,7 @@ from ..audio.mel import PROMPT_HOP, prompt_mel, semantic_log_mel, semantic_piece
 from ..audio.quiet_speech import wide_bounds
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence
+from ..measure.finite import check_weights
 from ..measure.voice import vector_of
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
@@ -80,6 +81,8 @@ def voice_of(
 def _codes(bundle: Bundle, speech: Tensor, hooks: Hooks) -> DualCodes:
     """Both code streams of trimmed speech (N,) at 16 kHz, cut to whole groups."""
     hooks.check()
+    for part in ("linguistic", "semantic"):  # a NaN inside gives codes, which hide it
+        check_weights(bundle, part)
     tokenizer = bundle.linguistic
     features = linguistic_features(speech).to(tokenizer.codebook)
     with cancellable(tokenizer, hooks):
