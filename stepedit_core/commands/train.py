@@ -69,8 +69,11 @@ def _train(arguments: argparse.Namespace) -> int:
     """Run a recipe and print its last figures."""
     import logging
     import os
+    from contextlib import nullcontext
 
+    from ..files.lock import locked
     from ..files.strict import without_nan
+    from ..files.whole import ready_folder
     from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
 
@@ -94,7 +97,11 @@ def _train(arguments: argparse.Namespace) -> int:
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
-    figures = train(config, arguments.out)
     if main:
-        print(json.dumps(without_nan({"out": str(arguments.out), **figures}), allow_nan=False))
+        ready_folder(arguments.out)
+    with locked(arguments.out) if main else nullcontext():
+        figures = train(config, arguments.out)
+    if main:
+        said = without_nan({"out": str(arguments.out), **figures})
+        print(json.dumps(said, allow_nan=False))
     return 0

@@ -23,7 +23,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..audio.resample import resample
-from ..files.strict import without_nan
 from ..files.whole import whole_file
 from ..types import Clip
 
@@ -185,7 +184,7 @@ class AcousticJudge:
             "elsewhere": dict(self.elsewhere),
         }
         tensors = {"mean": self.mean, "scale": self.scale, "weight": self.weight}
-        with whole_file(target) as part:
+        with whole_file(target, size=sum(t.nbytes for t in tensors.values())) as part:
             save_file(
                 tensors,
                 part,
@@ -209,8 +208,7 @@ def load_judge(path: str | Path) -> AcousticJudge:
             )
         about = json.loads(raw["about"])
         tensors = {name: file.get_tensor(name) for name in ("mean", "scale", "weight")}
-    accuracy = float("nan") if about["accuracy"] is None else about["accuracy"]
-    figures = {"accuracy": accuracy, "elsewhere": about["elsewhere"]}
+    figures = {name: about[name] for name in ("accuracy", "elsewhere")}
     return AcousticJudge(tuple(about["labels"]), **figures, **tensors)
 
 

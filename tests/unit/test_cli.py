@@ -122,6 +122,20 @@ def test_the_command_and_the_library_make_the_same_samples(
         assert np.abs(written - wave).max() <= 2
 
 
+def test_signal_processing_takes_no_words_and_fits_the_length(
+    stepedit: Run, recording: Path, tmp_path: Path
+):
+    fit = ("--speed", "fit to seconds", "--seconds", "1.37", *TINY)
+    code, _, said = stepedit("edit", recording, *fit, "--out", tmp_path / "out")
+    assert code == 0, said
+    assert soundfile.info(tmp_path / "out/round_1.wav").frames == round(1.37 * 24_000)
+    quiet = ("--trim-silence", "--engine", "signal", *TINY)
+    code, _, said = stepedit("edit", recording, *quiet, "--out", tmp_path / "out")
+    assert code == 0, said
+    report = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
+    assert report["rounds"][1]["engine"] == "signal"
+
+
 @pytest.mark.parametrize(
     "kind",
     [

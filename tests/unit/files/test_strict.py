@@ -1,35 +1,51 @@
-"""JSON that is written: no NaN, in no file."""
+"""Strict parsing: JSON to frozen dataclasses, or one sentence."""
 
 from __future__ import annotations
 
-import ast
-import json
-import math
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import pytest
 
-from stepedit_core.files.strict import without_nan
-
-ROOT = Path(__file__).parents[3]
-WRITERS = [path for top in ("stepedit_core", "nodes") for path in (ROOT / top).rglob("*.py")]
+from stepedit_core.files.strict import from_json
 
 
-def test_nan_becomes_null_wherever_it_stands() -> None:
-    value = {"a": [1.0, math.nan, (math.inf, "x")], "b": {"c": -math.inf, "d": None}, "e": 3}
-    plain = without_nan(value)
-    assert plain == {"a": [1.0, None, [None, "x"]], "b": {"c": None, "d": None}, "e": 3}
-    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    ratio: float = 1.0
 
 
-@pytest.mark.parametrize("path", WRITERS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_dump_refuses_nan(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        if node.func.attr in ("dump", "dumps") and getattr(node.func.value, "id", "") == "json":
-            refuses = any(
-                k.arg == "allow_nan" and isinstance(k.value, ast.Constant) and not k.value.value
-                for k in node.keywords
-            )
-            assert refuses, f"line {node.lineno}: json.{node.func.attr} without allow_nan=False"
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    count: int
+    kind: Literal["a", "b"] = "a"
+    sizes: tuple[int, ...] = ()
+    inner: Inner = field(default_factory=Inner)
+    flag: bool = False
+
+
+def test_strict_parsing_rebuilds_nested_dataclasses():
+    data = {"count": 3, "sizes": [1, 2], "inner": {"ratio": 2}, "kind": "b"}
+    assert from_json(Outer, data, "x") == Outer(
+        count=3, sizes=(1, 2), inner=Inner(ratio=2.0), kind="b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        ([], "x is a list; an object"),
+        ({}, "x lacks the key 'count'"),
+        ({"count": True}, "x.count is the value True; int"),
+        ({"count": 1.0}, "x.count is the value 1.0; int"),
+        ({"count": 1, "flag": 1}, "x.flag is the value 1; bool"),
+        ({"count": 1, "kind": "c"}, "x.kind is text"),
+        ({"count": 1, "sizes": [1, "2"]}, r"x.sizes\[1\] is text; int"),
+        ({"count": 1, "sizes": 4}, "x.sizes is the value 4"),
+        ({"count": 1, "inner": {"ratio": "1e-5"}}, "x.inner.ratio is text; float"),
+        ({"count": 1, "inner": None}, "x.inner is null; an object"),
+    ],
+)
+def test_strict_parsing_names_the_wrong_value(data: Any, match: str):
+    with pytest.raises(ValueError, match=match):
+        from_json(Outer, data, "x")
