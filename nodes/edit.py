@@ -64,8 +64,8 @@ class IterativeEdit(io.ComfyNode):
                     min=0,
                     max=100,
                     tooltip="Number of the round that the output best gives; 0 takes the round of "
-                    "the last edit that is strongest and keeps words and voice. Marked in the panel "
-                    "by a click.",
+                    "the last edit that is strongest and keeps words and voice. Marked in the "
+                    "panel by a click.",
                 ),
             ],
             outputs=[
