@@ -8,7 +8,9 @@ Spectral losses alone leave a buzz, so small discriminators on spectra join for 
 from __future__ import annotations
 
 import copy
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,13 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.spectral import (
+    NARROW_HZ,
+    loudness,
+    resolutions,
+    spectra,
+    spectral_distance,
+)
 from recipes.nano.training import (
     RATE,
     Run,
@@ -34,75 +43,15 @@ from recipes.nano.training import (
     stage_weight,
     step_rng,
 )
-from stepedit_core.audio.mel import mel_filters, prompt_mel
+from recipes.nano.words_heard import WordsHeard
+from stepedit_core.audio.mel import prompt_mel
+from stepedit_core.measure.recogniser import WHISPER_VARIABLE
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
 from stepedit_core.train.run_folder import read_state as load_checkpoint
 from stepedit_core.train.run_folder import write_state as save_checkpoint
 
 HOP = 480
-NARROW_HZ = 7_500.0
-"""Recordings at 16 kHz say nothing about what lies above; neither their losses nor the judges do."""
 NARROW_STAGES = ("people", "acted", "libri", "real")
-RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 128), (256, 64, 0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resolution:
-    """One STFT of the spectral distance."""
-
-    size: int
-    """Samples of its window."""
-    hop: int
-    """Samples between frames."""
-    filters: Tensor | None
-    """Mel filters (bands, size // 2 + 1), or None where it has no mel term."""
-
-
-def resolutions() -> tuple[Resolution, ...]:
-    """The four of RESOLUTIONS with their mel filters up to 12 kHz."""
-    return tuple(
-        Resolution(
-            size=size,
-            hop=hop,
-            filters=mel_filters(RATE, size, bands, 0.0, 12_000.0) if bands else None,
-        )
-        for size, hop, bands in RESOLUTIONS
-    )
-
-
-def heard_bins(wide: Tensor, size: int) -> Tensor:
-    """1 where a bin of an STFT counts, else 0: (B, size // 2 + 1, 1).
-
-    All bins of clips that are `wide` (B,); of the rest, which end at 8 kHz, those below NARROW_HZ.
-    """
-    low = torch.arange(size // 2 + 1) * RATE / size < NARROW_HZ
-    return (wide[:, None] | low).float()[..., None]
-
-
-def spectra(wave: Tensor, stfts: tuple[Resolution, ...]) -> list[Tensor]:
-    """Magnitudes (B, size // 2 + 1, T) of wave (B, N) at every resolution."""
-    found = []
-    for r in stfts:
-        window = torch.hann_window(r.size)
-        both = torch.stft(wave, r.size, r.hop, window=window, return_complex=True, center=True)
-        found.append((both.real.square() + both.imag.square() + 1e-7).sqrt())
-    return found
-
-
-def spectral_distance(
-    one: list[Tensor], other: list[Tensor], wide: Tensor, stfts: tuple[Resolution, ...]
-) -> Tensor:
-    """Mean over resolutions of log-magnitude L1, half a relative L2 and log-mel L1."""
-    total = torch.zeros(())
-    for x, y, r in zip(one, other, stfts, strict=True):
-        heard = heard_bins(wide, r.size)
-        log_x, log_y = (m.clamp(min=1e-3).log() for m in (x, y))
-        total = total + ((log_x - log_y).abs() * heard).sum() / (heard.sum() * x.shape[-1])
-        total = total + ((x - y) * heard).norm() / ((y * heard).norm() + 1e-3) * 0.5
-        if r.filters is not None:
-            mel_x, mel_y = ((r.filters @ (m * heard)).clamp(min=1e-5).log() for m in (x, y))
-            total = total + (mel_x - mel_y).abs().mean()
-    return total / len(stfts)
 
 
 class SpectrumJudge(nn.Module):
@@ -290,6 +239,12 @@ def main() -> None:
     if state:
         judge_optimizer.load_state_dict(state["judge_optimizer"])
         judge_optimizer.param_groups[0]["lr"] = config["judge_lr"]
+    judge_file = args.out / "judge.pt"
+    if state is None and (known_judge := load_checkpoint(judge_file)) is not None:
+        judge.load_state_dict(known_judge)
+    listener = None
+    if config["words_weight"]:
+        listener = WordsHeard(Path(os.environ[WHISPER_VARIABLE]))
     stfts = resolutions()
     weights = select(corpus)
     log.info("%d clips", len(corpus.records))
@@ -329,17 +284,28 @@ def main() -> None:
         )
         natural = spectra(goal.wave, stfts)
         made = [spectra(part, stfts) for part in out.chunk(draws)]
-        loss_wave = torch.stack(
-            [spectral_distance(m, natural, goal.wide, stfts) for m in made]
-        ).mean()
+        heard = loudness(natural, goal.wide, stfts, config["loudness"])
+        loss_wave = torch.stack([spectral_distance(m, natural, heard, stfts) for m in made]).mean()
         values = {"wave": loss_wave.item(), "f0": loss_f0.item()}
         values["cents"] = median_cents(predicted.detach(), goal)
         loss = loss_wave + 0.5 * loss_f0
         if draws == 2:
-            apart = spectral_distance(made[0], made[1], goal.wide, stfts)
+            apart = spectral_distance(made[0], made[1], heard, stfts)
             loss = loss - 0.5 * config["repulsion"] * apart
             values["apart"] = apart.item()
         out = out[: len(picks)]
+        if listener is not None:
+            with fast_math():
+                with torch.no_grad():
+                    natural_words = listener(goal.wave)
+                words = torch.stack(
+                    [
+                        (a - b).abs().mean()
+                        for a, b in zip(listener(out), natural_words, strict=True)
+                    ]
+                ).mean()
+            loss = loss + config["words_weight"] * words
+            values["words"] = words.item()
         judging = step >= config["judge_from"] - config["judge_alone"]
         if judging and step % config["judge_every"] == 0:
             pairs = [v.chunk(2) for v in judge(torch.cat([goal.wave, out.detach()]))[0]]
@@ -367,6 +333,8 @@ def main() -> None:
         run.close_step(step, values, average=average, judge_optimizer=judge_optimizer.state_dict())
         step += 1
     run.finish(average)
+    if run.writes:
+        save_checkpoint(judge_file, judge.state_dict())
     log.info("%d steps in %.0f minutes; %s", step, run.seconds / 60, run.last)
 
 
