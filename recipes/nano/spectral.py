@@ -45,7 +45,7 @@ def heard_bins(wide: Tensor, size: int) -> Tensor:
 
     All bins of clips that are `wide` (B,); of the rest, which end at 8 kHz, those below NARROW_HZ.
     """
-    low = torch.arange(size // 2 + 1) * RATE / size < NARROW_HZ
+    low = torch.arange(size // 2 + 1, device=wide.device) * RATE / size < NARROW_HZ
     return (wide[:, None] | low).float()[..., None]
 
 
@@ -68,7 +68,7 @@ def spectra(wave: Tensor, stfts: tuple[Resolution, ...]) -> list[Tensor]:
     """Magnitudes (B, size // 2 + 1, T) of wave (B, N) at every resolution."""
     found = []
     for r in stfts:
-        window = torch.hann_window(r.size)
+        window = torch.hann_window(r.size, device=wave.device)
         both = torch.stft(wave, r.size, r.hop, window=window, return_complex=True, center=True)
         found.append((both.real.square() + both.imag.square() + 1e-7).sqrt())
     return found
@@ -91,6 +91,8 @@ def spectral_distance(
         total = total + ((log_x - log_y).abs() * weight).sum() / weight.sum()
         total = total + ((x - y) * heard).norm() / ((y * heard).norm() + 1e-3) * 0.5
         if r.filters is not None:
-            mel_x, mel_y = ((r.filters @ (m * heard)).clamp(min=1e-5).log() for m in (x, y))
+            mel_x, mel_y = (
+                (r.filters.to(m.device) @ (m * heard)).clamp(min=1e-5).log() for m in (x, y)
+            )
             total = total + (mel_x - mel_y).abs().mean()
     return total / len(stfts)

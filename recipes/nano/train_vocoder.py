@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from recipes.nano.ahead import drawn_ahead, to_device
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.spectral import (
     NARROW_HZ,
@@ -78,12 +79,16 @@ class SpectrumJudge(nn.Module):
         verdicts, features = [], []
         for (size, hop), stack, end in zip(self.SIZES, self.stacks, self.ends, strict=True):
             spectrum = torch.stft(
-                wave, size, hop, window=torch.hann_window(size), return_complex=True
+                wave,
+                size,
+                hop,
+                window=torch.hann_window(size, device=wave.device),
+                return_complex=True,
             )
             power = torch.view_as_real(spectrum).square().sum(-1)
             power = power[:, : int(NARROW_HZ * size / RATE)]
             x = (power + 1e-6).log()[:, None] * 0.3
-            with fast_math():
+            with fast_math(wave.device):
                 for layer in stack:  # type: ignore[attr-defined]
                     x = functional.leaky_relu(layer(x), 0.1)
                     features.append(x)
@@ -170,8 +175,41 @@ def pitch_loss(predicted: Tensor, goal: Crop) -> Tensor:
     return (distance * weight).sum() / weight.sum().clamp(min=1.0)
 
 
+class Draw:
+    """Batches of crops by their step, worker and seed."""
+
+    def __init__(self, corpus: Corpus, config: dict[str, Any], seed: int) -> None:
+        self.corpus, self.config, self.seed = corpus, config, seed
+        self.weights = select(corpus)
+
+    def crops(self, step: int, count: int, frames: int) -> tuple[Crop, np.random.Generator]:
+        """So many crops, and the step's generator after them."""
+        if step % 100 == 0 and self.corpus.refresh():  # the corpus may still grow
+            self.weights = select(self.corpus)
+        rng = step_rng(self.seed, step)
+        picks = rng.choice(len(self.corpus.records), count, p=self.weights)
+        records = [self.corpus.records[i] for i in picks]
+        return batch([crop(self.corpus, record, frames, rng) for record in records]), rng
+
+    def pitched(self, step: int) -> Crop:
+        """A batch for the pitch predictor."""
+        return self.crops(step, 24, 80)[0]
+
+    def voiced(self, step: int) -> tuple[Crop, Tensor]:
+        """A batch for the gains, and its noise: one row each, two where draws are compared."""
+        goal, rng = self.crops(step, self.config["batch"], self.config["frames"])
+        rows = (2 if self.config["repulsion"] else 1) * len(goal.wave)
+        shape = (rows, goal.wave.shape[-1])
+        return goal, torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+
+
 def train_pitch(
-    model: SourceFilter, corpus: Corpus, config: dict[str, Any], weights: np.ndarray, *, fresh: bool
+    model: SourceFilter,
+    draw: Draw,
+    config: dict[str, Any],
+    *,
+    fresh: bool,
+    ahead: int,
 ) -> None:
     """The pitch predictor alone: cheap steps that everything after relies on."""
     optimizer = torch.optim.AdamW(model.f0_predictor.parameters(), lr=1e-3, weight_decay=0.0)
@@ -181,12 +219,9 @@ def train_pitch(
             model.f0_predictor.classifier.weight.mul_(30.0)
     timer = Timer()
     steps = config["pitch_steps"]
-    for step in range(steps):
-        if step % 100 == 0 and corpus.refresh():
-            weights = select(corpus)
-        rng = step_rng(config["seed"] + 100, step)
-        picks = rng.choice(len(corpus.records), 24, p=weights)
-        goal = batch([crop(corpus, corpus.records[i], 80, rng) for i in picks])
+    device = next(model.parameters()).device
+    for step, drawn in zip(range(steps), drawn_ahead(draw.pitched, 0, ahead), strict=False):
+        goal = to_device(drawn, device)
         predicted = model.f0_predictor(goal.mel)
         loss = pitch_loss(predicted, goal)
         rate = learning_rate(step, peak=config["pitch_lr"], warmup=50, steps=steps)
@@ -222,13 +257,13 @@ def main() -> None:
     worker = join_workers()
     corpus = Corpus(args.corpus)
     torch.random.default_generator.manual_seed(config["seed"])
-    model = SourceFilter(SourceFilterConfig(**config["model"]))
+    model = SourceFilter(SourceFilterConfig(**config["model"])).to(args.device)
     # pitch is learnt before; at the full rate it would be lost again within 200 steps
     pitch = parameters(model.f0_predictor)
     rest = [w for name, w in model.named_parameters() if not name.startswith("f0_predictor.")]
     groups = [{"params": pitch, "scale": config["pitch_lr_factor"]}, {"params": rest}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
-    judge = SpectrumJudge(config["judge_channels"])
+    judge = SpectrumJudge(config["judge_channels"]).to(args.device)
     judge_optimizer = torch.optim.AdamW(
         judge.parameters(), lr=config["judge_lr"], betas=(0.8, 0.99)
     )
@@ -244,37 +279,32 @@ def main() -> None:
         judge.load_state_dict(known_judge)
     listener = None
     if config["words_weight"]:
-        listener = WordsHeard(Path(os.environ[WHISPER_VARIABLE]))
+        listener = WordsHeard(Path(os.environ[WHISPER_VARIABLE]), device=args.device)
     stfts = resolutions()
-    weights = select(corpus)
     log.info("%d clips", len(corpus.records))
     if state is None:
         if run.fresh:
-            model.mel_mean, model.mel_std = mel_statistics(corpus, config["seed"])
+            mean, std = mel_statistics(corpus, config["seed"])
+            model.mel_mean.copy_(mean)
+            model.mel_std.copy_(std)
             nn.init.constant_(model.out.bias, -4.0)  # near the level of speech
         pitch_file = args.out / "pitch.pt"
         if (known_pitch := load_checkpoint(pitch_file)) is None:
-            train_pitch(model, corpus, config, weights, fresh=run.fresh)
-            weights = select(corpus)
+            of_pitch = Draw(corpus, config, config["seed"] + 100)
+            train_pitch(model, of_pitch, config, fresh=run.fresh, ahead=args.ahead)
             save_checkpoint(pitch_file, model.f0_predictor.state_dict())
         else:
             model.f0_predictor.load_state_dict(known_pitch)
     average = state["average"] if state else copy.deepcopy(model.state_dict())
-    run.start_clock()
+    draw = Draw(corpus, config, config["seed"] + 1000 * worker)
+    draws = 2 if config["repulsion"] else 1
     step = first
-    while run.spent(step) < 1:
-        if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
-            weights = select(corpus)
-        rng = step_rng(config["seed"] + 1000 * worker, step)
-        picks = rng.choice(len(corpus.records), config["batch"], p=weights)
-        goal = batch([crop(corpus, corpus.records[i], config["frames"], rng) for i in picks])
+    batches = drawn_ahead(draw.voiced, first, args.ahead)
+    for step, drawn in zip(run.steps(first), batches, strict=False):
+        goal, noise = to_device(drawn, args.device)
         predicted = model.f0_predictor(goal.mel)
         loss_f0 = pitch_loss(predicted, goal)
-        draws = 2 if config["repulsion"] else 1
-        noise = torch.from_numpy(
-            rng.standard_normal((draws * len(picks), goal.wave.shape[-1]), dtype=np.float32)
-        )
-        with fast_math():
+        with fast_math(args.device):
             gains, turn = model.gains(goal.mel)
         out = model.render(
             gains.repeat(draws, 1, 1),
@@ -293,9 +323,9 @@ def main() -> None:
             apart = spectral_distance(made[0], made[1], heard, stfts)
             loss = loss - 0.5 * config["repulsion"] * apart
             values["apart"] = apart.item()
-        out = out[: len(picks)]
+        out = out[: len(goal.wave)]
         if listener is not None:
-            with fast_math():
+            with fast_math(args.device):
                 with torch.no_grad():
                     natural_words = listener(goal.wave)
                 words = torch.stack(
@@ -331,11 +361,10 @@ def main() -> None:
             for name, value in model.state_dict().items():
                 average[name].lerp_(value, 1 - min(config["average"], (step + 1) / (step + 10)))
         run.close_step(step, values, average=average, judge_optimizer=judge_optimizer.state_dict())
-        step += 1
     run.finish(average)
     if run.writes:
         save_checkpoint(judge_file, judge.state_dict())
-    log.info("%d steps in %.0f minutes; %s", step, run.seconds / 60, run.last)
+    log.info("%d steps in %.0f minutes; %s", step + 1, run.seconds / 60, run.last)
 
 
 if __name__ == "__main__":

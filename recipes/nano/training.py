@@ -61,6 +61,10 @@ def options(text: str, stage: str, *folders: str) -> tuple[argparse.Namespace, d
     default = Path(__file__).parent / f"configs/{stage}.json"
     parser.add_argument("--config", type=Path, default=default)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument(
+        "--ahead", type=int, default=0, help="processes that draw batches of a finished corpus"
+    )
     add_set_option(parser)
     args = parser.parse_args()
     setup(args.threads)
@@ -68,12 +72,16 @@ def options(text: str, stage: str, *folders: str) -> tuple[argparse.Namespace, d
 
 
 @contextlib.contextmanager
-def fast_math(*, fused: bool = False) -> Iterator[None]:
+def fast_math(device: torch.device | None = None, *, fused: bool = False) -> Iterator[None]:
     """Matrix products in bf16 where the processor has it; the rest of a step stays float32.
 
     `fused` attention pays on long rows with a constant bias (a step of the language model: 2 x 900
     ids 0.88 s, with plain products 1.74 s); on short ones its backward pass is the slower.
     """
+    if device is not None and device.type != "cpu":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
     has_bf16 = torch.cpu._is_avx512_bf16_supported()
     kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH] if fused else [SDPBackend.MATH]
     with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16), sdpa_kernel(kernels):
@@ -198,6 +206,14 @@ class Run:
                 distributed.broadcast(share, 0)
             return float(share)
         return float(step / self.config["steps"])
+
+    def steps(self, first: int) -> Iterator[int]:
+        """Steps from `first` until the training is over; the clock starts now."""
+        self.start_clock()
+        step = first
+        while self.spent(step) < 1:
+            yield step
+            step += 1
 
     def rate(self, step: int) -> float:
         """Learning rate of this step."""

@@ -88,9 +88,16 @@ class Layer(nn.Module):
 class WordsHeard(nn.Module):
     """Features after some layers of a frozen Whisper encoder."""
 
-    def __init__(self, folder: Path, *, layers: tuple[int, ...] = (2, 4, 6)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        layers: tuple[int, ...] = (2, 4, 6),
+        device: str | torch.device = "cpu",
+    ) -> None:
         super().__init__()
-        self.w = read_weights(folder / "model.bin")
+        found = read_weights(folder / "model.bin")
+        self.w = {name: value.to(device) for name, value in found.items()}
         heads = self.w["conv1/weight"].shape[0] // 64
         self.layers = layers
         self.stack = [
@@ -104,11 +111,13 @@ class WordsHeard(nn.Module):
             )
             for i in range(max(layers))
         ]
-        self.filters = mel_filters(RATE, FFT, BINS, 0.0, 8_000.0)
+        self.filters = mel_filters(RATE, FFT, BINS, 0.0, 8_000.0).to(device)
 
     def mel(self, wave: Tensor) -> Tensor:
         """Whisper's log mel (B, 80, N // 240) of wave (B, N) at 24 kHz."""
-        found = torch.stft(wave, FFT, HOP, window=torch.hann_window(FFT), return_complex=True)
+        found = torch.stft(
+            wave, FFT, HOP, window=torch.hann_window(FFT, device=wave.device), return_complex=True
+        )
         power = (found.real.square() + found.imag.square())[..., :-1] / LOUDER
         mel = (self.filters @ power).clamp(min=1e-10).log10()
         top = mel.detach().amax((1, 2), keepdim=True)
