@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import pickle
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from itertools import count
@@ -38,6 +39,7 @@ def to_device(value: Any, device: torch.device) -> Any:
 def _draw(draw: Callable[[int], Any], first: int, stride: int, end: Connection) -> None:
     """Body of a process: batches of every `stride`-th step, each when the one before is taken."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a training saves at it; this one just ends
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         for step in count(first, stride):
             end.send_bytes(pickle.dumps(draw(step)))

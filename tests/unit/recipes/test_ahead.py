@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 from dataclasses import dataclass
 from itertools import islice
 
@@ -26,6 +28,23 @@ def test_processes_draw_what_one_draws(processes: int) -> None:
     for (one, first), (other, second) in zip(expected, found, strict=True):
         assert torch.equal(one, other)
         assert first.random() == second.random()
+
+
+def test_processes_end_with_the_training_that_catches_the_signal() -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        batches = drawn_ahead(draw, 0, 2)
+        next(batches)
+        drawing = multiprocessing.active_children()
+        batches.close()
+        for process in drawing:
+            process.join(20)
+        assert len(drawing) == 2
+        assert [process.exitcode for process in drawing] == [-signal.SIGTERM] * 2
+    finally:
+        for process in multiprocessing.active_children():
+            process.kill()
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(frozen=True)
