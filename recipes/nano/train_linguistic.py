@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recipes.nano.ahead import drawn_ahead, to_device
+from recipes.nano.channels import augment
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import (
     RATE,
     Run,
-    augment,
     bucket,
     clip_seconds,
     fast_math,

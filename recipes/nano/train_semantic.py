@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recipes.nano.ahead import drawn_ahead, to_device
+from recipes.nano.channels import augment
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.train_linguistic import kmeans, phone_count
 from recipes.nano.training import (
     RATE,
     Run,
-    augment,
     bucket,
     clip_seconds,
     fast_math,

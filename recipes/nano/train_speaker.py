@@ -18,11 +18,11 @@ from torch import nn
 from torch.nn import functional
 
 from recipes.nano.ahead import drawn_ahead, to_device
+from recipes.nano.channels import augment
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import (
     RATE,
     Run,
-    augment,
     fast_math,
     log,
     options,
