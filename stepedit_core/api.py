@@ -1,4 +1,4 @@
-"""The library in five calls: load, edit, clone, resynthesize, save.
+"""The library in eight calls: load, edit, edit_range, clone, run, resynthesize, transcribe, save.
 
 Each is a few lines over `pipelines/`; the command and the nodes take the same way, so the same seed
 gives the same samples everywhere.
@@ -7,21 +7,33 @@ gives the same samples everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
+from .audio.recordings import Recording, read_recording
+from .measure.recognisers import recogniser_for
+from .measure.timeline import Word
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
-from .pipelines.plan import make_plan
+from .pipelines.plan import Plan, check_names, check_plan, facts_of, make_plan, plan_from_json
+from .pipelines.range_edit import RangeResult, part_of
+from .pipelines.range_edit import edit_range as change_range
 from .pipelines.rounds import iterate
+from .pipelines.settings import check_seed
+from .printable import quoted, shown
 from .registry.handle import Bundle
 from .registry.registry import Registry
 from .text.edits import EDITS, request_of
-from .types import Clip, EditRequest, EditResult, Hooks, Round
+from .types import Clip, Decoding, EditRequest, EditResult, Hooks, Round
+
+FLAGS = ("denoise", "trim_silence")
+"""Edits that are asked for with True."""
 
 
 def load(
@@ -52,14 +64,16 @@ def edit(
     Args:
         model: from `load`.
         clip: a recording of 0.5 to 30 s, or the path of one.
-        text: its words; denoise and trim_silence do without.
+        text: its words; denoise, trim_silence and the engine signal do without.
         hooks: progress and cancelling.
         what: one of emotion="happy", style="whisper", speed="faster", sounds="a [Laughter] here",
-            denoise=True, trim_silence=True; beside it rounds, voice, seed, sampling, decoding
-            (pipelines/plan.py).
+            denoise=True, trim_silence=True; for speed, denoise and trim_silence engine="model" or
+            "signal"; for speed="fit to seconds" the length seconds=3.2; beside it rounds, voice,
+            seed, sampling, decoding (pipelines/plan.py).
 
     Raises ValueError for a bad clip, an edit the model does not know, or missing words.
     """
+    _check_call(model, hooks)
     request, settings = _request(text, what)
     recording = _clip(clip)
     plan = make_plan(model, recording, [request], **settings)
@@ -76,19 +90,116 @@ def clone(
     **settings: Any,
 ) -> Round:
     """New words `say` in the voice of a clip whose words are `text`; settings as in `edit`."""
+    _check_call(model, hooks)
     recording = _clip(clip)
     plan = cloning.clone_plan(model, recording, text, say, **settings)
     return cloning.clone(model, recording, plan, hooks=hooks)
 
 
+def run(
+    model: Bundle,
+    clip: Clip | str | Path,
+    plan: Plan | Mapping[str, Any],
+    *,
+    hooks: Hooks | None = None,
+) -> EditResult:
+    """The rounds of a plan, for example of the "plan" in a report that was read from its JSON.
+
+    The same model, clip and plan give the same samples. Raises ValueError for a plan of another
+    clip, or one that the model cannot do.
+    """
+    _check_call(model, hooks)
+    recording = _clip(clip)
+    plan = plan if isinstance(plan, Plan) else plan_from_json(plan)
+    check_plan(model, plan)
+    found = facts_of(recording)
+    if found != plan.clip:
+        raise ValueError(
+            f"the clip has {found.samples} samples at {found.sample_rate} Hz with the digest "
+            f"{found.sha256[:12]}; the plan was made for {plan.clip.samples} at "
+            f"{plan.clip.sample_rate} Hz with {quoted(plan.clip.sha256[:12])}. Pass that clip, or "
+            "make a plan of this one."
+        )
+    return iterate(model, recording, plan, hooks=hooks)
+
+
+def transcribe(
+    model: Bundle, clip: Recording | str | Path, *, text: str = "", recogniser: str | Path = ""
+) -> tuple[Word, ...]:
+    """The words of a recording of any length with their times in seconds.
+
+    Args:
+        model: from `load`; its recogniser hears, where it has one.
+        clip: a path, or what `audio.recordings.read_recording` gives.
+        text: the words where they are known: only their times are looked for.
+        recogniser: folder of a faster-whisper model, which hears instead.
+
+    Raises ValueError where nothing can hear, and for a file that is not a recording.
+    """
+    _check_call(model, None)
+    heard = _recording(clip).clip()
+    ears = recogniser_for(model, recogniser)
+    return ears.align(heard, text) if text.strip() else ears.transcribe(heard)
+
+
+def edit_range(
+    model: Bundle,
+    clip: Recording | str | Path,
+    start: float,
+    end: float,
+    *,
+    text: str = "",
+    **what: Any,
+) -> RangeResult:
+    """A recording of any length with an edit from second `start` to `end`, the rest untouched.
+
+    Rate, channels and kind of samples stay the recording's; `text` are the words of the window
+    around the range (`pipelines/range_edit.py`, part_of). The edit and its settings are given as to
+    `edit`; `find_phrase` of measure/timeline.py finds the seconds of some words. Write the result
+    with `audio.recordings.write_recording`.
+    """
+    _check_call(model, None)
+    request, settings = _request(text, what)
+    recording = _recording(clip)
+    settings = {"decoding": Decoding(way="difference"), **settings}
+    part = part_of(recording, start, end)
+    return change_range(model, recording, part, [request], settings=settings)
+
+
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:
     """What tokenizer and decoder alone make of a clip."""
+    _check_call(model, None)
+    check_seed(seed)
     return codec.resynthesize(model, _clip(clip), seed=seed)
 
 
 def save(made: Round | Clip, path: str | Path) -> None:
-    """Write a round or a clip as a WAV file of 16 bits, whole or not at all."""
-    write_wav(Path(path), made.clip if isinstance(made, Round) else made)
+    """Write a round or a clip as a WAV file of 16 bits, whole or not at all.
+
+    Raises ValueError for what is not one sound, and for a path that is not a WAV file's.
+    """
+    if isinstance(made, EditResult):
+        raise ValueError(
+            f"a result has {len(made.rounds)} rounds; one sound can be saved. Pass result.best, "
+            "result.final or one of result.rounds."
+        )
+    if not isinstance(made, (Round, Clip)):
+        raise ValueError(
+            f"what should be saved is {quoted(made)} ({type(made).__name__}); a round or a Clip is "
+            "needed. Pass result.best, or stepedit.Clip(wave=..., sample_rate=...)."
+        )
+    if not isinstance(path, (str, Path)):
+        raise ValueError(
+            f"the path is {quoted(path)} ({type(path).__name__}); text or a Path is needed. Name a "
+            "file that ends in .wav."
+        )
+    path = Path(path)
+    if path.is_dir() or path.suffix.lower() != ".wav":
+        what = "a folder" if path.is_dir() else "not the name of a WAV file"
+        raise ValueError(
+            f"'{shown(path)}' is {what}; a WAV file is written. Name a file that ends in .wav."
+        )
+    write_wav(path, made.clip if isinstance(made, Round) else made)
 
 
 @cache
@@ -99,15 +210,53 @@ def _registry() -> Registry:
 
 def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str, Any]]:
     """The edit among the keywords, and the settings beside it."""
+    check_names(what, (*EDITS, "engine", "seconds"))
     kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
     if len(kinds) != 1:
         raise ValueError(
-            f"{len(kinds)} edits are asked for ({', '.join(kinds) or 'none'}); one is allowed, of "
-            f"{', '.join(EDITS)}. Name one."
+            f"{len(kinds)} edits are asked for ({shown(', '.join(kinds) or 'none')}); one is "
+            f"allowed, of {', '.join(EDITS)}. Name one."
         )
-    request = request_of(kinds[0], what[kinds[0]], text)
-    return request, {name: value for name, value in what.items() if name not in EDITS}
+    (kind,) = kinds
+    value = what[kind]
+    if (value is not True) if kind in FLAGS else not isinstance(value, str):
+        example = "True or False" if kind in FLAGS else "text"
+        raise ValueError(
+            f"{kind} is {quoted(value)} ({type(value).__name__}); {example} is allowed. Change it."
+        )
+    given = {name: what[name] for name in ("engine", "seconds") if name in what}
+    request = replace(request_of(kind, value, text), **given)
+    return request, {k: v for k, v in what.items() if k not in (*EDITS, *given)}
+
+
+def _recording(clip: Recording | str | Path) -> Recording:
+    """The recording itself, or that of a file."""
+    return clip if isinstance(clip, Recording) else read_recording(clip)
+
+
+def _check_call(model: object, hooks: object) -> None:
+    """Raise ValueError for a model that is not loaded, and for hooks without the two methods."""
+    if not isinstance(model, Bundle):
+        raise ValueError(
+            f"the model is {quoted(model)} ({type(model).__name__}); a loaded one is needed. Pass "
+            "what stepedit.load gives."
+        )
+    if hooks is not None and not all(
+        callable(getattr(hooks, name, None)) for name in ("progress", "check")
+    ):
+        raise ValueError(
+            f"hooks is {quoted(hooks)} ({type(hooks).__name__}); an object with the methods "
+            "progress and check is needed. See stepedit_core/types.py, Hooks."
+        )
 
 
 def _clip(clip: Clip | str | Path) -> Clip:
-    return clip if isinstance(clip, Clip) else read_clip(clip)
+    """The recording as one channel of float32 samples, or what is wrong with it."""
+    if isinstance(clip, Clip):
+        return mono_clip(clip.wave, clip.sample_rate)
+    if not isinstance(clip, (str, Path)):
+        raise ValueError(
+            f"the clip is of the type {type(clip).__name__}; a path or a Clip is needed. Pass "
+            "stepedit.Clip(wave=..., sample_rate=...)."
+        )
+    return read_clip(clip)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Literal, Protocol
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 
 SAMPLE_RATE = 24_000
 """Rate in Hz of every wave the project returns."""
+Engine = Literal["auto", "model", "signal"]
+"""Who makes an edit: the language model, or signal processing; `text/engines.py` decides auto."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,15 @@ class DualCodes:
         return self.groups * 0.12
 
 
+def same_codes(one: DualCodes, other: DualCodes) -> bool:
+    """Whether two clips have the same codes of the same tokenizers."""
+    return (
+        one.codebook == other.codebook
+        and torch.equal(one.linguistic, other.linguistic)
+        and torch.equal(one.semantic, other.semantic)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Voice:
     """What the decoder is prompted with: who speaks and how the recording sounds.
@@ -73,6 +85,8 @@ class Voice:
     codes: DualCodes
     lead: float = 0.0
     """Mel frames before the first code: the silence that was cut; negative where some was added."""
+    saved: float = 0.0
+    """Seconds of quiet speech at the ends that the release's trim would have cut from the codes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +97,10 @@ class EditRequest:
     """emotion, style, speed, sounds, denoise, trim_silence or clone."""
     option: str = ""
     """Option of the kind, for example happy, whisper, faster, remove; empty where none applies."""
+    engine: Engine = "auto"
+    """Who makes it; a choice only for speed, denoise and trim_silence."""
+    seconds: float = 0.0
+    """Length that the speed "fit to seconds" gives the clip; else 0."""
     text: str = ""
     """Words of the clip that is edited."""
     new_text: str = ""
@@ -113,6 +131,9 @@ class Sampling:
     """Most ids drawn; 0 takes the limit that fits the edit (spec 6.8, community limits)."""
 
 
+DecodingWay = Literal["exact", "difference"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
     """How the flow decoder draws a mel; the defaults are the release's (spec 8.4)."""
@@ -124,11 +145,12 @@ class Decoding:
     contrast: float | None = None
     """Weight of the guidance away from the prompt's own codes (decision 0014); None takes what the
     bundle was trained for, in proportion to `guidance`."""
-    way: Literal["exact", "difference"] | None = None
+    way: DecodingWay | None = None
     """Edits are decoded from noise as released, "exact", or by "difference", which keeps the
     recording (decision 0018); None takes the bundle's way."""
     strength: float = 1.0
-    """Factor 0 to 1.5 on what decoding by difference changes: 0 is the recording."""
+    """Factor 0 to 1.5 on what decoding by difference changes. 0 is the recording, with all of its
+    length, for emotion and style; for speed and sounds it is the recording in the edit's time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +160,12 @@ class Draws:
     seed: int
     round: int = 1
     """Number of the round, from 1; each round has its own draws from the same seed."""
+    again: bool = False
+    """Whether these are the draws of a second try."""
 
     def generator(self, stage: str) -> torch.Generator:
         """CPU generator of one stage of this round."""
-        return stage_generator(self.seed, stage, self.round)
+        return stage_generator(self.seed, f"{stage}/again" if self.again else stage, self.round)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +181,24 @@ class Measures:
     words: float | None
     """Distance 0..2 of the linguistic codes to those that said these words before; 0 is the same.
     None for the input, and for a round that changed the words."""
+    heard: str | None = None
+    """Words that the bundle's recogniser hears; None where it has none."""
+    misheard: float | None = None
+    """Share of the expected words that are wrong in `heard`: those of the round, or, where no words
+    were given, those heard in the input. None without a recogniser or expected words."""
     peak: float
     """Largest absolute sample; above 1 the sound clips when it is saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """The try of a round that was not kept, of two: the first had a fault, so it was made again."""
+
+    score: float | None
+    measures: Measures
+    ended: bool
+    faults: tuple[str, ...]
+    """What is wrong with it, a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,15 +214,25 @@ class Round:
     seconds_elapsed: float
     tokens: str = "tokenized"
     """Where the LM's input came from: "tokenized" from a wave, or "reused": the ids that the round
-    before generated, which are the same speech without a second loss."""
+    before generated, which are the same speech without a second loss. A round by signal
+    processing has no LM; its codes are "tokenized" from its wave."""
     text: str = ""
     """Words of this round's clip, as far as known."""
     ended: bool = True
     """Whether the language model ended its answer itself, before the longest answer allowed."""
     measures: Measures | None = None
     """None only before the loop has measured the round."""
+    rejected: Rejected | None = None
+    """The other try, where this round was made twice."""
+    notes: tuple[str, ...] = ()
+    """What a listener should know of this round, a sentence each; empty where all is well."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds of wall time."""
+
+    @property
+    def by_signal(self) -> bool:
+        """Whether signal processing made its wave; the codes were then taken from the wave."""
+        return self.request is not None and self.request.engine == "signal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,20 +267,32 @@ class Stage:
     """What the line beside the bar says meanwhile."""
 
 
-STAGES = (
-    Stage("tokenize", 0.0, 0.05, "listening"),
-    Stage("generate", 0.05, 0.6, "writing tokens"),
-    Stage("flow", 0.65, 0.3, "decoding"),
-    Stage("vocode", 0.95, 0.03, "vocoding"),
-    Stage("score", 0.98, 0.01, "scoring"),
-    Stage("measure", 0.99, 0.01, "measuring"),
+def stages_of(*rows: tuple[str, float, str]) -> tuple[Stage, ...]:
+    """Stages in order from rows of name, weight beside the others, and the line's words."""
+    whole = sum(weight for _, weight, _ in rows)
+    ends = list(accumulate((weight / whole for _, weight, _ in rows), initial=0.0))
+    return tuple(
+        Stage(name, start, weight / whole, doing)
+        for (name, weight, doing), start in zip(rows, ends, strict=False)
+    )
+
+
+STAGES = stages_of(
+    ("tokenize", 5, "listening"),
+    ("generate", 60, "writing tokens"),
+    ("flow", 30, "decoding"),
+    ("vocode", 3, "vocoding"),
+    ("score", 1, "scoring"),
+    ("measure", 1, "measuring"),
 )
-"""All stages of a round in order."""
+"""Stages of a round by the model, in order: name, time beside the others, words of the line."""
+SIGNAL_STAGE = Stage("signal", 0.0, 0.0, "changing the sound")
+"""What a round by signal processing has in place of the LM and the decoder; then it is measured."""
 
 
 def stage_named(name: str) -> Stage:
     """The stage of this name; one that is not in the table fills the bar under its own name."""
-    known = {stage.name: stage for stage in STAGES}
+    known = {stage.name: stage for stage in (*STAGES, SIGNAL_STAGE)}
     return known.get(name, Stage(name, 0.0, 1.0, name))
 
 

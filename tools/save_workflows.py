@@ -2,6 +2,7 @@
 
     python -m tools.save_workflows              all
     python -m tools.save_workflows 05 06        workflows whose names begin so
+    python -m tools.save_workflows help         pictures of ONLY_IN_HELP that are not there yet
 
 The graphs are described below by node, widget value and link; everything else in the files is
 what the ComfyUI frontend makes of them.
@@ -323,16 +324,18 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 "## Clean up a recording for dubbing\n\nThree edits in a row: *Denoise*, *Remove "
                 "Silence*, then *Speed* to fit the picture. Listen inside *Iterative Edit*: round "
                 "1 is without noise, 2 without pauses, 3 faster. Bypass an edit you do not need "
-                f"(Ctrl+B) and the rest still runs.\n\n{USE_YOURS}",
+                "(Ctrl+B) and the rest still runs. With `nano` all three are signal processing, "
+                "which keeps voice and words; *Denoise* then needs one package, and says which "
+                f"line installs it.\n\n{USE_YOURS}",
                 (380, 370),
             ),
             model((420, -20)),
             clip((420, 170)),
-            node("denoise", "StepEdit_Denoise", (420, 370), size=[300, 50]),
-            node("silence", "StepEdit_RemoveSilence", (420, 470), size=[300, 50]),
+            node("denoise", "StepEdit_Denoise", (420, 370), size=[300, 90]),
+            node("silence", "StepEdit_RemoveSilence", (420, 510), size=[300, 90]),
             node(
-                "speed", "StepEdit_Speed", (420, 570), widgets={"speed": "faster"},
-                size=[300, 150],
+                "speed", "StepEdit_Speed", (420, 650), widgets={"speed": "faster"},
+                size=[300, 210],
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 640],
@@ -549,10 +552,14 @@ def save_all(page: Page, server: Server, wanted: tuple[str, ...]) -> None:
         if NANO.is_dir():  # a picture with results, where there is a model to run
             run_once(page, server)
         shoot(page, PACK / "workflows" / f"{name}.jpg", pictured)
-    if wanted:
+    if wanted and "help" not in wanted:
         return
     built(page, ONLY_IN_HELP)
+    if wanted:
+        pictured |= {path.stem for path in HELP.glob("*.jpg")}
     shoot(page, HELP, pictured)
+    if wanted:
+        return
     for name, described in BLUEPRINTS.items():
         built(page, described)
         how = {"title": name, "outside": OUTSIDE, "widgets": described["widgets"]}

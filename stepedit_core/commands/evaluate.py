@@ -7,45 +7,86 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.lock import locked
+from ..files.strict import without_nan
+from ..files.whole import ready_folder, write_whole
+from .options import add_bundle, add_seed, place, whole_number
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..data.shards import Dataset
     from ..evaluate.judges import Judge
+    from ..pipelines.plan import VoiceMode
+    from ..registry.handle import Bundle
 
 
 def add(commands: Any) -> None:
     """Put `evaluate` and its subcommands on the command line."""
-    parser = commands.add_parser("evaluate", help="measure a model", allow_abbrev=False)
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a model",
+        description="Measure a model: its edits, its scorer, or what a training changed.",
+        allow_abbrev=False,
+    )
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
-    run = kinds.add_parser("run", help="Iter0 to Iter3 over a file of cases", allow_abbrev=False)
-    run.add_argument("cases", metavar="CASES.jsonl", type=Path, nargs="+")
-    run.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
-    run.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
-    run.add_argument("--seed", type=int, default=0, metavar="S")
-    run.add_argument("--rounds", type=int, default=3, metavar="N")
+
+    def command(name: str, help_: str, run: Any) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = kinds.add_parser(
+            name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.", allow_abbrev=False
+        )
+        made.set_defaults(run=run)
+        return made
+
+    run = command("run", "edit the cases of a file round by round, and judge every round", _run)
+    run.add_argument(
+        "cases", metavar="CASES.jsonl", type=place, nargs="+", help="JSON-lines, one case a line"
+    )
+    add_bundle(run)
+    add_seed(run)
+    run.add_argument(
+        "--rounds",
+        type=whole_number(1, 10),
+        default=3,
+        metavar="N",
+        help="rounds of each case, 1 to 10; default 3",
+    )
     run.add_argument(
         "--start",
         choices=("clone", "recording"),
         default="clone",
-        help="what Iter0 is: the words cloned, or the prompt audio, which must say them",
+        help="what the first round edits: the words cloned (default), or the prompt audio, which "
+        "must say them",
     )
-    run.add_argument("--voice", choices=("both", "previous", "original"), default="both")
+    run.add_argument(
+        "--voice",
+        choices=("both", "previous", "original"),
+        default="both",
+        help="whose sound each round follows, as of `stepedit edit`; both (default): a table each",
+    )
     run.add_argument(
         "--judge",
         action="append",
         default=[],
         metavar="KIND=WHAT",
-        help="emotion=judge.safetensors, or style=package.module:function",
+        help="who judges: emotion=judge.safetensors, or style=package.module:function",
     )
-    run.add_argument("--figures", default="", metavar="A,B", help="of wer, similarity, mos")
-    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="continued if there")
-    run.set_defaults(run=_run)
+    run.add_argument(
+        "--figures", default="", metavar="A,B", help="further figures: wer, similarity, mos"
+    )
+    run.add_argument(
+        "--out",
+        type=place,
+        required=True,
+        metavar="DIR",
+        help="folder of clips and tables; finished cases there are kept, the rest is made",
+    )
 
-    judge = kinds.add_parser("judge", help="train an acoustic judge", allow_abbrev=False)
+    judge = command("judge", "train an acoustic judge of emotions, styles or sounds", _judge)
     judge.add_argument(
         "clips",
         metavar="CLIPS.jsonl",
-        type=Path,
+        type=place,
         help='lines of {"source", "audio", "label", "split"}: a plain clip of the speaker, and one '
         "that is heard as the label; dev is held out: other speakers and texts",
     )
@@ -62,30 +103,48 @@ def add(commands: Any) -> None:
         action="store_true",
         help='the lines have "start" and "end" in seconds of an inserted sound',
     )
-    judge.add_argument("--out", type=Path, required=True, metavar="JUDGE.safetensors")
-    judge.set_defaults(run=_judge)
-
-    scorer = kinds.add_parser(
-        "scorer", help="margin scores against known margins", allow_abbrev=False
+    judge.add_argument(
+        "--out", type=place, required=True, metavar="JUDGE.safetensors", help="file of the judge"
     )
-    scorer.add_argument("data", metavar="DATA", type=Path, help="data folder; margins are labels")
-    scorer.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="whose scorer")
-    scorer.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
-    scorer.add_argument("--split", choices=("dev", "train"), default="dev")
-    scorer.add_argument("--out", type=Path, required=True, metavar="DIR", help="table and picture")
-    scorer.set_defaults(run=_scorer)
 
-    rewards = kinds.add_parser(
-        "rewards", help="what PPO or GRPO changed of its rewards", allow_abbrev=False
+    scorer = command("scorer", "compare a model's scores with known margins", _scorer)
+    scorer.add_argument(
+        "data", metavar="DATA", type=place, help="data folder; its margins are the truth"
     )
-    rewards.add_argument("folder", metavar="RUN", type=Path, help="finished run folder")
+    add_bundle(scorer)
+    scorer.add_argument(
+        "--split",
+        choices=("dev", "train"),
+        default="dev",
+        help="examples held out (default) or learnt from",
+    )
+    scorer.add_argument(
+        "--out", type=place, required=True, metavar="DIR", help="folder for table and picture"
+    )
+
+    rewards = command("rewards", "show what PPO or GRPO changed of its rewards", _rewards)
+    rewards.add_argument("folder", metavar="RUN", type=place, help="finished run folder")
     rewards.add_argument(
-        "--data", action="append", default=[], metavar="DATA", help="prompts; default the run's own"
+        "--data",
+        action="append",
+        default=[],
+        metavar="DATA",
+        help="data folder with the prompts; default: those the run was trained on",
     )
-    rewards.add_argument("--split", choices=("train", "dev"), default="train")
-    rewards.add_argument("--answers", type=int, default=4, metavar="K", help="draws a prompt")
-    rewards.add_argument("--seed", type=int, default=0, metavar="S")
-    rewards.set_defaults(run=_rewards)
+    rewards.add_argument(
+        "--split",
+        choices=("train", "dev"),
+        default="train",
+        help="prompts learnt from (default) or held out",
+    )
+    rewards.add_argument(
+        "--answers",
+        type=whole_number(1),
+        default=4,
+        metavar="K",
+        help="answers drawn for each prompt; default 4",
+    )
+    add_seed(rewards)
 
 
 def _judge(arguments: argparse.Namespace) -> int:
@@ -95,6 +154,7 @@ def _judge(arguments: argparse.Namespace) -> int:
     from ..evaluate.functionals import train_judge
 
     also = _also(arguments.also)
+    ready_folder(arguments.out.absolute().parent)
     if arguments.sounds:
         return _sound_judge(arguments.clips, also, arguments.out)
     features, labels, held_out = _labelled(arguments.clips)
@@ -103,7 +163,8 @@ def _judge(arguments: argparse.Namespace) -> int:
     judge = replace(judge, elsewhere=elsewhere)
     judge.save(arguments.out)
     about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
-    print(json.dumps({"labels": judge.labels, **about, **elsewhere}))
+    said = without_nan({"labels": judge.labels, **about, **elsewhere})
+    print(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -146,7 +207,8 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
     about = {"clips": len(rows), "held_out": len(tried), "accuracy": judge.judge.accuracy}
     scores = {"score": mean_score(path.parent, tried)}
     scores |= {name: mean_score(file.parent, _lines(file)[0]) for name, file in also.items()}
-    print(json.dumps({"labels": judge.judge.labels, **about, **scores}))
+    said = without_nan({"labels": judge.judge.labels, **about, **scores})
+    print(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -173,23 +235,31 @@ def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
 def _scorer(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate scorer`: rank correlation, error, reliability, a calibration."""
     from ..data.shards import Dataset
-    from ..evaluate import scorer as found
-    from ..files.chart import save_png
     from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     data, out = Dataset(arguments.data), arguments.out
-    judged = found.judge_scorer(bundle, data, split=arguments.split)
+    ready_folder(out)
+    with locked(out):
+        _judge_scorer(bundle, data, out, arguments.split)
+    return 0
+
+
+def _judge_scorer(bundle: Bundle, data: Dataset, out: Path, split: str) -> None:
+    """Judge a scorer; the table goes to the folder and to stdout."""
+    from ..evaluate import scorer as found
+    from ..files.chart import save_png
+
+    judged = found.judge_scorer(bundle, data, split=split)
     sets = {"as it is": judged}
-    out.mkdir(parents=True, exist_ok=True)
     if not bundle.scorer.config.calibration:
         sets["calibrated"] = found.cross_fitted(judged)
-        knots = json.dumps(found.calibration_of(judged))
-        (out / "calibration.json").write_text(knots + "\n", encoding="utf-8")
+        knots = json.dumps(found.calibration_of(judged), allow_nan=False)
+        write_whole(out / "calibration.json", knots + "\n")
     bins = {name: found.reliability(rows) for name, rows in sets.items()}
     text = "\n\n".join(
         [
-            f"scorer of {bundle.name}, split {arguments.split} of {data.folder.name}",
+            f"scorer of {bundle.name}, split {split} of {data.folder.name}",
             found.class_table(judged),
             "calibrated: each half of the speakers by the map of the other half",
             found.summary_table(sets),
@@ -204,10 +274,10 @@ def _scorer(arguments: argparse.Namespace) -> int:
         for name, rows in sets.items()
     }
     save_png(found.reliability_chart(bins), out / "reliability.png")
-    (out / "table.txt").write_text(text + "\n", encoding="utf-8")
-    (out / "scorer.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_whole(out / "table.txt", text + "\n")
+    whole = json.dumps(without_nan(about), indent=1, allow_nan=False) + "\n"
+    write_whole(out / "scorer.json", whole)
     print(text)
-    return 0
 
 
 def _rewards(arguments: argparse.Namespace) -> int:
@@ -270,6 +340,7 @@ def _run(arguments: argparse.Namespace) -> int:
         summary_table,
     )
     from ..evaluate.judges import figures_of
+    from ..evaluate.protocol import Protocol
     from ..files.chart import save_png
     from ..registry.registry import Registry
 
@@ -278,23 +349,27 @@ def _run(arguments: argparse.Namespace) -> int:
     figures = figures_of(names)
     cases = [case for path in arguments.cases for case in read_cases(path)]
     bundle = Registry().load(arguments.bundle, device=arguments.device)
-    rows = evaluate(
-        bundle,
-        cases,
-        arguments.out,
-        judges=judges,
-        figures=figures,
-        voices=("previous", "original") if arguments.voice == "both" else (arguments.voice,),
+    both: tuple[VoiceMode, ...] = ("previous", "original")
+    protocol = Protocol(
+        voices=both if arguments.voice == "both" else (arguments.voice,),
         rounds=arguments.rounds,
         seed=arguments.seed,
         start=arguments.start,
     )
+    rows = evaluate(
+        bundle,
+        cases,
+        arguments.out,
+        protocol,
+        judges=judges,
+        figures=figures,
+    )
     shown = (*names, "seconds", "real_time")
     entries = summary(rows, shown)
     text = "\n\n".join([*said, summary_table(entries, shown), class_table(entries)])
-    (arguments.out / "table.txt").write_text(text + "\n", encoding="utf-8")
-    whole = json.dumps(entries, indent=1) + "\n"
-    (arguments.out / "summary.json").write_text(whole, encoding="utf-8")
+    write_whole(arguments.out / "table.txt", text + "\n")
+    whole = json.dumps(without_nan(entries), indent=1, allow_nan=False) + "\n"
+    write_whole(arguments.out / "summary.json", whole)
     print(text)
     if judges:
         for against in ("iteration", *(n for n in names if n == "similarity")):

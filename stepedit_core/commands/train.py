@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..printable import shown
+from .options import place
+
 RECIPES = {
     "sft": "supervised fine-tuning on edits",
     "reward": "reward model on preference pairs",
@@ -22,15 +25,32 @@ RECIPES = {
 
 def add(commands: Any) -> None:
     """Put `train` and its recipes on the command line."""
-    parser = commands.add_parser("train", help="train a language model", allow_abbrev=False)
+    parser = commands.add_parser(
+        "train",
+        help="train a language model",
+        description="Train a language model. A stopped training resumes when it is run again "
+        "with the same settings.",
+        allow_abbrev=False,
+    )
     recipes = parser.add_subparsers(required=True, metavar="RECIPE", dest="recipe")
     for name, about in RECIPES.items():
-        recipe = recipes.add_parser(name, help=about, allow_abbrev=False)
+        recipe = recipes.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False
+        )
         recipe.add_argument(
-            "--config", required=True, metavar="NAME", help="nano, editx, or a YAML file"
+            "--config",
+            required=True,
+            metavar="NAME",
+            help="settings: nano, editx, or a YAML file of yours",
         )
         add_set_option(recipe)
-        recipe.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
+        recipe.add_argument(
+            "--out",
+            type=place,
+            required=True,
+            metavar="DIR",
+            help="run folder: weights, curve, and state to resume from",
+        )
         recipe.set_defaults(run=_train)
 
 
@@ -42,7 +62,7 @@ def add_set_option(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="in place of the config's: data=[runs/pairs], optimizer.lr=1.0e-5",
+        help="settings in place of the config's, as data=[runs/pairs] optimizer.lr=1.0e-5",
     )
 
 
@@ -50,7 +70,11 @@ def _train(arguments: argparse.Namespace) -> int:
     """Run a recipe and print its last figures."""
     import logging
     import os
+    from contextlib import nullcontext
 
+    from ..files.lock import locked
+    from ..files.strict import without_nan
+    from ..files.whole import ready_folder
     from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
 
@@ -65,8 +89,8 @@ def _train(arguments: argparse.Namespace) -> int:
     config = read_config(cls, arguments.recipe, arguments.config, arguments.set)
     if not config.data:
         raise ValueError(
-            f"the config of {arguments.recipe} names no data; one data folder or more is needed. "
-            "Add --set data=[FOLDER]."
+            f"the config of {shown(arguments.recipe)} names no data; one data folder or more is "
+            "needed. Add --set data=[FOLDER]."
         )
     main = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(
@@ -74,7 +98,11 @@ def _train(arguments: argparse.Namespace) -> int:
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
-    figures = train(config, arguments.out)
     if main:
-        print(json.dumps({"out": str(arguments.out), **figures}))
+        ready_folder(arguments.out)
+    with locked(arguments.out) if main else nullcontext():
+        figures = train(config, arguments.out)
+    if main:
+        said = without_nan({"out": str(arguments.out), **figures})
+        print(json.dumps(said, allow_nan=False))
     return 0

@@ -14,10 +14,14 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from ..printable import shown
+from .lock import locked
 
 _PART, _ASIDE = ".part", ".aside"
 _WINDOWS = os.name == "nt"
@@ -38,7 +42,7 @@ def whole_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
     any error leaves an older file of that name as it was.
     """
     target = Path(path)
-    _sweep(target)
+    sweep(target)
     part = target.with_name(_hidden_name(target.name, _PART))
     with full_disk_said(target, size, part):
         # a new file of our own: an existing name, a link too, is refused
@@ -62,27 +66,53 @@ def write_whole(path: str | Path, data: str | bytes) -> None:
         part.write_bytes(raw)
 
 
+def append(path: str | Path, text: str) -> None:
+    """Add lines to a file and bring them to the disk; on a full disk it is as it was before.
+
+    Raises ValueError for what is not a plain file, a link too.
+    """
+    target, raw = Path(path), text.encode("utf-8")
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with full_disk_said(target, len(raw)):
+        if os.path.lexists(target) and not stat.S_ISREG(target.lstat().st_mode):
+            raise ValueError(
+                f"'{shown(target)}' is not a plain file, and lines go there. Remove it."
+            )
+        with os.fdopen(os.open(target, flags, 0o666), "ab") as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), size)
+                raise
+
+
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """Give a hidden folder to fill; it takes the place of `path` once the block has ended.
 
-    Any error leaves an older folder as it was.
+    Any error leaves an older folder as it was. Raises ValueError while another process writes it.
     """
     target = Path(path)
     part = target.with_name(_hidden_name(target.name, _PART))
     with full_disk_said(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        part.mkdir()
-    try:
-        with full_disk_said(target, growing=part):
-            yield part
-            if target.exists():
-                exchange(part, target)
-            else:
-                os.rename(part, target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with locked(target):
+        with full_disk_said(target):
+            sweep(target)
+            part.mkdir()
+        try:
+            with full_disk_said(target, growing=part):
+                yield part
+                if target.exists():
+                    exchange(part, target)
+                else:
+                    os.rename(part, target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def exchange(new: Path, old: Path) -> None:
@@ -110,6 +140,41 @@ def restore(folder: Path) -> None:
                 os.rename(path, folder / name)
 
 
+def ready_folder(folder: str | Path) -> None:
+    """Make a folder, and see that files can be written there.
+
+    Raises ValueError, in a sentence, before a long run has begun.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next((p for p in (place, *place.parents) if os.path.lexists(p)), place)
+        raise ValueError(
+            f"'{shown(file)}' is a file; expected is a folder. Name another place."
+        ) from None
+    except OSError as error:
+        raise ValueError(
+            f"the folder '{shown(place)}' cannot be made ({error.strerror}). Name a place that "
+            "you may write to."
+        ) from error
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"the folder '{shown(place)}' cannot be written to (its rights, or a read-only disk). "
+            "Name a place that you may write to."
+        )
+
+
+def hidden(target: Path, suffix: str = _PART) -> Path:
+    """A hidden path beside `target` that no other process has; the number of this one is in it."""
+    return target.with_name(_hidden_name(target.name, suffix))
+
+
+def leftovers(target: Path, suffix: str = _PART) -> list[Path]:
+    """Hidden paths of `hidden` whose process has ended."""
+    return [path for path, _ in _left(target.parent, f"({re.escape(target.name)})", suffix)]
+
+
 @contextmanager
 def full_disk_said(
     target: Path, size: int | None = None, growing: Path | None = None
@@ -125,13 +190,13 @@ def full_disk_said(
         if not _means_full(error, free):
             raise
         room = _megabytes(free + _taken(growing))
-        folder = _visible(target.parent)
+        folder = shown(_visible(target.parent))
         said = (
             f"{room} free in '{folder}'"
             if size is None
             else f"{_megabytes(size)} needed in '{folder}', {room} free"
         )
-        raise DiskFullError(f"disk full: {said}. Free space, then run again.") from error
+        raise DiskFullError(f"disk full: {shown(said)}. Free space, then run again.") from error
 
 
 def _means_full(error: Exception, free: int) -> bool:
@@ -167,10 +232,10 @@ def _left(folder: Path, name: str, suffix: str) -> list[tuple[Path, str]]:
     return found
 
 
-def _sweep(target: Path) -> None:
+def sweep(target: Path) -> None:
     """Remove or put back what killed processes left of this name."""
     restore(target.parent)
-    for path, _ in _left(target.parent, f"({re.escape(target.name)})", _PART):
+    for path in leftovers(target):
         _remove(path)
 
 

@@ -8,15 +8,23 @@ from torch import Tensor
 
 from ..registry.handle import Bundle
 from ..types import Clip, Hooks, Measures, Round, SilentHooks
+from .holding import with_heard
 from .pitch import median_pitch_hz
 from .voice import speaker_vector, voice_similarity
-from .words import SAME_WORDS, word_distance
+from .words import SAME_WORDS, WordDistances
 
 
 def measure_round(
-    bundle: Bundle, made: Round, before: Sequence[Round], *, hooks: Hooks | None = None
+    bundle: Bundle,
+    made: Round,
+    before: Sequence[Round],
+    *,
+    distances: WordDistances | None = None,
+    hooks: Hooks | None = None,
 ) -> Measures:
     """Measures of a round; `before` are the finished rounds of its run, the input first.
+
+    `distances` are those that the run has computed already.
 
     The voice is compared with the input's. The words are compared with the last round that changed
     them, or with the input.
@@ -27,8 +35,12 @@ def measure_round(
     words = None
     if before and made.request is not None and made.request.kind in SAME_WORDS:
         spoken = next((b for b in reversed(before) if _changed_words(b)), before[0])
-        words = word_distance(bundle.linguistic.codebook, spoken.codes, made.codes)
-    return measure_sound(bundle, made.clip, original, words=words, hooks=hooks)
+        words = (distances or WordDistances()).between(bundle, spoken.codes, made.codes)
+    measures = measure_sound(bundle, made.clip, original, words=words, hooks=hooks)
+    expected = made.text
+    if not expected and before and before[0].measures is not None:
+        expected = before[0].measures.heard or ""
+    return with_heard(bundle, measures, made.clip, expected, hooks=hooks or SilentHooks())
 
 
 def measure_sound(

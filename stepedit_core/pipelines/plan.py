@@ -8,17 +8,31 @@ equal plans and the same bundle give the same samples.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from ..audio.files import check_clip
+from ..audio.clips import check_clip
 from ..files.strict import from_json, to_json
+from ..printable import quoted, shown
 from ..registry.handle import Bundle
-from ..text.edits import edit_vocabulary, text_after, validate
+from ..signal.denoise import check_installed
+from ..signal.stretch import check_tempo
+from ..text.edits import EditVocabulary, edit_vocabulary, text_after, validate
+from ..text.engines import (
+    FIT,
+    SIGNAL_OPTIONS,
+    check_offered,
+    check_seconds,
+    check_signal,
+    engine_of,
+)
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Sampling
+from .settings import check_decoding, check_rounds, check_sampling, check_seed
+from .transcript import check_length, check_letters, check_pace, speech_seconds
 
 VoiceMode = Literal["original", "previous"]
 VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
@@ -27,9 +41,6 @@ CLONE_ALONE = (
     "clone cannot be one of several rounds; it takes new words for a voice. Use Clone Voice or "
     "`stepedit clone`."
 )
-MOST_ROUNDS = 10
-MOST_STRENGTH = 1.5
-"""Above it decoding by difference loses words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +92,9 @@ class Plan:
                 steps.append(step)
         return tuple(steps)
 
-    def draws(self, number: int) -> Draws:
-        """Random numbers of a round, from 1."""
-        return Draws(seed=self.seed, round=number)
+    def draws(self, number: int, *, again: bool = False) -> Draws:
+        """Random numbers of a round, from 1, or of its second try."""
+        return Draws(seed=self.seed, round=number, again=again)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON value; `plan_from_json` brings it back."""
@@ -92,11 +103,13 @@ class Plan:
 
 
 def plan_from_json(data: object) -> Plan:
-    """The plan of a JSON object; ValueError for unknown keys and wrong types.
+    """The plan of a JSON object; ValueError for unknown keys, wrong types and numbers out of range.
 
-    It is not checked against a bundle; `check_plan` does that.
+    What the plan asks for is not compared with a bundle; `check_plan` does that.
     """
-    return from_json(Plan, data, "the plan", "Correct the plan.")
+    plan = from_json(Plan, data, "the plan", "Correct the plan.")
+    _check_settings(plan)
+    return plan
 
 
 def facts_of(clip: Clip) -> ClipFacts:
@@ -113,7 +126,7 @@ def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **set
     network. Raises ValueError for a bad clip, an edit that the bundle does not know, missing or
     contradictory words, a clone, and numbers out of range.
     """
-    if any(request.kind == "clone" for request in requests):
+    if any(request.kind == "clone" for request in _listed(requests)):
         raise ValueError(CLONE_ALONE)
     return plan_of(bundle, clip, requests, **settings)
 
@@ -121,63 +134,166 @@ def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **set
 def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **settings: Any) -> Plan:
     """A checked plan as of make_plan, or of one clone; `pipelines/clone.py` makes those."""
     check_clip(clip)
-    if not requests:
-        raise ValueError("there is no edit to make; give 1 or more. Add an edit.")
-    text = next((r.text for r in requests if r.text.strip()), "")
-    first, *others = requests
+    check_names(settings)
+    asked = _listed(requests)
+    plan = Plan(clip=facts_of(clip), requests=asked, **settings)
+    _check_settings(plan)
+    text = next((r.text for r in asked if r.text.strip()), "")
+    first = replace(asked[0], text=text)
     if first.kind == "clone" and bundle.manifest.prompt_layout.startswith("2025"):
         first = replace(first, speaker=speaker_name(text, clip.wave))
-    plan = Plan(
-        clip=facts_of(clip),
-        requests=(replace(first, text=text), *others),
-        **settings,
-    )
+    plan = decided(bundle, replace(plan, requests=(first, *asked[1:])))
     check_plan(bundle, plan)
+    if text.strip() and any(request.engine != "signal" for request in plan.requests):
+        check_pace(text, speech_seconds(clip))
     return plan
+
+
+def decided(bundle: Bundle, plan: Plan) -> Plan:
+    """The plan whose requests name the engine that makes them, where there is a choice."""
+    known = vocabulary_of(bundle)
+    return replace(
+        plan,
+        requests=tuple(
+            replace(request, engine=engine_of(request, known))
+            if request.kind in SIGNAL_OPTIONS
+            else request
+            for request in plan.requests
+        ),
+    )
+
+
+def check_names(settings: Iterable[str], also: Sequence[str] = ()) -> None:
+    """Raise ValueError for a name that is not a setting of a plan, nor one of `also`."""
+    known = [*also, *(f.name for f in fields(Plan) if f.name not in ("clip", "requests"))]
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else "Leave it out."
+            raise ValueError(
+                f"the setting {quoted(name)} is unknown; allowed are {shown(', '.join(known))}. "
+                f"{remedy}"
+            )
+
+
+def _listed(requests: object) -> tuple[EditRequest, ...]:
+    """The requests as a tuple; ValueError for what is not a list of EditRequests."""
+    listed = tuple(requests) if isinstance(requests, (list, tuple)) else (requests,)
+    for request in listed:
+        if not isinstance(request, EditRequest):
+            raise ValueError(
+                f"the edit is {quoted(request)} ({type(request).__name__}); an EditRequest is "
+                "needed. Pass stepedit.EditRequest(kind=..., option=..., text=...)."
+            )
+    return listed
+
+
+def _check_texts(request: EditRequest) -> None:
+    """Raise ValueError for a request whose fields are not text that can be written as UTF-8."""
+    if isinstance(request.seconds, bool) or not isinstance(request.seconds, (int, float)):
+        raise ValueError(
+            f"the seconds of the edit are {quoted(request.seconds)} "
+            f"({type(request.seconds).__name__}); a number is needed. Give it without quotes."
+        )
+    for part in fields(request):
+        if part.name == "seconds":
+            continue
+        value = getattr(request, part.name)
+        if not isinstance(value, str):
+            raise ValueError(
+                f"the {shown(part.name)} of the edit is {quoted(value)} ({type(value).__name__}); "
+                "text is needed. Write it in quotes."
+            )
+        bad = next((letter for letter in value if "\ud800" <= letter <= "\udfff"), None)
+        if bad is not None:
+            raise ValueError(
+                f"the {shown(part.name)} of the edit has half a character ({bad!r}, as an emoji "
+                "cut in two); whole characters are needed. Type it again."
+            )
+
+
+def _check_settings(plan: Plan) -> None:
+    """Raise ValueError for settings that no bundle can take."""
+    if not plan.requests:
+        raise ValueError("there is no edit to make; give 1 or more. Add an edit.")
+    for request in plan.requests:
+        _check_texts(request)
+    if plan.voice not in VOICE_MODES:
+        raise ValueError(
+            f"voice is {quoted(plan.voice)}; allowed are {', '.join(VOICE_MODES)}. Choose one."
+        )
+    check_rounds(plan.rounds)
+    check_seed(plan.seed)
+    check_sampling(plan.sampling)
+    check_decoding(plan.decoding)
+    if any(r.kind == "clone" for r in plan.requests) and len(plan.requests) * plan.rounds > 1:
+        raise ValueError(CLONE_ALONE)
 
 
 def check_plan(bundle: Bundle, plan: Plan) -> None:
     """Raise ValueError for whatever the bundle cannot do of a plan."""
-    if plan.voice not in VOICE_MODES:
-        raise ValueError(
-            f"voice is '{plan.voice}'; allowed are {', '.join(VOICE_MODES)}. Choose one."
-        )
-    if not 1 <= plan.rounds <= MOST_ROUNDS:
-        remedy = "fewer" if plan.rounds > MOST_ROUNDS else "1 or more"
-        raise ValueError(
-            f"rounds is {plan.rounds}; allowed are 1 to {MOST_ROUNDS}. Choose {remedy}."
-        )
+    _check_settings(plan)
     way = plan.decoding.way or bundle.manifest.decoder_way
-    if not 0 <= plan.decoding.strength <= MOST_STRENGTH:
-        raise ValueError(
-            f"strength is {plan.decoding.strength}; allowed are 0 to {MOST_STRENGTH}. Choose one "
-            "in between."
-        )
     if way == "exact" and plan.decoding.strength != 1:
         raise ValueError(
             f"strength is {plan.decoding.strength} and the decoder's way is exact, which has none. "
             "Choose the way difference, or strength 1."
         )
-    if any(r.kind == "clone" for r in plan.requests) and len(plan.steps) > 1:
-        raise ValueError(CLONE_ALONE)
     given = plan.requests[0].text
     for number, (request, step) in enumerate(
         zip(plan.requests, plan.steps[:: plan.rounds], strict=True)
     ):
         if number and request.text.strip() not in ("", given.strip(), step.request.text.strip()):
             raise ValueError(
-                f"two edits name different words for the same clip: '{given}' and "
-                f"'{request.text}'. Give the transcript once."
+                f"two edits name different words for the same clip: '{shown(given)}' and "
+                f"'{shown(request.text)}'. Give the transcript once."
             )
     for request in dict.fromkeys(step.request for step in plan.steps):
         check_request(bundle, request)
+        if request.kind == "denoise" and engine_of(request, vocabulary_of(bundle)) == "signal":
+            check_installed()
+    _check_fit(plan)
+
+
+def _check_fit(plan: Plan) -> None:
+    """Raise ValueError for a length that the recording cannot be stretched to."""
+    first, seconds = plan.requests[0], plan.clip.samples / plan.clip.sample_rate
+    if first.option == FIT:
+        check_tempo(seconds, first.seconds)
+
+
+def vocabulary_of(bundle: Bundle) -> EditVocabulary:
+    """What the bundle's model can be asked for."""
+    return edit_vocabulary(bundle.manifest.edit_vocabulary, bundle.manifest.edit_options)
 
 
 def check_request(bundle: Bundle, request: EditRequest) -> None:
-    """Raise ValueError when the bundle's model cannot be asked for this.
+    """Raise ValueError when neither the bundle's model nor signal processing can do this.
 
-    It was not taught the edit, words are missing, or the words contain control tokens.
+    The sentence names the engine or the model that can.
     """
-    manifest = bundle.manifest
-    validate(request, edit_vocabulary(manifest.edit_vocabulary, manifest.edit_options))
-    check_words(bundle.text, manifest.prompt_layout, request.text, request.new_text)
+    if engine_of(request, vocabulary_of(bundle)) == "signal":
+        check_signal(request)
+    else:
+        check_model_request(bundle, request)
+
+
+def check_model_request(bundle: Bundle, request: EditRequest) -> None:
+    """Raise ValueError when the bundle's language model cannot be asked for this.
+
+    It does not make the edit, words are missing, or the words contain control tokens.
+    """
+    if request.engine == "signal":
+        raise ValueError(
+            f"{shown(request.label)} is asked of the engine signal, which changes sound and writes "
+            "no tokens. Use Iterative Edit or `stepedit edit`, or choose the engine model."
+        )
+    vocabulary = vocabulary_of(bundle)
+    check_offered(bundle.name, request, vocabulary)
+    check_seconds(request)
+    validate(request, vocabulary)
+    check_words(bundle.text, bundle.manifest.prompt_layout, request.text, request.new_text)
+    for words in (request.text, request.new_text):
+        check_letters(bundle, words)
+    if request.kind == "clone":
+        check_length(request.new_text)

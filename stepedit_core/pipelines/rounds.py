@@ -11,24 +11,35 @@ only add its errors. Reports say "reused" there. What differs is the voice that 
 original  the input's, in every round
 previous  the round before's: speaker vector and mel of its wave, with the codes it was decoded
           from; changes of voice can build up. Round 1 hears the input (decision 0015)
+
+A round by signal processing (decision 0021) is a recording as the input is: without noise or
+pauses, or at another speed. From then on it takes the input's place as the original voice.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ..audio.mel import PROMPT_HOP
 from ..audio.resample import resample
+from ..measure.holding import damage, faults_of, recording_notes
 from ..measure.sound import measure_round
 from ..registry.handle import Bundle
-from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Round, SilentHooks, Voice
+from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Rejected, Round, SilentHooks, Voice
+from ..vocab import MEL_FRAMES_PER_GROUP
 from .best import best_round
 from .clock import StageClock
 from .edit import RoundInput, edit
 from .memory import RoundMemory
-from .plan import Plan
+from .plan import Plan, decided
 from .run import Run
+from .signal_edit import signal_edit
 from .tokenize import tokenize, voice_of
+from .transcript import transcript_notes
+
+log = logging.getLogger(__name__)
 
 
 def iterate(
@@ -66,40 +77,111 @@ def iterate_rounds(
             clip's voice. The voice "original" is the clip's all the same.
     """
     hooks = hooks or SilentHooks()
+    plan = decided(bundle, plan)
     done = memory.recall(plan) if memory is not None else []
     known = len(done)
     yield from done
     run = Run(hooks=hooks)
-    voice: Voice | None = None
+    recorded: Voice | None = None
     try:
         if not done:
-            first, voice = _input(bundle, clip, plan, run, start)
+            first, recorded = _input(bundle, clip, plan, run, start)
             done.append(first)
             yield first
         for number in range(len(done), len(plan.steps) + 1):
             run.clock = StageClock()
             previous, step = done[-1], plan.steps[number - 1]
-            if plan.voice == "previous" and (number > 1 or start is not None):
+            base = done[step.base].codes
+            if step.request.engine == "signal":
+                made = signal_edit(bundle, previous, base, step, run=run)
+                done.append(_measured(bundle, made, done, run))
+                yield done[-1]
+                continue
+            heard = _heard(plan, done, start)
+            if heard is not None:
                 with run.clock.stage("tokenize"):
-                    measured = previous.measures
-                    voice = voice_of(
-                        bundle,
-                        previous.clip,
-                        previous.codes,
-                        speaker=None if measured is None else measured.speaker,
-                        hooks=hooks,
-                    )
-            elif voice is None:  # round 0 was remembered
-                with run.clock.stage("tokenize"):
-                    voice = voice_of(bundle, clip, done[0].codes, recorded=True, hooks=hooks)
-            given = RoundInput(codes=previous.codes, voice=voice, base=done[step.base].codes)
-            made = edit(bundle, given, step, plan, number=number, run=run)
-            tokens = "tokenized" if number == 1 and start is None else "reused"
-            done.append(_measured(bundle, replace(made, tokens=tokens), done, run))
+                    voice = _voice(bundle, heard, hooks)
+            else:
+                if recorded is None:  # round 0 was remembered
+                    with run.clock.stage("tokenize"):
+                        codes = done[0].codes
+                        recorded = voice_of(bundle, clip, codes, recorded=True, hooks=hooks)
+                voice = recorded
+            given = RoundInput(codes=previous.codes, voice=voice, base=base)
+            made = _round(bundle, given, plan, done, run)
+            new = previous.by_signal or (number == 1 and start is None)
+            done.append(replace(made, tokens="tokenized" if new else "reused"))
             yield done[-1]
     finally:  # a cancelled run resumes where it stopped
         if memory is not None and len(done) > known:
             memory.keep(plan, done)
+
+
+def _heard(plan: Plan, done: Sequence[Round], start: Round | None) -> Round | None:
+    """The round whose sound prompts the decoder of the next one; None for the recording."""
+    if plan.voice == "previous" and (len(done) > 1 or start is not None):
+        return done[-1]
+    return next((made for made in reversed(done) if made.by_signal), None)
+
+
+def _voice(bundle: Bundle, made: Round, hooks: Hooks) -> Voice:
+    """The voice of a finished round."""
+    speaker = None if made.measures is None else made.measures.speaker
+    return voice_of(
+        bundle,
+        made.clip,
+        made.codes,
+        recorded=made.by_signal or keeps_ends(made),
+        speaker=speaker,
+        hooks=hooks,
+    )
+
+
+def _round(bundle: Bundle, given: RoundInput, plan: Plan, done: Sequence[Round], run: Run) -> Round:
+    """The next round, measured; made a second time where it has a fault, the better one kept.
+
+    Where the caller limits the ids, or nothing is drawn, a second try would have the same fault.
+    """
+    number = len(done)
+    step = plan.steps[number - 1]
+
+    def attempt(again: bool) -> Round:
+        made = edit(bundle, given, step, plan, number=number, again=again, run=run)
+        return _measured(bundle, made, done, run)
+
+    made = attempt(False)
+    faults = faults_of(made)
+    if faults and plan.sampling.temperature > 0 and not plan.sampling.max_ids:
+        log.info("round %d is made again: %s", number, " ".join(faults))
+        other = attempt(True)
+        if damage(other) < damage(made):
+            made, other = other, made
+        made = replace(
+            made,
+            rejected=_figures(other),
+            seconds_elapsed=run.clock.elapsed,
+            stage_seconds={
+                **run.clock.seconds,
+                "measure": made.stage_seconds["measure"] + other.stage_seconds["measure"],
+            },
+        )
+        faults = faults_of(made)
+    for fault in faults:
+        log.warning("round %d: %s", number, fault)
+    return replace(made, notes=faults)
+
+
+def _figures(made: Round) -> Rejected:
+    """What is kept of a try that is not."""
+    assert made.measures is not None
+    return Rejected(
+        score=made.score, measures=made.measures, ended=made.ended, faults=faults_of(made)
+    )
+
+
+def keeps_ends(made: Round) -> bool:
+    """Whether a round's sound has what lies before and after its codes, as a recording has."""
+    return made.clip.wave.shape[0] != made.codes.groups * MEL_FRAMES_PER_GROUP * PROMPT_HOP
 
 
 def _input(
@@ -111,6 +193,7 @@ def _input(
         codes, voice = tokenize(bundle, clip, hooks=run.hooks)
     if start is not None:
         return _measured(bundle, start, [], run), voice
+    text = plan.requests[0].text
     wave = resample(clip.wave, clip.sample_rate, SAMPLE_RATE)
     first = Round(
         clip=Clip(wave=wave, sample_rate=SAMPLE_RATE),
@@ -118,17 +201,21 @@ def _input(
         request=None,
         score=None,
         seconds_elapsed=run.clock.elapsed,
-        text=plan.requests[0].text,
+        text=text,
         stage_seconds=dict(run.clock.seconds),
     )
-    return _measured(bundle, first, [], run), voice
+    first = _measured(bundle, first, [], run)
+    notes = [*transcript_notes(bundle, text, codes.seconds), *recording_notes(first, voice)]
+    for note in notes:
+        log.warning("the recording: %s", note)
+    return replace(first, notes=tuple(notes)), voice
 
 
 def _measured(bundle: Bundle, made: Round, before: Sequence[Round], run: Run) -> Round:
     """The round with its measures, and the time they took."""
     clock = StageClock()
     with clock.stage("measure"):
-        measures = measure_round(bundle, made, before, hooks=run.hooks)
+        measures = measure_round(bundle, made, before, distances=run.distances, hooks=run.hooks)
     if before:  # the input fills no part of a round's bar
         run.hooks.progress("measure", 1, 1)
     return replace(

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..audio.resample import resample
 from ..files.missing import pip_line
+from ..printable import shown
 from .waves import channels_of
 
 Backend = Literal["auto", "deepfilternet", "noisereduce"]
@@ -47,8 +48,19 @@ def denoise(wave: Tensor, rate: int, *, backend: Backend = "auto", most_db: floa
         raise ValueError(f"most_db is {most_db}; allowed is 0 or more. Leave it out for no limit.")
     if backend not in ("auto", *PACKAGES):
         raise ValueError(
-            f"backend is '{backend}'; allowed are auto, {', '.join(PACKAGES)}. Choose one of these."
+            f"backend is '{shown(backend)}'; allowed are auto, {', '.join(PACKAGES)}. Choose one "
+            "of these."
         )
+    chosen = check_installed(backend)
+    if chosen == "deepfilternet":
+        made = _deepfilternet(rows, rate, min(most_db, MOST_DB))
+    else:
+        made = _noisereduce(rows, rate)
+    return made.reshape(wave.shape).to(wave)
+
+
+def check_installed(backend: Backend = "auto") -> str:
+    """The backend that will be used; ValueError, with the line that installs one, if none is."""
     chosen = installed() if backend == "auto" else backend
     if chosen == "" or find_spec(PACKAGES[chosen][0]) is None:
         package = PACKAGES[chosen or "deepfilternet"][1]
@@ -56,11 +68,7 @@ def denoise(wave: Tensor, rate: int, *, backend: Backend = "auto", most_db: floa
             f"taking noise away needs {package}, which is not installed. Run "
             f"`{pip_line(package)}`{'' if chosen else ', or install noisereduce'}."
         )
-    if chosen == "deepfilternet":
-        made = _deepfilternet(rows, rate, min(most_db, MOST_DB))
-    else:
-        made = _noisereduce(rows, rate)
-    return made.reshape(wave.shape).to(wave)
+    return chosen
 
 
 def installed() -> str:

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from .. import __version__
-from ..files.strict import to_json
-from ..files.whole import whole_file, write_whole
+from ..files.strict import to_json, without_nan
+from ..files.whole import append, whole_file, write_whole
 from .config import RunConfig
 from .sharding import load_learned, state_of
 from .team import Team
@@ -28,8 +28,17 @@ STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a checkpoint that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
+    with whole_file(path, size=_bytes_of(state)) as part:
         torch.save(dict(state), part)
+
+
+def _bytes_of(value: object) -> int:
+    """Bytes of all tensors in nested mappings and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(_bytes_of, value.values()))
+    return sum(map(_bytes_of, value)) if isinstance(value, (list, tuple)) else 0
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
@@ -46,7 +55,7 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
     `about` must be what the run began with; `further` is written and not compared.
     """
     path = folder / CONFIG
-    about = json.loads(json.dumps(about))
+    about = json.loads(json.dumps(about, allow_nan=False))
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
         changed = [k for k in about if before.get(k) != about[k]]
@@ -58,14 +67,16 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     versions = {"stepedit": __version__, "torch": torch.__version__}
-    write_whole(path, json.dumps({**about, **versions, **further}, indent=1) + "\n")
+    write_whole(
+        path, json.dumps({**about, **versions, **further}, indent=1, allow_nan=False) + "\n"
+    )
 
 
 def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: float) -> None:
     """One line of curve.jsonl; numbers are kept as they are."""
-    line = json.dumps({"step": step, **values, "seconds": round(seconds, 1)})
-    with (folder / CURVE).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    row = without_nan({"step": step, **values, "seconds": round(seconds, 1)})
+    line = json.dumps(row, allow_nan=False)
+    append(folder / CURVE, line + "\n")
 
 
 def cut_curve(folder: Path, step: int) -> None:
