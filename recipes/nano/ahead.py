@@ -66,4 +66,5 @@ def drawn_ahead(draw: Callable[[int], T], first: int, processes: int) -> Iterato
             yield pickle.loads(ends[step % processes].recv_bytes())
     finally:
         for worker in workers:
-            worker.terminate()
+            worker.kill()  # it may not have come to its own handler yet
+            worker.join()

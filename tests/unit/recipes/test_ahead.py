@@ -37,10 +37,8 @@ def test_processes_end_with_the_training_that_catches_the_signal() -> None:
         next(batches)
         drawing = multiprocessing.active_children()
         batches.close()
-        for process in drawing:
-            process.join(20)
         assert len(drawing) == 2
-        assert [process.exitcode for process in drawing] == [-signal.SIGTERM] * 2
+        assert not multiprocessing.active_children()
     finally:
         for process in multiprocessing.active_children():
             process.kill()
