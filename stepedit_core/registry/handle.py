@@ -14,6 +14,7 @@ from ..bundle.manifest import TOKENIZER, Manifest, sha256_of
 from ..text.tokenizer import TextTokenizer
 from ..vocab import Vocabulary
 from .folders import ModelEntry, ReleaseEntry
+from .torch_state import own_state
 
 if TYPE_CHECKING:
     from ..models.bigvgan import BigVGAN
@@ -76,7 +77,8 @@ class Bundle:
                 "Choose another bundle for this."
             )
         if name not in self._parts:
-            self._parts[name] = self._registry.shared_part(self, name)
+            with own_state():  # a part is made of the dtype and on the device that it names
+                self._parts[name] = self._registry.shared_part(self, name)
         return self._parts[name]
 
     def load_all(self, parts: Iterable[str] = ()) -> nn.ModuleDict:
