@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..measure.alignment import guide_of
 from ..models.cancel import cancellable
-from ..models.flow import PromptGuide
+from ..models.flow import Euler, PromptGuide
 from ..registry.handle import Bundle
 from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
@@ -85,10 +85,12 @@ def flow_decode(
             mel.to(weight),
             voice.speaker[None].to(weight),
             noise=noise.to(weight),
-            steps=decoding.steps,
-            guidance=decoding.guidance,
-            contrast=decoding.contrast,
+            euler=Euler(
+                steps=decoding.steps,
+                guidance=decoding.guidance,
+                contrast=decoding.contrast,
+                on_step=on_step,
+            ),
             guide=guide,
-            on_step=on_step,
         )
     return out[0].float().cpu()
