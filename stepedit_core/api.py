@@ -1,4 +1,4 @@
-"""The library in six calls: load, edit, clone, run, resynthesize, save.
+"""The library in eight calls: load, edit, edit_range, clone, run, resynthesize, transcribe, save.
 
 Each is a few lines over `pipelines/`; the command and the nodes take the same way, so the same seed
 gives the same samples everywhere.
@@ -16,15 +16,20 @@ import torch
 
 from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
+from .audio.recordings import Recording, read_recording
+from .measure.recognisers import recogniser_for
+from .measure.timeline import Word
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
 from .pipelines.plan import Plan, check_names, check_plan, facts_of, make_plan, plan_from_json
+from .pipelines.range_edit import RangeResult, part_of
+from .pipelines.range_edit import edit_range as change_range
 from .pipelines.rounds import iterate
 from .pipelines.settings import check_seed, shown
 from .registry.handle import Bundle
 from .registry.registry import Registry
 from .text.edits import EDITS, request_of
-from .types import Clip, EditRequest, EditResult, Hooks, Round
+from .types import Clip, Decoding, EditRequest, EditResult, Hooks, Round
 
 FLAGS = ("denoise", "trim_silence")
 """Edits that are asked for with True."""
@@ -117,6 +122,49 @@ def run(
     return iterate(model, recording, plan, hooks=hooks)
 
 
+def transcribe(
+    model: Bundle, clip: Recording | str | Path, *, text: str = "", recogniser: str | Path = ""
+) -> tuple[Word, ...]:
+    """The words of a recording of any length with their times in seconds.
+
+    Args:
+        model: from `load`; its recogniser hears, where it has one.
+        clip: a path, or what `audio.recordings.read_recording` gives.
+        text: the words where they are known: only their times are looked for.
+        recogniser: folder of a faster-whisper model, which hears instead.
+
+    Raises ValueError where nothing can hear, and for a file that is not a recording.
+    """
+    _check_call(model, None)
+    heard = _recording(clip).clip()
+    ears = recogniser_for(model, recogniser)
+    return ears.align(heard, text) if text.strip() else ears.transcribe(heard)
+
+
+def edit_range(
+    model: Bundle,
+    clip: Recording | str | Path,
+    start: float,
+    end: float,
+    *,
+    text: str = "",
+    **what: Any,
+) -> RangeResult:
+    """A recording of any length with an edit from second `start` to `end`, the rest untouched.
+
+    Rate, channels and kind of samples stay the recording's; `text` are the words of the window
+    around the range (`pipelines/range_edit.py`, part_of). The edit and its settings are given as to
+    `edit`; `find_phrase` of measure/timeline.py finds the seconds of some words. Write the result
+    with `audio.recordings.write_recording`.
+    """
+    _check_call(model, None)
+    request, settings = _request(text, what)
+    recording = _recording(clip)
+    settings = {"decoding": Decoding(way="difference"), **settings}
+    part = part_of(recording, start, end)
+    return change_range(model, recording, part, [request], settings=settings)
+
+
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:
     """What tokenizer and decoder alone make of a clip."""
     _check_call(model, None)
@@ -178,6 +226,11 @@ def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str,
     given = {name: what[name] for name in ("engine", "seconds") if name in what}
     request = replace(request_of(kind, value, text), **given)
     return request, {k: v for k, v in what.items() if k not in (*EDITS, *given)}
+
+
+def _recording(clip: Recording | str | Path) -> Recording:
+    """The recording itself, or that of a file."""
+    return clip if isinstance(clip, Recording) else read_recording(clip)
 
 
 def _check_call(model: object, hooks: object) -> None:
