@@ -111,7 +111,7 @@ def _expected(error: RuntimeError) -> str:
     raise error
 
 
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of the command that is asked for; of all commands where none is."""
     parser = argparse.ArgumentParser(
         prog="stepedit",
