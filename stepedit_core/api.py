@@ -25,7 +25,8 @@ from .pipelines.plan import Plan, check_names, check_plan, facts_of, make_plan, 
 from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
 from .pipelines.rounds import iterate
-from .pipelines.settings import check_seed, shown
+from .pipelines.settings import check_seed
+from .printable import quoted, shown
 from .registry.handle import Bundle
 from .registry.registry import Registry
 from .text.edits import EDITS, request_of
@@ -116,7 +117,7 @@ def run(
         raise ValueError(
             f"the clip has {found.samples} samples at {found.sample_rate} Hz with the digest "
             f"{found.sha256[:12]}; the plan was made for {plan.clip.samples} at "
-            f"{plan.clip.sample_rate} Hz with {shown(plan.clip.sha256[:12])}. Pass that clip, or "
+            f"{plan.clip.sample_rate} Hz with {quoted(plan.clip.sha256[:12])}. Pass that clip, or "
             "make a plan of this one."
         )
     return iterate(model, recording, plan, hooks=hooks)
@@ -184,19 +185,19 @@ def save(made: Round | Clip, path: str | Path) -> None:
         )
     if not isinstance(made, (Round, Clip)):
         raise ValueError(
-            f"what should be saved is {shown(made)} ({type(made).__name__}); a round or a Clip is "
+            f"what should be saved is {quoted(made)} ({type(made).__name__}); a round or a Clip is "
             "needed. Pass result.best, or stepedit.Clip(wave=..., sample_rate=...)."
         )
     if not isinstance(path, (str, Path)):
         raise ValueError(
-            f"the path is {shown(path)} ({type(path).__name__}); text or a Path is needed. Name a "
+            f"the path is {quoted(path)} ({type(path).__name__}); text or a Path is needed. Name a "
             "file that ends in .wav."
         )
     path = Path(path)
     if path.is_dir() or path.suffix.lower() != ".wav":
         what = "a folder" if path.is_dir() else "not the name of a WAV file"
         raise ValueError(
-            f"'{path}' is {what}; a WAV file is written. Name a file that ends in .wav."
+            f"'{shown(path)}' is {what}; a WAV file is written. Name a file that ends in .wav."
         )
     write_wav(path, made.clip if isinstance(made, Round) else made)
 
@@ -213,15 +214,15 @@ def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str,
     kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
     if len(kinds) != 1:
         raise ValueError(
-            f"{len(kinds)} edits are asked for ({', '.join(kinds) or 'none'}); one is allowed, of "
-            f"{', '.join(EDITS)}. Name one."
+            f"{len(kinds)} edits are asked for ({shown(', '.join(kinds) or 'none')}); one is "
+            f"allowed, of {', '.join(EDITS)}. Name one."
         )
     (kind,) = kinds
     value = what[kind]
     if (value is not True) if kind in FLAGS else not isinstance(value, str):
         example = "True or False" if kind in FLAGS else "text"
         raise ValueError(
-            f"{kind} is {shown(value)} ({type(value).__name__}); {example} is allowed. Change it."
+            f"{kind} is {quoted(value)} ({type(value).__name__}); {example} is allowed. Change it."
         )
     given = {name: what[name] for name in ("engine", "seconds") if name in what}
     request = replace(request_of(kind, value, text), **given)
@@ -237,14 +238,14 @@ def _check_call(model: object, hooks: object) -> None:
     """Raise ValueError for a model that is not loaded, and for hooks without the two methods."""
     if not isinstance(model, Bundle):
         raise ValueError(
-            f"the model is {shown(model)} ({type(model).__name__}); a loaded one is needed. Pass "
+            f"the model is {quoted(model)} ({type(model).__name__}); a loaded one is needed. Pass "
             "what stepedit.load gives."
         )
     if hooks is not None and not all(
         callable(getattr(hooks, name, None)) for name in ("progress", "check")
     ):
         raise ValueError(
-            f"hooks is {shown(hooks)} ({type(hooks).__name__}); an object with the methods "
+            f"hooks is {quoted(hooks)} ({type(hooks).__name__}); an object with the methods "
             "progress and check is needed. See stepedit_core/types.py, Hooks."
         )
 

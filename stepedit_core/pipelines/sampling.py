@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..models.cancel import cancellable
 from ..models.llm import Step1LM
+from ..printable import shown
 from ..types import Sampling
 from ..vocab import GROUP, Vocabulary
 from .run import Run
@@ -108,8 +109,8 @@ def sample_answers(
         logits = logits.to("cpu", torch.float32)
         if bool(logits.isnan().any()):
             raise ValueError(
-                f"the language model made NaN at id {position}; all scores must be numbers. Check "
-                "the bundle with `stepedit bundles --verify`, or choose another precision."
+                f"the language model made NaN at id {shown(position)}; all scores must be numbers. "
+                "Check the bundle with `stepedit bundles --verify`, or choose another precision."
             )
         if sampling.forbid_repeats:
             for row, index in enumerate(alive):

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from ..bundle.manifest import TOKENIZER, Manifest, sha256_of
+from ..printable import shown
 from ..text.tokenizer import TextTokenizer
 from ..vocab import Vocabulary
 from .folders import ModelEntry, ReleaseEntry
+from .torch_state import own_state
 
 if TYPE_CHECKING:
     from ..models.bigvgan import BigVGAN
@@ -72,11 +74,12 @@ class Bundle:
         """The module of a part, shared with other handles; loaded now if nobody keeps it."""
         if name not in self.manifest.components:
             raise ValueError(
-                f"bundle '{self.name}' has no {name}; it has {', '.join(self.manifest.parts)}. "
-                "Choose another bundle for this."
+                f"bundle '{shown(self.name)}' has no {shown(name)}; it has "
+                f"{shown(', '.join(self.manifest.parts))}. Choose another bundle for this."
             )
         if name not in self._parts:
-            self._parts[name] = self._registry.shared_part(self, name)
+            with own_state():  # a part is made of the dtype and on the device that it names
+                self._parts[name] = self._registry.shared_part(self, name)
         return self._parts[name]
 
     def load_all(self, parts: Iterable[str] = ()) -> nn.ModuleDict:
