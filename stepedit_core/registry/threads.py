@@ -8,17 +8,15 @@ whatever the machine has. docs/decisions says what was measured.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 
-from .handle import Bundle
+if TYPE_CHECKING:
+    from .handle import Bundle
 
-P = ParamSpec("P")
-R = TypeVar("R")
 SMALL_WIDTH = 1024
 """Largest width of a language model that counts as small; nano has 384, the release 3072."""
 
@@ -47,31 +45,6 @@ def own_threads(bundle: Bundle) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def on_own_threads(
-    stage: Callable[Concatenate[Bundle, P], R],
-) -> Callable[Concatenate[Bundle, P], R]:
-    """A stage, whose first argument is the bundle, on the bundle's number of threads."""
-
-    @wraps(stage)
-    def run(bundle: Bundle, /, *arguments: P.args, **keywords: P.kwargs) -> R:
-        with own_threads(bundle):
-            return stage(bundle, *arguments, **keywords)
-
-    return run
-
-
-def each_on_own_threads(bundle: Bundle, steps: Generator[R, None, None]) -> Iterator[R]:
-    """The same items; between them, while the reader works, torch has its number back."""
-    with closing(steps):
-        while True:
-            with own_threads(bundle):
-                try:
-                    made = next(steps)
-                except StopIteration:
-                    return
-            yield made
 
 
 def _said(bundle: Bundle, chosen: int, before: int) -> int:

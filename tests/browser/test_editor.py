@@ -140,6 +140,8 @@ def tiny(name: str) -> dict[str, Any]:
             node["widgets_values"][0] = "tiny"
         if node["type"] == "LoadAudio":
             node["widgets_values"][0] = "speech.wav"
+        if node["type"] == "StepEdit_Emotion":
+            node["widgets_values"][0] = "happy"  # which the tiny bundle offers
     return workflow
 
 
