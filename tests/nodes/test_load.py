@@ -143,3 +143,15 @@ def test_the_last_line_says_how_many_rounds_and_which_is_best(
 ) -> None:
     host.progress.GraphHooks(rounds).finish(1, 6.5 if rounds == 1 else None)
     assert lines == [said]
+
+
+def test_a_loaded_model_says_what_it_makes_and_a_run_by_signal_loads_no_more(
+    host: Any, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    management = sys.modules["comfy.model_management"]
+    monkeypatch.setattr(management, "get_torch_device", lambda: "cpu", raising=False)
+    model = host.models.load_model("nano", "cpu", "auto")
+    (line,) = lines
+    assert line.startswith("nano makes emotion, style, and the engine signal speed")
+    assert model.listening() is model.bundle
+    assert model.bundle.loaded == ()
