@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import data, edit, evaluate, models, train, transcribe
+from .commands import data, edit, edit_range, evaluate, models, train, transcribe
 from .commands.options import FAILED, STOPPED, USAGE, UsageError, say_error
 from .printable import shown
 
@@ -76,6 +76,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stepedit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (edit, transcribe, models, data, train, evaluate):
+    for group in (edit, edit_range, transcribe, models, data, train, evaluate):
         group.add(commands)
     return parser

@@ -56,6 +56,10 @@ PAUSE_S = 0.2
 """Time over which a window's border must be quiet."""
 SEARCH_S = 1.5
 """How far a window's border moves inwards to a quieter place."""
+LEAST, MOST = 0.5, 2.0
+"""Length of the answer's part beside the recording's: what is further off has lost its words."""
+GROUP_S = 0.12
+"""Seconds of a group of codes."""
 MARGIN_FRAMES = 15
 """Mel frames of the recording's own speech that are vocoded on each side: 0.3 s."""
 WARM_FRAMES = 10
@@ -223,8 +227,8 @@ def composed(
 ) -> tuple[DualCodes, int]:
     """Source codes whose groups first to end are the answer's, and how many those are.
 
-    The place in the answer is found by the time path of the codes. Raises ValueError where the
-    answer says something else altogether.
+    The place in the answer is found by the warping path of the codes. Raises ValueError where the
+    answer says something else altogether, or its part has quite another length.
     """
     first, end = groups
     match = guide_of(bundle).match(source, answer)
@@ -233,11 +237,17 @@ def composed(
             "the answer of the model does not say the words of the clip, so the part cannot be "
             "found in it. Try another seed, or fewer rounds."
         )
-    rows = np.searchsorted(match.places, [SEMANTIC_PER_GROUP * first, SEMANTIC_PER_GROUP * end])
-    begin = 0 if first == 0 else round(int(rows[0]) / SEMANTIC_PER_GROUP)
-    stop = answer.groups if end == source.groups else round(int(rows[1]) / SEMANTIC_PER_GROUP)
-    begin = min(begin, answer.groups - 1)
-    stop = max(stop, begin + 1)
+    # where the answer stands still at a border, in a pause that it made longer, that stays outside
+    begin = round((np.searchsorted(match.places, 3 * first, "right") - 1) / SEMANTIC_PER_GROUP)
+    stop = round((np.searchsorted(match.places, 3 * end - 1) + 1) / SEMANTIC_PER_GROUP)
+    begin = min(max(begin, 0), answer.groups - 1)
+    stop = min(max(stop, begin + 1), answer.groups)
+    if not LEAST * (end - first) - 2 <= stop - begin <= MOST * (end - first) + 2:
+        raise ValueError(
+            f"the answer of the model has {(stop - begin) * GROUP_S:.2f} s for the "
+            f"{(end - first) * GROUP_S:.2f} s of the part; {LEAST} to {MOST:g} times its length is "
+            "put in. Try another seed, or fewer rounds."
+        )
     parts = ((source, 0, first), (answer, begin, stop), (source, end, source.groups))
     codes = DualCodes(
         linguistic=torch.cat([codes.linguistic[2 * a : 2 * b] for codes, a, b in parts]),

@@ -319,6 +319,28 @@ def test_values_outside_the_widgets_are_refused_with_status_400(
     assert name in json.dumps(answer["node_errors"])
 
 
+@pytest.mark.parametrize("text", ["\ud800", "\x1b[31m", "\u202e"], ids=ascii)
+@pytest.mark.parametrize("name", ["bundle", "device", "precision", "adapter", "voice", "emotion"])
+def test_a_text_that_no_log_takes_is_refused_and_the_next_prompt_runs(
+    server: Server, name: str, text: str
+) -> None:
+    """Half a surrogate pair, echoed raw, ended ComfyUI's worker for good."""
+    graph = Graph()
+    node = edited(graph, recording(graph))
+    keep(graph, (node, 0), "refused")
+    for entry in graph.values():
+        if name in entry["inputs"] or (name, entry["class_type"]) == (
+            "adapter",
+            "StepEdit_LoadModel",
+        ):
+            entry["inputs"][name] = text
+    refused = server.post("/prompt", {"prompt": graph})[0] == 400
+    assert refused or server.run(graph).outcome == "error"
+    graph = Graph()
+    keep(graph, recording(graph), "after")
+    assert server.run(graph, seconds=60 * PATIENCE).outcome == "success"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [

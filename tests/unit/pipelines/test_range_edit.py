@@ -107,6 +107,28 @@ def test_an_answer_that_says_something_else(bundle: Bundle) -> None:
         composed(bundle, drawn(20, 1), drawn(20, 2), (5, 9))
 
 
+def test_a_pause_that_grew_beside_the_part_stays_outside(bundle: Bundle) -> None:
+    source = drawn(20, 1)
+    still = DualCodes(  # its first group ten times, then the rest
+        linguistic=torch.cat((source.linguistic[:2].repeat(9), source.linguistic)),
+        semantic=torch.cat((source.semantic[:3].repeat(9), source.semantic)),
+        codebook="tiny-1",
+    )
+    _, count = composed(bundle, source, still, (0, 6))
+    assert 6 <= count <= 7
+
+
+def test_a_part_that_lost_its_words_is_not_put_in(bundle: Bundle) -> None:
+    source = drawn(30, 1)
+    short = DualCodes(
+        linguistic=torch.cat((source.linguistic[:20], source.linguistic[38:])),
+        semantic=torch.cat((source.semantic[:30], source.semantic[57:])),
+        codebook="tiny-1",
+    )
+    with pytest.raises(ValueError, match=r"for the 1\.08 s of the part"):
+        composed(bundle, source, short, (10, 19))
+
+
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 @pytest.mark.parametrize(("start", "end"), [(1.2, 1.8), (0.0, 0.8), (2.2, 3.0)])
 def test_every_sample_outside_stays(bundle: Bundle, rate: int, start: float, end: float) -> None:
