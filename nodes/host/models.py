@@ -110,9 +110,6 @@ def load_model(name: str, device: str, precision: str, adapter: str = NO_ADAPTER
         raise ValueError(
             f"device '{shown(device)}' is unknown; allowed are {', '.join(DEVICES)}. Choose one."
         )
-    from ...stepedit_core.pipelines.plan import vocabulary_of
-    from ...stepedit_core.text.engines import makes
-
     found, path = find_bundle(name), find_adapter(adapter)
     place = torch.device("cpu") if device == "cpu" else model_management.get_torch_device()
     key = (str(found.folder), check_adapter(name, adapter), str(place), precision)
@@ -121,7 +118,6 @@ def load_model(name: str, device: str, precision: str, adapter: str = NO_ADAPTER
         # parts start on the CPU and ComfyUI moves them
         bundle = registry().load(found.folder, device="cpu", precision=precision, adapter=path)
         model = _loaded[key] = LoadedModel(bundle, place)
-    say(f"{model.bundle.name} makes {makes(vocabulary_of(model.bundle))}")
     return model
 
 
