@@ -1,7 +1,7 @@
 """Edit instructions: each node makes a STEPEDIT_EDIT or appends its request to one.
 
-STEPEDIT_EDIT is a tuple of EditRequest in the order of application. Options and tags are those of
-the release (stepedit_core/text/edits.py); a bundle that was not taught one says so when it runs.
+STEPEDIT_EDIT is a tuple of EditRequest in the order of application. Options and tags are those
+of stepedit_core/text/edits.py; a bundle that was not taught one says so when it runs.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from comfy_api.latest import io
 
-from ..stepedit_core.text.edits import DIALECTS, EMOTIONS, SPEEDS, STYLES, TAGS_2025, TAGS_2026
+from ..stepedit_core.text.edits import DIALECTS, TAGS_2025, TAGS_2026, offered
 from ..stepedit_core.types import EditRequest
 from . import inputs
 from .compat import StepEditEdit, schema
 
 Edit = tuple[EditRequest, ...]
+EMOTIONS, STYLES, SPEEDS = offered("emotion"), offered("style"), offered("speed")
 
 
 def _schema(

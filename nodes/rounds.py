@@ -56,14 +56,19 @@ def peaks(clip: Clip) -> list[int]:
 
 
 def panel(run: FinishedRun, files: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """One clip for the listening panel in the browser: the chosen round, and a row a round."""
+    """One clip for the listening panel in the browser: what made it, the chosen round, its rounds.
+
+    The browser has often drawn another seed by the time that a round is marked, so the used one
+    travels with the rounds.
+    """
     from ..stepedit_core.output.report import round_entry
 
     rows = [
         {**round_entry(number, made), "file": file, "peaks": peaks(made.clip)}
         for number, (made, file) in enumerate(zip(run.rounds, files, strict=True))
     ]
-    return {"best": run.best, "rounds": rows}
+    used = {"seed": run.plan.seed, "asked": run.plan.rounds, "voice": run.plan.voice}
+    return {**used, "best": run.best, "rounds": rows}
 
 
 def report(bundle: Bundle, run: FinishedRun) -> str:

@@ -15,12 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import clone, edit, load, resynthesize, save
+    from .api import clone, edit, load, resynthesize, run, save
     from .types import Clip, Decoding, EditRequest, EditResult, Round, Sampling
 
 __version__ = "0.1.0"
 _HOME = {
-    **dict.fromkeys(("load", "edit", "clone", "resynthesize", "save"), "api"),
+    **dict.fromkeys(("load", "edit", "clone", "run", "resynthesize", "save"), "api"),
     **dict.fromkeys(
         ("Clip", "Decoding", "EditRequest", "EditResult", "Round", "Sampling"), "types"
     ),
@@ -36,6 +36,7 @@ __all__ = [
     "edit",
     "load",
     "resynthesize",
+    "run",
     "save",
 ]
 

@@ -1,4 +1,4 @@
-"""The library in five calls: load, edit, clone, resynthesize, save.
+"""The library in six calls: load, edit, clone, run, resynthesize, save.
 
 Each is a few lines over `pipelines/`; the command and the nodes take the same way, so the same seed
 gives the same samples everywhere.
@@ -13,15 +13,20 @@ from typing import Any
 
 import torch
 
+from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
-from .pipelines.plan import make_plan
+from .pipelines.plan import Plan, check_names, check_plan, facts_of, make_plan, plan_from_json
 from .pipelines.rounds import iterate
+from .pipelines.settings import check_seed, shown
 from .registry.handle import Bundle
 from .registry.registry import Registry
 from .text.edits import EDITS, request_of
 from .types import Clip, EditRequest, EditResult, Hooks, Round
+
+FLAGS = ("denoise", "trim_silence")
+"""Edits that are asked for with True."""
 
 
 def load(
@@ -60,6 +65,7 @@ def edit(
 
     Raises ValueError for a bad clip, an edit the model does not know, or missing words.
     """
+    _check_call(model, hooks)
     request, settings = _request(text, what)
     recording = _clip(clip)
     plan = make_plan(model, recording, [request], **settings)
@@ -76,19 +82,73 @@ def clone(
     **settings: Any,
 ) -> Round:
     """New words `say` in the voice of a clip whose words are `text`; settings as in `edit`."""
+    _check_call(model, hooks)
     recording = _clip(clip)
     plan = cloning.clone_plan(model, recording, text, say, **settings)
     return cloning.clone(model, recording, plan, hooks=hooks)
 
 
+def run(
+    model: Bundle,
+    clip: Clip | str | Path,
+    plan: Plan | Mapping[str, Any],
+    *,
+    hooks: Hooks | None = None,
+) -> EditResult:
+    """The rounds of a plan, for example of the "plan" in a report that was read from its JSON.
+
+    The same model, clip and plan give the same samples. Raises ValueError for a plan of another
+    clip, or one that the model cannot do.
+    """
+    _check_call(model, hooks)
+    recording = _clip(clip)
+    plan = plan if isinstance(plan, Plan) else plan_from_json(plan)
+    check_plan(model, plan)
+    found = facts_of(recording)
+    if found != plan.clip:
+        raise ValueError(
+            f"the clip has {found.samples} samples at {found.sample_rate} Hz with the digest "
+            f"{found.sha256[:12]}; the plan was made for {plan.clip.samples} at "
+            f"{plan.clip.sample_rate} Hz with {shown(plan.clip.sha256[:12])}. Pass that clip, or "
+            "make a plan of this one."
+        )
+    return iterate(model, recording, plan, hooks=hooks)
+
+
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:
     """What tokenizer and decoder alone make of a clip."""
+    _check_call(model, None)
+    check_seed(seed)
     return codec.resynthesize(model, _clip(clip), seed=seed)
 
 
 def save(made: Round | Clip, path: str | Path) -> None:
-    """Write a round or a clip as a WAV file of 16 bits, whole or not at all."""
-    write_wav(Path(path), made.clip if isinstance(made, Round) else made)
+    """Write a round or a clip as a WAV file of 16 bits, whole or not at all.
+
+    Raises ValueError for what is not one sound, and for a path that is not a WAV file's.
+    """
+    if isinstance(made, EditResult):
+        raise ValueError(
+            f"a result has {len(made.rounds)} rounds; one sound can be saved. Pass result.best, "
+            "result.final or one of result.rounds."
+        )
+    if not isinstance(made, (Round, Clip)):
+        raise ValueError(
+            f"what should be saved is {shown(made)} ({type(made).__name__}); a round or a Clip is "
+            "needed. Pass result.best, or stepedit.Clip(wave=..., sample_rate=...)."
+        )
+    if not isinstance(path, (str, Path)):
+        raise ValueError(
+            f"the path is {shown(path)} ({type(path).__name__}); text or a Path is needed. Name a "
+            "file that ends in .wav."
+        )
+    path = Path(path)
+    if path.is_dir() or path.suffix.lower() != ".wav":
+        what = "a folder" if path.is_dir() else "not the name of a WAV file"
+        raise ValueError(
+            f"'{path}' is {what}; a WAV file is written. Name a file that ends in .wav."
+        )
+    write_wav(path, made.clip if isinstance(made, Round) else made)
 
 
 @cache
@@ -99,15 +159,47 @@ def _registry() -> Registry:
 
 def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str, Any]]:
     """The edit among the keywords, and the settings beside it."""
+    check_names(what, EDITS)
     kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
     if len(kinds) != 1:
         raise ValueError(
             f"{len(kinds)} edits are asked for ({', '.join(kinds) or 'none'}); one is allowed, of "
             f"{', '.join(EDITS)}. Name one."
         )
-    request = request_of(kinds[0], what[kinds[0]], text)
-    return request, {name: value for name, value in what.items() if name not in EDITS}
+    (kind,) = kinds
+    value = what[kind]
+    if (value is not True) if kind in FLAGS else not isinstance(value, str):
+        example = "True or False" if kind in FLAGS else "text"
+        raise ValueError(
+            f"{kind} is {shown(value)} ({type(value).__name__}); {example} is allowed. Change it."
+        )
+    settings = {name: value for name, value in what.items() if name not in EDITS}
+    return request_of(kind, value, text), settings
+
+
+def _check_call(model: object, hooks: object) -> None:
+    """Raise ValueError for a model that is not loaded, and for hooks without the two methods."""
+    if not isinstance(model, Bundle):
+        raise ValueError(
+            f"the model is {shown(model)} ({type(model).__name__}); a loaded one is needed. Pass "
+            "what stepedit.load gives."
+        )
+    if hooks is not None and not all(
+        callable(getattr(hooks, name, None)) for name in ("progress", "check")
+    ):
+        raise ValueError(
+            f"hooks is {shown(hooks)} ({type(hooks).__name__}); an object with the methods "
+            "progress and check is needed. See stepedit_core/types.py, Hooks."
+        )
 
 
 def _clip(clip: Clip | str | Path) -> Clip:
-    return clip if isinstance(clip, Clip) else read_clip(clip)
+    """The recording as one channel of float32 samples, or what is wrong with it."""
+    if isinstance(clip, Clip):
+        return mono_clip(clip.wave, clip.sample_rate)
+    if not isinstance(clip, (str, Path)):
+        raise ValueError(
+            f"the clip is of the type {type(clip).__name__}; a path or a Clip is needed. Pass "
+            "stepedit.Clip(wave=..., sample_rate=...)."
+        )
+    return read_clip(clip)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Literal, Protocol
 
 import torch
@@ -59,6 +60,15 @@ class DualCodes:
     def seconds(self) -> float:
         """Length of the speech the codes stand for, in seconds."""
         return self.groups * 0.12
+
+
+def same_codes(one: DualCodes, other: DualCodes) -> bool:
+    """Whether two clips have the same codes of the same tokenizers."""
+    return (
+        one.codebook == other.codebook
+        and torch.equal(one.linguistic, other.linguistic)
+        and torch.equal(one.semantic, other.semantic)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +123,9 @@ class Sampling:
     """Most ids drawn; 0 takes the limit that fits the edit (spec 6.8, community limits)."""
 
 
+DecodingWay = Literal["exact", "difference"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
     """How the flow decoder draws a mel; the defaults are the release's (spec 8.4)."""
@@ -124,11 +137,12 @@ class Decoding:
     contrast: float | None = None
     """Weight of the guidance away from the prompt's own codes (decision 0014); None takes what the
     bundle was trained for, in proportion to `guidance`."""
-    way: Literal["exact", "difference"] | None = None
+    way: DecodingWay | None = None
     """Edits are decoded from noise as released, "exact", or by "difference", which keeps the
     recording (decision 0018); None takes the bundle's way."""
     strength: float = 1.0
-    """Factor 0 to 1.5 on what decoding by difference changes: 0 is the recording."""
+    """Factor 0 to 1.5 on what decoding by difference changes. 0 is the recording, with all of its
+    length, for emotion and style; for speed and sounds it is the recording in the edit's time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,15 +231,25 @@ class Stage:
     """What the line beside the bar says meanwhile."""
 
 
-STAGES = (
-    Stage("tokenize", 0.0, 0.05, "listening"),
-    Stage("generate", 0.05, 0.6, "writing tokens"),
-    Stage("flow", 0.65, 0.3, "decoding"),
-    Stage("vocode", 0.95, 0.03, "vocoding"),
-    Stage("score", 0.98, 0.01, "scoring"),
-    Stage("measure", 0.99, 0.01, "measuring"),
+def stages_of(*rows: tuple[str, float, str]) -> tuple[Stage, ...]:
+    """Stages in order from rows of name, weight beside the others, and the line's words."""
+    whole = sum(weight for _, weight, _ in rows)
+    ends = list(accumulate((weight / whole for _, weight, _ in rows), initial=0.0))
+    return tuple(
+        Stage(name, start, weight / whole, doing)
+        for (name, weight, doing), start in zip(rows, ends, strict=False)
+    )
+
+
+STAGES = stages_of(
+    ("tokenize", 5, "listening"),
+    ("generate", 60, "writing tokens"),
+    ("flow", 30, "decoding"),
+    ("vocode", 3, "vocoding"),
+    ("score", 1, "scoring"),
+    ("measure", 1, "measuring"),
 )
-"""All stages of a round in order."""
+"""All stages of a round in order: name, time beside the other stages, words of the line."""
 
 
 def stage_named(name: str) -> Stage:

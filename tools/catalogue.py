@@ -61,10 +61,22 @@ def phrases() -> dict[str, Any]:
     return dict(json.loads(PHRASES.read_text("utf-8")))
 
 
+def untranslated(infos: dict[str, Any]) -> list[str]:
+    """English texts of the nodes that phrases.json does not have, in order, once each."""
+    known, found = phrases()["nodes"], []
+    for info in infos.values():
+        found += [info["display_name"], info["description"]]
+        for group in info["input"].values():
+            for key, spec in group.items():
+                found += [key, spec[1]["tooltip"]]
+        found += [*info["output_name"], *info["output_tooltips"]]
+    return [text for text in dict.fromkeys(found) if text not in known]
+
+
 def node_texts(infos: dict[str, Any], language: str = "en") -> dict[str, Any]:
     """locales/<language>/nodeDefs.json as the browser reads it, from a snapshot.
 
-    KeyError names an English text that has no translation.
+    KeyError names an English text that has no translation; `untranslated` lists them all.
     """
     known = phrases()
 
@@ -136,7 +148,13 @@ def main(arguments: list[str]) -> int:
             finally:
                 server.stop()
         write(SNAPSHOT, infos)
-    write_texts(json.loads(SNAPSHOT.read_text("utf-8")))
+    infos = json.loads(SNAPSHOT.read_text("utf-8"))
+    if missing := untranslated(infos):
+        listed = "".join(f"\n  {text}" for text in missing)
+        print(f"locales/phrases.json has no translation under 'nodes' of:{listed}", file=sys.stderr)
+        print("Add each with its zh, ko and ja, then run this again.", file=sys.stderr)
+        return 1
+    write_texts(infos)
     return 0
 
 

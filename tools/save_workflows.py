@@ -2,6 +2,7 @@
 
     python -m tools.save_workflows              all
     python -m tools.save_workflows 05 06        workflows whose names begin so
+    python -m tools.save_workflows help         pictures of ONLY_IN_HELP that are not there yet
 
 The graphs are described below by node, widget value and link; everything else in the files is
 what the ComfyUI frontend makes of them.
@@ -549,10 +550,14 @@ def save_all(page: Page, server: Server, wanted: tuple[str, ...]) -> None:
         if NANO.is_dir():  # a picture with results, where there is a model to run
             run_once(page, server)
         shoot(page, PACK / "workflows" / f"{name}.jpg", pictured)
-    if wanted:
+    if wanted and "help" not in wanted:
         return
     built(page, ONLY_IN_HELP)
+    if wanted:
+        pictured |= {path.stem for path in HELP.glob("*.jpg")}
     shoot(page, HELP, pictured)
+    if wanted:
+        return
     for name, described in BLUEPRINTS.items():
         built(page, described)
         how = {"title": name, "outside": OUTSIDE, "widgets": described["widgets"]}

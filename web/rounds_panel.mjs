@@ -1,10 +1,11 @@
 /* The listening panel of Iterative Edit.
 
    What it shows is its widget's value: for each clip of the batch
-   { best, rounds: [{ round, edit, seconds, score, voice_similarity, file, peaks }] }.
-   The marked round lives in the node's own widget best_round, 0 for "by score". */
+   { seed, asked, voice, best, rounds: [{ round, edit, seconds, score, voice_similarity, file,
+   peaks }] }. The marked round lives in the node's own widget best_round, 0 for "by score". */
 
 import { after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
+import { keepSettings } from "./mark.mjs";
 import { RoundPlayer } from "./player.mjs";
 import { panelWord } from "./words.mjs";
 
@@ -209,7 +210,9 @@ class RoundsPanel {
   mark(number) {
     const widget = this.markWidget;
     if (!widget || number < 1 || number >= this.rounds.length) return;
-    setWidget(this.app, this.node, widget, widget.value === number ? 0 : number);
+    const mark = widget.value === number ? 0 : number;
+    setWidget(this.app, this.node, widget, mark);
+    if (mark) keepSettings(this.app, this.node, this.told[this.clip]);
     this.refresh();
   }
 

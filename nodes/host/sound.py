@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import folder_paths
-import torch
 
 from ...stepedit_core.types import Clip
 
@@ -20,29 +20,32 @@ PANEL = "stepedit_rounds"
 
 def clips(audio: dict[str, Any] | None) -> list[Clip]:
     """One checked mono clip per batch item of an AUDIO, at its own rate; channels are averaged."""
-    from ...stepedit_core.audio.files import check_clip
+    from ...stepedit_core.audio.clips import float_samples, mono_clip
 
     if audio is None:
         raise ValueError("there is no audio; one recording is needed. Connect a clip with sound.")
-    waveform = audio["waveform"].detach().to("cpu", torch.float32)
+    if not isinstance(audio, Mapping) or not {"waveform", "sample_rate"} <= set(audio):
+        raise ValueError(
+            f"the audio is of the type {type(audio).__name__} without waveform and sample_rate; "
+            "both are needed. Take the clip from another node, for example Load Audio."
+        )
+    waveform = float_samples(audio["waveform"])
     if waveform.ndim != 3:
         raise ValueError(
             f"the audio has {waveform.ndim} dimensions; batch, channels and samples are expected. "
             "Take the clip from another node, for example Load Audio."
         )
-    found = [
-        Clip(wave=item.mean(dim=0), sample_rate=int(audio["sample_rate"])) for item in waveform
-    ]
-    if not found:
+    if not len(waveform):
         raise ValueError("the audio is a batch of 0 clips; 1 or more are needed. Connect a clip.")
-    for number, clip in enumerate(found, start=1):
+    found = []
+    for number, item in enumerate(waveform, start=1):
         try:
-            check_clip(clip)
+            found.append(mono_clip(item, audio["sample_rate"]))
         except ValueError as error:
-            if len(found) == 1:
+            if len(waveform) == 1:
                 raise
             raise ValueError(
-                f"of {len(found)} clips number {number} cannot be used: {error}"
+                f"of {len(waveform)} clips number {number} cannot be used: {error}"
             ) from None
     return found
 

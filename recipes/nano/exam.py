@@ -38,8 +38,10 @@ CLASSES = {
 for the nearest it has, `sweet` and `authority`."""
 STRENGTHS = (2 / 3, 1.0, 4 / 3)
 """Of the archetype, in clips that judges learn from."""
-LEARNERS, LISTENERS, VOICES, PEOPLE, SENTENCES = 60, 20, 4, 4, 22
-"""Pseudo speakers that judges learn from and are tried on; voices and people of the cases."""
+SPEAKERS_OF_JUDGES = (60, 20)
+"""Pseudo speakers that judges learn from, and that they are tried on."""
+VOICES, PEOPLE, SENTENCES = 4, 4, 22
+"""Voices and people of the cases, and the sentences of each voice."""
 RAVDESS = {
     "01": "neutral",
     "02": "neutral",
@@ -80,12 +82,12 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, str | float]]) -> None:
     log.info("%s: %d lines", path.name, len(rows))
 
 
-def judge_clips(out: Path, tools: tuple[Hibari, Grammar]) -> None:
+def judge_clips(out: Path, tools: tuple[Hibari, Grammar], speakers: Sequence[int]) -> None:
     """judge-emotion.jsonl and judge-style.jsonl: every speaker says two texts in every class."""
     rows: dict[str, list[dict[str, str]]] = {kind: [] for kind in CLASSES}
-    for k in range(LEARNERS + LISTENERS):
+    for k in range(sum(speakers)):
         rng = np.random.default_rng([11, k])
-        split = "train" if k < LEARNERS else "dev"
+        split = "train" if k < speakers[0] else "dev"
         for n in range(2):
             who, _, base = speak(SPEAKERS + 1 + k, tools, rng)
             for kind, options in CLASSES.items():
@@ -106,11 +108,11 @@ def judge_clips(out: Path, tools: tuple[Hibari, Grammar]) -> None:
         write_lines(out / f"judge-{kind}.jsonl", lines)
 
 
-def sound_clips(out: Path, tools: tuple[Hibari, Grammar]) -> None:
+def sound_clips(out: Path, tools: tuple[Hibari, Grammar], speakers: Sequence[int]) -> None:
     """judge-sounds.jsonl: every speaker makes every sound once, in a sentence."""
     maker = SoundMaker(tools[0])
     rows: list[dict[str, str | float]] = []
-    for k in range(LEARNERS + LISTENERS):
+    for k in range(sum(speakers)):
         rng = np.random.default_rng([13, k])
         who, text, base = speak(SPEAKERS + 501 + k, tools, rng)
         source = f"judge/s{k:03d}.wav"
@@ -122,7 +124,7 @@ def sound_clips(out: Path, tools: tuple[Hibari, Grammar]) -> None:
             path = f"judge/s{k:03d}-{tag}.wav"
             write(out / path, frames, who.level_db, rng)
             row = {"source": source, "audio": path, "label": tag}
-            split = "train" if k < LEARNERS else "dev"
+            split = "train" if k < speakers[0] else "dev"
             span = {"start": float(first), "end": float(last)}
             rows.append({**row, "split": split, **span})
     write_lines(out / "judge-sounds.jsonl", rows)
@@ -196,12 +198,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("corpus", "clips", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument(
+        "--speakers",
+        type=int,
+        nargs=2,
+        default=SPEAKERS_OF_JUDGES,
+        metavar="N",
+        help="pseudo speakers that judges learn from, and that they are tried on",
+    )
+    parser.add_argument("--cases", type=int, metavar="N", help="cases a file; default all")
     args = parser.parse_args()
     setup(1)
     args.out.mkdir(parents=True, exist_ok=True)
     tools = Hibari(args.corpus / "teacher"), Grammar(None, None)
-    judge_clips(args.out, tools)
-    sound_clips(args.out, tools)
+    judge_clips(args.out, tools, args.speakers)
+    sound_clips(args.out, tools, args.speakers)
     acted_clips(args.out, args.clips)
     real = people(args.out, args.corpus, args.clips)
     wanted = [(kind, label) for kind, labels in CLASSES.items() for label in labels]
@@ -222,7 +233,7 @@ def main() -> None:
                     text = f"[{label}] {words}" if n % 2 else f"{words} [{label}]"
                 rows.setdefault(kind, []).append(case(who, path, words, task, label, text))
         for kind, lines in rows.items():
-            write_lines(args.out / f"{name}-{kind}.jsonl", lines)
+            write_lines(args.out / f"{name}-{kind}.jsonl", lines[: args.cases])
 
 
 if __name__ == "__main__":

@@ -183,10 +183,11 @@ every_stage() {
   stages=$(full "real kokoro" edits)
   stage examples "data $DATA/examples" "" "$PYTHON" -m recipes.nano.examples --corpus "$CORPUS" \
     --tokens "$TOKENS" --out "$DATA/examples" --stages $stages --longest 110
+  # in SMOKE every prompt: an untrained model loses all words, so only `sounds` answers differ in score
   stepedit drawn "data $DATA/drawn" "" data sample "$DATA/examples" --bundle "$OUT/sft" \
-    --answers "$(full 6 2)" --prompts "$(full 320 4)" --out "$DATA/drawn"
+    --answers "$(full 6 3)" --prompts "$(full 320 1000)" --out "$DATA/drawn"
   stepedit drawn-dev "data $DATA/drawn" "" data sample "$DATA/examples" --bundle "$OUT/sft" \
-    --answers "$(full 6 2)" --prompts "$(full 60 2)" --split dev --out "$DATA/drawn"
+    --answers "$(full 6 2)" --prompts "$(full 60 4)" --split dev --out "$DATA/drawn"
   stepedit pairs "data $DATA/pairs" "" data pairs "$DATA/drawn" --margin "$(full 1.5 0.001)" \
     --out "$DATA/pairs"
   reward=(--set "model.bundle=$OUT/sft" "data=[$DATA/pairs]" "epochs=$(full 3 1)" "longest=$(full 480 2000)")
@@ -199,8 +200,10 @@ every_stage() {
   export_to export "$OUT/bundle" --llm "$OUT/ppo/llm.safetensors"
 
   # 7. Judges that nothing else was trained on, and the report's protocol
+  exam=() rounds=() few=()
+  [[ $SMOKE ]] && exam=(--speakers 6 3 --cases 2) && rounds=(--rounds 1 --voice original) && few=(--limit 2)
   stage exam "lines $OUT/exam" REAL "$PYTHON" -m recipes.nano.exam --corpus "$CORPUS" \
-    --clips "${REAL:-}" --out "$OUT/exam"
+    --clips "${REAL:-}" --out "$OUT/exam" ${exam[@]+"${exam[@]}"}
   stepedit judge-emotion "file $OUT/exam/emotion.safetensors" REAL evaluate judge \
     "$OUT/exam/judge-emotion.jsonl" --also "ravdess=$OUT/exam/ravdess.jsonl" --out "$OUT/exam/emotion.safetensors"
   stepedit judge-style "file $OUT/exam/style.safetensors" REAL evaluate judge \
@@ -212,10 +215,10 @@ every_stage() {
       "$OUT/exam/$who-emotion.jsonl" "$OUT/exam/$who-style.jsonl" "$OUT/exam/$who-sounds.jsonl" \
       --bundle "$OUT/bundle" --start recording --judge "emotion=$OUT/exam/emotion.safetensors" \
       --judge "style=$OUT/exam/style.safetensors" --judge "sounds=$OUT/exam/sounds.safetensors" \
-      --figures wer,similarity,mos --out "$OUT/$who"
+      --figures wer,similarity,mos ${rounds[@]+"${rounds[@]}"} --out "$OUT/$who"
   done
   stage judged "file $OUT/judged.json" "REAL WHISPER_BASE" "$PYTHON" -m recipes.nano.judge \
-    --bundle "$OUT/bundle" --clips "${REAL:-}" --out "$OUT/judged.json"
+    --bundle "$OUT/bundle" --clips "${REAL:-}" ${few[@]+"${few[@]}"} --out "$OUT/judged.json"
 }
 
 # a wrong name is found before anything runs

@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
         type=float,
         default=1.0,
         metavar="S",
-        help="0 to 1.5, how much of the change; with --decode difference",
+        help="0 to 1.5, how much of the change, 0 is the recording; with --decode difference",
     )
     _common(edit)
     edit.set_defaults(run=_edit)

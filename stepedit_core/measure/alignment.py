@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..registry.handle import Bundle
 from ..types import DualCodes
 from ..vocab import MEL_FRAMES_PER_GROUP, SEMANTIC_PER_GROUP
 
@@ -112,6 +113,11 @@ class Guide:
         if laid is None:
             return mel.new_zeros(mel.shape[0], target.groups * MEL_FRAMES_PER_GROUP)
         return laid.mel(mel, lead)
+
+
+def guide_of(bundle: Bundle) -> Guide:
+    """The guide of a bundle's tokenizers, made once."""
+    return bundle.once("guide", lambda: Guide(bundle.linguistic.codebook, bundle.semantic.codebook))
 
 
 class Match(NamedTuple):

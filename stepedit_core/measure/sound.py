@@ -10,13 +10,20 @@ from ..registry.handle import Bundle
 from ..types import Clip, Hooks, Measures, Round, SilentHooks
 from .pitch import median_pitch_hz
 from .voice import speaker_vector, voice_similarity
-from .words import SAME_WORDS, word_distance
+from .words import SAME_WORDS, WordDistances
 
 
 def measure_round(
-    bundle: Bundle, made: Round, before: Sequence[Round], *, hooks: Hooks | None = None
+    bundle: Bundle,
+    made: Round,
+    before: Sequence[Round],
+    *,
+    distances: WordDistances | None = None,
+    hooks: Hooks | None = None,
 ) -> Measures:
     """Measures of a round; `before` are the finished rounds of its run, the input first.
+
+    `distances` are those that the run has computed already.
 
     The voice is compared with the input's. The words are compared with the last round that changed
     them, or with the input.
@@ -27,7 +34,7 @@ def measure_round(
     words = None
     if before and made.request is not None and made.request.kind in SAME_WORDS:
         spoken = next((b for b in reversed(before) if _changed_words(b)), before[0])
-        words = word_distance(bundle.linguistic.codebook, spoken.codes, made.codes)
+        words = (distances or WordDistances()).between(bundle, spoken.codes, made.codes)
     return measure_sound(bundle, made.clip, original, words=words, hooks=hooks)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..registry.handle import Bundle
 from ..types import DualCodes
 from .alignment import unit_rows, warp
 
@@ -22,6 +23,25 @@ def word_distance(codebook: Tensor, source: DualCodes, answer: DualCodes) -> flo
     codebook (codes, D) of the linguistic tokenizer; two codes are 1 - cosine apart after the mean
     vector is taken away.
     """
-    vectors = unit_rows(codebook)
-    cost = 1 - vectors[source.linguistic.cpu()] @ vectors[answer.linguistic.cpu()].T
+    return _between(unit_rows(codebook), source, answer)
+
+
+class WordDistances:
+    """Word distances between the codes of one run, each computed once."""
+
+    def __init__(self) -> None:
+        # the codes are kept beside their distance, so that an id is not given to another object
+        self._known: dict[tuple[int, int], tuple[DualCodes, DualCodes, float]] = {}
+
+    def between(self, bundle: Bundle, source: DualCodes, answer: DualCodes) -> float:
+        """As word_distance, with the bundle's linguistic codebook."""
+        key = id(source), id(answer)
+        if key not in self._known:
+            rows = bundle.once("linguistic rows", lambda: unit_rows(bundle.linguistic.codebook))
+            self._known[key] = source, answer, _between(rows, source, answer)
+        return self._known[key][2]
+
+
+def _between(rows: Tensor, source: DualCodes, answer: DualCodes) -> float:
+    cost = 1 - rows[source.linguistic.cpu()] @ rows[answer.linguistic.cpu()].T
     return warp(cost.double().numpy())[0]

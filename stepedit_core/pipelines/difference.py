@@ -21,23 +21,32 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..measure.alignment import Guide
+from ..measure.alignment import guide_of
 from ..measure.time_path import TimePath, time_path
 from ..models.cancel import cancellable
 from ..models.flow import step_times
 from ..registry.handle import Bundle
-from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice
+from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice, same_codes
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 from .flow_decode import STAGE, flow_decode, prompt_and_answer_noise, resized_prompt
+from .settings import check_decoding
 
 KEEPS_RECORDING = ("emotion", "style", "speed", "sounds")
 """Kinds of edit that leave most of the recording as it is; noise and pauses should not stay."""
+KEEPS_TIME = ("emotion", "style")
+"""Kinds of which nothing is left at strength 0: no sound and no time of their own."""
 
 
 def by_difference(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
     """Whether an edit is decoded by difference: asked for, or the bundle's way, and words stay."""
     way = decoding.way or bundle.manifest.decoder_way
     return way == "difference" and request.kind in KEEPS_RECORDING
+
+
+def stands_still(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
+    """Whether an edit changes nothing at all: strength 0, and its time is not what is asked for."""
+    still = decoding.strength == 0 and request.kind in KEEPS_TIME
+    return still and by_difference(bundle, request, decoding)
 
 
 def difference_decode(
@@ -60,18 +69,23 @@ def difference_decode(
         decoding: Euler steps; the weight of guidance in places that the recording does not have
             (there is no contrast, the difference is one); and the strength, a factor 0 to 1.5 on
             the difference. Strength 0 gives the recording's own mel in the answer's time, bit for
-            bit; unknown places are decoded all the same.
+            bit; unknown places are decoded all the same. Where the answer is the voice's own codes
+            it gives all of the mel (80, F), also what lies before and after the codes.
         hooks: progress and cancelling.
 
     An answer that says something else altogether than the voice's codes has nothing to keep; it is
-    decoded by `flow_decode`. Raises ValueError when codes or voice were made by
-    another bundle's tokenizers, or have no group; plans check the strength.
+    decoded by `flow_decode`. Raises ValueError when codes or voice were made by another bundle's
+    tokenizers, or have no group, and for decoding out of range.
     """
     hooks, decoding = hooks or SilentHooks(), decoding or Decoding()
+    check_decoding(decoding)
     bundle.vocabulary.check_codebook(codes)
     bundle.vocabulary.check_codebook(voice.codes)
     hooks.check()
-    guide = Guide(bundle.linguistic.codebook, bundle.semantic.codebook)
+    if decoding.strength == 0 and same_codes(codes, voice.codes):
+        hooks.progress(STAGE, decoding.steps, decoding.steps)
+        return voice.mel.clone()
+    guide = guide_of(bundle)
     path = time_path(guide, voice.codes, codes, voice.mel, voice.lead)
     if path is None:
         return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding, hooks=hooks)

@@ -9,9 +9,9 @@ from ..measure.margin import can_score, score
 from ..registry.handle import Bundle
 from ..text.edits import text_after
 from ..types import DualCodes, Round, Voice
-from .difference import by_difference, difference_decode
+from .difference import by_difference, difference_decode, stands_still
 from .flow_decode import flow_decode
-from .generate import generate
+from .generate import Generated, generate
 from .plan import Plan, Step
 from .run import Run
 from .vocode import vocode
@@ -45,8 +45,13 @@ def edit(
     Raises ValueError for a request the bundle does not know, or another bundle's codes.
     """
     draws, request, hooks = plan.draws(number), step.request, run.hooks
-    with run.clock.stage("generate"):
-        made = generate(bundle, start.codes, request, draws=draws, sampling=plan.sampling, run=run)
+    if stands_still(bundle, request, plan.decoding):
+        made = Generated(start.codes, ended=True)
+    else:
+        with run.clock.stage("generate"):
+            made = generate(
+                bundle, start.codes, request, draws=draws, sampling=plan.sampling, run=run
+            )
     with run.clock.stage("flow"):
         how: dict[str, Any] = {"draws": draws, "decoding": plan.decoding, "hooks": hooks}
         if by_difference(bundle, request, plan.decoding):

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..measure.alignment import Guide
+from ..measure.alignment import guide_of
 from ..models.cancel import cancellable
 from ..models.flow import PromptGuide
 from ..registry.handle import Bundle
 from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
+from .settings import check_decoding
 
 STAGE = "flow"
 
@@ -44,9 +45,10 @@ def flow_decode(
 
     The voice's mel is resized, not cut, to its codes' length (spec 13, trap 7) and stands before
     the result as the prompt. Noise comes from the stage "flow". Raises ValueError when codes or
-    voice were made by another bundle's tokenizers, or have no group.
+    voice were made by another bundle's tokenizers, or have no group, and for decoding out of range.
     """
     hooks, decoding = hooks or SilentHooks(), decoding or Decoding()
+    check_decoding(decoding)
     bundle.vocabulary.check_codebook(codes)
     bundle.vocabulary.check_codebook(voice.codes)
     if not codes.groups:
@@ -65,8 +67,7 @@ def flow_decode(
 
     guide = None
     if flow.config.prompt_guide:
-        along = Guide(bundle.linguistic.codebook, bundle.semantic.codebook)
-        laid = along.lay(voice.codes, codes)
+        laid = guide_of(bundle).lay(voice.codes, codes)
         if laid is not None:
             guide = PromptGuide(
                 mel=laid.mel(voice.mel, voice.lead)[None].to(weight),

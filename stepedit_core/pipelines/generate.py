@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..measure.words import SAME_WORDS, word_distance
+from ..measure.words import SAME_WORDS
 from ..registry.handle import Bundle
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import Draws, DualCodes, EditRequest, Sampling
@@ -85,7 +85,7 @@ def generate(
         hooks=run.hooks,
         memory=run.prompts,
     )
-    kept = _nearest(bundle, codes, answers)
+    kept = _nearest(bundle, codes, answers, run)
     log.info(
         "round %d: %d ids of at most %d, %.2f s%s",
         draws.round,
@@ -97,7 +97,7 @@ def generate(
     return kept
 
 
-def _nearest(bundle: Bundle, source: DualCodes, answers: list[Answer]) -> Generated:
+def _nearest(bundle: Bundle, source: DualCodes, answers: list[Answer], run: Run) -> Generated:
     """The answer whose words are nearest to the source's; ValueError where none makes sound."""
     split = [(bundle.vocabulary.split(answer.whole), answer.ended) for answer in answers]
     made = [Generated(codes, ended) for codes, ended in split if codes.groups]
@@ -108,5 +108,4 @@ def _nearest(bundle: Bundle, source: DualCodes, answers: list[Answer]) -> Genera
         )
     if len(made) == 1:
         return made[0]
-    codebook = bundle.linguistic.codebook
-    return min(made, key=lambda answer: word_distance(codebook, source, answer.codes))
+    return min(made, key=lambda answer: run.distances.between(bundle, source, answer.codes))

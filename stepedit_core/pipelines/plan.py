@@ -8,17 +8,19 @@ equal plans and the same bundle give the same samples.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from ..audio.files import check_clip
+from ..audio.clips import check_clip
 from ..files.strict import from_json, to_json
 from ..registry.handle import Bundle
 from ..text.edits import edit_vocabulary, text_after, validate
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Sampling
+from .settings import check_decoding, check_rounds, check_sampling, check_seed, shown
 
 VoiceMode = Literal["original", "previous"]
 VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
@@ -27,9 +29,6 @@ CLONE_ALONE = (
     "clone cannot be one of several rounds; it takes new words for a voice. Use Clone Voice or "
     "`stepedit clone`."
 )
-MOST_ROUNDS = 10
-MOST_STRENGTH = 1.5
-"""Above it decoding by difference loses words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +91,13 @@ class Plan:
 
 
 def plan_from_json(data: object) -> Plan:
-    """The plan of a JSON object; ValueError for unknown keys and wrong types.
+    """The plan of a JSON object; ValueError for unknown keys, wrong types and numbers out of range.
 
-    It is not checked against a bundle; `check_plan` does that.
+    What the plan asks for is not compared with a bundle; `check_plan` does that.
     """
-    return from_json(Plan, data, "the plan", "Correct the plan.")
+    plan = from_json(Plan, data, "the plan", "Correct the plan.")
+    _check_settings(plan)
+    return plan
 
 
 def facts_of(clip: Clip) -> ClipFacts:
@@ -113,7 +114,7 @@ def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **set
     network. Raises ValueError for a bad clip, an edit that the bundle does not know, missing or
     contradictory words, a clone, and numbers out of range.
     """
-    if any(request.kind == "clone" for request in requests):
+    if any(request.kind == "clone" for request in _listed(requests)):
         raise ValueError(CLONE_ALONE)
     return plan_of(bundle, clip, requests, **settings)
 
@@ -121,45 +122,87 @@ def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **set
 def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **settings: Any) -> Plan:
     """A checked plan as of make_plan, or of one clone; `pipelines/clone.py` makes those."""
     check_clip(clip)
-    if not requests:
-        raise ValueError("there is no edit to make; give 1 or more. Add an edit.")
-    text = next((r.text for r in requests if r.text.strip()), "")
-    first, *others = requests
+    check_names(settings)
+    asked = _listed(requests)
+    plan = Plan(clip=facts_of(clip), requests=asked, **settings)
+    _check_settings(plan)
+    text = next((r.text for r in asked if r.text.strip()), "")
+    first = replace(asked[0], text=text)
     if first.kind == "clone" and bundle.manifest.prompt_layout.startswith("2025"):
         first = replace(first, speaker=speaker_name(text, clip.wave))
-    plan = Plan(
-        clip=facts_of(clip),
-        requests=(replace(first, text=text), *others),
-        **settings,
-    )
+    plan = replace(plan, requests=(first, *asked[1:]))
     check_plan(bundle, plan)
     return plan
 
 
-def check_plan(bundle: Bundle, plan: Plan) -> None:
-    """Raise ValueError for whatever the bundle cannot do of a plan."""
+def check_names(settings: Iterable[str], also: Sequence[str] = ()) -> None:
+    """Raise ValueError for a name that is not a setting of a plan, nor one of `also`."""
+    known = [*also, *(f.name for f in fields(Plan) if f.name not in ("clip", "requests"))]
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else "Leave it out."
+            raise ValueError(
+                f"the setting {shown(name)} is unknown; allowed are {', '.join(known)}. {remedy}"
+            )
+
+
+def _listed(requests: object) -> tuple[EditRequest, ...]:
+    """The requests as a tuple; ValueError for what is not a list of EditRequests."""
+    listed = tuple(requests) if isinstance(requests, (list, tuple)) else (requests,)
+    for request in listed:
+        if not isinstance(request, EditRequest):
+            raise ValueError(
+                f"the edit is {shown(request)} ({type(request).__name__}); an EditRequest is "
+                "needed. Pass stepedit.EditRequest(kind=..., option=..., text=...)."
+            )
+    return listed
+
+
+def _check_texts(request: EditRequest) -> None:
+    """Raise ValueError for a request whose fields are not text that can be written as UTF-8."""
+    for part in fields(request):
+        value = getattr(request, part.name)
+        if not isinstance(value, str):
+            raise ValueError(
+                f"the {part.name} of the edit is {shown(value)} ({type(value).__name__}); text is "
+                "needed. Write it in quotes."
+            )
+        bad = next((letter for letter in value if "\ud800" <= letter <= "\udfff"), None)
+        if bad is not None:
+            raise ValueError(
+                f"the {part.name} of the edit has half a character ({bad!r}, as an emoji cut in "
+                "two); whole characters are needed. Type it again."
+            )
+
+
+def _check_settings(plan: Plan) -> None:
+    """Raise ValueError for settings that no bundle can take."""
+    if not plan.requests:
+        raise ValueError("there is no edit to make; give 1 or more. Add an edit.")
+    for request in plan.requests:
+        _check_texts(request)
     if plan.voice not in VOICE_MODES:
         raise ValueError(
-            f"voice is '{plan.voice}'; allowed are {', '.join(VOICE_MODES)}. Choose one."
+            f"voice is {shown(plan.voice)}; allowed are {', '.join(VOICE_MODES)}. Choose one."
         )
-    if not 1 <= plan.rounds <= MOST_ROUNDS:
-        remedy = "fewer" if plan.rounds > MOST_ROUNDS else "1 or more"
-        raise ValueError(
-            f"rounds is {plan.rounds}; allowed are 1 to {MOST_ROUNDS}. Choose {remedy}."
-        )
+    check_rounds(plan.rounds)
+    check_seed(plan.seed)
+    check_sampling(plan.sampling)
+    check_decoding(plan.decoding)
+    if any(r.kind == "clone" for r in plan.requests) and len(plan.requests) * plan.rounds > 1:
+        raise ValueError(CLONE_ALONE)
+
+
+def check_plan(bundle: Bundle, plan: Plan) -> None:
+    """Raise ValueError for whatever the bundle cannot do of a plan."""
+    _check_settings(plan)
     way = plan.decoding.way or bundle.manifest.decoder_way
-    if not 0 <= plan.decoding.strength <= MOST_STRENGTH:
-        raise ValueError(
-            f"strength is {plan.decoding.strength}; allowed are 0 to {MOST_STRENGTH}. Choose one "
-            "in between."
-        )
     if way == "exact" and plan.decoding.strength != 1:
         raise ValueError(
             f"strength is {plan.decoding.strength} and the decoder's way is exact, which has none. "
             "Choose the way difference, or strength 1."
         )
-    if any(r.kind == "clone" for r in plan.requests) and len(plan.steps) > 1:
-        raise ValueError(CLONE_ALONE)
     given = plan.requests[0].text
     for number, (request, step) in enumerate(
         zip(plan.requests, plan.steps[:: plan.rounds], strict=True)

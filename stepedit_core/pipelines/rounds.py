@@ -18,10 +18,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ..audio.mel import PROMPT_HOP
 from ..audio.resample import resample
 from ..measure.sound import measure_round
 from ..registry.handle import Bundle
 from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Round, SilentHooks, Voice
+from ..vocab import MEL_FRAMES_PER_GROUP
 from .best import best_round
 from .clock import StageClock
 from .edit import RoundInput, edit
@@ -86,6 +88,7 @@ def iterate_rounds(
                         bundle,
                         previous.clip,
                         previous.codes,
+                        recorded=keeps_ends(previous),
                         speaker=None if measured is None else measured.speaker,
                         hooks=hooks,
                     )
@@ -100,6 +103,11 @@ def iterate_rounds(
     finally:  # a cancelled run resumes where it stopped
         if memory is not None and len(done) > known:
             memory.keep(plan, done)
+
+
+def keeps_ends(made: Round) -> bool:
+    """Whether a round's sound has what lies before and after its codes, as a recording has."""
+    return made.clip.wave.shape[0] != made.codes.groups * MEL_FRAMES_PER_GROUP * PROMPT_HOP
 
 
 def _input(
@@ -128,7 +136,7 @@ def _measured(bundle: Bundle, made: Round, before: Sequence[Round], run: Run) ->
     """The round with its measures, and the time they took."""
     clock = StageClock()
     with clock.stage("measure"):
-        measures = measure_round(bundle, made, before, hooks=run.hooks)
+        measures = measure_round(bundle, made, before, distances=run.distances, hooks=run.hooks)
     if before:  # the input fills no part of a round's bar
         run.hooks.progress("measure", 1, 1)
     return replace(

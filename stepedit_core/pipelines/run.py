@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..measure.words import WordDistances
 from ..models.llm_cache import PromptMemory
 from ..types import Hooks, SilentHooks
 from .clock import StageClock
@@ -17,5 +18,7 @@ class Run:
     """Progress and cancelling."""
     prompts: PromptMemory = field(default_factory=PromptMemory)
     """The language model's prompt of the round before."""
+    distances: WordDistances = field(default_factory=WordDistances)
+    """Word distances that were computed already."""
     clock: StageClock = field(default_factory=StageClock)
     """Times of the stages of the present round."""

@@ -18,6 +18,7 @@ from ..models.llm import Step1LM
 from ..models.llm_cache import KVCache, PromptMemory
 from ..types import Hooks, Sampling, SilentHooks
 from ..vocab import GROUP, Vocabulary
+from .settings import check_sampling
 
 SHORTEST_PART = 32
 """Fewest ids of a part of a prompt that is run on its own."""
@@ -86,9 +87,10 @@ def sample_answers(
             is not run again. The ids are the same without it.
     """
     hooks = hooks or SilentHooks()
+    check_sampling(sampling)
     limit = sampling.max_ids or max_ids
     limit -= limit % GROUP
-    _check(prompts, sampling, generators, limit)
+    _check_generators(prompts, generators, limit)
     if cache is None:
         cache = model.new_cache(len(prompts), max(map(len, prompts)) + limit)
     device = cache.kv.device
@@ -179,21 +181,12 @@ def filter_logits(logits: Tensor, sampling: Sampling) -> Tensor:
     return logits
 
 
-def _check(
-    prompts: Sequence[Sequence[int]],
-    sampling: Sampling,
-    generators: Sequence[torch.Generator],
-    limit: int,
+def _check_generators(
+    prompts: Sequence[Sequence[int]], generators: Sequence[torch.Generator], limit: int
 ) -> None:
-    """Errors for settings that cannot be sampled with."""
-    for name, value, fits, allowed in (
-        ("temperature", sampling.temperature, sampling.temperature >= 0, "0 or more"),
-        ("top_k", sampling.top_k, sampling.top_k >= 0, "0 (off) or more"),
-        ("top_p", sampling.top_p, 0 < sampling.top_p <= 1, "above 0 and up to 1"),
-        ("number of ids", limit, limit >= GROUP, f"{GROUP} or more"),
-    ):
-        if not fits:
-            raise ValueError(f"the {name} is {value}; allowed is {allowed}. Change it.")
+    """Errors for what cannot be sampled with."""
+    if limit < GROUP:
+        raise ValueError(f"the number of ids is {limit}; allowed is {GROUP} or more. Change it.")
     if len(generators) != len(prompts):
         raise ValueError(
             f"{len(generators)} generators were given for {len(prompts)} prompts; each prompt "

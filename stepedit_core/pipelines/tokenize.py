@@ -11,9 +11,9 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from ..audio.clips import check_clip
 from ..audio.fbank import RATE as CODE_RATE
 from ..audio.fbank import linguistic_features
-from ..audio.files import check_clip
 from ..audio.mel import PROMPT_HOP, prompt_mel, semantic_log_mel, semantic_pieces
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence

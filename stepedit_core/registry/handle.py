@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import nn
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..models.source_filter import SourceFilter
     from ..models.speaker import SpeakerEncoder
     from .registry import Registry
+
+T = TypeVar("T")
 
 
 class Bundle:
@@ -54,6 +56,7 @@ class Bundle:
         self.release_files = entry.release if isinstance(entry, ReleaseEntry) else None
         self._parts: dict[str, nn.Module] = {}
         self._text: TextTokenizer | None = None
+        self._made: dict[str, object] = {}
 
     @property
     def name(self) -> str:
@@ -89,9 +92,16 @@ class Bundle:
         """Names of the parts this handle keeps."""
         return tuple(self._parts)
 
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` computes from the parts, made when it is first asked for by this name."""
+        if name not in self._made:
+            self._made[name] = make()
+        return cast("T", self._made[name])
+
     def release(self) -> None:
-        """Drop all parts; they load again when used."""
+        """Drop all parts, and what was made from them; they load again when used."""
         self._parts.clear()
+        self._made.clear()
         self._text = None
 
     @property

@@ -1,7 +1,8 @@
 """The table of edits: kinds, their options in each vocabulary, and the sentences they become.
 
 Source: spec 6.6 (instruction sentences) and 7 (option lists). The release's names for two kinds
-differ: `sounds` is "paralinguistic" there and `trim_silence` is "vad".
+differ: `sounds` is "paralinguistic" there and `trim_silence` is "vad". The lists of the release are
+fixed; an option of our own goes into OWN.
 """
 
 from __future__ import annotations
@@ -38,6 +39,20 @@ TAGS_2026 = (
     *("Question-en", "Question-yi", "Question-oh"),
 )
 DIALECTS = ("Sichuanese", "Cantonese", "Japanese", "Korean")
+
+OWN: Mapping[str, tuple[str, ...]] = {"emotion": (), "style": (), "speed": ()}
+"""Options that no release has and that models of our own are taught. Whether a model knows one
+says its bundle.json."""
+
+
+def offered(kind: str) -> tuple[str, ...]:
+    """The options of emotion, style or speed that the nodes show: the release's, then OWN.
+
+    `remove` stays last.
+    """
+    released = {"emotion": EMOTIONS, "style": STYLES, "speed": SPEEDS}[kind]
+    last = released[-1:] if released[-1] == REMOVE else ()
+    return (*released[: len(released) - len(last)], *OWN[kind], *last)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,3 +19,14 @@ def page(request: pytest.FixtureRequest, server: Server) -> Iterator[Page]:
             yield opened
     except NoBrowser as reason:
         cannot_run(request.config, "browser", str(reason))
+
+
+@pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"])
+def renderer(request: pytest.FixtureRequest, page: Page) -> bool:
+    """Both ways in which the editor draws nodes."""
+    page.evaluate(
+        "async (on) => await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)",
+        request.param,
+    )
+    page.errors.clear()
+    return bool(request.param)

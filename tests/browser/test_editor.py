@@ -40,17 +40,6 @@ def essence(workflow: dict[str, Any]) -> dict[str, Any]:
     return {"nodes": nodes, "links": sorted(workflow["links"])}
 
 
-@pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"])
-def renderer(request: pytest.FixtureRequest, page: Page) -> bool:
-    """Both ways in which the editor draws nodes."""
-    page.evaluate(
-        "async (on) => await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)",
-        request.param,
-    )
-    page.errors.clear()
-    return bool(request.param)
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_workflow_opens_with_every_node_and_round_trips(
     page: Page, renderer: bool, path: Path

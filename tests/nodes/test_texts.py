@@ -60,14 +60,9 @@ def test_texts_are_written_in_the_script_of_the_language(name: str) -> None:
         assert re.search(SCRIPTS[name], text), text
 
 
-@pytest.mark.parametrize(
-    ("kind", "offered"),
-    [("emotion", edits.EMOTIONS), ("style", edits.STYLES), ("speed", edits.SPEEDS)],
-)
-def test_every_option_has_a_readable_name_and_a_meaning(
-    kind: str, offered: tuple[str, ...]
-) -> None:
-    table = phrases()["options"][kind]
+@pytest.mark.parametrize("kind", ["emotion", "style", "speed"])
+def test_every_option_has_a_readable_name_and_a_meaning(kind: str) -> None:
+    table, offered = phrases()["options"][kind], edits.offered(kind)
     assert list(table) == list(offered)
     for name in LANGUAGES:
         assert len({table[option][name]["name"] for option in offered}) == len(offered)
@@ -128,14 +123,12 @@ def test_every_input_and_output_has_a_tooltip(name: str) -> None:
 @pytest.mark.parametrize(
     ("node", "widget", "options"),
     [
-        ("StepEdit_Emotion", "emotion", edits.EMOTIONS),
-        ("StepEdit_SpeakingStyle", "style", edits.STYLES),
-        ("StepEdit_Speed", "speed", edits.SPEEDS),
+        ("StepEdit_Emotion", "emotion", edits.offered("emotion")),
+        ("StepEdit_SpeakingStyle", "style", edits.offered("style")),
+        ("StepEdit_Speed", "speed", edits.offered("speed")),
     ],
 )
-def test_the_combos_offer_all_options_of_the_release(
-    node: str, widget: str, options: tuple[str, ...]
-) -> None:
+def test_the_combos_offer_all_options(node: str, widget: str, options: tuple[str, ...]) -> None:
     assert INFOS[node]["input"]["required"][widget][1]["options"] == list(options)
 
 

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from stepedit_core.audio.mel import prompt_mel
+from stepedit_core.audio.trim import cap_peak
+from stepedit_core.measure import alignment, words
 from stepedit_core.pipelines import edit
 from stepedit_core.pipelines import plan as plans
 from stepedit_core.pipelines.plan import Plan, facts_of, make_plan, plan_from_json
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.registry.handle import Bundle
-from stepedit_core.types import STAGES, Clip, Decoding, EditRequest, Sampling, stage_named
+from stepedit_core.registry.registry import Registry
+from stepedit_core.types import (
+    STAGES,
+    Clip,
+    Decoding,
+    EditRequest,
+    Sampling,
+    same_codes,
+    stage_named,
+    stages_of,
+)
 
 HAPPY = EditRequest(kind="emotion", option="happy", text="hello world")
 SIGH = EditRequest(kind="sounds", text="hello world", new_text="hello [Sigh] world")
@@ -136,3 +150,62 @@ def test_the_plan_chooses_how_an_edit_is_decoded(
     assert len(seen) == 1
     assert torch.equal(wave(HAPPY, "exact"), exact)
     assert len(seen) == 1
+
+
+def test_at_strength_0_an_emotion_is_the_recording_with_all_of_its_length(
+    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence = torch.zeros(9_600)
+    padded = Clip(wave=torch.cat([silence, clip.wave, silence]), sample_rate=24_000)
+    still = Decoding(way="difference", strength=0)
+    mels = []
+    real = edit.vocode
+    monkeypatch.setattr(edit, "vocode", lambda b, mel, **k: mels.append(mel) or real(b, mel, **k))
+    sad = EditRequest(kind="style", option="whisper")
+    for voice in ("original", "previous"):
+        plan = made(bundle, padded, HAPPY, sad, voice=voice, decoding=still)
+        result = iterate(bundle, padded, plan)
+        assert [len(round_.clip.wave) for round_ in result.rounds] == [len(padded.wave)] * 3
+        assert all(same_codes(r.codes, result.rounds[0].codes) for r in result.rounds)
+    first, _, *_ = mels
+    assert torch.equal(first, prompt_mel(cap_peak(padded.wave)))
+    assert torch.equal(mels[1], first)  # the original voice in both rounds
+
+
+def test_at_strength_0_a_speed_keeps_the_sound_and_takes_its_time(
+    bundle: Bundle, clip: Clip
+) -> None:
+    faster = EditRequest(kind="speed", option="faster", text="hello world")
+    still = Decoding(way="difference", strength=0)
+    plan = made(bundle, clip, faster, sampling=Sampling(max_ids=15), decoding=still)
+    result = iterate(bundle, clip, plan)
+    assert len(result.final.clip.wave) == 2880 * result.final.codes.groups != len(clip.wave)
+
+
+def test_a_stage_more_is_one_row_more() -> None:
+    rows = [("listen", 1, "listening"), ("draw", 6, "drawing")]
+    one, two, three = stages_of(*rows, ("align", 1, "aligning"))
+    assert (one.start, one.share) == (0.0, 0.125)
+    assert (two.start, two.share) == (0.125, 0.75)
+    assert (three.start, three.share, three.doing) == (0.875, 0.125, "aligning")
+
+
+def test_codebooks_are_normalised_once_and_a_warp_is_not_repeated(
+    bundles: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = Registry([bundles], {}).load("tiny", device="cpu")
+    manifest = replace(handle.manifest, candidates=2, decoder_way="difference")
+    monkeypatch.setattr(handle, "manifest", manifest)
+    normalised, warped = [], []
+    rows, warp = alignment.unit_rows, words.warp
+    for module in (alignment, words):
+        monkeypatch.setattr(module, "unit_rows", lambda b: normalised.append(len(b)) or rows(b))
+    monkeypatch.setattr(words, "warp", lambda cost: warped.append(cost.shape) or warp(cost))
+    short = Sampling(max_ids=15)
+    iterate(handle, clip, made(handle, clip, HAPPY, sampling=short))
+    assert len(warped) == 2  # one for each candidate; the round's own is one of them
+    iterate(handle, clip, made(handle, clip, HAPPY, rounds=2, sampling=short))
+    assert sorted(normalised) == [1024, 1024, 4096]  # words; guide: both streams
+    handle.release()
+    iterate(handle, clip, made(handle, clip, HAPPY, sampling=short))
+    assert len(normalised) == 6

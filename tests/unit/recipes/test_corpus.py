@@ -20,6 +20,8 @@ from recipes.nano.corpus.vocoder import (
     stretch,
     synthesise,
 )
+from recipes.nano.export import edit_options
+from stepedit_core.text.edits import OWN, offered
 
 
 def vowel(frames: int = 80, f0_hz: float = 150.0) -> Frames:
@@ -99,6 +101,13 @@ def test_every_row_keeps_its_length_factor_and_stays_finite(name: str) -> None:
     frames = apply(vowel(), row, 150.0, np.random.default_rng(0))
     assert len(frames) == round(80 * row.length)
     assert np.isfinite(synthesise(frames, np.random.default_rng(1))).all()
+
+
+@pytest.mark.parametrize("kind", ["emotion", "style", "speed"])
+def test_what_the_corpus_teaches_is_offered_and_what_is_our_own_is_taught(kind: str) -> None:
+    taught = edit_options()[kind]
+    assert set(taught) <= set(offered(kind)), "an option is missing in text/edits.py"
+    assert set(OWN[kind]) <= set(taught), "an option of OWN is missing in archetypes.py"
 
 
 def test_strength_0_is_the_neutral_row() -> None:

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+from stepedit_core.text import edits
 from stepedit_core.text.edits import (
     KINDS,
     edit_vocabulary,
     instruction,
+    offered,
     tags_in,
     text_after,
     validate,
@@ -41,6 +43,20 @@ def test_released_lists_have_the_documented_lengths() -> None:
         assert set(vocabulary.options) == set(KINDS)
         for values in (*vocabulary.options.values(), vocabulary.tags):
             assert len(set(values)) == len(values)
+
+
+def test_options_of_our_own_are_offered_and_belong_to_no_release(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(edits, "OWN", {"emotion": ("bored",), "style": (), "speed": ("frozen",)})
+    assert offered("emotion") == (*edits.EMOTIONS[:-1], "bored", "remove")
+    assert offered("style") == edits.STYLES
+    assert offered("speed") == (*edits.SPEEDS, "frozen")
+    request = EditRequest(kind="emotion", option="bored", text="a")
+    for released in (edit_vocabulary("2025"), edit_vocabulary("2026")):
+        with pytest.raises(ValueError, match="the emotion option is 'bored'; allowed are happy,"):
+            validate(request, released)
+    validate(request, edit_vocabulary("nano", {"emotion": ["happy", "bored"]}))
 
 
 @pytest.mark.parametrize(

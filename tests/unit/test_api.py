@@ -1,0 +1,132 @@
+"""The library's calls: what they take, what they give, and the sentence for everything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import stepedit_core as stepedit
+from stepedit_core.pipelines.plan import make_plan
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.types import Clip, EditRequest, Sampling, SilentHooks
+
+SHORT = Sampling(max_ids=15)
+WORDS = "hello world"
+HAPPY = {"text": WORDS, "emotion": "happy", "sampling": SHORT}
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ({}, "0 edits are asked for"),
+        ({"emotion": "happy", "speed": "faster"}, r"2 edits are asked for \(emotion, speed\)"),
+        ({"emotion": "happy", "round": 3}, "the setting 'round' is unknown; .* mean rounds"),
+        ({"emotoin": "happy"}, "the setting 'emotoin' is unknown; .* mean emotion"),
+        ({"emotion": 1}, r"emotion is 1 \(int\); text is allowed"),
+        ({"speed": True}, r"speed is True \(bool\); text is allowed"),
+        ({"denoise": "no"}, r"denoise is 'no' \(str\); True or False is allowed"),
+        ({"trim_silence": 1}, r"trim_silence is 1 \(int\); True or False"),
+        ({"emotion": "happy", "text": None}, "the text of the edit is None"),
+        ({"emotion": "happy", "text": 5}, r"the text of the edit is 5 \(int\)"),
+        ({"emotion": "happy", "hooks": print}, "hooks is <built-in function print>"),
+    ],
+)
+def test_an_edit_that_cannot_be_is_refused(
+    bundle: Bundle, clip: Clip, what: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        stepedit.edit(bundle, clip, **{"text": WORDS, **what})
+
+
+@pytest.mark.parametrize("model", ["nano", None, 3])
+def test_a_model_that_is_not_loaded_is_refused(clip: Clip, model: object) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: stepedit.edit(model, clip, **HAPPY),
+        lambda: stepedit.clone(model, clip, text=WORDS, say="hi"),
+        lambda: stepedit.resynthesize(model, clip),
+        lambda: stepedit.run(model, clip, {}),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"the model is .*; a loaded one is needed"):
+            call()
+
+
+@pytest.mark.parametrize("clip", [None, 3, torch.zeros(24_000), (1, 2)])
+def test_a_clip_of_another_type_is_refused(bundle: Bundle, clip: object) -> None:
+    with pytest.raises(ValueError, match=r"the clip is of the type .*; a path or a Clip"):
+        stepedit.edit(bundle, clip, **HAPPY)
+
+
+def test_integers_numpy_and_channels_give_the_samples_of_floats(bundle: Bundle, clip: Clip) -> None:
+    coded = (clip.wave * 2**15).to(torch.int16)
+    exact = Clip(wave=coded.float() / 2**15, sample_rate=24_000)
+    want = stepedit.edit(bundle, exact, **HAPPY).final.clip.wave
+    for wave in (coded, coded.numpy(), coded[None], np.stack([coded, coded])):
+        got = stepedit.edit(bundle, Clip(wave=wave, sample_rate=24_000), **HAPPY)
+        assert torch.equal(got.final.clip.wave, want)
+
+
+def test_words_to_say_and_seeds_are_checked(bundle: Bundle, clip: Clip) -> None:
+    with pytest.raises(ValueError, match="the new_text of the edit is None"):
+        stepedit.clone(bundle, clip, text=WORDS, say=None)
+    with pytest.raises(ValueError, match=r"the seed is 'a' \(str\)"):
+        stepedit.resynthesize(bundle, clip, seed="a")
+
+
+def test_a_plan_that_was_read_back_gives_the_same_samples(bundle: Bundle, clip: Clip) -> None:
+    request = EditRequest(kind="emotion", option="happy", text=WORDS)
+    plan = make_plan(bundle, clip, [request], rounds=2, seed=5, sampling=SHORT)
+    want = stepedit.edit(bundle, clip, rounds=2, seed=5, **HAPPY)
+    read_back = json.loads(json.dumps(plan.as_json()))
+    for again in (plan, read_back):
+        got = stepedit.run(bundle, clip, again, hooks=SilentHooks())
+        assert torch.equal(got.final.clip.wave, want.final.clip.wave)
+
+
+def test_a_plan_of_another_clip_or_of_another_edit_is_refused(bundle: Bundle, clip: Clip) -> None:
+    request = EditRequest(kind="emotion", option="happy", text=WORDS)
+    plan = make_plan(bundle, clip, [request], sampling=SHORT)
+    with pytest.raises(ValueError, match="the plan was made for 14400 at 24000 Hz"):
+        stepedit.run(bundle, Clip(wave=clip.wave * 0.5, sample_rate=24_000), plan)
+    unknown = replace(plan, requests=(replace(request, option="bored"),))
+    with pytest.raises(ValueError, match="the emotion option is 'bored'"):
+        stepedit.run(bundle, clip, unknown)
+    with pytest.raises(ValueError, match="the plan is the value 3"):
+        stepedit.run(bundle, clip, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("out.mp3", r"out\.mp3' is not the name of a WAV file"),
+        ("out", r"out' is not the name of a WAV file"),
+        ("", r"' is a folder; a WAV file is written"),
+    ],
+)
+def test_a_path_that_is_not_a_wav_file_is_refused(
+    tmp_path: Path, clip: Clip, name: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        stepedit.save(clip, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_not_one_sound_is_not_saved(tmp_path: Path, bundle: Bundle, clip: Clip) -> None:
+    result = stepedit.edit(bundle, clip, **HAPPY)
+    path = tmp_path / "out.wav"
+    with pytest.raises(ValueError, match=r"a result has 2 rounds; .* Pass result\.best"):
+        stepedit.save(result, path)
+    with pytest.raises(ValueError, match=r"what should be saved is .* a round or a Clip"):
+        stepedit.save(clip.wave, path)
+    with pytest.raises(ValueError, match=r"the path is None \(NoneType\)"):
+        stepedit.save(clip, None)
+    stepedit.save(result.best, str(path))
+    assert soundfile.info(path).frames == len(result.best.clip.wave)
