@@ -8,14 +8,15 @@ Nothing in a bundle is executed: weights are safetensors, the rest is JSON and S
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
+from ..files.reading import parse_object, read_text
 from ..files.strict import from_json
+from ..files.tensors import read_header
 from ..models.bigvgan import BigVGAN, BigVGANConfig
 from ..models.flow import Flow, FlowConfig
 from ..models.hift import HiFT, HiFTConfig
@@ -26,14 +27,15 @@ from ..models.scorer import MarginScorer, ScorerConfig
 from ..models.semantic import SemanticConfig, SemanticTokenizer
 from ..models.source_filter import SourceFilter, SourceFilterConfig
 from ..models.speaker import SpeakerConfig, SpeakerEncoder
+from ..printable import shown
 from ..vocab import Vocabulary
 from .precision import Stored
-from .weights import read_header
 
 FORMAT = 1
 MANIFEST = "bundle.json"
 MANIFEST_LIMIT = 2**20
 """Most bytes of bundle.json that are read."""
+COPY_AGAIN = "Copy the bundle again from where it came from."
 TOKENIZER = "tokenizer.model"
 OPTIONAL_PARTS = ("scorer", "recogniser")
 PARTS = ("llm", "flow", "vocoder", "linguistic", "semantic", "speaker", *OPTIONAL_PARTS)
@@ -131,15 +133,10 @@ def kind_of(part: str, vocoder: str) -> tuple[type[Any], type[nn.Module]]:
 
 def parse_manifest(text: str) -> Manifest:
     """Manifest from the text of bundle.json; ValueError names the key that is wrong."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    data = parse_object(text, MANIFEST, COPY_AGAIN)
+    if data.get("format", FORMAT) != FORMAT:
         raise ValueError(
-            f"{MANIFEST} is not JSON ({error}). Copy the bundle again from where it came from."
-        ) from error
-    if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
-        raise ValueError(
-            f"{MANIFEST} has format {data['format']!r}; this version reads {FORMAT}. "
+            f"{MANIFEST} has format {shown(data['format'], 40)}; this version reads {FORMAT}. "
             "Update StepEdit or choose another bundle."
         )
     raw = from_json(Manifest, data, MANIFEST)
@@ -185,15 +182,7 @@ def read_manifest(folder: str | Path) -> Manifest:
             f"'{Path(folder).name}' has no {MANIFEST}; a bundle is a folder with {MANIFEST} and "
             "its weights. Choose another folder, or see `stepedit bundles`."
         )
-    if path.stat().st_size > MANIFEST_LIMIT:
-        raise ValueError(
-            f"{MANIFEST} has {path.stat().st_size} bytes; allowed are {MANIFEST_LIMIT}. "
-            "Do not use this bundle."
-        )
-    try:
-        return parse_manifest(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{MANIFEST} is not UTF-8 text. Copy the bundle again.") from error
+    return parse_manifest(read_text(path, MANIFEST_LIMIT, COPY_AGAIN))
 
 
 def manifest_sha256(folder: str | Path) -> str:

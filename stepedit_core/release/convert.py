@@ -33,9 +33,10 @@ from ..bundle.manifest import (
 from ..bundle.memory import check_memory
 from ..bundle.parts import build_part
 from ..bundle.saving import stream_module
-from ..bundle.weights import fill, read_header
+from ..bundle.weights import fill
 from ..bundle.write import copy_whole
 from ..files.strict import to_json
+from ..files.tensors import read_header
 from ..files.whole import write_whole
 from ..models.flow import FlowConfig
 from ..models.hift import HiFTConfig

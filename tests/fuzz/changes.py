@@ -154,12 +154,14 @@ def dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True)
 
 
-def of_json_file(file: str, rng: random.Random, free: tuple[str, ...] = ()) -> Change:
-    """A JSON file with one value changed, or its text spoilt."""
-    if rng.random() < 0.1:
+def of_json_file(
+    file: str, rng: random.Random, free: tuple[str, ...] = (), *, torn: bool = True
+) -> Change:
+    """A JSON file with one value changed, or, where `torn`, its text spoilt."""
+    if torn and rng.random() < 0.1:
         text = rng.choice((DEEP, "null", "[]", "1", '""', "{}", "NaN", "\ufeff{}", '{"a":1,"a":2}'))
         return Change(f"{file} is {text[:12]}", lambda f: _write(f / file, text), True)
-    if rng.random() < 0.2:
+    if torn and rng.random() < 0.2:
         return of_bytes(file, rng)
     seed = rng.random()
     found: list[tuple[str, Any, bool]] = []

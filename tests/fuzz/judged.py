@@ -90,7 +90,7 @@ def _in_child(read: Callable[[], object], pipe: int) -> None:
     outcome, words = "traceback", ""
     try:
         loud = os.memfd_create("stderr")
-        os.dup2(loud, 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(loud, 2)
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
         room = pages * resource.getpagesize() + MEMORY_BYTES

@@ -55,8 +55,10 @@ def tried(families: Sequence[Family], count: int, seed: int, work: Path) -> Iter
         good = work / family.name
         good.mkdir()
         family.make(good)
-        family.read(good)  # the good files are read
         bad = work / "spoilt"
+        shutil.copytree(good, bad)
+        family.read(bad)  # the good files are read
+        shutil.rmtree(bad)
         for change in changes_of(family, count, seed):
             shutil.copytree(good, bad)
             if isinstance(change, Later):

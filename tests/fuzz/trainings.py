@@ -725,6 +725,6 @@ TRAININGS = (
         name="run plans",
         make=make_plan_json,
         read=lambda folder: plan_from_json(json.loads((folder / "plan.json").read_text("utf-8"))),
-        drawn=(partial(of_json_file, "plan.json"),),
+        drawn=(partial(of_json_file, "plan.json", torn=False),),
     ),
 )

@@ -181,5 +181,5 @@ class TestWithout:
     def test_a_list_damaged_in_the_bundle_is_refused(self, folder):
         model = Registry().load(folder, device="cpu").recogniser
         getattr(model, UNIT_TEXT)[0] = 0
-        with pytest.raises(ValueError, match=r"the recogniser's unit list cannot be read as JSON"):
+        with pytest.raises(ValueError, match=r"the recogniser's unit list is not JSON"):
             _ = model.units
