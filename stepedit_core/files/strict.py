@@ -22,10 +22,17 @@ MOST_ITEMS = 100_000
 """Most elements of a tuple."""
 
 
-def from_json(cls: type[T], data: object, where: str, remedy: str = "Correct bundle.json.") -> T:
+def from_json(
+    cls: type[T],
+    data: object,
+    where: str,
+    remedy: str = "Correct bundle.json.",
+    bounds: Bounds | None = None,
+) -> T:
     """An instance of dataclass `cls` from a JSON object; missing keys take their defaults.
 
-    `where` names the object in messages, `remedy` ends them. Raises ValueError for unknown or
+    `where` names the object in messages, `remedy` ends them; `bounds` replace those of the class.
+    Raises ValueError for unknown or
     missing keys, for values of another type and numbers out of bounds; an int is accepted for a
     float, a list for a tuple.
     """
@@ -39,7 +46,9 @@ def from_json(cls: type[T], data: object, where: str, remedy: str = "Correct bun
             f"{', '.join(known)}. " + remedy
         )
     hints = get_type_hints(cls)
-    bounds: Bounds = getattr(cls, "BOUNDS", {})
+    if bounds is None:
+        bounds = getattr(cls, "BOUNDS", {})
+    assert bounds is not None
     values: dict[str, Any] = {}
     for name, field in known.items():
         if name in data:
