@@ -142,6 +142,8 @@ def parse_json(text: str, where: str, remedy: str = TAKE_AGAIN) -> Any:
 
 def kind_of_value(value: object) -> str:
     """A JSON value in words."""
+    if isinstance(value, int) and abs(value) >= 2**128:
+        return "a number of too many digits"
     named = {dict: "an object", list: "a list", str: "text", type(None): "null"}
     return named.get(type(value)) or f"the value {shown(value, 40)}"
 

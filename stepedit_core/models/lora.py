@@ -49,6 +49,14 @@ class LoraConfig:
     )
     """Last names of the linear layers that get one."""
 
+    def __post_init__(self) -> None:
+        """Check that some layer gets one."""
+        if not self.targets or not all(name.isprintable() and name for name in self.targets):
+            raise ValueError(
+                f"the adapters have the targets {listed(self.targets)}; names of linear layers are "
+                "expected. Correct targets."
+            )
+
 
 class LoraLinear(Linear):
     """A frozen linear layer without bias and a trainable low-rank product beside it."""

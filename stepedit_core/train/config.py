@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from ..files.missing import pip_line
 from ..files.reading import DEEPEST, kind_of_value, read_text
@@ -17,7 +17,7 @@ from ..files.strict import Bounds, from_json
 from ..models.lora import LoraConfig
 from ..printable import shown
 
-C = TypeVar("C")
+C = TypeVar("C", bound="Recipe")
 CONFIGS = Path(__file__).parent / "configs"
 REMEDY = "Correct the config; YAML reads 1e-5 as text, write 1.0e-5."
 
@@ -90,6 +90,14 @@ class RunConfig:
     """Write a bundle with the trained model beside the weights, ready for the Load Model node."""
 
 
+class Recipe(Protocol):
+    """The settings of any recipe."""
+
+    @property
+    def run(self) -> RunConfig:
+        """Seed, stopping and saving."""
+
+
 def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = ()) -> C:
     """The settings of a recipe.
 
@@ -110,14 +118,23 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
             f"there is no config '{shown(name)}' of {recipe}; shipped are {', '.join(known)}, and "
             "a path of a YAML file is allowed. Choose one."
         )
-    data = parse_yaml(read_text(path, remedy=REMEDY), f"'{shown(path.name)}'") or {}
+    data = parse_yaml(read_text(path, remedy=REMEDY), f"'{shown(path.name)}'")
+    data = {} if data is None else data
     if not isinstance(data, dict):
         raise ValueError(
             f"'{shown(path.name)}' is {kind_of_value(data)}; keys with values are expected. "
             f"{REMEDY}"
         )
     change(data, changes)
-    return from_json(cls, data, path.name, REMEDY)
+    config = from_json(cls, data, path.name, REMEDY)
+    named = (*getattr(config, "data", ()), config.run.device)
+    wrong = next((text for text in named if not text.strip() or not text.isprintable()), None)
+    if wrong is not None:
+        raise ValueError(
+            f"{path.name} names the folder or device '{shown(wrong)}', which has no readable name. "
+            f"{REMEDY}"
+        )
+    return config
 
 
 def parse_yaml(text: str, where: str) -> Any:

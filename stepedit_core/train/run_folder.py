@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..files.reading import kind_of_value, parse_object, read_lines, read_object
 from ..files.states import check_numbers, read_state
 from ..files.strict import to_json
 from ..files.whole import whole_file, write_whole
+from ..printable import shown
 from .config import RunConfig
 from .sharding import check_learned, load_learned, state_of
 from .team import Team
@@ -59,8 +61,9 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
 
 
 def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: float) -> None:
-    """One line of curve.jsonl; numbers are kept as they are."""
-    line = json.dumps({"step": step, **values, "seconds": round(seconds, 1)})
+    """One line of curve.jsonl; null for a number that is not finite."""
+    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    line = json.dumps({"step": step, **finite, "seconds": round(seconds, 1)}, allow_nan=False)
     with (folder / CURVE).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 
@@ -68,14 +71,22 @@ def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: 
 def cut_curve(folder: Path, step: int) -> None:
     """Drop the lines from `step` on, and a torn one: they are made again."""
     path = folder / CURVE
+    lines = read_lines(path, REMEDY) if path.exists() else []
+    if lines and not lines[-1].text.endswith("}"):
+        lines.pop()
     kept = []
-    for number, line in read_lines(path, REMEDY) if path.exists() else []:
+    for number, line in lines:
         where = f"line {number} of {CURVE}"
-        if line.endswith("}"):
-            place = parse_object(line, where, REMEDY).get("step")
-            if type(place) is not int:
-                raise ValueError(f"{where} has {kind_of_value(place)} as step. {REMEDY}")
-            kept += [line] if place < step else []
+        values = parse_object(line, where, REMEDY)
+        odd = [
+            name for name, value in values.items() if type(value) not in (int, float, type(None))
+        ]
+        if odd or type(values.get("step")) is not int:
+            raise ValueError(
+                f"{where} has {kind_of_value(values.get(odd[0] if odd else 'step'))} as "
+                f"{shown(odd[0] if odd else 'step', 40)}; a number is expected. {REMEDY}"
+            )
+        kept += [line] if values["step"] < step else []
     write_whole(path, "".join(x + "\n" for x in kept))
 
 
