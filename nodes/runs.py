@@ -22,7 +22,10 @@ def run_clips(
 
     count = len(plans[0].steps)
     check_mark(marked, count)
-    bundle = model.ready(2 * max(clip.seconds for clip in clips))
+    if all(step.request.engine == "signal" for step in plans[0].steps):
+        bundle = model.listening()
+    else:
+        bundle = model.ready(2 * max(clip.seconds for clip in clips))
     hooks = progress.GraphHooks(count, clips=len(clips))
     runs = []
     for clip, plan in zip(clips, plans, strict=True):

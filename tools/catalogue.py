@@ -24,7 +24,11 @@ OPTIONS = {
     ("StepEdit_Emotion", "emotion"): "emotion",
     ("StepEdit_SpeakingStyle", "style"): "style",
     ("StepEdit_Speed", "speed"): "speed",
+    ("StepEdit_Speed", "engine"): "engine",
+    ("StepEdit_Denoise", "engine"): "engine",
+    ("StepEdit_RemoveSilence", "engine"): "engine",
     ("StepEdit_IterativeEdit", "voice"): "voice",
+    ("StepEdit_PlayAndSave", "format"): "format",
 }
 """Combos whose options have readable names, and the name of their table in phrases.json."""
 LOCAL_LISTS = {

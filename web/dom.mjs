@@ -68,6 +68,12 @@ const STYLE = `
   align-items: center; }
 .stepedit .transport input { width: 100%; }
 .stepedit .note { color: var(--descrip-text, #999); font-size: 10px; margin-top: 3px; }
+.stepedit .clip { display: grid; grid-template-columns: 1fr 22px; gap: 0 6px; align-items: center;
+  height: 46px; }
+.stepedit .clip > .note { grid-column: 1 / 3; margin: 0; white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis; }
+.stepedit .clip audio { width: 100%; height: 28px; }
+.stepedit .clip a { color: inherit; text-align: center; text-decoration: none; font-size: 16px; }
 .stepedit .chips { display: flex; flex-wrap: wrap; gap: 3px; }
 .stepedit .chips button[aria-pressed="true"] { border-color: #6aa7ff; background: rgba(80, 140, 255, 0.3); }
 `;

@@ -3,7 +3,7 @@
 import { after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
 import { panelWord, words } from "./words.mjs";
 
-const HEIGHT = { emotion: 88, style: 130, speed: 44, sounds: 150 };
+const HEIGHT = { emotion: 88, style: 130, speed: 66, sounds: 150 };
 const RELEASE_2025 = [
   "Breathing", "Laughter", "Surprise-oh", "Confirmation-en", "Uhm",
   "Surprise-ah", "Surprise-wa", "Sigh", "Question-ei", "Dissatisfaction-hnn",

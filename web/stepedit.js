@@ -1,4 +1,5 @@
-/* StepEdit in the browser: a panel to listen to rounds, and palettes for tags and options.
+/* StepEdit in the browser: panels to listen to rounds and lists, and palettes for tags and
+   options.
 
    Only hooks of the frontend are used; without this file every node works with its plain widgets.
    Helpers are .mjs files, because ComfyUI loads each .js file by itself. */
@@ -6,6 +7,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addRoundsPanel, showStoredRounds } from "./rounds_panel.mjs";
+import { addPlayers, showStoredPlayers } from "./players.mjs";
 import { addOptionPalette, addSoundPalette } from "./palette.mjs";
 import { loadWords } from "./words.mjs";
 
@@ -31,9 +33,11 @@ if (!known)
       if (kind) addOptionPalette(app, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
       if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, node);
       if (node.comfyClass === "StepEdit_IterativeEdit") addRoundsPanel(app, api, node);
+      if (node.comfyClass === "StepEdit_PlayAndSave") addPlayers(app, api, node);
     },
 
     onNodeOutputsUpdated(outputs) {
       showStoredRounds(outputs);
+      showStoredPlayers(outputs);
     },
   });

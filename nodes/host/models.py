@@ -40,10 +40,10 @@ class LoadedModel:
 
     def check(self, requests: Sequence[EditRequest]) -> None:
         """Raise ValueError for a request that the bundle does not know; loads no network."""
-        from ...stepedit_core.pipelines.plan import check_request
+        from ...stepedit_core.pipelines.plan import check_model_request
 
         for request in requests:
-            check_request(self.bundle, request)
+            check_model_request(self.bundle, request)
 
     def check_tokens(self, *tokens: DualCodes) -> None:
         """Raise ValueError for tokens of another bundle, or none; loads no network."""
@@ -61,6 +61,14 @@ class LoadedModel:
                     f"the scorer of bundle '{self.bundle.name}' does not know the edit '{what}', "
                     "and a score was asked for. Choose another edit, or a bundle that scores it."
                 )
+
+    def listening(self) -> Bundle:
+        """The bundle for runs without language model and decoder, by signal processing alone.
+
+        Tokenizers, speaker encoder and scorer are read when used. They stay on the CPU unless
+        another node has the whole model loaded.
+        """
+        return self.bundle if self._patcher is None else self.ready(0)
 
     def ready(self, seconds: float) -> Bundle:
         """The bundle with all parts on the load device and room for a clip of so many seconds."""

@@ -139,13 +139,13 @@ def parse_order(task: Task) -> Order:
 
 def make_example(bundle: Bundle, task: Task) -> Example:
     """The per-item function: one work order to one example. ValueError says what is wrong."""
-    from ..pipelines.plan import check_request
+    from ..pipelines.plan import check_model_request
 
     order = parse_order(task)
     request = EditRequest(
         kind=order.edit.kind, option=order.edit.option, text=order.text, new_text=order.new_text
     )
-    check_request(bundle, request)
+    check_model_request(bundle, request)
     return scored_example(
         bundle,
         request,
