@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from ..files.whole import write_whole
+from ..printable import shown
 from ..types import Clip
-from .clips import check_rate, float_samples, mixed
+from .clips import float_samples, mixed
+from .files import decoded
 
 WHOLE_TYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16"}
 """Kinds of samples that are read as 16-bit integers without a loss."""
@@ -56,24 +58,13 @@ def read_recording(path: str | Path) -> Recording:
     Raises ValueError for a file that is missing, empty or not audio, and for a rate out of range.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(
-            f"no file at '{path}'; an audio file is needed. Check the path and its spelling."
-        )
-    try:
-        with soundfile.SoundFile(path) as file:
-            check_rate(file.samplerate)
-            kind = READ_AS.get(file.subtype, "float32")
-            samples = file.read(dtype=kind, always_2d=True)
-            rate = file.samplerate
-            subtype = file.subtype if file.subtype in READ_AS else LOSSY
-    except soundfile.SoundFileError as error:
-        raise ValueError(
-            f"'{path.name}' cannot be read as audio ({error}); WAV, FLAC, OGG and MP3 are read. "
-            "Convert it to WAV."
-        ) from error
+    found = decoded(path, lambda subtype: READ_AS.get(subtype, "float32"))
+    samples, rate = found.samples, found.sample_rate
+    subtype = found.subtype if found.subtype in READ_AS else LOSSY
     if not len(samples):
-        raise ValueError(f"'{path.name}' has no samples; a recording is needed. Save it again.")
+        raise ValueError(
+            f"'{shown(path.name)}' has no samples; a recording is needed. Save it again."
+        )
     return Recording(samples=torch.from_numpy(samples.T), sample_rate=rate, subtype=subtype)
 
 
@@ -87,8 +78,8 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     kind = path.suffix.lower()
     if kind not in WRITTEN:
         raise ValueError(
-            f"'{path.name}' does not end in {' or '.join(WRITTEN)}; these keep every sample. "
-            "Rename the result."
+            f"'{shown(path.name)}' does not end in {' or '.join(WRITTEN)}; these keep every "
+            "sample. Rename the result."
         )
     container = kind.removeprefix(".").upper()
     subtype = recording.subtype
@@ -98,8 +89,8 @@ def write_recording(path: str | Path, recording: Recording) -> None:
         subtype = "PCM_S8"
     if not soundfile.check_format(container, subtype):
         raise ValueError(
-            f"'{path.name}' would need {subtype} samples, which {container} does not have. Name "
-            "the result .wav."
+            f"'{shown(path.name)}' would need {subtype} samples, which {container} does not "
+            "have. Name the result .wav."
         )
     raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
     samples = recording.samples.T.contiguous().numpy()
