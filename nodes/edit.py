@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
@@ -12,6 +13,8 @@ from .host import models, progress, sound
 
 if TYPE_CHECKING:
     from .instructions import Edit
+
+log = logging.getLogger(__name__)
 
 VOICES = {"stay with the original": "original", "follow the previous round": "previous"}
 """What the widget shows -> the core's word."""
@@ -128,8 +131,13 @@ class IterativeEdit(io.ComfyNode):
         how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
         plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
         runs = run_clips(model, clips, plans, best_round)
-        files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
-        panel = [shown.panel(*pair) for pair in zip(runs, files, strict=True)]
+        try:
+            files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
+            panel = [shown.panel(*pair) for pair in zip(runs, files, strict=True)]
+        except OSError as error:  # the edit is finished; only its players have no files
+            panel = []
+            progress.say(f"done, but the rounds cannot be played here: {error}")
+            log.warning("StepEdit: the rounds cannot be played in the node: %s", error)
         return io.NodeOutput(
             [sound.audio(run.chosen.clip) for run in runs],
             [sound.audio(run.rounds[-1].clip) for run in runs],
@@ -137,7 +145,7 @@ class IterativeEdit(io.ComfyNode):
             [score for run in runs for score in shown.scores(run.rounds)],
             [shown.chart(run.rounds) for run in runs],
             [shown.report(model.bundle, run) for run in runs],
-            ui={sound.PANEL: panel},
+            ui={sound.PANEL: panel} if panel else None,
         )
 
 

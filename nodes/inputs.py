@@ -8,6 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..stepedit_core.printable import shown
 from ..stepedit_core.text.edits import check_written
 from ..stepedit_core.text.engines import ENGINES
 from ..stepedit_core.types import EditRequest
@@ -148,8 +149,7 @@ def one_of(name: str, value: str, allowed: Sequence[str]) -> bool | str:
     """For validate_inputs: True, or the sentence for a value that is not on the list."""
     if value in allowed:
         return True
-    shown = " ".join(str(value).split())[:60]
-    return f"{name} is '{shown}'; allowed are {', '.join(allowed)}. Choose one."
+    return f"{name} is '{shown(value)}'; allowed are {', '.join(allowed)}. Choose one."
 
 
 def written(kind: str, text: str) -> bool | str:

@@ -12,6 +12,7 @@ import torch
 from comfy import model_management
 from comfy.model_patcher import ModelPatcher
 
+from ...stepedit_core.printable import shown
 from .folders import FOLDER_KEY, NO_ADAPTER, find_adapter, find_bundle, registry
 from .progress import GraphHooks, say
 
@@ -105,7 +106,9 @@ def check_adapter(bundle: str, adapter: str) -> str:
 def load_model(name: str, device: str, precision: str, adapter: str = NO_ADAPTER) -> LoadedModel:
     """The model of a bundle, shared with every node that loaded the same one."""
     if device not in DEVICES:  # ComfyUI 0.3.75 does not check the values of V3 combos
-        raise ValueError(f"device '{device}' is unknown; allowed are auto, cpu. Choose one.")
+        raise ValueError(
+            f"device '{shown(device)}' is unknown; allowed are {', '.join(DEVICES)}. Choose one."
+        )
     found, path = find_bundle(name), find_adapter(adapter)
     place = torch.device("cpu") if device == "cpu" else model_management.get_torch_device()
     key = (str(found.folder), check_adapter(name, adapter), str(place), precision)
@@ -124,7 +127,7 @@ def keep_converted(name: str, precision: str) -> str:
     says so. Other bundles are as they are.
     """
     from ...stepedit_core.registry.folders import ReleaseEntry
-    from ...stepedit_core.release.convert import convert
+    from ...stepedit_core.release.convert import Conversion, convert
 
     found = find_bundle(name)
     if not isinstance(found, ReleaseEntry):
@@ -140,8 +143,8 @@ def keep_converted(name: str, precision: str) -> str:
             hooks.check()
             hooks.progress("convert", done, total)
 
-        how = {"dtype": dtype, "quantize": quantize, "on_bytes": on_bytes}
-        convert(found.release.folder, None, target, **how)
+        how = Conversion(dtype=dtype, quantize=quantize)
+        convert(found.release.folder, None, target, how, on_bytes=on_bytes)
     return kept
 
 

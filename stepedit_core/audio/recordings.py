@@ -69,30 +69,38 @@ def read_recording(path: str | Path) -> Recording:
 
 
 def write_recording(path: str | Path, recording: Recording) -> None:
-    """Write a recording whole or not at all, its samples as they are.
-
-    The name ends in .wav or .flac. A FLAC file has integers of 8 to 24 bits only. Raises ValueError
-    for another name, or samples that the format does not have.
-    """
+    """Write a recording whole or not at all, its samples as they are; raises as check_name."""
     path = Path(path)
+    container, subtype = check_name(path, recording)
+    raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
+    samples = recording.samples.T.contiguous().numpy()
+    soundfile.write(raw, samples, recording.sample_rate, format=container, subtype=subtype)
+    write_whole(path, raw.getvalue())
+
+
+def check_name(path: Path, recording: Recording) -> tuple[str, str]:
+    """Container and kind of samples, as libsndfile names them, of a file for a recording.
+
+    The name ends in .wav or .flac; FLAC has integers of 8 to 24 bits only. Raises ValueError for
+    another name, an absent folder, or samples that the container does not have.
+    """
     kind = path.suffix.lower()
     if kind not in WRITTEN:
         raise ValueError(
             f"'{shown(path.name)}' does not end in {' or '.join(WRITTEN)}; these keep every "
             "sample. Rename the result."
         )
+    if not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"no folder at '{path.parent}'; the result needs an existing one. Create it first."
+        )
     container = kind.removeprefix(".").upper()
-    subtype = recording.subtype
-    if container == "WAV" and subtype == "PCM_S8":
-        subtype = "PCM_U8"  # the same values; WAV has no signed bytes
-    if container == "FLAC" and subtype == "PCM_U8":
-        subtype = "PCM_S8"
+    bytes_of = {"WAV": "PCM_U8", "FLAC": "PCM_S8"}  # the same values, each container its own kind
+    bits_8 = recording.subtype in bytes_of.values()
+    subtype = bytes_of[container] if bits_8 else recording.subtype
     if not soundfile.check_format(container, subtype):
         raise ValueError(
             f"'{shown(path.name)}' would need {subtype} samples, which {container} does not "
             "have. Name the result .wav."
         )
-    raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
-    samples = recording.samples.T.contiguous().numpy()
-    soundfile.write(raw, samples, recording.sample_rate, format=container, subtype=subtype)
-    write_whole(path, raw.getvalue())
+    return container, subtype

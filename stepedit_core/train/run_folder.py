@@ -17,7 +17,7 @@ from .. import __version__
 from ..files.reading import kind_of_value, parse_object, read_lines, read_object
 from ..files.states import check_numbers, read_state
 from ..files.strict import to_json
-from ..files.whole import whole_file, write_whole
+from ..files.whole import append, whole_file, write_whole
 from ..printable import shown
 from .config import RunConfig
 from .sharding import check_learned, load_learned, state_of
@@ -34,8 +34,17 @@ STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a checkpoint that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
+    with whole_file(path, size=_bytes_of(state)) as part:
         torch.save(dict(state), part)
+
+
+def _bytes_of(value: object) -> int:
+    """Bytes of all tensors in nested mappings and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(_bytes_of, value.values()))
+    return sum(map(_bytes_of, value)) if isinstance(value, (list, tuple)) else 0
 
 
 def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
@@ -64,8 +73,7 @@ def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: 
     """One line of curve.jsonl; null for a number that is not finite."""
     finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
     line = json.dumps({"step": step, **finite, "seconds": round(seconds, 1)}, allow_nan=False)
-    with (folder / CURVE).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    append(folder / CURVE, line + "\n")
 
 
 def cut_curve(folder: Path, step: int) -> None:

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from tests.browser.page import Page
-from tests.browser.test_panels import open_node, renderer, shoot, until
+from tests.browser.panel import HOSTILE, open_node, shoot, until
 from tests.server.comfyui import Server
 
-__all__ = ["renderer"]
 pytestmark = pytest.mark.browser
-HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
 TELL = "(told) => app.graph.nodes[0].onExecuted({ stepedit_players: told })"
 GRAPH = """
 () => {

@@ -9,7 +9,13 @@ import torch
 
 from stepedit_core.audio.recordings import Recording
 from stepedit_core.pipelines.plan import make_plan
-from stepedit_core.pipelines.range_edit import composed, edit_range, part_of, put_into
+from stepedit_core.pipelines.range_edit import (
+    composed,
+    edit_range,
+    part_of,
+    patch_of,
+    patched,
+)
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, DualCodes, EditRequest, EditResult, Round
 from tests.unit.conftest import voiced
@@ -107,6 +113,28 @@ def test_an_answer_that_says_something_else(bundle: Bundle) -> None:
         composed(bundle, drawn(20, 1), drawn(20, 2), (5, 9))
 
 
+def test_a_pause_that_grew_beside_the_part_stays_outside(bundle: Bundle) -> None:
+    source = drawn(20, 1)
+    still = DualCodes(  # its first group ten times, then the rest
+        linguistic=torch.cat((source.linguistic[:2].repeat(9), source.linguistic)),
+        semantic=torch.cat((source.semantic[:3].repeat(9), source.semantic)),
+        codebook="tiny-1",
+    )
+    _, count = composed(bundle, source, still, (0, 6))
+    assert 6 <= count <= 7
+
+
+def test_a_part_that_lost_its_words_is_not_put_in(bundle: Bundle) -> None:
+    source = drawn(30, 1)
+    short = DualCodes(
+        linguistic=torch.cat((source.linguistic[:20], source.linguistic[38:])),
+        semantic=torch.cat((source.semantic[:30], source.semantic[57:])),
+        codebook="tiny-1",
+    )
+    with pytest.raises(ValueError, match=r"for the 1\.08 s of the part"):
+        composed(bundle, source, short, (10, 19))
+
+
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 @pytest.mark.parametrize(("start", "end"), [(1.2, 1.8), (0.0, 0.8), (2.2, 3.0)])
 def test_every_sample_outside_stays(bundle: Bundle, rate: int, start: float, end: float) -> None:
@@ -117,8 +145,8 @@ def test_every_sample_outside_stays(bundle: Bundle, rate: int, start: float, end
     source = drawn(20, 1)
     rounds = (made_of(source), made_of(changed(source, 0, 20), HAPPY))
     result = EditResult(rounds=rounds, best_number=1)
-    out = put_into(bundle, recording, part, plan, result, number=1)
-    old, new = recording.samples, out.recording.samples
+    out = patch_of(bundle, recording, part, plan, result, number=1)
+    old, new = recording.samples, patched(recording, [out]).samples
     after = new.shape[1] - out.end
     assert new.dtype == old.dtype
     assert torch.equal(new[:, : out.first], old[:, : out.first])
@@ -136,7 +164,7 @@ def test_the_same_codes_and_strength_0_give_the_recording_back(bundle: Bundle) -
     still = {"decoding": replace(DIFFERENCE, strength=0.0), "rounds": 2}
     out = edit_range(bundle, recording, part, [HAPPY], settings=still)
     assert torch.equal(out.recording.samples, recording.samples)
-    assert out.first == out.end == 0
+    assert out.first == out.end
     assert len(out.rounds.rounds) == 3
 
 
