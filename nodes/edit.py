@@ -64,15 +64,16 @@ class IterativeEdit(io.ComfyNode):
                     min=0,
                     max=100,
                     tooltip="Number of the round that the output best gives; 0 takes the round of "
-                    "the last edit with the highest score. Marked in the panel by a click.",
+                    "the last edit that is strongest and keeps words and voice. Marked in the "
+                    "panel by a click.",
                 ),
             ],
             outputs=[
                 io.Audio.Output(
                     display_name="best",
                     is_output_list=True,
-                    tooltip="The marked round, else the one with the highest score, mono at 24 "
-                    "kHz; one for each clip of the batch.",
+                    tooltip="The marked round, else the strongest that keeps words and voice, "
+                    "mono at 24 kHz; one for each clip of the batch.",
                 ),
                 io.Audio.Output(
                     display_name="final",

@@ -102,7 +102,7 @@ def with_comments(flac: bytes, notes: dict[str, Any]) -> bytes:
         last = head >= 128
         blocks.append((head & 127, flac[at + 4 : at + 4 + size]))
         at += 4 + size
-    texts = [f"{key}={json.dumps(value)}".encode() for key, value in notes.items()]
+    texts = [f"{key}={json.dumps(value, allow_nan=False)}".encode() for key, value in notes.items()]
     listed = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
     comment = b"\0\0\0\0" + len(texts).to_bytes(4, "little") + listed
     if len(comment) < 2**24:  # a larger graph has no place in a FLAC

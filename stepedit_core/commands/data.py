@@ -184,7 +184,7 @@ def _out(parser: argparse.ArgumentParser) -> None:
 
 
 def _counted(counts: dict[str, int]) -> int:
-    print(json.dumps(counts))
+    print(json.dumps(counts, allow_nan=False))
     return 1 if counts.get("failed") else 0
 
 

@@ -175,7 +175,7 @@ def _bench(arguments: argparse.Namespace) -> int:
             f"{100 * done.quality.top1:.1f} % of {done.quality.positions} positions"
         )
     if arguments.out:
-        text = json.dumps(done.as_json(), indent=1) + "\n"
+        text = json.dumps(done.as_json(), indent=1, allow_nan=False) + "\n"
         write_whole(arguments.out, text)
     return DONE
 

@@ -72,6 +72,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from contextlib import nullcontext
 
     from ..files.lock import locked
+    from ..files.strict import without_nan
     from ..files.whole import ready_folder
     from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
@@ -101,5 +102,6 @@ def _train(arguments: argparse.Namespace) -> int:
     with locked(arguments.out) if main else nullcontext():
         figures = train(config, arguments.out)
     if main:
-        print(json.dumps({"out": str(arguments.out), **figures}))
+        said = without_nan({"out": str(arguments.out), **figures})
+        print(json.dumps(said, allow_nan=False))
     return 0

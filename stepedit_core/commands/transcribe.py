@@ -65,5 +65,7 @@ def _write(words: tuple[Word, ...], path: str) -> None:
 
     from ..files.whole import write_whole
 
-    text = json.dumps([asdict(word) for word in words], ensure_ascii=False, indent=1)
+    text = json.dumps(
+        [asdict(word) for word in words], ensure_ascii=False, indent=1, allow_nan=False
+    )
     write_whole(Path(path), (text + "\n").encode())

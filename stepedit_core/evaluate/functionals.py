@@ -11,7 +11,6 @@ L-BFGS.
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from ..audio.resample import resample
 from ..files.reading import parse_object
-from ..files.strict import Bounds, from_json
+from ..files.strict import Bounds, from_json, without_nan
 from ..files.tensors import read_metadata, read_tensors
 from ..files.whole import whole_file
 from ..printable import shown
@@ -185,12 +184,16 @@ class AcousticJudge:
         target.parent.mkdir(parents=True, exist_ok=True)
         about = {
             "labels": list(self.labels),
-            "accuracy": None if math.isnan(self.accuracy) else self.accuracy,
+            "accuracy": self.accuracy,
             "elsewhere": dict(self.elsewhere),
         }
         tensors = {"mean": self.mean, "scale": self.scale, "weight": self.weight}
         with whole_file(target, size=sum(t.nbytes for t in tensors.values())) as part:
-            save_file(tensors, part, metadata={"kind": KIND, "about": json.dumps(about)})
+            save_file(
+                tensors,
+                part,
+                metadata={"kind": KIND, "about": json.dumps(without_nan(about), allow_nan=False)},
+            )
 
 
 def load_judge(path: str | Path) -> AcousticJudge:

@@ -82,6 +82,17 @@ def _check_bounds(value: Any, bounds: tuple[float, float], where: str, remedy: s
             )
 
 
+def without_nan(value: Any) -> Any:
+    """A JSON value with null for every NaN and infinity, which JSON cannot write."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(inner) for inner in value]
+    return value
+
+
 def _value(hint: Any, value: Any, where: str, remedy: str) -> Any:
     """`value` checked against one type hint; tuples are rebuilt from lists."""
     origin, args = get_origin(hint), get_args(hint)

@@ -96,7 +96,7 @@ def replace_result(stage: Path, folder: Path, own: Mapping[str, str]) -> None:
             return
         if beside.exists():
             os.rename(beside, stage)
-    write_whole(stage / REPLACES, json.dumps(dict(own)))
+    write_whole(stage / REPLACES, json.dumps(dict(own), allow_nan=False))
     ready = hidden(folder / STAGE, READY)
     os.rename(stage, ready)
     _arrive(ready, folder)

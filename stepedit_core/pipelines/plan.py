@@ -31,6 +31,7 @@ from ..text.engines import (
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Sampling
 from .settings import check_decoding, check_rounds, check_sampling, check_seed, shown
+from .transcript import check_length, check_letters, check_pace, speech_seconds
 
 VoiceMode = Literal["original", "previous"]
 VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
@@ -90,9 +91,9 @@ class Plan:
                 steps.append(step)
         return tuple(steps)
 
-    def draws(self, number: int) -> Draws:
-        """Random numbers of a round, from 1."""
-        return Draws(seed=self.seed, round=number)
+    def draws(self, number: int, *, again: bool = False) -> Draws:
+        """Random numbers of a round, from 1, or of its second try."""
+        return Draws(seed=self.seed, round=number, again=again)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON value; `plan_from_json` brings it back."""
@@ -142,6 +143,8 @@ def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **setti
         first = replace(first, speaker=speaker_name(text, clip.wave))
     plan = decided(bundle, replace(plan, requests=(first, *asked[1:])))
     check_plan(bundle, plan)
+    if text.strip() and any(request.engine != "signal" for request in plan.requests):
+        check_pace(text, speech_seconds(clip))
     return plan
 
 
@@ -288,3 +291,7 @@ def check_model_request(bundle: Bundle, request: EditRequest) -> None:
     check_seconds(request)
     validate(request, vocabulary)
     check_words(bundle.text, bundle.manifest.prompt_layout, request.text, request.new_text)
+    for words in (request.text, request.new_text):
+        check_letters(bundle, words)
+    if request.kind == "clone":
+        check_length(request.new_text)

@@ -112,6 +112,11 @@ def sample_answers(
             dim=1,
         )
         logits = logits.to("cpu", torch.float32)
+        if bool(logits.isnan().any()):
+            raise ValueError(
+                f"the language model made NaN at id {position}; all scores must be numbers. Check "
+                "the bundle with `stepedit bundles --verify`, or choose another precision."
+            )
         if sampling.forbid_repeats:
             for row, index in enumerate(alive):
                 running = [*prompts[index][-REPEAT_WINDOW:], *drawn[index][-REPEAT_WINDOW:]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import nn
 from .. import __version__
 from ..files.reading import kind_of_value, parse_object, read_lines, read_object
 from ..files.states import check_numbers, read_state
-from ..files.strict import to_json
+from ..files.strict import to_json, without_nan
 from ..files.whole import append, whole_file, write_whole
 from ..printable import shown
 from .config import RunConfig
@@ -53,7 +52,7 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
     `about` must be what the run began with; `further` is written and not compared.
     """
     path = folder / CONFIG
-    text = json.dumps(about)
+    text = json.dumps(about, allow_nan=False)
     about = parse_object(text, CONFIG)
     if path.exists():
         before = read_object(path, remedy=REMEDY)
@@ -66,13 +65,15 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     versions = {"stepedit": __version__, "torch": torch.__version__}
-    write_whole(path, json.dumps({**about, **versions, **further}, indent=1) + "\n")
+    write_whole(
+        path, json.dumps({**about, **versions, **further}, indent=1, allow_nan=False) + "\n"
+    )
 
 
 def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: float) -> None:
     """One line of curve.jsonl; null for a number that is not finite."""
-    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-    line = json.dumps({"step": step, **finite, "seconds": round(seconds, 1)}, allow_nan=False)
+    row = without_nan({"step": step, **values, "seconds": round(seconds, 1)})
+    line = json.dumps(row, allow_nan=False)
     append(folder / CURVE, line + "\n")
 
 
