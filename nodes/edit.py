@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
+from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, schema
 from .host import models, progress, sound
@@ -125,7 +126,7 @@ class IterativeEdit(io.ComfyNode):
     ) -> io.NodeOutput:
         """Edit every clip of the batch."""
         from ..stepedit_core.pipelines.plan import make_plan
-        from . import rounds as shown
+        from . import rounds as finished
         from .runs import run_clips
 
         clips, edits = sound.clips(audio), inputs.with_words(edit, text)
@@ -134,18 +135,18 @@ class IterativeEdit(io.ComfyNode):
         runs = run_clips(model, clips, plans, best_round)
         try:
             files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
-            panel = [shown.panel(*pair) for pair in zip(runs, files, strict=True)]
+            panel = [finished.panel(*pair) for pair in zip(runs, files, strict=True)]
         except OSError as error:  # the edit is finished; only its players have no files
             panel = []
-            progress.say(f"done, but the rounds cannot be played here: {error}")
-            log.warning("StepEdit: the rounds cannot be played in the node: %s", error)
+            progress.say(f"done, but the rounds cannot be played here: {shown(error)}")
+            log.warning("StepEdit: the rounds cannot be played in the node: %s", shown(error))
         return io.NodeOutput(
             [sound.audio(run.chosen.clip) for run in runs],
             [sound.audio(run.rounds[-1].clip) for run in runs],
             [sound.audio(made.clip) for run in runs for made in run.rounds],
-            [score for run in runs for score in shown.scores(run.rounds)],
-            [shown.chart(run.rounds) for run in runs],
-            [shown.report(model.bundle, run) for run in runs],
+            [score for run in runs for score in finished.scores(run.rounds)],
+            [finished.chart(run.rounds) for run in runs],
+            [finished.report(model.bundle, run) for run in runs],
             ui={sound.PANEL: panel} if panel else None,
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import folder_paths
 
+from ...stepedit_core.printable import shown
 from ...stepedit_core.types import Clip
 
 PREVIEWS = "stepedit"
@@ -45,7 +46,7 @@ def clips(audio: dict[str, Any] | None) -> list[Clip]:
             if len(waveform) == 1:
                 raise
             raise ValueError(
-                f"of {len(waveform)} clips number {number} cannot be used: {error}"
+                f"of {len(waveform)} clips number {number} cannot be used: {shown(error)}"
             ) from None
     return found
 

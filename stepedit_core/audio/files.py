@@ -116,8 +116,8 @@ def write_wav(path: str | Path, clip: Clip) -> None:
         bad = f"{int((~torch.isfinite(wave)).sum())} NaN or infinite samples"
         found = bad if wave.ndim == 1 else f"the shape {tuple(wave.shape)}"
         raise ValueError(
-            f"the wave for '{path.name}' has {found}; one channel of finite samples can be "
-            "written. Make it again, or write its channels one by one."
+            f"the wave for '{shown(path.name)}' has {shown(found)}; one channel of finite samples "
+            "can be written. Make it again, or write its channels one by one."
         )
     if not path.parent.is_dir():
         raise ValueError(

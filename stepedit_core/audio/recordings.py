@@ -92,7 +92,8 @@ def check_name(path: Path, recording: Recording) -> tuple[str, str]:
         )
     if not path.absolute().parent.is_dir():
         raise ValueError(
-            f"no folder at '{path.parent}'; the result needs an existing one. Create it first."
+            f"no folder at '{shown(path.parent)}'; the result needs an existing one. Create it "
+            "first."
         )
     container = kind.removeprefix(".").upper()
     bytes_of = {"WAV": "PCM_U8", "FLAC": "PCM_S8"}  # the same values, each container its own kind

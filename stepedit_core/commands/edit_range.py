@@ -6,7 +6,19 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, UsageError, add_model, load_bundle
+from ..files.lock import locked
+from ..files.whole import ready_folder
+from ..printable import shown
+from .options import (
+    DONE,
+    UsageError,
+    add_model,
+    add_seed,
+    load_bundle,
+    number,
+    place,
+    whole_number,
+)
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
@@ -24,9 +36,11 @@ def add(commands: Any) -> None:
     part = commands.add_parser(
         "edit-range",
         help="edit some words or seconds of a recording of any length",
+        description="Edit some words or seconds of a recording of any length; every sample "
+        "outside of the part stays as it is.",
         allow_abbrev=False,
     )
-    part.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3 of any length")
+    part.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
     where = part.add_mutually_exclusive_group(required=True)
     where.add_argument("--range", type=_range, metavar="A:B", help="from second A to second B")
     where.add_argument("--words", metavar="PHRASE", help="words that the recording says once")
@@ -34,9 +48,13 @@ def add(commands: Any) -> None:
     part.set_defaults(run=_edit_range)
 
     long = commands.add_parser(
-        "edit-long", help="edit a recording of any length, piece by piece", allow_abbrev=False
+        "edit-long",
+        help="edit a recording of any length, piece by piece",
+        description="Edit a recording of any length, piece by piece. A stopped run resumes when it "
+        "is run again.",
+        allow_abbrev=False,
     )
-    long.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3 of any length")
+    long.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
     _common(long)
     long.set_defaults(run=_edit_long)
 
@@ -45,17 +63,36 @@ def _common(parser: argparse.ArgumentParser) -> None:
     """The edit, its settings and the result's name."""
     what = parser.add_mutually_exclusive_group(required=True)
     for kind in KINDS:
-        what.add_argument(f"--{kind}", metavar="X", help=f"a {kind} the bundle knows")
+        what.add_argument(f"--{kind}", metavar="X", help=f"{kind}; a wrong one lists the allowed")
     parser.add_argument(
-        "--text", default="", help="words of the recording; default: what the recogniser hears"
+        "--text",
+        default="",
+        metavar="WORDS",
+        help="the words of the recording; default: what the recogniser hears",
     )
     add_recogniser(parser)
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="1 to 10")
-    parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="0 to 1.5")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all random draws")
+    parser.add_argument(
+        "--rounds",
+        type=whole_number(1, 10),
+        default=1,
+        metavar="N",
+        help="how often the edit is applied, 1 to 10; default 1",
+    )
+    parser.add_argument(
+        "--strength",
+        type=number(0, 1.5),
+        default=1.0,
+        metavar="S",
+        help="how much of the change, 0 (the recording) to 1.5; default 1",
+    )
+    add_seed(parser)
     add_model(parser)
     parser.add_argument(
-        "--out", required=True, metavar="OUT.wav", help="the whole recording, wav or flac"
+        "--out",
+        type=place,
+        required=True,
+        metavar="OUT.wav",
+        help="file for the whole recording, wav or flac",
     )
 
 
@@ -64,7 +101,7 @@ def _range(text: str) -> tuple[float, float]:
         start, end = (float(part) for part in text.split(":"))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not a range; two numbers of seconds with a colon between are"
+            f"'{shown(text)}' is not a range; two numbers of seconds with a colon between are"
         ) from error
     return start, end
 
@@ -98,7 +135,6 @@ def _edit_long(arguments: argparse.Namespace) -> int:
 
     from ..audio.recordings import write_recording
     from ..files.terminal import Bar, table
-    from ..files.whole import ready_folder
     from ..pipelines.long_edit import edit_long
 
     recording, out = _opened(arguments)
@@ -107,7 +143,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
     words = _heard(arguments, bundle, recording)
     kept = out.with_name(f".{out.name}.pieces")
     ready_folder(kept)
-    with Bar(rounds=1) as bar:
+    with locked(kept), Bar(rounds=1) as bar:
         made = edit_long(
             bundle,
             recording,
@@ -132,10 +168,13 @@ def _opened(arguments: argparse.Namespace) -> tuple[Recording, Path]:
     from ..audio.recordings import check_name, read_recording
 
     recording = read_recording(arguments.clip)
-    out = Path(arguments.out)
+    out: Path = arguments.out
     check_name(out, recording)
+    ready_folder(out.absolute().parent)
     if out.exists() and out.samefile(arguments.clip):
-        raise UsageError(f"'{out}' is the input; the result needs a file of its own. Rename it.")
+        raise UsageError(
+            f"'{shown(out)}' is the input; the result needs a file of its own. Rename it."
+        )
     return recording, out
 
 

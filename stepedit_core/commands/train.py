@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..printable import shown
 from .options import place
 
 RECIPES = {
@@ -88,8 +89,8 @@ def _train(arguments: argparse.Namespace) -> int:
     config = read_config(cls, arguments.recipe, arguments.config, arguments.set)
     if not config.data:
         raise ValueError(
-            f"the config of {arguments.recipe} names no data; one data folder or more is needed. "
-            "Add --set data=[FOLDER]."
+            f"the config of {shown(arguments.recipe)} names no data; one data folder or more is "
+            "needed. Add --set data=[FOLDER]."
         )
     main = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(

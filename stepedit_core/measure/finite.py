@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..printable import shown
 from ..registry.handle import Bundle
 
 
@@ -15,9 +16,9 @@ def check_finite(values: Tensor, part: str, bundle: Bundle) -> None:
         return
     bad = int((~finite).sum())
     raise ValueError(
-        f"the {part} of '{bundle.name}' made {bad} NaN or infinite numbers of {values.numel()}; "
-        "all must be finite. Check the bundle with `stepedit bundles --verify`, or choose another "
-        "precision."
+        f"the {shown(part)} of '{shown(bundle.name)}' made {bad} NaN or infinite numbers of "
+        f"{values.numel()}; all must be finite. Check the bundle with `stepedit bundles --verify`, "
+        "or choose another precision."
     )
 
 
@@ -30,8 +31,9 @@ def check_weights(bundle: Bundle, part: str) -> None:
                 weight = weight.to_dense()
             if weight.is_floating_point() and not torch.isfinite(weight.float().sum()):
                 raise ValueError(
-                    f"{name} of the {part} tokenizer of '{bundle.name}' has NaN or infinite "
-                    "numbers; all must be finite. Check it with `stepedit bundles --verify`."
+                    f"{shown(name)} of the {shown(part)} tokenizer of '{shown(bundle.name)}' has "
+                    "NaN or infinite numbers; all must be finite. Check it with `stepedit bundles "
+                    "--verify`."
                 )
         return True
 

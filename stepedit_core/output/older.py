@@ -67,8 +67,8 @@ def check_free(folder: Path, names: Iterable[str], own: Mapping[str, str]) -> No
     for name in names:
         if name not in own and os.path.lexists(folder / name):
             raise ValueError(
-                f"'{name}' in '{shown(folder)}' is not as a run of StepEdit wrote it, and this run "
-                "would replace it. Move it away, or name another --out."
+                f"'{shown(name)}' in '{shown(folder)}' is not as a run of StepEdit wrote it, and "
+                "this run would replace it. Move it away, or name another --out."
             )
 
 

@@ -23,6 +23,7 @@ from ..audio.recordings import Recording
 from ..audio.resample import resample
 from ..measure.alignment import guide_of
 from ..measure.time_path import time_path
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..signal.splice import Piece, splice
 from ..types import (
@@ -213,7 +214,7 @@ def check_keeps(request: EditRequest) -> None:
     """Raise ValueError for an edit that leaves no recording to keep."""
     if request.kind not in KEEPS_RECORDING:
         raise ValueError(
-            f"{request.label} changes the whole sound; a part can be edited by "
+            f"{shown(request.label)} changes the whole sound; a part can be edited by "
             f"{', '.join(KEEPS_RECORDING)}. Edit the whole clip, or choose one of these."
         )
 

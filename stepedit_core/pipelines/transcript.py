@@ -11,6 +11,7 @@ from ..audio.fbank import RATE
 from ..audio.quiet_speech import wide_bounds
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..text.edits import without_tags
 from ..text.pace import FASTEST, SLOWEST, USUAL, seconds_to_say, spoken_letters
@@ -32,9 +33,10 @@ def check_letters(bundle: Bundle, text: str) -> None:
     strange = sum(letter in unlearnt for letter in letters)
     if strange > MOST_UNLEARNT * len(letters):
         raise ValueError(
-            f"{strange} of the {len(letters)} letters of the words were never learnt by "
-            f"'{bundle.name}' ({_listed([u for u in unlearnt if u.isalpha()])}); it reads the "
-            "language of its examples. Write the words in that language, or choose another model."
+            f"{shown(strange)} of the {len(letters)} letters of the words were never learnt by "
+            f"'{shown(bundle.name)}' ({shown(_listed([u for u in unlearnt if u.isalpha()]))}); it "
+            "reads the language of its examples. Write the words in that language, or choose "
+            "another model."
         )
 
 
