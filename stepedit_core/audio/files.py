@@ -62,16 +62,16 @@ def decoded(
         raise ValueError(
             f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
         )
-    name = f"'{shown(path.name)}'"
+    where = f"'{shown(path.where)}'"
     if path.stat().st_size == 0:
         raise ValueError(
-            f"{name} is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
+            f"{where} is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
             "Save the recording again."
         )
     try:
         with path.open("rb") as raw, soundfile.SoundFile(with_known_length(raw)) as file:
             check_rate(file.samplerate)
-            _check_size(file, name)
+            _check_size(file, where)
             if check is not None:
                 check(file.frames / file.samplerate)
             samples = file.read(dtype=kind(file.subtype), always_2d=True)
@@ -82,24 +82,24 @@ def decoded(
                 )
             return Decoded(samples, file.samplerate, file.subtype)
     except LengthError as error:
-        raise ValueError(f"{name} {error}. Copy or export the recording again.") from error
+        raise ValueError(f"{where} {shown(error)}. Copy or export the recording again.") from error
     except (soundfile.SoundFileError, TypeError, MemoryError, AssertionError) as error:
         raise ValueError(
-            f"{name} cannot be read as audio; WAV, FLAC, OGG and MP3 are read. Convert it to WAV, "
+            f"{where} cannot be read as audio; WAV, FLAC, OGG and MP3 are read. Convert it to WAV, "
             "or export it again."
         ) from error
 
 
-def _check_size(file: soundfile.SoundFile, name: str) -> None:
+def _check_size(file: soundfile.SoundFile, where: str) -> None:
     """Raise ValueError for more channels or samples than a recording has."""
     if file.channels > MOST_CHANNELS:
         raise ValueError(
-            f"{name} has {file.channels} channels; 1 to {MOST_CHANNELS} are read. "
+            f"{where} has {file.channels} channels; 1 to {MOST_CHANNELS} are read. "
             "Mix it down to one."
         )
     if file.frames * file.channels > MOST_SAMPLES:
         raise ValueError(
-            f"{name} says that it is {file.frames / file.samplerate:.3g} s long; that much is not "
+            f"{where} says that it is {file.frames / file.samplerate:.3g} s long; that much is not "
             "read. Cut it into shorter pieces."
         )
 

@@ -130,7 +130,7 @@ def parse_json(text: str, where: str, remedy: str = TAKE_AGAIN) -> Any:
             parse_float=_number,
         )
     except _NotMeantError as error:
-        raise ValueError(f"{where} has {error}. {remedy}") from error
+        raise ValueError(f"{where} has {shown(error)}. {remedy}") from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"{where} is not JSON (wrong at {place}). {remedy}") from error
@@ -162,7 +162,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> float:
-    raise _NotMeantError(f"{name}, which is not a number")
+    raise _NotMeantError(f"{shown(name)}, which is not a number")
 
 
 def _whole(text: str) -> int:

@@ -104,7 +104,7 @@ def _check_values(state: object, where: str, remedy: str) -> None:
             room = value.untyped_storage().nbytes() if plain else 0
             if not plain or value.dtype not in KINDS or value.numel() * value.element_size() > room:
                 raise ValueError(
-                    f"{where} has '{shown(name, 60)}' as {str(value.dtype).removeprefix('torch.')} "
+                    f"{where} has '{shown(name, 60)}' as {shown(value.dtype).removeprefix('torch.')} "
                     f"{'' if plain else 'without its numbers'}; plain tensors are read. {remedy}"
                 )
         elif not isinstance(value, (str, int, float, bool, type(None), torch.dtype, torch.device)):

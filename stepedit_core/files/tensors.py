@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..printable import shown
+from ..printable import listed, shown
 from .reading import TAKE_AGAIN, UnreadableFileError, decoded, parse_object, read_bytes
 
 HEADER_LIMIT = 8 * 2**20
@@ -60,7 +60,7 @@ def read_tensors(path: Path, names: Collection[str] = (), remedy: str = TAKE_AGA
         verb = "has the unknown" if differ in header else "lacks the"
         raise ValueError(
             f"'{shown(path.name)}' {verb} tensor '{shown(differ, 60)}'; expected are "
-            f"{', '.join(sorted(names))}. {remedy}"
+            f"{listed(sorted(names))}. {remedy}"
         )
     tensors = {name: read_tensor(path, name, remedy) for name in header}
     for name, tensor in tensors.items():
@@ -137,23 +137,23 @@ def _entry(name: str, entry: object, where: str, remedy: str) -> _Entry:
         )
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(
-            f"{where} describes '{name}' without dtype, shape and data_offsets. {remedy}"
+            f"{where} describes '{shown(name)}' without dtype, shape and data_offsets. {remedy}"
         )
     dtype, shape, places = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in WIDTHS:
         raise ValueError(
-            f"{where} stores '{name}' as {shown(dtype, 20)}; allowed are {', '.join(WIDTHS)}. "
+            f"{where} stores '{shown(name)}' as {shown(dtype, 20)}; allowed are {', '.join(WIDTHS)}. "
             "Convert the file."
         )
     whole = [type(n) is int and n >= 0 for n in shape] if isinstance(shape, list) else [False]
     ends = [type(n) is int and n >= 0 for n in places] if isinstance(places, list) else []
     if not all(whole) or len(whole) > 8 or ends != [True, True]:
         raise ValueError(
-            f"{where} gives '{name}' a shape or a place that is not made of whole numbers. {remedy}"
+            f"{where} gives '{shown(name)}' a shape or a place that is not made of whole numbers. {remedy}"
         )
     if math.prod(shape) * WIDTHS[dtype] != places[1] - places[0]:
         raise ValueError(
-            f"{where} gives '{name}' {places[1] - places[0]} bytes; its shape and dtype need "
+            f"{where} gives '{shown(name)}' {places[1] - places[0]} bytes; its shape and dtype need "
             f"{shown(math.prod(shape) * WIDTHS[dtype], 40)}. {remedy}"
         )
     return dtype, tuple(shape), (places[0], places[1])
