@@ -27,6 +27,7 @@ from ..measure.time_path import TimePath, time_path
 from ..models.cancel import cancellable
 from ..models.flow import step_times
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice, same_codes
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 from .flow_decode import STAGE, flow_decode, prompt_and_answer_noise, resized_prompt
@@ -50,6 +51,7 @@ def stands_still(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bo
     return still and by_difference(bundle, request, decoding)
 
 
+@in_own_state
 def difference_decode(
     bundle: Bundle,
     codes: DualCodes,

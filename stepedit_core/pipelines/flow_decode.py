@@ -11,6 +11,7 @@ from ..measure.finite import check_finite
 from ..models.cancel import cancellable
 from ..models.flow import PromptGuide
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 from .settings import check_decoding
@@ -32,6 +33,7 @@ def prompt_and_answer_noise(codes: DualCodes, voice: Voice, draws: Draws) -> Ten
     return torch.randn(1, voice.mel.shape[0], frames, generator=draws.generator(STAGE))
 
 
+@in_own_state
 @torch.no_grad()
 def flow_decode(
     bundle: Bundle,

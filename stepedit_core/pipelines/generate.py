@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..measure.words import SAME_WORDS
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import Draws, DualCodes, EditRequest, Sampling
 from ..vocab import GROUP
@@ -48,6 +49,7 @@ def prompt_ids(bundle: Bundle, codes: DualCodes, request: EditRequest) -> list[i
     return edit_prompt(bundle.text, layout, request, audio)
 
 
+@in_own_state
 def generate(
     bundle: Bundle,
     codes: DualCodes,

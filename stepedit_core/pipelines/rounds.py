@@ -27,6 +27,7 @@ from ..audio.resample import resample
 from ..measure.holding import damage, faults_of, recording_notes
 from ..measure.sound import measure_round
 from ..registry.handle import Bundle
+from ..registry.torch_state import rounds_in_own_state
 from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Rejected, Round, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP
 from .best import best_round
@@ -55,6 +56,7 @@ def iterate(
     return EditResult(rounds=rounds, best_number=best_round(rounds))
 
 
+@rounds_in_own_state
 def iterate_rounds(
     bundle: Bundle,
     clip: Clip,
