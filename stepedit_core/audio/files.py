@@ -94,7 +94,7 @@ def _check_size(file: soundfile.SoundFile, where: str) -> None:
     """Raise ValueError for more channels or samples than a recording has."""
     if file.channels > MOST_CHANNELS:
         raise ValueError(
-            f"{where} has {file.channels} channels; 1 to {MOST_CHANNELS} are read. "
+            f"{where} has {int(file.channels)} channels; 1 to {MOST_CHANNELS} are read. "
             "Mix it down to one."
         )
     if file.frames * file.channels > MOST_SAMPLES:

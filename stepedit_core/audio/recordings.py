@@ -101,7 +101,7 @@ def check_name(path: Path, recording: Recording) -> tuple[str, str]:
     subtype = bytes_of[container] if bits_8 else recording.subtype
     if not soundfile.check_format(container, subtype):
         raise ValueError(
-            f"'{shown(path.name)}' would need {shown(subtype)} samples, which {shown(container)} does not "
-            "have. Name the result .wav."
+            f"'{shown(path.name)}' would need {shown(subtype)} samples, which "
+            f"{shown(container)} does not have. Name the result .wav."
         )
     return container, subtype

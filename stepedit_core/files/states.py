@@ -103,8 +103,9 @@ def _check_values(state: object, where: str, remedy: str) -> None:
             plain = value.layout == torch.strided and value.device.type == "cpu"
             room = value.untyped_storage().nbytes() if plain else 0
             if not plain or value.dtype not in KINDS or value.numel() * value.element_size() > room:
+                dtype = str(value.dtype).removeprefix("torch.")
                 raise ValueError(
-                    f"{where} has '{shown(name, 60)}' as {shown(value.dtype).removeprefix('torch.')} "
+                    f"{where} has '{shown(name, 60)}' as {dtype} "
                     f"{'' if plain else 'without its numbers'}; plain tensors are read. {remedy}"
                 )
         elif not isinstance(value, (str, int, float, bool, type(None), torch.dtype, torch.device)):

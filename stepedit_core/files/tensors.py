@@ -142,19 +142,20 @@ def _entry(name: str, entry: object, where: str, remedy: str) -> _Entry:
     dtype, shape, places = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in WIDTHS:
         raise ValueError(
-            f"{where} stores '{shown(name)}' as {shown(dtype, 20)}; allowed are {', '.join(WIDTHS)}. "
-            "Convert the file."
+            f"{where} stores '{shown(name)}' as {shown(dtype, 20)}; allowed are "
+            f"{', '.join(WIDTHS)}. Convert the file."
         )
     whole = [type(n) is int and n >= 0 for n in shape] if isinstance(shape, list) else [False]
     ends = [type(n) is int and n >= 0 for n in places] if isinstance(places, list) else []
     if not all(whole) or len(whole) > 8 or ends != [True, True]:
         raise ValueError(
-            f"{where} gives '{shown(name)}' a shape or a place that is not made of whole numbers. {remedy}"
+            f"{where} gives '{shown(name)}' a shape or a place that is not made of whole "
+            f"numbers. {remedy}"
         )
     if math.prod(shape) * WIDTHS[dtype] != places[1] - places[0]:
         raise ValueError(
-            f"{where} gives '{shown(name)}' {places[1] - places[0]} bytes; its shape and dtype need "
-            f"{shown(math.prod(shape) * WIDTHS[dtype], 40)}. {remedy}"
+            f"{where} gives '{shown(name)}' {shown(places[1] - places[0])} bytes; its shape and "
+            f"dtype need {shown(math.prod(shape) * WIDTHS[dtype], 40)}. {remedy}"
         )
     return dtype, tuple(shape), (places[0], places[1])
 
