@@ -62,7 +62,7 @@ def decoded(
         raise ValueError(
             f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
         )
-    where = f"'{shown(path.where)}'"
+    where = f"'{shown(path.name)}'"
     if path.stat().st_size == 0:
         raise ValueError(
             f"{where} is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
