@@ -104,7 +104,9 @@ def _in_child(read: Callable[[], object], pipe: int) -> None:
         except BaseException as error:
             outcome, words = outcome_of(error)
         sys.stderr.flush()
-        heard = os.pread(loud, 4096, 0).decode(errors="replace").strip()
+        heard = os.pread(loud, 65_536, 0).decode(errors="replace").strip()
+        # the decoder of MP3 has no switch for its notes, and writes them about good files too
+        heard = "\n".join(line for line in heard.splitlines() if "libmpg123" not in line)
         if heard and outcome in ("read", "sentence"):
             outcome, words = "foreign", f"on the terminal: {heard}"
         os.write(pipe, f"{outcome}\n{words[:2000]}".encode(errors="backslashreplace"))

@@ -4,7 +4,8 @@
     python -m tests.fuzz.run --n 20 --seed 7     fewer, drawn from another seed
     python -m tests.fuzz.run --family audio --list    every input that was not refused well
 
-Named inputs of every family are tried in every run; the drawn ones depend on the seed alone.
+Named inputs of every family are tried unless --every says 1 in K; the drawn
+ones depend on the seed alone.
 """
 
 from __future__ import annotations
@@ -41,15 +42,17 @@ class Tried(NamedTuple):
     verdict: Verdict
 
 
-def changes_of(family: Family, count: int, seed: int) -> Iterator[Change]:
-    """The named inputs of a family, then `count` drawn ones."""
-    yield from family.named
+def changes_of(family: Family, count: int, seed: int, every: int) -> Iterator[Change]:
+    """Every so many of the named inputs of a family, then `count` drawn ones."""
+    yield from family.named[seed % every :: every]
     rng = random.Random(f"{family.name}/{seed}")
     for _ in range(count):
         yield rng.choice(family.drawn)(rng)
 
 
-def tried(families: Sequence[Family], count: int, seed: int, work: Path) -> Iterator[Tried]:
+def tried(
+    families: Sequence[Family], work: Path, *, count: int, seed: int, every: int = 1
+) -> Iterator[Tried]:
     """Every input of every family, one after the other."""
     for family in families:
         good = work / family.name
@@ -59,7 +62,7 @@ def tried(families: Sequence[Family], count: int, seed: int, work: Path) -> Iter
         shutil.copytree(good, bad)
         family.read(bad)  # the good files are read
         shutil.rmtree(bad)
-        for change in changes_of(family, count, seed):
+        for change in changes_of(family, count, seed, every):
             shutil.copytree(good, bad)
             if isinstance(change, Later):
                 change = change.plan(good)
@@ -93,6 +96,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Malformed inputs for every reader of files.")
     parser.add_argument("--n", type=int, default=150, help="drawn inputs a family")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=1, help="so many of the named inputs: 1 in K")
     parser.add_argument("--family", action="append", choices=[f.name for f in FAMILIES])
     parser.add_argument("--list", action="store_true", help="say every input that was read badly")
     given = parser.parse_args()
@@ -100,7 +104,7 @@ def main() -> int:
     families = [f for f in FAMILIES if not given.family or f.name in given.family]
     found, began = [], time.monotonic()
     with tempfile.TemporaryDirectory() as work:
-        for one in tried(families, given.n, given.seed, Path(work)):
+        for one in tried(families, Path(work), count=given.n, seed=given.seed, every=given.every):
             found.append(one)
             if given.list and one.verdict.outcome in BAD:
                 line = f"{one.family}: {one.change}: {one.verdict.outcome}: {one.verdict.words}"
