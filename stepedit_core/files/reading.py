@@ -60,7 +60,7 @@ def read_bytes(path: Path, limit: int = TEXT_LIMIT, remedy: str = TAKE_AGAIN) ->
                 f"'{shown(path.name)}' has {about.st_size} bytes; allowed are {limit}. {remedy}"
             )
         with path.open("rb") as file:
-            return file.read(limit)
+            return file.read(about.st_size)  # read(limit) would make room for the limit
     except OSError as error:
         raise UnreadableFileError(path.name, error, remedy) from error
 

@@ -372,6 +372,6 @@ MODELS = (
         name="manifest text",
         make=tiny_bundle.write,
         read=lambda folder: parse_manifest((folder / BUNDLE).read_text("utf-8", "surrogatepass")),
-        drawn=(partial(of_json_file, BUNDLE, free=("card", "description", "licence")),),
+        drawn=(partial(of_json_file, BUNDLE, free=("card", "description", "licence"), torn=False),),
     ),
 )
