@@ -29,7 +29,7 @@ DEEPEST = 20
 """Most lists and mappings inside one another."""
 KINDS = (
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
-    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
 )
 """Dtypes of tensors that are read."""
 
