@@ -26,10 +26,7 @@ export function addRoundsPanel(app, api, node) {
     setValue: (value) => panel.tell(value),
   });
   widget.serialize = false;
-  panels.set(node, widget);
-  after(node, "onExecuted", (output) => {
-    if (Array.isArray(output?.[KEY])) widget.value = output[KEY];
-  });
+  panels.set(node, { panel, widget });
   after(node, "onRemoved", () => {
     panel.close();
     panels.delete(node);
@@ -40,9 +37,14 @@ export function addRoundsPanel(app, api, node) {
   if (mark) after(mark, "callback", () => panel.refresh());
 }
 
+/** The panel of a node, if it has one. */
+export function panelOf(node) {
+  return panels.get(node)?.panel;
+}
+
 /** Show results that the editor kept, for example after a change of the workflow tab. */
 export function showStoredRounds(outputs) {
-  for (const [node, widget] of panels) {
+  for (const [node, { widget }] of panels) {
     const graph = node.graph;
     const place = !graph || graph.isRootGraph ? String(node.id) : `${graph.id}:${node.id}`;
     const told = outputs?.[place]?.[KEY];
@@ -57,6 +59,8 @@ class RoundsPanel {
     this.node = node;
     this.word = panelWord(app);
     this.told = [];
+    this.line = "";
+    this.status = make("div", { className: "note", role: "status", "aria-live": "polite" });
     this.clip = 0;
     this.player = null;
     this.element = make("div", {
@@ -85,9 +89,16 @@ class RoundsPanel {
   /** New results. */
   tell(told) {
     this.told = Array.isArray(told) ? told : [];
+    if (this.told.length) this.line = "";
     this.clip = Math.min(this.clip, Math.max(this.told.length - 1, 0));
     this.build();
     if (this.told.length) fit(this.node);
+  }
+
+  /** What the run does now. */
+  say(line) {
+    this.line = line;
+    this.refresh();
   }
 
   close() {
@@ -104,7 +115,8 @@ class RoundsPanel {
     this.rows = [];
     if (!this.rounds.length) {
       const empty = make("div", { className: "note", text: this.word("empty") });
-      this.element.replaceChildren(sheet(), empty);
+      this.element.replaceChildren(sheet(), empty, this.status);
+      this.refresh();
       return;
     }
     const addresses = this.rounds.map((round) =>
@@ -115,7 +127,6 @@ class RoundsPanel {
     this.rows = this.rounds.map((round, number) => this.row(round, number));
     const list = make("div", { role: "radiogroup", "aria-label": this.word("rounds") });
     list.append(...this.rows.map((row) => row.element));
-    this.status = make("div", { className: "note", role: "status", "aria-live": "polite" });
     this.element.replaceChildren(
       sheet(),
       ...this.clipChoice(),
@@ -236,7 +247,10 @@ class RoundsPanel {
   /** Show the state: which round, where, which is best. */
   refresh() {
     const { player } = this;
-    if (!player) return;
+    if (!player) {
+      this.status.textContent = this.line;
+      return;
+    }
     const marked = Number(this.markWidget?.value) || 0;
     const sent = this.told[this.clip].best;
     const best = marked || sent;
@@ -249,7 +263,7 @@ class RoundsPanel {
     });
     this.button.textContent = player.isPlaying ? "❚❚" : "▶";
     this.button.setAttribute("aria-label", this.word(player.isPlaying ? "pause" : "play"));
-    let status = "";
+    let status = this.line;
     if (player.failed) status = this.word("failed");
     else if (marked && marked !== sent) status = this.word("stale");
     if (this.status.textContent !== status) this.status.textContent = status;

@@ -5,8 +5,10 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { addRoundsPanel, showStoredRounds } from "./rounds_panel.mjs";
+import { addRoundsPanel, panelOf, showStoredRounds } from "./rounds_panel.mjs";
+import { showLine } from "./line.mjs";
 import { addOptionPalette, addSoundPalette } from "./palette.mjs";
+import { listen, watchRuns } from "./runs.mjs";
 import { loadWords } from "./words.mjs";
 
 const OPTIONS = {
@@ -23,6 +25,16 @@ if (!known)
     name: "stepedit.panels",
 
     async init() {
+      watchRuns(app, api, () => {});
+      listen(app, api, "stepedit.line", (node, { text }) => {
+        const panel = panelOf(node);
+        if (panel) panel.say(text);
+        else showLine(node, text);
+      });
+      listen(app, api, "executed", (node, { output }) => {
+        const told = output?.stepedit_rounds;
+        if (Array.isArray(told)) panelOf(node)?.tell(told);
+      });
       await loadWords(api);
     },
 

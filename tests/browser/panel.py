@@ -27,7 +27,9 @@ async ([type, values]) => {
   app.canvas.setDirty(true, true);
 }
 """
-TELL = "(told) => app.graph.nodes[0].onExecuted({ stepedit_rounds: told })"
+TELL = """
+(told) => { app.canvas.graph.nodes[0].widgets.find((w) => w.name === "listen").value = told; }
+"""
 VALUE = "(name) => app.graph.nodes[0].widgets.find((w) => w.name === name).value"
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
 

@@ -10,7 +10,7 @@ import pytest
 
 from stepedit_core.text import edits
 from tests.browser.page import Page
-from tests.browser.panel import HOSTILE, VALUE, open_node, panel, shoot, tell, told, until
+from tests.browser.panel import HOSTILE, TELL, VALUE, open_node, panel, shoot, tell, told, until
 from tests.conftest import REPOSITORY
 from tests.server.comfyui import PATIENCE, Server
 
@@ -218,9 +218,7 @@ def test_the_panel_works_inside_a_subgraph_and_beside_many_nodes(
         """
     )
     assert count == 1
-    page.evaluate(
-        "(told) => app.canvas.graph.nodes[0].onExecuted({ stepedit_rounds: told })", [told()]
-    )
+    page.evaluate(TELL, [told()])
     until(page, lambda: panel(page).get_by_role("radio").count() == 4)
     assert panel(page).get_by_role("radio").first.is_visible()
     page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")

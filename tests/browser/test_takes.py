@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from typing import Any
@@ -86,4 +87,40 @@ def test_the_star_keeps_the_sound_of_a_node_on_randomize(
     assert entry["status"]["status_str"] == "success"
     page.page.wait_for_timeout(500)
     assert page.evaluate(HEARD) == before
+    assert page.errors == []
+
+
+SAID = """
+() => [...document.querySelectorAll(".lg-node, .comfy-multiline-input, .dom-widget")]
+  .map((one) => one.textContent || one.value || "").join(" / ")
+"""
+"""Whatever is written on nodes."""
+LINE = re.compile(r"round \d+ of|best is round|loading tiny")
+
+
+def test_a_line_lands_in_the_workflow_that_was_queued_and_nowhere_else(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    graph = workflow(server, rounds=6)
+    page.load(graph)
+    count = len(server.get("/history"))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    page.load(workflow(server))  # another tab, whose nodes have the same numbers
+    seen = set()
+    while len(server.get("/history")) == count:
+        seen |= set(LINE.findall(page.evaluate(SAID)))
+        page.page.wait_for_timeout(20)
+    page.page.wait_for_timeout(500)
+    assert not seen
+    assert rows(page) == 0
+    assert page.errors == []
+
+
+def test_a_line_is_seen_on_the_nodes_of_the_workflow_that_was_queued(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    page.load(workflow(server, rounds=6))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    until(page, lambda: LINE.search(page.evaluate(SAID)) is not None)
+    until(page, lambda: rows(page) == 7, 60)
     assert page.errors == []
