@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import edit, instructions, load, picture_nodes, stages, tokens, training_data
+from . import edit, instructions, listen, load, picture_nodes, stages, tokens, training_data
 from .host import folders
 
 
@@ -23,6 +23,7 @@ class StepEdit(ComfyExtension):
             stages.MarginScore,
             edit.IterativeEdit,
             edit.CloneVoice,
+            listen.PlayAndSave,
             tokens.SaveTokens,
             tokens.LoadTokens,
             picture_nodes.MelPicture,

@@ -8,6 +8,8 @@ from typing import Any
 from comfy_api.latest import io
 
 CATEGORY = "audio/stepedit"
+TRAINING = f"{CATEGORY}/training"
+"""Of the nodes that make training data, so that they do not stand among the edits."""
 
 StepEditModel = io.Custom("STEPEDIT_MODEL")
 StepEditTokens = io.Custom("STEPEDIT_TOKENS")
@@ -18,10 +20,10 @@ StepEditMel = io.Custom("STEPEDIT_MEL")
 _SCHEMA_KEYWORDS = frozenset(inspect.signature(io.Schema).parameters)
 
 
-def schema(**keywords: Any) -> io.Schema:
+def schema(category: str = CATEGORY, **keywords: Any) -> io.Schema:
     """A Schema in the pack's category, without the keywords this ComfyUI does not know."""
     known = {k: v for k, v in keywords.items() if k in _SCHEMA_KEYWORDS}
-    return io.Schema(category=CATEGORY, **known)
+    return io.Schema(category=category, **known)
 
 
 def advanced(kind: type, *arguments: Any, **keywords: Any) -> Any:

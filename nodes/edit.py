@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from . import inputs
 from .compat import StepEditEdit, schema
-from .host import models, progress, sound
+from .host import models, progress, sound, takes
 
 if TYPE_CHECKING:
     from .instructions import Edit
@@ -30,6 +30,7 @@ class IterativeEdit(io.ComfyNode):
             "edit stronger. Several edits follow one another, each with that many rounds.",
             search_aliases=["speech edit", "emotion", "voice edit", "Step-Audio-EditX"],
             is_output_node=True,  # it is where its rounds are heard, connected or not
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
             inputs=[
                 inputs.model(),
                 inputs.recording(),
@@ -124,12 +125,13 @@ class IterativeEdit(io.ComfyNode):
         from . import rounds as shown
         from .runs import run_clips
 
-        clips, edits = sound.clips(audio), inputs.with_words(edit, text)
         how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
-        plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
-        runs = run_clips(model, clips, plans, best_round)
-        files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
-        panel = [shown.panel(*pair) for pair in zip(runs, files, strict=True)]
+        workflow = (cls.hidden.extra_pnginfo or {}).get("workflow")
+        log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), shown.used(**how))
+        with log.running():
+            clips, edits = sound.clips(audio), inputs.with_words(edit, text)
+            plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
+            runs = run_clips(model, clips, plans, best_round, log)
         return io.NodeOutput(
             [sound.audio(run.chosen.clip) for run in runs],
             [sound.audio(run.rounds[-1].clip) for run in runs],
@@ -137,7 +139,7 @@ class IterativeEdit(io.ComfyNode):
             [score for run in runs for score in shown.scores(run.rounds)],
             [shown.chart(run.rounds) for run in runs],
             [shown.report(model.bundle, run) for run in runs],
-            ui={sound.PANEL: panel},
+            ui={sound.PANEL: [shown.panel(run) for run in runs]},
         )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from . import inputs
-from .compat import StepEditTokens, advanced, schema
+from .compat import TRAINING, StepEditTokens, advanced, schema
 from .host import models, progress
 from .training_inputs import (
     ABOUT,
@@ -90,6 +90,7 @@ class TripletBuilder(DataNode):
     def define_schema(cls) -> io.Schema:
         """Neutral and acted speech with the same words in."""
         return schema(
+            category=TRAINING,
             node_id="StepEdit_TripletBuilder",
             display_name="Triplet Builder",
             description="Keeps speech and the same words with another emotion, style or speed as "
@@ -144,6 +145,7 @@ class QuadrupletBuilder(DataNode):
     def define_schema(cls) -> io.Schema:
         """Speech and the same speech with sounds or other words in."""
         return schema(
+            category=TRAINING,
             node_id="StepEdit_QuadrupletBuilder",
             display_name="Quadruplet Builder",
             description="Keeps words, speech, words with tags and speech with these sounds as "
@@ -191,6 +193,7 @@ class PreferencePairs(DataNode):
     def define_schema(cls) -> io.Schema:
         """A prompt and its answers in; pairs of a good and a bad one out."""
         return schema(
+            category=TRAINING,
             node_id="StepEdit_PreferencePairs",
             display_name="Preference Pairs",
             description="Scores several answers to one edit and keeps pairs of a strong and a weak "

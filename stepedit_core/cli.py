@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from . import __version__
 from .commands import data, edit, evaluate, models, train
 from .commands.options import FAILED, STOPPED, USAGE, UsageError, say_error
+from .printable import shown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = arguments.run(arguments)
     except UsageError as error:
         return say_error(str(error), USAGE)
-    except (ValueError, OSError, MemoryError) as error:
+    except OSError as error:
+        return say_error(_system_said(error), FAILED)
+    except (ValueError, MemoryError) as error:
         return say_error(str(error) or type(error).__name__, FAILED)
     except RuntimeError as error:
         return say_error(_expected(error), FAILED)
@@ -39,6 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.flush()
             os._exit(code)
     return code
+
+
+def _system_said(error: OSError) -> str:
+    """The sentence for what the operating system refuses."""
+    if error.strerror is None:  # a sentence of our own
+        return str(error) or type(error).__name__
+    where = f"'{shown(error.filename)}': " if error.filename else ""
+    return f"{where}{error.strerror}. Check the path, its rights and the disk."
 
 
 def _expected(error: RuntimeError) -> str:
@@ -57,7 +68,11 @@ def _expected(error: RuntimeError) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="stepedit", description="Edit recorded speech by rounds.", allow_abbrev=False
+        prog="stepedit",
+        description="Edit recorded speech, round by round, with a language model.",
+        epilog="`stepedit COMMAND --help` lists the options of a command. Exit codes: 0 done, 1 "
+        "failed, 2 wrong command line, 130 stopped by Ctrl-C.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"stepedit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

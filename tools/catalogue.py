@@ -25,6 +25,7 @@ OPTIONS = {
     ("StepEdit_SpeakingStyle", "style"): "style",
     ("StepEdit_Speed", "speed"): "speed",
     ("StepEdit_IterativeEdit", "voice"): "voice",
+    ("StepEdit_PlayAndSave", "format"): "format",
 }
 """Combos whose options have readable names, and the name of their table in phrases.json."""
 LOCAL_LISTS = {

@@ -28,11 +28,14 @@ export function watchRuns(app, api, refused) {
   };
 }
 
-/** Call `tell` for every message of this kind that belongs to a node of the open workflow. */
-export function listen(app, api, kind, tell) {
+/** Call `tell` for every message of this kind that belongs to a node of the open workflow.
+
+   `unknown` receives those of prompts that this page has not queued. */
+export function listen(app, api, kind, tell, unknown = () => {}) {
   api.addEventListener(kind, ({ detail }) => {
     const now = () => {
       if (!owners.has(detail.prompt_id) && queueing) waiting.push(now);
+      else if (!owners.has(detail.prompt_id)) unknown(detail);
       else if (isHere(app, detail.prompt_id)) {
         const node = nodeAt(app, detail.node);
         if (node) tell(node, detail);
@@ -43,7 +46,7 @@ export function listen(app, api, kind, tell) {
 }
 
 /** Whether a prompt was queued from the workflow that is open. */
-export function isHere(app, prompt) {
+function isHere(app, prompt) {
   return owners.has(prompt) && owners.get(prompt) === openWorkflow(app);
 }
 
@@ -58,6 +61,17 @@ export function nodeAt(app, number) {
   return node;
 }
 
-function openWorkflow(app) {
+/** Whether this page knows where a prompt comes from. */
+export function isKnown(prompt) {
+  return owners.has(prompt);
+}
+
+/** Take over a prompt that was queued before the page was loaded anew. */
+export function adopt(app, prompt) {
+  owners.set(prompt, openWorkflow(app));
+}
+
+/** The workflow that is open. */
+export function openWorkflow(app) {
   return app.extensionManager?.workflow?.activeWorkflow;
 }

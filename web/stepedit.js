@@ -1,21 +1,23 @@
-/* StepEdit in the browser: a panel to listen to rounds, and palettes for tags and options.
+/* StepEdit in the browser: panels to listen to rounds and lists, and palettes for tags and
+   options.
 
    Only hooks of the frontend are used; without this file every node works with its plain widgets.
    Helpers are .mjs files, because ComfyUI loads each .js file by itself. */
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { addRoundsPanel, panelOf, showStoredRounds } from "./rounds_panel.mjs";
+import { addRoundsPanel, panelOf, reloadPanels, showStoredRounds } from "./rounds_panel.mjs";
 import { showLine } from "./line.mjs";
+import { addPlayers, showPlayers, showStoredPlayers } from "./players.mjs";
 import { addOptionPalette, addSoundPalette } from "./palette.mjs";
-import { listen, watchRuns } from "./runs.mjs";
+import { listen, nodeAt, watchRuns } from "./runs.mjs";
 import { loadWords } from "./words.mjs";
 
 const OPTIONS = {
   StepEdit_Emotion: "emotion",
   StepEdit_SpeakingStyle: "style",
   StepEdit_Speed: "speed",
-  StepEdit_IterativeEdit: "prompt",
+  StepEdit_IterativeEdit: "voice",
 };
 
 // a second copy of the pack in custom_nodes brings this file once more
@@ -25,16 +27,20 @@ if (!known)
     name: "stepedit.panels",
 
     async init() {
-      watchRuns(app, api, () => {});
+      watchRuns(app, api, (errors) => showRefused(app, errors));
       listen(app, api, "stepedit.line", (node, { text }) => {
         const panel = panelOf(node);
         if (panel) panel.say(text);
         else showLine(node, text);
       });
+      const reload = (node) => panelOf(node)?.load();
+      listen(app, api, "stepedit.takes", reload, ({ panel }) => reloadPanels(panel));
       listen(app, api, "executed", (node, { output }) => {
-        const told = output?.stepedit_rounds;
-        if (Array.isArray(told)) panelOf(node)?.tell(told);
+        const { stepedit_rounds: rounds, stepedit_players: players } = output ?? {};
+        if (Array.isArray(rounds)) panelOf(node)?.tell(rounds);
+        if (Array.isArray(players)) showPlayers(node, players);
       });
+      api.addEventListener("reconnected", () => reloadPanels());
       await loadWords(api);
     },
 
@@ -43,9 +49,19 @@ if (!known)
       if (kind) addOptionPalette(app, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
       if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, node);
       if (node.comfyClass === "StepEdit_IterativeEdit") addRoundsPanel(app, api, node);
+      if (node.comfyClass === "StepEdit_PlayAndSave") addPlayers(app, api, node);
     },
 
     onNodeOutputsUpdated(outputs) {
       showStoredRounds(outputs);
+      showStoredPlayers(outputs);
     },
   });
+
+/** What the server refused of a prompt before it ran, on the panels of the nodes it is about. */
+function showRefused(app, errors) {
+  for (const [number, { errors: found = [] }] of Object.entries(errors ?? {})) {
+    const panel = panelOf(nodeAt(app, number));
+    panel?.fail(found.map((one) => one.details || one.message).join(" "));
+  }
+}

@@ -166,6 +166,17 @@ def new_output_file(prefix: str, suffix: str) -> tuple[Path, str]:
     return path, f"{(Path(subfolder) / path.name).as_posix()} [output]"
 
 
+def new_sound_files(prefix: str, suffix: str, count: int) -> list[tuple[Path, str]]:
+    """New numbered paths below ComfyUI's output folder, each with its folder as seen from there."""
+    check_prefix(prefix, example="audio/stepedit")
+    folder, name, first, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory()
+    )
+    place = Path(subfolder).as_posix() if subfolder else ""
+    numbers = range(first, first + count)
+    return [(Path(folder) / f"{name}_{number:05}_{suffix}", place) for number in numbers]
+
+
 def token_files() -> list[str]:
     """Token files of input/ and input/stepedit/, and with " [output]" added those of output/."""
     found = []

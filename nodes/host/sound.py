@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import folder_paths
 
 from ...stepedit_core.types import Clip
+
+log = logging.getLogger(__name__)
 
 PREVIEWS = "stepedit"
 """Folder below temp with the clips of the listening panel."""
@@ -71,3 +74,12 @@ def preview(clip: Clip) -> dict[str, str]:
         soundfile.write(raw, wave, clip.sample_rate, format="FLAC", subtype="PCM_16")
         write_whole(path, raw.getvalue())
     return {"filename": path.name, "subfolder": PREVIEWS, "type": "temp"}
+
+
+def preview_if_possible(clip: Clip) -> dict[str, str] | None:
+    """As preview; None, and a warning, where no file can be written: the clip is worth more."""
+    try:
+        return preview(clip)
+    except OSError as error:
+        log.warning("StepEdit: a round cannot be played in the panel (%s)", error)
+        return None

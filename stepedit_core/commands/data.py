@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .options import add_bundle, add_seed, number, place, whole_number
+
 if TYPE_CHECKING:
     from ..data.records import Example
     from ..data.shards import Dataset
@@ -19,76 +21,166 @@ Run = Callable[[argparse.Namespace], int]
 
 def add(commands: Any) -> None:
     """Put `data` and its subcommands on the command line."""
-    parser = commands.add_parser("data", help="make training data", allow_abbrev=False)
+    parser = commands.add_parser(
+        "data",
+        help="make training data",
+        description="Make training data. A data folder has shards of examples; every command "
+        "here reads or adds to one, and a stopped command resumes when it is run again.",
+        allow_abbrev=False,
+    )
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
 
-    def command(name: str, help_: str, run: Run, *places: str) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = kinds.add_parser(name, help=help_, allow_abbrev=False)
-        for place in places:
-            made.add_argument(place, metavar=place.upper(), type=Path)
+    def command(name: str, help_: str, run: Run, read: str, about: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = kinds.add_parser(
+            name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.", allow_abbrev=False
+        )
+        made.add_argument(read, metavar=read.upper(), type=place, help=about)
         made.set_defaults(run=run)
         return made
 
-    build = command("build", "tokenize and score the orders of a plan", _build, "plan")
+    build = command(
+        "build",
+        "make examples of recordings, by a plan",
+        _build,
+        "plan",
+        "JSON-lines file, one example a line: its recordings, edit and words",
+    )
     _out(build)
-    _model(build)
-    build.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    add_bundle(build)
     build.add_argument(
-        "--engine", choices=("local", "ray"), default="local", help="ray: extra `distributed`"
+        "--workers",
+        type=whole_number(1, 1024),
+        default=1,
+        metavar="N",
+        help="processes that share the work; default 1",
     )
     build.add_argument(
-        "--shard", type=int, default=256, metavar="N", help="examples a shard: most a kill costs"
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local (default): processes of this machine; ray: a cluster, needs Ray",
+    )
+    build.add_argument(
+        "--shard",
+        type=whole_number(1),
+        default=256,
+        metavar="N",
+        help="examples in a shard, the most that a kill costs; default 256",
     )
 
-    sample = command("sample", "draw and score answers of a model", _sample, "data")
+    sample = command(
+        "sample",
+        "let a model answer the prompts of a data folder, and score the answers",
+        _sample,
+        "data",
+        "data folder whose prompts are answered",
+    )
     _out(sample)
-    _model(sample)
-    sample.add_argument("--answers", type=int, default=20, metavar="K", help="answers a prompt")
-    sample.add_argument("--prompts", type=int, metavar="N", help="so many, drawn; default all")
-    sample.add_argument("--temperature", type=float, default=1.0, metavar="T")
-    sample.add_argument("--seed", type=int, default=0, metavar="S")
-    sample.add_argument("--split", choices=("train", "dev"), default="train")
+    add_bundle(sample)
+    sample.add_argument(
+        "--answers",
+        type=whole_number(1),
+        default=20,
+        metavar="K",
+        help="answers to each prompt; default 20",
+    )
+    sample.add_argument(
+        "--prompts", type=whole_number(1), metavar="N", help="only N prompts, drawn; default all"
+    )
+    sample.add_argument(
+        "--temperature",
+        type=number(0),
+        default=1.0,
+        metavar="T",
+        help="how freely answers are drawn; 0 takes the likeliest; default 1",
+    )
+    add_seed(sample)
+    sample.add_argument(
+        "--split",
+        choices=("train", "dev"),
+        default="train",
+        help="which prompts: those to learn from (default) or those held out",
+    )
 
-    select = command("select", "keep large margins, and holds", _select, "data")
+    select = command(
+        "select",
+        "keep the examples with a large margin, and those that change nothing",
+        _select,
+        "data",
+        "data folder to choose from",
+    )
     _out(select)
-    select.add_argument("--least", type=float, default=6.0, metavar="M", help="least margin, 1-10")
+    select.add_argument(
+        "--least",
+        type=number(1, 10),
+        default=6.0,
+        metavar="M",
+        help="least margin that is kept, 1 to 10; default 6",
+    )
     select.add_argument(
         "--class",
         dest="classes",
         action="append",
         default=[],
         metavar="NAME=M",
-        help='another least margin for a class, "emotion happy=7" or "emotion=7"',
+        help='another least margin for some: "emotion happy=7", or "emotion=7" for all emotions',
     )
 
-    pairs = command("pairs", "preference pairs of scored samples", _pairs, "samples")
+    pairs = command(
+        "pairs",
+        "make preference pairs of scored answers",
+        _pairs,
+        "samples",
+        "data folder of `stepedit data sample`",
+    )
     _out(pairs)
     pairs.add_argument(
-        "--margin", type=float, metavar="M", help="least difference; default 3 of 5 or 8 of 10"
+        "--margin",
+        type=number(0),
+        metavar="M",
+        help="least difference of the two scores; default 8 on a scale of 10, 3 on one of 5",
     )
-    pairs.add_argument("--most", type=int, default=4, metavar="K", help="most pairs a prompt")
+    pairs.add_argument(
+        "--most",
+        type=whole_number(1),
+        default=4,
+        metavar="K",
+        help="most pairs of a prompt; default 4",
+    )
 
-    hardest = command("hardest", "the prompts PPO should train on", _hardest, "data")
+    hardest = command(
+        "hardest",
+        "keep the prompts with the lowest scores, for PPO",
+        _hardest,
+        "data",
+        "data folder with scores",
+    )
     _out(hardest)
-    hardest.add_argument("--count", type=int, required=True, metavar="N", help="prompts to choose")
     hardest.add_argument(
-        "--reward", type=Path, metavar="RUN", help="run of `train reward` that reads pairs"
+        "--count", type=whole_number(1), required=True, metavar="N", help="prompts to keep"
     )
-    hardest.add_argument("--by-class", action="store_true", help="let the classes take turns")
+    hardest.add_argument(
+        "--reward",
+        type=place,
+        metavar="RUN",
+        help="run folder of `stepedit train reward`, which then judges; DATA has pairs",
+    )
+    hardest.add_argument(
+        "--by-class", action="store_true", help="as many of each emotion, style and so on"
+    )
 
-    stats = command("stats", "what a data folder has", _stats, "data")
-    stats.add_argument("--picture", type=Path, metavar="FILE.png", help="the same as a chart")
+    stats = command("stats", "show what a data folder has", _stats, "data", "data folder")
+    stats.add_argument("--picture", type=place, metavar="FILE.png", help="draw the same as a chart")
 
 
 def _out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="data folder; continued if there"
+        "--out",
+        type=place,
+        required=True,
+        metavar="DIR",
+        help="data folder to write to; examples are added to those it has",
     )
-
-
-def _model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
 
 
 def _counted(counts: dict[str, int]) -> int:

@@ -3,88 +3,135 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, UsageError, add_model, load_bundle
+from .options import (
+    DONE,
+    FAILED,
+    UsageError,
+    add_model,
+    add_seed,
+    load_bundle,
+    number,
+    place,
+    say_error,
+    whole_number,
+)
 
 if TYPE_CHECKING:
+    from ..output.folder import RunFolder
     from ..pipelines.plan import Plan
     from ..registry.handle import Bundle
     from ..types import Clip, EditRequest
+
+CLIP = "recording of 0.5 to 30 s: wav, flac, ogg or mp3"
 
 
 def add(commands: Any) -> None:
     """Put `edit`, `clone` and `resynthesize` on the command line."""
     edit = commands.add_parser(
-        "edit", help="change how a clip sounds, round by round", allow_abbrev=False
+        "edit",
+        help="change how a clip sounds, round by round",
+        description="Change how a clip sounds. Each round is made of the round before it; the "
+        "folder gets a wave and a tokens file for every round, round_0.wav is the recording as "
+        "the model hears it, and report.json has the figures.",
+        allow_abbrev=False,
     )
-    edit.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3, up to 30 s")
-    edit.add_argument("--text", default="", help="words of the clip")
+    edit.add_argument("clip", metavar="IN", help=CLIP)
+    edit.add_argument(
+        "--text",
+        default="",
+        metavar="WORDS",
+        help="the words spoken in the clip; --denoise and --trim-silence do without",
+    )
     what = edit.add_mutually_exclusive_group(required=True)
-    for kind in ("emotion", "style", "speed"):
-        what.add_argument(f"--{kind}", metavar="X", help=f"a {kind} the bundle knows")
-    what.add_argument("--sounds", metavar="TEXT", help='the words with "[Laughter]" inside')
-    what.add_argument("--denoise", action="store_true", help="remove noise")
-    what.add_argument("--trim-silence", action="store_true", help="remove silence")
-    edit.add_argument("--rounds", type=_rounds, default=1, metavar="N", help="1 to 10")
+    for kind, examples in (("emotion", "happy, sad"), ("style", "whisper"), ("speed", "faster")):
+        what.add_argument(
+            f"--{kind}", metavar="X", help=f"as {examples}; a wrong one lists what the model knows"
+        )
+    what.add_argument(
+        "--sounds",
+        metavar="WORDS",
+        help='the words with sounds in between, as "well [Laughter] hello"',
+    )
+    what.add_argument("--denoise", action="store_true", help="remove the noise")
+    what.add_argument("--trim-silence", action="store_true", help="remove the silence")
+    edit.add_argument(
+        "--rounds",
+        type=whole_number(1, 10),
+        default=1,
+        metavar="N",
+        help="how often the edit is applied, 1 to 10; default 1",
+    )
     edit.add_argument(
         "--voice",
         choices=("original", "previous"),
         default="original",
-        help="whose sound each round follows: the original recording's, or the round before's",
+        help="whose sound each round follows: that of the recording (default), or of the round "
+        "before it",
     )
     edit.add_argument(
         "--decode",
         choices=("exact", "difference"),
-        help="from noise as released, or keeping the recording; default: the model's own way",
+        help="exact: from noise, as released; difference: from the recording, which keeps more "
+        "of it; default: what the model was made for",
     )
     edit.add_argument(
         "--strength",
-        type=float,
+        type=number(0, 1.5),
         default=1.0,
         metavar="S",
-        help="0 to 1.5, how much of the change, 0 is the recording; with --decode difference",
+        help="how much of the change, 0 (the recording) to 1.5; default 1; needs the decoding by "
+        "difference",
     )
     _common(edit)
-    edit.set_defaults(run=_edit)
+    edit.set_defaults(run=_edit, command="edit")
 
-    clone = commands.add_parser("clone", help="new words in a clip's voice", allow_abbrev=False)
-    clone.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3, up to 30 s")
-    clone.add_argument("--text", required=True, help="words of the clip")
-    clone.add_argument("--say", required=True, metavar="TEXT", help="new words")
+    clone = commands.add_parser(
+        "clone",
+        help="say new words in the voice of a clip",
+        description="Say new words in the voice of a clip: clone.wav, its tokens, report.json.",
+        allow_abbrev=False,
+    )
+    clone.add_argument("clip", metavar="IN", help=CLIP)
+    clone.add_argument(
+        "--text", required=True, metavar="WORDS", help="the words spoken in the clip"
+    )
+    clone.add_argument("--say", required=True, metavar="WORDS", help="the new words")
     _common(clone)
-    clone.set_defaults(run=_clone)
+    clone.set_defaults(run=_clone, command="clone")
 
     again = commands.add_parser(
-        "resynthesize", help="tokenize and decode, no language model", allow_abbrev=False
+        "resynthesize",
+        help="send a clip through tokenizer and decoder alone",
+        description="Send a clip through tokenizer and decoder alone: what the model can keep of "
+        "it at best. The language model is not used.",
+        allow_abbrev=False,
     )
-    again.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3, up to 30 s")
+    again.add_argument("clip", metavar="IN", help=CLIP)
     _common(again)
-    again.set_defaults(run=_resynthesize)
-
-
-def _rounds(text: str) -> int:
-    try:
-        rounds = int(text)
-    except ValueError:
-        rounds = 0
-    if not 1 <= rounds <= 10:
-        raise argparse.ArgumentTypeError(f"'{text}' is not allowed; 1 to 10 are")
-    return rounds
+    again.set_defaults(run=_resynthesize, command="resynthesize")
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
     """Arguments of every command that makes sound."""
     add_model(parser)
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all random draws")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+    add_seed(parser)
+    parser.add_argument(
+        "--out",
+        type=place,
+        required=True,
+        metavar="DIR",
+        help="folder for the results; an older result there is replaced once the new one is "
+        "finished, other files are left alone",
+    )
 
 
 def _edit(arguments: argparse.Namespace) -> int:
     """`stepedit edit`: rounds of one edit."""
     from ..files.terminal import Bar
-    from ..output.folder import RunFolder
     from ..pipelines.rounds import iterate_rounds
     from ..types import Decoding
 
@@ -95,29 +142,30 @@ def _edit(arguments: argparse.Namespace) -> int:
         "decoding": Decoding(way=arguments.decode, strength=arguments.strength),
     }
     clip, plan = _planned(arguments, bundle, _request(arguments), **how)
-    folder = RunFolder(Path(arguments.out), arguments.clip, bundle, plan, "edit")
-    with Bar(rounds=len(plan.steps)) as bar:
-        for made in iterate_rounds(bundle, clip, plan, hooks=bar):
-            folder.add(made)
-            bar.finished()
-    print(folder.finish())
+    with _folder(arguments, bundle, plan) as folder:
+        bundle.load_all()  # a damaged part is found before anything is written
+        with Bar(rounds=len(plan.steps)) as bar:
+            for made in iterate_rounds(bundle, clip, plan, hooks=bar):
+                folder.add(made)
+                bar.finished()
+        print(folder.finish())
     return DONE
 
 
 def _clone(arguments: argparse.Namespace) -> int:
     """`stepedit clone`: new words."""
     from ..files.terminal import Bar
-    from ..output.folder import RunFolder
     from ..pipelines.clone import clone
     from ..types import EditRequest
 
     bundle = load_bundle(arguments)
     request = EditRequest(kind="clone", text=arguments.text, new_text=arguments.say)
     clip, plan = _planned(arguments, bundle, request)
-    folder = RunFolder(Path(arguments.out), arguments.clip, bundle, plan, "clone")
-    with Bar(rounds=1) as bar:
-        folder.add(clone(bundle, clip, plan, hooks=bar), file="clone.wav")
-    print(folder.finish())
+    with _folder(arguments, bundle, plan) as folder:
+        bundle.load_all()
+        with Bar(rounds=1) as bar:
+            folder.add(clone(bundle, clip, plan, hooks=bar))
+        print(folder.finish())
     return DONE
 
 
@@ -125,18 +173,33 @@ def _resynthesize(arguments: argparse.Namespace) -> int:
     """`stepedit resynthesize`: the codec alone."""
     from ..audio.files import read_clip
     from ..files.terminal import Bar
-    from ..output.folder import RunFolder
     from ..pipelines.resynthesize import resynthesize
 
     bundle = load_bundle(arguments)
     clip = read_clip(arguments.clip)
-    folder = RunFolder(Path(arguments.out), arguments.clip, bundle, None, "resynthesize")
-    with Bar(rounds=1) as bar:
-        folder.add(
-            resynthesize(bundle, clip, seed=arguments.seed, hooks=bar), file="resynthesized.wav"
-        )
-    print(folder.finish())
+    with _folder(arguments, bundle, None) as folder:
+        bundle.load_all(("linguistic", "semantic", "speaker", "flow", "vocoder"))
+        with Bar(rounds=1) as bar:
+            folder.add(resynthesize(bundle, clip, seed=arguments.seed, hooks=bar))
+        print(folder.finish())
     return DONE
+
+
+@contextmanager
+def _folder(
+    arguments: argparse.Namespace, bundle: Bundle, plan: Plan | None
+) -> Iterator[RunFolder]:
+    """The folder of results; says where the rounds of a stopped run lie when an older one stays."""
+    from ..output.folder import RunFolder
+
+    made = RunFolder(arguments.out, arguments.clip, bundle, plan, arguments.command)
+    try:
+        with made as folder:
+            yield folder
+    finally:
+        if made.kept is not None:
+            said = f"the older result in '{arguments.out}' stays; the new rounds are in "
+            say_error(f"{said}'{made.kept}'.", FAILED)
 
 
 def _request(arguments: argparse.Namespace) -> EditRequest:
@@ -151,6 +214,7 @@ def _planned(
     arguments: argparse.Namespace, bundle: Bundle, request: EditRequest, **settings: Any
 ) -> tuple[Clip, Plan]:
     """The clip and what will be done with it; UsageError for a request the bundle cannot do."""
+    from ..audio.clips import check_clip
     from ..audio.files import read_clip
     from ..pipelines.plan import check_request, plan_of
 
@@ -159,4 +223,8 @@ def _planned(
     except ValueError as error:
         raise UsageError(str(error)) from error
     clip = read_clip(arguments.clip)
-    return clip, plan_of(bundle, clip, [request], seed=arguments.seed, **settings)
+    check_clip(clip)
+    try:
+        return clip, plan_of(bundle, clip, [request], seed=arguments.seed, **settings)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .options import add_bundle, add_seed, place, whole_number
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -15,37 +17,70 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Put `evaluate` and its subcommands on the command line."""
-    parser = commands.add_parser("evaluate", help="measure a model", allow_abbrev=False)
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a model",
+        description="Measure a model: its edits, its scorer, or what a training changed.",
+        allow_abbrev=False,
+    )
     kinds = parser.add_subparsers(required=True, metavar="WHAT")
-    run = kinds.add_parser("run", help="Iter0 to Iter3 over a file of cases", allow_abbrev=False)
-    run.add_argument("cases", metavar="CASES.jsonl", type=Path, nargs="+")
-    run.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
-    run.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
-    run.add_argument("--seed", type=int, default=0, metavar="S")
-    run.add_argument("--rounds", type=int, default=3, metavar="N")
+
+    def command(name: str, help_: str, run: Any) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = kinds.add_parser(
+            name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.", allow_abbrev=False
+        )
+        made.set_defaults(run=run)
+        return made
+
+    run = command("run", "edit the cases of a file round by round, and judge every round", _run)
+    run.add_argument(
+        "cases", metavar="CASES.jsonl", type=place, nargs="+", help="JSON-lines, one case a line"
+    )
+    add_bundle(run)
+    add_seed(run)
+    run.add_argument(
+        "--rounds",
+        type=whole_number(1, 10),
+        default=3,
+        metavar="N",
+        help="rounds of each case, 1 to 10; default 3",
+    )
     run.add_argument(
         "--start",
         choices=("clone", "recording"),
         default="clone",
-        help="what Iter0 is: the words cloned, or the prompt audio, which must say them",
+        help="what the first round edits: the words cloned (default), or the prompt audio, which "
+        "must say them",
     )
-    run.add_argument("--voice", choices=("both", "previous", "original"), default="both")
+    run.add_argument(
+        "--voice",
+        choices=("both", "previous", "original"),
+        default="both",
+        help="whose sound each round follows, as of `stepedit edit`; both (default): a table each",
+    )
     run.add_argument(
         "--judge",
         action="append",
         default=[],
         metavar="KIND=WHAT",
-        help="emotion=judge.safetensors, or style=package.module:function",
+        help="who judges: emotion=judge.safetensors, or style=package.module:function",
     )
-    run.add_argument("--figures", default="", metavar="A,B", help="of wer, similarity, mos")
-    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="continued if there")
-    run.set_defaults(run=_run)
+    run.add_argument(
+        "--figures", default="", metavar="A,B", help="further figures: wer, similarity, mos"
+    )
+    run.add_argument(
+        "--out",
+        type=place,
+        required=True,
+        metavar="DIR",
+        help="folder of clips and tables; finished cases there are kept, the rest is made",
+    )
 
-    judge = kinds.add_parser("judge", help="train an acoustic judge", allow_abbrev=False)
+    judge = command("judge", "train an acoustic judge of emotions, styles or sounds", _judge)
     judge.add_argument(
         "clips",
         metavar="CLIPS.jsonl",
-        type=Path,
+        type=place,
         help='lines of {"source", "audio", "label", "split"}: a plain clip of the speaker, and one '
         "that is heard as the label; dev is held out: other speakers and texts",
     )
@@ -62,30 +97,48 @@ def add(commands: Any) -> None:
         action="store_true",
         help='the lines have "start" and "end" in seconds of an inserted sound',
     )
-    judge.add_argument("--out", type=Path, required=True, metavar="JUDGE.safetensors")
-    judge.set_defaults(run=_judge)
-
-    scorer = kinds.add_parser(
-        "scorer", help="margin scores against known margins", allow_abbrev=False
+    judge.add_argument(
+        "--out", type=place, required=True, metavar="JUDGE.safetensors", help="file of the judge"
     )
-    scorer.add_argument("data", metavar="DATA", type=Path, help="data folder; margins are labels")
-    scorer.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="whose scorer")
-    scorer.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
-    scorer.add_argument("--split", choices=("dev", "train"), default="dev")
-    scorer.add_argument("--out", type=Path, required=True, metavar="DIR", help="table and picture")
-    scorer.set_defaults(run=_scorer)
 
-    rewards = kinds.add_parser(
-        "rewards", help="what PPO or GRPO changed of its rewards", allow_abbrev=False
+    scorer = command("scorer", "compare a model's scores with known margins", _scorer)
+    scorer.add_argument(
+        "data", metavar="DATA", type=place, help="data folder; its margins are the truth"
     )
-    rewards.add_argument("folder", metavar="RUN", type=Path, help="finished run folder")
+    add_bundle(scorer)
+    scorer.add_argument(
+        "--split",
+        choices=("dev", "train"),
+        default="dev",
+        help="examples held out (default) or learnt from",
+    )
+    scorer.add_argument(
+        "--out", type=place, required=True, metavar="DIR", help="folder for table and picture"
+    )
+
+    rewards = command("rewards", "show what PPO or GRPO changed of its rewards", _rewards)
+    rewards.add_argument("folder", metavar="RUN", type=place, help="finished run folder")
     rewards.add_argument(
-        "--data", action="append", default=[], metavar="DATA", help="prompts; default the run's own"
+        "--data",
+        action="append",
+        default=[],
+        metavar="DATA",
+        help="data folder with the prompts; default: those the run was trained on",
     )
-    rewards.add_argument("--split", choices=("train", "dev"), default="train")
-    rewards.add_argument("--answers", type=int, default=4, metavar="K", help="draws a prompt")
-    rewards.add_argument("--seed", type=int, default=0, metavar="S")
-    rewards.set_defaults(run=_rewards)
+    rewards.add_argument(
+        "--split",
+        choices=("train", "dev"),
+        default="train",
+        help="prompts learnt from (default) or held out",
+    )
+    rewards.add_argument(
+        "--answers",
+        type=whole_number(1),
+        default=4,
+        metavar="K",
+        help="answers drawn for each prompt; default 4",
+    )
+    add_seed(rewards)
 
 
 def _judge(arguments: argparse.Namespace) -> int:

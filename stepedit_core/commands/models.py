@@ -7,32 +7,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bundle.precision import PRECISIONS
-from .options import DONE, FAILED, add_model, say_error
+from .options import DONE, FAILED, add_model, place, say_error, whole_number
 
 if TYPE_CHECKING:
-    from ..registry.folders import Entry
+    from ..registry.folders import ModelEntry
 
 
 def add(commands: Any) -> None:
     """Put `convert`, `bench` and `bundles` on the command line."""
     convert = commands.add_parser(
-        "convert", help="make a bundle of the released 3.5B model", allow_abbrev=False
+        "convert",
+        help="make a bundle of the released 3.5B model",
+        description="Make a bundle of the released 3.5B model. A stopped conversion resumes when "
+        "it is run again.",
+        allow_abbrev=False,
     )
-    convert.add_argument("release", metavar="RELEASE", help="folder Step-Audio-EditX")
-    convert.add_argument("tokenizer", metavar="TOKENIZER", help="folder Step-Audio-Tokenizer")
-    convert.add_argument("out", metavar="OUT", help="folder of the bundle; must not exist")
+    convert.add_argument(
+        "release", metavar="RELEASE", type=place, help="folder Step-Audio-EditX as downloaded"
+    )
+    convert.add_argument(
+        "tokenizer",
+        metavar="TOKENIZER",
+        type=place,
+        help="folder Step-Audio-Tokenizer as downloaded",
+    )
+    convert.add_argument(
+        "out", metavar="OUT", type=place, help="folder of the bundle; it must not exist yet"
+    )
     convert.add_argument(
         "--version",
         dest="year",
         choices=("auto", "2025", "2026"),
         default="auto",
-        help="which weights; auto: 2026 where the tokenizer has a chat template",
+        help="of the weights; auto (default): 2026 where the tokenizer has a chat template",
     )
     convert.add_argument(
-        "--dtype", choices=("bf16", "fp16"), default="bf16", help="of the language model"
+        "--dtype",
+        choices=("bf16", "fp16"),
+        default="bf16",
+        help="number format of the language model; default bf16",
     )
     convert.add_argument(
-        "--quantize", choices=("int8", "int4"), default="", help="of the language model's layers"
+        "--quantize",
+        choices=("int8", "int4"),
+        default="",
+        help="make the language model's layers smaller; default: as --dtype says",
     )
     convert.add_argument(
         "--verify", action="store_true", help="compare the bundle with the release afterwards"
@@ -40,24 +59,57 @@ def add(commands: Any) -> None:
     convert.set_defaults(run=_convert)
 
     bench = commands.add_parser(
-        "bench", help="measure time and memory of every stage", allow_abbrev=False
+        "bench",
+        help="measure time and memory of every stage",
+        description="Measure time and memory of every stage of an edit.",
+        allow_abbrev=False,
     )
     add_model(bench)
-    bench.add_argument("--clip", default="", metavar="IN.wav", help="default: 5 s of a made voice")
-    bench.add_argument("--ids", type=int, default=250, help="ids the language model writes")
-    bench.add_argument("--runs", type=int, default=3, help="measured calls of each stage")
-    bench.add_argument("--threads", type=int, default=0, help="of torch; default: torch's own")
+    bench.add_argument(
+        "--clip",
+        type=place,
+        metavar="IN",
+        help="recording to work on; default: 5 s of an artificial voice",
+    )
+    bench.add_argument(
+        "--ids",
+        type=whole_number(1),
+        default=250,
+        metavar="N",
+        help="ids that the language model writes; default 250",
+    )
+    bench.add_argument(
+        "--runs",
+        type=whole_number(1),
+        default=3,
+        metavar="N",
+        help="how often each stage is measured; default 3",
+    )
+    bench.add_argument(
+        "--threads",
+        type=whole_number(1, 1024),
+        metavar="N",
+        help="threads of the processor; default: torch's choice",
+    )
     bench.add_argument(
         "--against",
         choices=PRECISIONS[1:],
         default="",
-        help="compare the language model's answers with this precision",
+        help="compare the language model's answers with those in this precision",
     )
-    bench.add_argument("--out", default="", metavar="FILE.json", help="write the figures there")
+    bench.add_argument("--out", type=place, metavar="FILE.json", help="write the figures there")
     bench.set_defaults(run=_bench)
 
-    bundles = commands.add_parser("bundles", help="list installed models", allow_abbrev=False)
-    bundles.add_argument("--verify", action="store_true", help="check the sha256 of every file")
+    bundles = commands.add_parser(
+        "bundles",
+        help="list the installed models",
+        description="List the installed models: the shipped one, and those in $STEPEDIT_HOME. "
+        "The name in the first column is what --bundle takes.",
+        allow_abbrev=False,
+    )
+    bundles.add_argument(
+        "--verify", action="store_true", help="check the sha256 of every file, which takes a while"
+    )
     bundles.set_defaults(run=_bundles)
 
 
@@ -95,7 +147,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     from ..files.terminal import Bar, table
     from ..registry.registry import Registry
 
-    if arguments.threads > 0:
+    if arguments.threads:
         torch.set_num_threads(arguments.threads)
     with Bar(rounds=1) as bar:
         done = bench(
@@ -129,34 +181,39 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _bundles(arguments: argparse.Namespace) -> int:
     """`stepedit bundles`: what is installed."""
     from ..files.terminal import table
+    from ..registry.folders import BrokenEntry
     from ..registry.registry import Registry
 
     registry = Registry()
-    rows, code = [], DONE
-    for found in registry.list():
+    listed = registry.list()
+    rows, problems = [], []
+    for found in listed:
+        if isinstance(found, BrokenEntry):
+            problems.append(f"'{found.folder}' is not listed: {found.problem}")
+            continue
         row, problem = _bundle_row(found, verify=arguments.verify)
         rows.append(row)
         if problem:
-            code = say_error(problem, FAILED)
+            problems.append(f"'{found.folder}' is damaged: {problem}")
+    head = ("name", "size", "licence", "vocabulary", "sha256", "folder")
+    if rows:
+        print(table(head + (("files",) if arguments.verify else ()), rows))
+    for problem in problems:
+        say_error(problem, FAILED)
     if not rows:
         places = ", ".join(str(folder) for folder in registry.folders)
         return say_error(f"no bundle is installed; looked in {places}. Set $STEPEDIT_HOME.", FAILED)
-    head = ("name", "size", "licence", "vocabulary", "sha256", "folder")
-    print(table(head + (("files",) if arguments.verify else ()), rows))
-    return code
+    return FAILED if problems else DONE
 
 
-def _bundle_row(found: Entry, *, verify: bool) -> tuple[tuple[str, ...], str]:
+def _bundle_row(found: ModelEntry, *, verify: bool) -> tuple[tuple[str, ...], str]:
     """Cells of one bundle, and what is wrong with it or nothing."""
     from ..bundle.manifest import verify as verify_files
-    from ..registry.folders import BrokenEntry
+    from ..registry.folders import ReleaseEntry
 
-    if isinstance(found, BrokenEntry):
-        cells = (found.name, "-", "-", "-", "-", str(found.folder))
-        return cells + (("damaged",) if verify else ()), found.problem
     about = found.manifest
     cells = (
-        about.name,
+        found.name,
         f"{about.size / 1e6:.1f} MB",
         about.licence,
         about.edit_vocabulary,
@@ -165,6 +222,8 @@ def _bundle_row(found: Entry, *, verify: bool) -> tuple[tuple[str, ...], str]:
     )
     if not verify:
         return cells, ""
+    if isinstance(found, ReleaseEntry):  # no digests are published
+        return (*cells, "-"), ""
     try:
         verify_files(found.folder)
     except ValueError as error:

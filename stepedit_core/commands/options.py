@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bundle.precision import PRECISIONS
+from ..printable import printable, shown
 
 if TYPE_CHECKING:
     from ..registry.handle import Bundle
@@ -21,22 +25,97 @@ class UsageError(Exception):
 def say_error(sentence: str, code: int) -> int:
     """Print an error on a line of its own and hand the exit code on."""
     end_of_bar = "\r\x1b[K" if sys.stderr.isatty() else ""
-    print(f"{end_of_bar}stepedit: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"{end_of_bar}stepedit: {printable(sentence)}", file=sys.stderr)
     return code
+
+
+def place(text: str) -> Path:
+    """A path on the command line, for argparse; an empty one is a usage error."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a path is expected, and it is empty")
+    return Path(text)
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A reader of whole numbers from `least` to `most`, for argparse."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise _not_allowed(text, "a whole number", least, most) from None
+        if value < least or (most is not None and value > most):
+            raise _not_allowed(text, "a whole number", least, most)
+        return value
+
+    return read
+
+
+def number(least: float, most: float | None = None) -> Callable[[str], float]:
+    """A reader of numbers from `least` to `most`, for argparse; NaN and infinity are none."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise _not_allowed(text, "a number", least, most) from None
+        if not math.isfinite(value) or value < least or (most is not None and value > most):
+            raise _not_allowed(text, "a number", least, most)
+        return value
+
+    return read
+
+
+def _not_allowed(
+    text: str, what: str, least: float, most: float | None
+) -> argparse.ArgumentTypeError:
+    bounds = f"from {least} to {most}" if most is not None else f"of {least} or more"
+    return argparse.ArgumentTypeError(f"'{shown(text)}' is not allowed; {what} {bounds} is")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """The start of all random draws."""
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="start of all random draws: the same seed gives the same result; default 0",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where a model is computed."""
+    parser.add_argument(
+        "--device", metavar="D", help="cpu, cuda, mps, ...; default: the accelerator, else the cpu"
+    )
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """Which model, and where it is computed."""
+    parser.add_argument(
+        "--bundle",
+        default="nano",
+        metavar="NAME_OR_DIR",
+        help="model: a name of `stepedit bundles`, or a folder; default nano",
+    )
+    add_device(parser)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Arguments that choose a model and how it runs."""
-    parser.add_argument("--bundle", default="nano", metavar="NAME_OR_DIR", help="which model")
-    parser.add_argument("--device", metavar="D", help="cpu, cuda, ...; default: what torch finds")
+    add_bundle(parser)
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of the language model, and of the flow decoder in bf16, int8 and int4; auto: bf16 "
-        "for a large language model, or as the bundle was quantised",
+        help="number format of the language model; bf16, int8 and int4 also run the flow decoder "
+        "in 16 bits. auto: as the bundle was made, else bf16 for a large model and fp32 for a "
+        "small one",
     )
-    parser.add_argument("--adapter", metavar="FILE", help="LoRA file of `stepedit train`")
+    parser.add_argument(
+        "--adapter", metavar="FILE", help="LoRA file of `stepedit train`, added to the model"
+    )
 
 
 def load_bundle(arguments: argparse.Namespace) -> Bundle:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .options import place
+
 RECIPES = {
     "sft": "supervised fine-tuning on edits",
     "reward": "reward model on preference pairs",
@@ -22,15 +24,32 @@ RECIPES = {
 
 def add(commands: Any) -> None:
     """Put `train` and its recipes on the command line."""
-    parser = commands.add_parser("train", help="train a language model", allow_abbrev=False)
+    parser = commands.add_parser(
+        "train",
+        help="train a language model",
+        description="Train a language model. A stopped training resumes when it is run again "
+        "with the same settings.",
+        allow_abbrev=False,
+    )
     recipes = parser.add_subparsers(required=True, metavar="RECIPE", dest="recipe")
     for name, about in RECIPES.items():
-        recipe = recipes.add_parser(name, help=about, allow_abbrev=False)
+        recipe = recipes.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False
+        )
         recipe.add_argument(
-            "--config", required=True, metavar="NAME", help="nano, editx, or a YAML file"
+            "--config",
+            required=True,
+            metavar="NAME",
+            help="settings: nano, editx, or a YAML file of yours",
         )
         add_set_option(recipe)
-        recipe.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
+        recipe.add_argument(
+            "--out",
+            type=place,
+            required=True,
+            metavar="DIR",
+            help="run folder: weights, curve, and state to resume from",
+        )
         recipe.set_defaults(run=_train)
 
 
@@ -42,7 +61,7 @@ def add_set_option(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="in place of the config's: data=[runs/pairs], optimizer.lr=1.0e-5",
+        help="settings in place of the config's, as data=[runs/pairs] optimizer.lr=1.0e-5",
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from time import perf_counter
 from types import TracebackType
 
+from ..printable import printable
+
 WIDTH = 24
 """Characters of the bar."""
 PAUSE_S = 0.1
@@ -14,7 +16,8 @@ PAUSE_S = 0.1
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned with two spaces between; numbers to the right."""
+    """Columns aligned with two spaces between; numbers to the right, cells printable."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     right = [all(_number(row[i]) for row in rows) for i in range(len(head))]
     lines = []

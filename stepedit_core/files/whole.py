@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..printable import shown
+
 _PART, _ASIDE = ".part", ".aside"
 _WINDOWS = os.name == "nt"
 _DAY_S = 86_400
@@ -38,7 +40,7 @@ def whole_file(path: str | Path, *, size: int | None = None) -> Iterator[Path]:
     any error leaves an older file of that name as it was.
     """
     target = Path(path)
-    _sweep(target)
+    sweep(target)
     part = target.with_name(_hidden_name(target.name, _PART))
     with full_disk_said(target, size, part):
         # a new file of our own: an existing name, a link too, is refused
@@ -72,7 +74,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     part = target.with_name(_hidden_name(target.name, _PART))
     with full_disk_said(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
+        sweep(target)
         part.mkdir()
     try:
         with full_disk_said(target, growing=part):
@@ -110,6 +112,41 @@ def restore(folder: Path) -> None:
                 os.rename(path, folder / name)
 
 
+def ready_folder(folder: str | Path) -> None:
+    """Make a folder, and see that files can be written there.
+
+    Raises ValueError, in a sentence, before a long run has begun.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next((p for p in (place, *place.parents) if os.path.lexists(p)), place)
+        raise ValueError(
+            f"'{shown(file)}' is a file; expected is a folder. Name another place."
+        ) from None
+    except OSError as error:
+        raise ValueError(
+            f"the folder '{shown(place)}' cannot be made ({error.strerror}). Name a place that "
+            "you may write to."
+        ) from error
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"the folder '{shown(place)}' cannot be written to (its rights, or a read-only disk). "
+            "Name a place that you may write to."
+        )
+
+
+def hidden(target: Path, suffix: str = _PART) -> Path:
+    """A hidden path beside `target` that no other process has; the number of this one is in it."""
+    return target.with_name(_hidden_name(target.name, suffix))
+
+
+def leftovers(target: Path, suffix: str = _PART) -> list[Path]:
+    """Hidden paths of `hidden` whose process has ended."""
+    return [path for path, _ in _left(target.parent, f"({re.escape(target.name)})", suffix)]
+
+
 @contextmanager
 def full_disk_said(
     target: Path, size: int | None = None, growing: Path | None = None
@@ -125,7 +162,7 @@ def full_disk_said(
         if not _means_full(error, free):
             raise
         room = _megabytes(free + _taken(growing))
-        folder = _visible(target.parent)
+        folder = shown(_visible(target.parent))
         said = (
             f"{room} free in '{folder}'"
             if size is None
@@ -167,10 +204,10 @@ def _left(folder: Path, name: str, suffix: str) -> list[tuple[Path, str]]:
     return found
 
 
-def _sweep(target: Path) -> None:
+def sweep(target: Path) -> None:
     """Remove or put back what killed processes left of this name."""
     restore(target.parent)
-    for path, _ in _left(target.parent, f"({re.escape(target.name)})", _PART):
+    for path in leftovers(target):
         _remove(path)
 
 

@@ -2,71 +2,134 @@
 
 from __future__ import annotations
 
-import json
-import re
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 from ..audio.files import write_wav
 from ..bundle.manifest import sha256_of
+from ..files.lock import Lock
 from ..files.terminal import table
 from ..files.tokens import save_tokens
-from ..files.whole import write_whole
+from ..files.whole import full_disk_said, hidden, ready_folder, restore, write_whole
 from ..pipelines.best import best_round
 from ..pipelines.plan import Plan
 from ..registry.handle import Bundle
 from ..types import Round
+from .older import (
+    REPORT,
+    STAGE,
+    check_free,
+    check_input,
+    free_name,
+    own_files,
+    replace_result,
+    settle,
+)
 from .report import report_of, report_text
-
-REPORT = "report.json"
-OURS = re.compile(r"(round_\d+|clone|resynthesized)\.wav|tokens(_\d+)?\.safetensors|report\.json")
-"""Names of the files that a run writes; no other file is ever replaced or removed."""
 
 
 class RunFolder:
     """Collects finished rounds; after each one the folder is complete for what is done.
 
-    The folder is made with the first round. Files that an earlier report there names are removed
-    then, so rounds of two runs never mix; other files are left alone.
+    Where the folder has an older result, the new one grows in a hidden folder and takes its place
+    when it is finished; until then, and after an error, the older one is as it was. A file that no
+    run wrote is never replaced. Use it with `with`: the block is the one writer of the folder.
+
+    Args:
+        folder: made now.
+        source: the recording.
+        bundle: the model.
+        plan: what is done; None for a clip that is only resynthesized.
+        command: its name.
     """
+
+    kept: Path | None = None
+    """Where the rounds of a run lie that was stopped over an older result."""
 
     def __init__(
         self, folder: Path, source: str | Path, bundle: Bundle, plan: Plan | None, command: str
     ) -> None:
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(
-                f"--out {folder.name} is a file; expected is a folder. Name another place."
-            )
-        _check_input(folder, Path(source))
+        names = names_of(command, 1 if plan is None else 1 + len(plan.steps))
+        restore(folder.absolute().parent)
+        made = not folder.exists()
+        ready_folder(folder)
+        self._lock = Lock(folder)
+        try:
+            settle(folder)
+            check_input(folder, Path(source), [name for pair in names for name in pair])
+            self._own = own_files(folder)
+            check_free(folder, [*(name for pair in names for name in pair), REPORT], self._own)
+            self._input = {"file": Path(source).name, "sha256": sha256_of(Path(source))}
+        except BaseException:
+            self._lock.release()
+            if made:
+                _remove_empty(folder)
+            raise
         self._folder, self._bundle, self._plan = folder, bundle, plan
-        self._about = {"command": command}
-        self._input = {"file": Path(source).name, "sha256": sha256_of(Path(source))}
+        self._names, self._command, self._made, self._begun = names, command, made, False
+        self._stage = hidden(folder / STAGE)
         self._rounds: list[Round] = []
-        self._files: list[tuple[str, str]] = []
+        self._files: dict[str, str] = {}
 
-    def add(self, made: Round, *, file: str = "") -> None:
-        """Write a round's wave and tokens and list it; `file` names the wave."""
-        number = len(self._rounds)
-        if number == 0:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._clear()
-        wave = file or f"round_{number}.wav"
-        tokens = "tokens.safetensors" if file else f"tokens_{number}.safetensors"
-        write_wav(self._folder / wave, made.clip)
-        save_tokens(made.codes, self._folder / tokens)
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Keep the rounds of a run that was stopped, and let the next run in."""
+        try:
+            if self._own and len(self._rounds) > 1 and self._stage.exists():
+                self.kept = _kept(self._stage, self._folder)
+        finally:
+            shutil.rmtree(self._stage, ignore_errors=True)
+            if self._made and not self._begun:
+                _remove_empty(self._folder)
+            self._lock.release()
+
+    def add(self, made: Round) -> None:
+        """Write a round's wave and tokens and list it."""
+        self._begun = True
+        wave, tokens = self._names[len(self._rounds)]
+        with full_disk_said(self._folder / wave):
+            self._stage.mkdir(exist_ok=True)
+        write_wav(self._stage / wave, made.clip)
+        save_tokens(made.codes, self._stage / tokens)
+        self._files |= {name: sha256_of(self._stage / name) for name in (wave, tokens)}
+        if self._own:
+            self._rounds.append(made)
+            self._write(self._stage, finished=False)
+            return
+        # a process that is killed between the two reports leaves files that the first one knows
+        self._write(self._folder, finished=False)
+        for name in (wave, tokens):
+            os.replace(self._stage / name, self._folder / name)
         self._rounds.append(made)
-        self._files.append((wave, tokens))
-        self._write(finished=False)
+        self._write(self._folder, finished=False)
 
     def finish(self) -> str:
-        """Mark the report as finished; the table for stdout."""
-        self._write(finished=True)
+        """Mark the report as finished, put it in the older one's place; the table for stdout."""
+        if self._own:
+            self._write(self._stage, finished=True)
+            own = own_files(self._folder)
+            check_free(self._folder, [*self._files, REPORT], own)
+            replace_result(self._stage, self._folder, own)
+        else:
+            self._write(self._folder, finished=True)
         rows = []
-        for number, (made, (wave, _)) in enumerate(zip(self._rounds, self._files, strict=True)):
+        for number, made in enumerate(self._rounds):
             similarity = made.measures and f"{made.measures.similarity:.2f}"
             rows.append(
                 (
                     str(number),
-                    wave,
+                    self._names[number][0],
                     f"{made.clip.seconds:.2f}",
                     "-" if made.score is None else f"{made.score:.1f}",
                     similarity or "-",
@@ -75,31 +138,35 @@ class RunFolder:
             )
         return table(("round", "file", "seconds", "score", "voice", "elapsed"), rows)
 
-    def _write(self, *, finished: bool) -> None:
+    def _write(self, place: Path, *, finished: bool) -> None:
         best = best_round(self._rounds) if finished else None
         report = report_of(self._bundle, self._plan, self._rounds, best=best)
-        report |= {**self._about, "input": self._input, "finished": finished}
-        for entry, (wave, tokens) in zip(report["rounds"], self._files, strict=True):
+        report |= {"command": self._command, "input": self._input, "finished": finished}
+        report["files"] = self._files
+        for entry, (wave, tokens) in zip(report["rounds"], self._names, strict=False):
             entry |= {"file": wave, "tokens_file": tokens}
-        write_whole(self._folder / REPORT, report_text(report))
-
-    def _clear(self) -> None:
-        """Remove what an earlier report in this folder names."""
-        path = self._folder / REPORT
-        try:
-            rows = json.loads(path.read_text(encoding="utf-8"))["rounds"]
-            names = [row[key] for row in rows for key in ("file", "tokens_file")]
-        except (OSError, ValueError, KeyError, TypeError):
-            return
-        for name in [*names, REPORT]:
-            if isinstance(name, str) and OURS.fullmatch(name):
-                (self._folder / name).unlink(missing_ok=True)
+        write_whole(place / REPORT, report_text(report))
 
 
-def _check_input(folder: Path, source: Path) -> None:
-    """Raise ValueError for an input that this run would replace."""
-    if source.resolve().parent == folder.resolve() and OURS.fullmatch(source.name):
-        raise ValueError(
-            f"'{source.name}' lies in --out {folder.name}, and this run replaces such files. "
-            "Name another --out, or move the recording."
-        )
+def names_of(command: str, rounds: int) -> Sequence[tuple[str, str]]:
+    """Wave and tokens of each round of a command."""
+    if command == "edit":
+        return [(f"round_{k}.wav", f"tokens_{k}.safetensors") for k in range(rounds)]
+    wave = {"clone": "clone.wav", "resynthesize": "resynthesized.wav"}[command]
+    return [(wave, "tokens.safetensors")]
+
+
+def _kept(stage: Path, folder: Path) -> Path:
+    """Give the hidden folder a name that is seen, beside the folder or else in it."""
+    place = free_name(folder)
+    try:
+        os.rename(stage, place)
+    except OSError:  # the parent may not be written to, or is another disk
+        place = free_name(folder / folder.name)
+        os.rename(stage, place)
+    return place
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -28,6 +28,7 @@ from ..bundle.weights import read_header
 from ..files.whole import restore
 from ..models.lora import check_adapter
 from ..models.quantized import is_matrix
+from ..printable import printable, shown
 from ..release.convert import describe
 from ..release.layout import Release, find_release, looks_like_release
 
@@ -102,6 +103,40 @@ def entries_in(folder: Path, look_at_release: Callable[[Path], Entry]) -> list[E
     return found
 
 
+def named_apart(found: Sequence[Entry], shipped: Sequence[Entry]) -> list[Entry]:
+    """All entries, each model under a name of its own that can be typed; the first of a name wins.
+
+    A broken folder has the name of its folder, which takes no model's name.
+    """
+    taken = {entry.name for entry in shipped}
+    given: dict[int, str] = {}
+    for name_of in (_own_name, _folder_name, _path_name, _place):
+        for at, entry in enumerate(found):
+            name = name_of(entry)
+            free = name not in taken and name == printable(name)
+            if at not in given and free and not isinstance(entry, BrokenEntry):
+                given[at] = name
+                taken.add(name)
+    named = [replace(entry, name=given.get(at, entry.name)) for at, entry in enumerate(found)]
+    return [*named, *shipped]
+
+
+def _own_name(entry: Entry) -> str:
+    return entry.name
+
+
+def _folder_name(entry: Entry) -> str:
+    return entry.folder.name
+
+
+def _path_name(entry: Entry) -> str:
+    return f"{entry.folder.parent.name}/{entry.folder.name}"
+
+
+def _place(entry: Entry) -> str:
+    return str(entry.folder)
+
+
 def has_file(folder: Path, name: str) -> bool:
     """Whether a folder has a file; OSError where that cannot be found out.
 
@@ -165,12 +200,12 @@ def unreadable(folder: Path, error: OSError) -> BrokenEntry:
     """The entry of a folder that the disk does not let us read."""
     if isinstance(error, FileNotFoundError) and os.path.islink(folder):
         problem = (
-            f"'{folder.name}' is a link to something that is not there. "
+            f"'{shown(folder.name)}' is a link to something that is not there. "
             "Bring that back, or remove the link from the models."
         )
     else:
         problem = (
-            f"'{folder.name}' cannot be read ({error.strerror or type(error).__name__}). "
+            f"'{shown(folder.name)}' cannot be read ({error.strerror or type(error).__name__}). "
             "Make it readable for this user, or remove it from the models."
         )
     return BrokenEntry(name=folder.name, folder=folder, problem=problem)

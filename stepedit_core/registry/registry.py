@@ -10,8 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 from weakref import WeakValueDictionary
@@ -27,6 +26,8 @@ from ..bundle.weights import fill
 from ..models.llm import Step1LM
 from ..models.lora import load_adapter, merge
 from ..models.quantized import Kind
+from ..printable import listed as listed_names
+from ..printable import shown
 from ..release.convert import load_released
 from ..release.layout import Release, looks_like_release
 from .folders import (
@@ -42,6 +43,7 @@ from .folders import (
     has_file,
     look_at_bundle,
     look_at_release,
+    named_apart,
     part_bytes,
     stamp_of,
     unreadable,
@@ -87,21 +89,21 @@ class Registry:
     @property
     def folders(self) -> tuple[Path, ...]:
         """Where bundles are looked for, in order."""
-        home = self._environment.get(HOME_VARIABLE, "")
-        return (*self._folders, *([Path(home)] if home else []), ASSETS)
+        home = self._environment.get(HOME_VARIABLE, "").strip()
+        places = [*self._folders, *([Path(home).expanduser()] if home else [])]
+        return (*dict.fromkeys(places), ASSETS)
 
     def list(self) -> list[Entry]:
-        """Everything found, in search order; the first of a name wins when asked by name.
+        """Everything found, in search order; no two models have the same name.
 
-        Names of shipped bundles are theirs alone: another bundle that calls itself so is listed
-        under the name of its folder, or as a folder of its parent where that is the same.
+        Names of shipped bundles are theirs alone. A model whose name another one has is listed
+        under the name of its folder, or as a folder of its parent where that is taken too.
         """
         shipped = entries_in(ASSETS, look_at_release)
-        reserved = {entry.name for entry in shipped}
-        found: list[Entry] = []
+        found: list[Entry] = list(_home_problem(self._environment.get(HOME_VARIABLE)))
         for folder in self.folders[:-1]:
-            found += [_renamed(e, reserved) for e in entries_in(folder, self._look_at_release)]
-        return [*found, *shipped]
+            found += entries_in(folder, self._look_at_release)
+        return named_apart(found, shipped)
 
     def _look_at_release(self, folder: Path) -> ReleaseEntry | BrokenEntry:
         """A release as downloaded; once it is whole, read again only when config.json changed."""
@@ -132,11 +134,13 @@ class Registry:
                 return _usable(look_at_bundle(folder))
         except OSError as error:
             return _usable(unreadable(folder, error))
-        names = sorted({entry.name for entry in listed})
+        names = [entry.name for entry in listed if not isinstance(entry, BrokenEntry)]
         near = difflib.get_close_matches(asked, names, n=1)
+        broken = [entry.problem for entry in listed if isinstance(entry, BrokenEntry)]
         raise ValueError(
-            f"no bundle '{asked}'; installed are {', '.join(names) or 'none'}. "
-            + (f"Did you mean '{near[0]}'?" if near else f"Put it under ${HOME_VARIABLE}.")
+            f"no bundle '{shown(asked)}'; installed are {listed_names(sorted(names))}. "
+            + (f"Did you mean '{shown(near[0])}'?" if near else f"Put it under ${HOME_VARIABLE}.")
+            + (f" Not usable: {broken[0]}" if broken else "")
         )
 
     def load(
@@ -223,13 +227,18 @@ class Registry:
             self._verified.add(stamp_of(path))
 
 
-def _renamed(entry: Entry, reserved: Collection[str]) -> Entry:
-    """The entry under a name that no shipped bundle has."""
-    if entry.name not in reserved:
-        return entry
-    folder = entry.folder
-    taken = folder.name in reserved
-    return replace(entry, name=f"{folder.parent.name}/{folder.name}" if taken else folder.name)
+def _home_problem(value: str | None) -> Iterator[BrokenEntry]:
+    """What is wrong with the folder that the environment names, if anything."""
+    if value is None or not value.strip():
+        return
+    home = Path(value.strip()).expanduser()
+    if not home.is_dir():
+        what = "is not a folder" if home.exists() else "is not there"
+        yield BrokenEntry(
+            name=f"${HOME_VARIABLE}",
+            folder=home,
+            problem=f"${HOME_VARIABLE} is '{shown(value)}', which {what}. Correct or unset it.",
+        )
 
 
 def _key(
@@ -242,7 +251,7 @@ def _key(
 
 def _usable(entry: Entry) -> ModelEntry:
     if isinstance(entry, BrokenEntry):
-        raise ValueError(entry.problem)
+        raise ValueError(f"'{shown(entry.folder)}' cannot be used: {entry.problem}")
     return entry
 
 
@@ -255,7 +264,7 @@ def _device(device: str | torch.device | None) -> torch.device:
         torch.empty(1, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
-            f"device '{device}' cannot be used here ({str(error).splitlines()[0]}); 'cpu' always "
+            f"device '{shown(device)}' cannot be used here ({shown(error)}); 'cpu' always "
             f"can, found is '{default_device()}'. Name another device."
         ) from error
     return place

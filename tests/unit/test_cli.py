@@ -203,6 +203,59 @@ def test_bundles_verify_finds_a_changed_byte(
     assert "flow.safetensors of bundle 'tiny' has another sha256" in errors
 
 
+def test_bundles_shows_the_names_to_type_and_keeps_codes_off_the_terminal(
+    stepedit: Run, bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("one", "two"):
+        shutil.copytree(bundles / "tiny", tmp_path / name)
+    path = tmp_path / "two" / "bundle.json"
+    path.write_text(path.read_text().replace('"Apache-2.0"', '"\\u001b[31mApache\\ud800"'))
+    (tmp_path / "bad\x1b[2J").mkdir()
+    (tmp_path / "bad\x1b[2J" / "bundle.json").write_text("{")
+    monkeypatch.setenv("STEPEDIT_HOME", str(tmp_path))
+    code, table, errors = stepedit("bundles")
+    assert code == 1
+    assert [line.split()[0] for line in table.splitlines()] == ["name", "tiny", "two", "nano"]
+    assert "\\x1b[31mApache\\ud800" in table
+    assert f"'{tmp_path}/bad\\x1b[2J' is not listed: bundle.json is not JSON" in errors
+    assert (table + errors).replace("\n", "").isprintable()
+
+
+def test_a_bad_home_is_said(stepedit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STEPEDIT_HOME", str(tmp_path / "typo"))
+    code, table, errors = stepedit("bundles")
+    assert code == 1
+    assert "nano" in table
+    assert "$STEPEDIT_HOME is" in errors
+
+
+def test_a_strength_that_the_way_does_not_have_is_a_usage_error(
+    stepedit: Run, recording: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    arguments = ("--decode", "exact", "--strength", "0.5", "--out", out)
+    failed(stepedit("edit", recording, *HAPPY, *arguments), 2, "strength is 0.5")
+    assert not out.exists()
+
+
+def test_an_older_result_survives_a_damaged_bundle_and_a_part_that_is_found_late(
+    stepedit: Run, recording: Path, tmp_path: Path, bundles: Path
+):
+    out = tmp_path / "out"
+    stepedit("edit", recording, *HAPPY, "--out", out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    folder = Path(shutil.copytree(bundles / "tiny", tmp_path / "bad"))
+    path = folder / "llm.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    rest = ("--text", "hello world", "--emotion", "happy", "--bundle", folder)
+    failed(stepedit("edit", recording, *rest, "--out", out), 1, "another sha256")
+    failed(stepedit("edit", recording, *rest, "--out", tmp_path / "new"), 1, "another sha256")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_second_run_replaces_the_first_and_leaves_other_files(
     stepedit: Run, recording: Path, tmp_path: Path
 ):

@@ -13,6 +13,7 @@ import pytest
 
 CORE = Path(__file__).parents[2] / "stepedit_core"
 LEVELS = (
+    ("printable",),
     ("types",),
     ("vocab",),
     ("files",),

@@ -239,3 +239,48 @@ def test_an_adapter_is_not_added_to_a_bundle_of_quantised_weights(
         ValueError, match=f"'small' has {kind} weights; an adapter is added to float ones. Choose"
     ):
         Registry([tmp_path], {}).load("small", device="cpu", adapter=path)
+
+
+def test_two_models_of_one_name_are_listed_under_names_that_find_them(
+    bundles: Path, tmp_path: Path
+):
+    for name in ("a", "b", "c"):
+        shutil.copytree(bundles / "tiny", tmp_path / name)
+    shutil.copytree(bundles / "tiny", tmp_path / "deep" / "b")
+    registry = Registry([tmp_path, tmp_path / "deep"], {})
+    listed = registry.list()
+    names = [entry.name for entry in listed]
+    assert names == ["tiny", "b", "c", "deep/b", "nano"]
+    for entry in listed:
+        assert registry.locate(entry.name).folder == entry.folder
+
+
+def test_a_name_that_nobody_can_type_is_replaced_by_the_folders(bundles: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(bundles / "tiny", tmp_path / "plain"))
+    path = folder / "bundle.json"
+    path.write_text(path.read_text().replace('"name": "tiny"', '"name": "\\u001b[31mnano\\u202e"'))
+    assert [entry.name for entry in Registry([tmp_path], {}).list()] == ["plain", "nano"]
+
+
+def test_a_broken_folder_is_not_offered_and_its_problem_names_it(bundles: Path, tmp_path: Path):
+    shutil.copytree(bundles / "tiny", tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "bundle.json").write_text("{")
+    registry = Registry([tmp_path], {})
+    with pytest.raises(ValueError, match=r"installed are nano, tiny\. .*Not usable: ") as caught:
+        registry.locate("x")
+    assert "bad," not in str(caught.value)
+    with pytest.raises(ValueError, match=rf"'{tmp_path / 'bad'}' cannot be used: "):
+        registry.locate("bad")
+
+
+@pytest.mark.parametrize("kind", ["absent", "file"])
+def test_a_home_that_is_no_folder_is_said(tmp_path: Path, kind: str):
+    home = tmp_path / "home"
+    if kind == "file":
+        home.write_text("")
+    registry = Registry([], {"STEPEDIT_HOME": str(home)})
+    with pytest.raises(ValueError, match=r"\$STEPEDIT_HOME is '.*home', which is not"):
+        registry.locate("x")
+    assert registry.locate("nano").name == "nano"
+    assert [entry.name for entry in registry.list()] == ["$STEPEDIT_HOME", "nano"]

@@ -1,0 +1,84 @@
+/* The players of Play and Save Audio: one below the other, each with its number and a download.
+
+   What they show is their widget's value: [{ file, seconds }] in the order of the list. */
+
+import { after, fit, keepEvents, make, sheet } from "./dom.mjs";
+import { panelWord } from "./words.mjs";
+
+const KEY = "stepedit_players";
+const ROW = 46;
+const MOST_ROWS = 8;
+const players = new Map();
+
+/** Give a Play and Save Audio node its players. */
+export function addPlayers(app, api, node) {
+  const word = panelWord(app);
+  const element = make("div", {
+    className: "stepedit",
+    role: "group",
+    "aria-label": word("players"),
+  });
+  keepEvents(element);
+  let told = [];
+  const height = () => (told.length ? ROW * Math.min(told.length, MOST_ROWS) + 14 : 44);
+  const show = () => {
+    const rows = told.map((clip, place) => row(api, word, clip, place + 1, told.length));
+    const empty = make("div", { className: "note", text: word("no_clips") });
+    element.style.minHeight = `${height()}px`;
+    element.replaceChildren(sheet(), ...(rows.length ? rows : [empty]));
+    fit(node);
+  };
+  const widget = node.addDOMWidget("players", "STEPEDIT_PLAYERS", element, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: height,
+    getValue: () => told,
+    setValue: (value) => {
+      told = Array.isArray(value) ? value : [];
+      show();
+    },
+  });
+  widget.serialize = false;
+  players.set(node, widget);
+  after(node, "onRemoved", () => players.delete(node));
+  after(node, "onConfigure", () => fit(node));
+  show();
+}
+
+/** Show the clips of a run. */
+export function showPlayers(node, clips) {
+  const widget = players.get(node);
+  if (widget) widget.value = clips;
+}
+
+/** Show results that the editor kept, for example after a change of the workflow tab. */
+export function showStoredPlayers(outputs) {
+  for (const [node, widget] of players) {
+    const graph = node.graph;
+    const place = !graph || graph.isRootGraph ? String(node.id) : `${graph.id}:${node.id}`;
+    const told = outputs?.[place]?.[KEY];
+    if (Array.isArray(told) && told !== widget.value) widget.value = told;
+  }
+}
+
+function row(api, word, { file, seconds }, number, count) {
+  const address = api.apiURL(`/view?${new URLSearchParams(file)}`);
+  const name = file.type === "output" ? file.filename : `${number} / ${count}`;
+  const said = `${name}, ${Number(seconds).toFixed(1)} s`;
+  const player = make("audio", { controls: true, src: address, preload: "metadata" });
+  player.setAttribute("aria-label", said);
+  const download = make("a", {
+    href: address,
+    download: file.filename,
+    text: "⤓",
+    title: word("download"),
+    "aria-label": `${word("download")}: ${said}`,
+  });
+  return make(
+    "div",
+    { className: "clip" },
+    make("span", { className: "note", text: said, title: said }),
+    player,
+    download,
+  );
+}
