@@ -39,8 +39,9 @@ export function setWidget(app, node, widget, value) {
 
 const LEAST_WIDTH = 340;
 
-/** Make a node as large as its widgets need, or as asked for; it never shrinks. */
-export function fit(node, [width, height] = node.computeSize()) {
+/** Make a node as large as its widgets need; it never shrinks. */
+export function fit(node) {
+  const [width, height] = node.computeSize();
   node.setSize([Math.max(node.size[0], width, LEAST_WIDTH), Math.max(node.size[1], height)]);
   node.graph?.setDirtyCanvas?.(true, true);
 }

@@ -16,9 +16,10 @@ import { editName, panelWord } from "./words.mjs";
 
 const KEY = "stepedit_rounds";
 const ROW = 33;
-const AROUND = 132;
-const LEAST = 60;
-const MOST = 460;
+const AROUND = 140;
+const CHOICE = 26;
+const EMPTY = 60;
+const MOST = 520;
 const STEP_SECONDS = 0.2;
 const panels = new Map();
 
@@ -28,7 +29,7 @@ export function addRoundsPanel(app, api, node) {
   const widget = node.addDOMWidget("listen", "STEPEDIT_ROUNDS", panel.element, {
     serialize: false,
     hideOnZoom: false,
-    getMinHeight: () => LEAST,
+    getMinHeight: () => panel.height,
     getValue: () => panel.told,
     setValue: (value) => panel.tell(value),
   });
@@ -43,7 +44,7 @@ export function addRoundsPanel(app, api, node) {
     fit(node);
     panel.load();
   });
-  panel.grow();
+  fit(node);
   for (const name of ["best_round", "seed", "voice"]) {
     const input = node.widgets.find((other) => other.name === name);
     if (input) after(input, "callback", () => panel.refresh());
@@ -111,6 +112,13 @@ class RoundsPanel {
     return this.take?.clips[this.clip]?.rounds ?? [];
   }
 
+  /** Least height; in a higher node the rows grow. */
+  get height() {
+    if (!this.rounds.length) return EMPTY;
+    const choices = (this.takes.length > 1) + (this.take.clips.length > 1);
+    return Math.min(AROUND + CHOICE * choices + ROW * this.rounds.length, MOST);
+  }
+
   get markWidget() {
     return this.node.widgets?.find((widget) => widget.name === "best_round");
   }
@@ -118,7 +126,6 @@ class RoundsPanel {
   /** The clips of a run that is over. */
   tell(told) {
     this.told = Array.isArray(told) ? told : [];
-    this.line = "";
     this.wrong = "";
     this.showNewest();
   }
@@ -157,16 +164,7 @@ class RoundsPanel {
   showNewest() {
     if (!this.player.isPlaying) this.at = Math.max(this.takes.length - 1, 0);
     this.build();
-    this.grow();
-  }
-
-  /** Make room for the rows where the node is too low; how high it is, the user decides. */
-  grow() {
-    const rows = this.rounds.length ? Math.min(AROUND + ROW * this.rounds.length, MOST) : LEAST;
-    const [width, height] = this.node.computeSize();
-    const wanted = height - LEAST + rows;
-    if (rows > (this.grown ?? 0)) fit(this.node, [width, wanted]);
-    this.grown = Math.max(this.grown ?? 0, rows);
+    fit(this.node);
   }
 
   /** Build everything anew for the take and the clip that are chosen. */
@@ -176,6 +174,7 @@ class RoundsPanel {
     const rounds = this.rounds;
     const addresses = rounds.map((round) => this.address(round));
     this.player.setRounds(rounds.map((round, k) => ({ ...round, address: addresses[k] })));
+    this.element.style.minHeight = `${this.height}px`;
     if (!rounds.length) {
       this.rows = [];
       const empty = make("div", { className: "note", text: this.word("empty") });
@@ -212,7 +211,8 @@ class RoundsPanel {
 
   takeChoice() {
     if (this.takes.length < 2) return [];
-    const chips = make("div", { className: "chips", role: "group", "aria-label": this.word("takes") });
+    const chips = make("div", { className: "chips", role: "group" });
+    chips.setAttribute("aria-label", this.word("takes"));
     this.takes.forEach((take, number) => {
       const text = `${this.word("take")} ${number + 1}`;
       const title = take.seed === undefined ? text : `${text}, ${this.word("seed")} ${take.seed}`;
@@ -320,11 +320,11 @@ class RoundsPanel {
     const number = /^[0-9]$/.test(event.key) ? Number(event.key) : -1;
     if (!this.rounds.length || event.ctrlKey || event.metaKey || event.altKey) return;
     const on = event.target.tagName;
+    const step = { ArrowLeft: -STEP_SECONDS, ArrowRight: STEP_SECONDS }[event.key];
     if (number >= 0) player.choose(number);
     else if (event.key === " " && (on === "DIV" || event.target.className === "listen"))
       player.toggle();
-    else if (event.key === "ArrowLeft" && on !== "INPUT") player.seek(player.position - STEP_SECONDS);
-    else if (event.key === "ArrowRight" && on !== "INPUT") player.seek(player.position + STEP_SECONDS);
+    else if (step && on !== "INPUT") player.seek(player.position + step);
     else if (event.key === "b" || event.key === "B") this.mark(player.index);
     else return;
     event.preventDefault();

@@ -46,8 +46,8 @@ if (!known)
 
     nodeCreated(node) {
       const kind = OPTIONS[node.comfyClass];
-      if (kind) addOptionPalette(app, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
-      if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, node);
+      if (kind) addOptionPalette(app, api, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
+      if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, api, node);
       if (node.comfyClass === "StepEdit_IterativeEdit") addRoundsPanel(app, api, node);
       if (node.comfyClass === "StepEdit_PlayAndSave") addPlayers(app, api, node);
     },
@@ -61,7 +61,9 @@ if (!known)
 /** What the server refused of a prompt before it ran, on the panels of the nodes it is about. */
 function showRefused(app, errors) {
   for (const [number, { errors: found = [] }] of Object.entries(errors ?? {})) {
-    const panel = panelOf(nodeAt(app, number));
-    panel?.fail(found.map((one) => one.details || one.message).join(" "));
+    const said = found.map(({ message, details }) =>
+      details?.includes(" ") ? details : `${message} (${details}).`,
+    );
+    panelOf(nodeAt(app, number))?.fail(said.join(" "));
   }
 }

@@ -9,7 +9,8 @@ const claims = new Map(); // name -> the place that uses it: a workflow and the 
 
 /** The names of a node: its own, then those it had as a copy of another node. */
 export function names(node) {
-  return String(node.properties?.[PROPERTY] ?? "").split(" ").filter((one) => /^[0-9a-f]{32}$/.test(one));
+  const all = String(node.properties?.[PROPERTY] ?? "").split(" ");
+  return all.filter((one) => /^[0-9a-f]{32}$/.test(one));
 }
 
 /** Before a run: give a node a name of its own, also where it is a copy of one that has a name. */
@@ -38,7 +39,8 @@ async function file(api, name) {
   const query = { filename: `takes_${name}.json`, subfolder: "stepedit", type: "temp" };
   const nothing = { takes: [], last: null };
   try {
-    const answer = await fetch(api.apiURL(`/view?${new URLSearchParams(query)}`), { cache: "no-store" });
+    const address = api.apiURL(`/view?${new URLSearchParams(query)}`);
+    const answer = await fetch(address, { cache: "no-store" });
     const told = answer.ok ? await answer.json() : nothing;
     return Array.isArray(told.takes) ? told : nothing;
   } catch {

@@ -42,6 +42,9 @@ def told(rounds: int = 4, **more: Any) -> dict[str, Any]:
             {
                 "round": number,
                 "edit": "emotion happy" if number else "input",
+                "kind": "emotion" if number else "",
+                "option": "happy" if number else "",
+                "word_distance": number / 10 if number else None,
                 "seconds": 2.0,
                 "score": 3.5 + number if number else None,
                 "voice_similarity": 1 - number / 10,
