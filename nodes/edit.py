@@ -132,6 +132,9 @@ class IterativeEdit(io.ComfyNode):
             clips, edits = sound.clips(audio), inputs.with_words(edit, text)
             plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
             runs = run_clips(model, clips, plans, best_round, log)
+        if unplayable := [row["unplayable"] for run in runs for row in run.rows if not row["file"]]:
+            # the edit is finished; only its players have no files
+            progress.say(f"done, but not every round can be played here: {unplayable[0]}")
         return io.NodeOutput(
             [sound.audio(run.chosen.clip) for run in runs],
             [sound.audio(run.rounds[-1].clip) for run in runs],

@@ -8,7 +8,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..stepedit_core.printable import shown
 from ..stepedit_core.text.edits import check_written
+from ..stepedit_core.text.engines import ENGINES
 from ..stepedit_core.types import EditRequest
 from .compat import StepEditModel, advanced
 
@@ -37,8 +39,21 @@ def transcript() -> io.Input:
         multiline=True,
         default="",
         placeholder="The words that are spoken in the clip",
-        tooltip="The words that are spoken in the clip, as exactly as possible. Denoise and Remove "
-        "Silence do without.",
+        tooltip="The words that are spoken in the clip, as exactly as possible. Denoise, Remove "
+        "Silence and the engine signal do without.",
+    )
+
+
+def engine() -> io.Input:
+    """Of an edit that signal processing makes too."""
+    return io.Combo.Input(
+        "engine",
+        options=list(ENGINES),
+        default=ENGINES[0],
+        optional=True,
+        tooltip="Who makes the edit. model: the language model speaks anew. signal: signal "
+        "processing changes the sound and keeps voice and words. auto: the model where the bundle "
+        "makes this edit, as the release does; signal with nano.",
     )
 
 
@@ -134,8 +149,7 @@ def one_of(name: str, value: str, allowed: Sequence[str]) -> bool | str:
     """For validate_inputs: True, or the sentence for a value that is not on the list."""
     if value in allowed:
         return True
-    shown = " ".join(str(value).split())[:60]
-    return f"{name} is '{shown}'; allowed are {', '.join(allowed)}. Choose one."
+    return f"{name} is '{shown(value)}'; allowed are {', '.join(allowed)}. Choose one."
 
 
 def written(kind: str, text: str) -> bool | str:

@@ -1,22 +1,27 @@
 """Edit instructions: each node makes a STEPEDIT_EDIT or appends its request to one.
 
 STEPEDIT_EDIT is a tuple of EditRequest in the order of application. Options and tags are those
-of stepedit_core/text/edits.py; a bundle that was not taught one says so when it runs.
+of stepedit_core/text/edits.py; a bundle that does not make one says so when it runs, and which
+engine or model does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from comfy_api.latest import io
 
 from ..stepedit_core.text.edits import DIALECTS, TAGS_2025, TAGS_2026, offered
+from ..stepedit_core.text.engines import ENGINES, FIT
 from ..stepedit_core.types import EditRequest
 from . import inputs
 from .compat import StepEditEdit, schema
 
 Edit = tuple[EditRequest, ...]
-EMOTIONS, STYLES, SPEEDS = offered("emotion"), offered("style"), offered("speed")
+EMOTIONS, STYLES, SPEEDS = offered("emotion"), offered("style"), (*offered("speed"), FIT)
+LONGEST_SECONDS = 120
+"""Four times the longest clip."""
 
 
 def _schema(
@@ -41,7 +46,7 @@ def _schema(
     )
 
 
-def _appended(edit: Edit | None, **request: str) -> io.NodeOutput:
+def _appended(edit: Edit | None, **request: Any) -> io.NodeOutput:
     return io.NodeOutput((*(edit or ()), EditRequest(**request)))
 
 
@@ -116,32 +121,52 @@ class Speed(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """One combo."""
+        """How fast, by which engine, how long."""
         speed = io.Combo.Input(
             "speed",
             options=list(SPEEDS),
             default="faster",
             tooltip="Pace of the speech. faster: about 0.8 times as long; slower: about 1.25 "
-            "times; 'more' goes further.",
+            "times; 'more' goes further; 'fit to seconds' makes it last as long as seconds says.",
         )
-        words = "Asks for a faster or slower delivery, spoken anew rather than stretched."
+        seconds = io.Float.Input(
+            "seconds",
+            default=5.0,
+            min=0.1,
+            max=LONGEST_SECONDS,
+            step=0.01,
+            optional=True,
+            tooltip="Length for 'fit to seconds', in s, exact to 0.01 s: a quarter to four times "
+            "the length of the clip. Other speeds do not use it.",
+        )
+        words = "Makes speech faster or slower at the same pitch, or fits it to a length."
         return _schema(
             "Speed",
             words,
             speed,
+            inputs.engine(),
+            seconds,
             node_id="StepEdit_Speed",
-            aliases=["tempo", "pace", "faster", "slower"],
+            aliases=["tempo", "pace", "faster", "slower", "time stretch", "duration"],
         )
 
     @classmethod
-    def validate_inputs(cls, speed: str = SPEEDS[0]) -> bool | str:
+    def validate_inputs(cls, speed: str = SPEEDS[0], engine: str = ENGINES[0]) -> bool | str:
         """Core 0.3.75 does not check the values of combos."""
-        return inputs.one_of("speed", speed, SPEEDS)
+        known = inputs.one_of("speed", speed, SPEEDS)
+        return inputs.one_of("engine", engine, ENGINES) if known is True else known
 
     @classmethod
-    def execute(cls, speed: str, edit: Edit | None = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        speed: str,
+        engine: str = ENGINES[0],
+        seconds: float = 0.0,
+        edit: Edit | None = None,
+    ) -> io.NodeOutput:
         """Append the request."""
-        return _appended(edit, kind="speed", option=speed)
+        length = seconds if speed == FIT else 0.0
+        return _appended(edit, kind="speed", option=speed, engine=engine, seconds=length)
 
 
 class NonverbalSounds(io.ComfyNode):
@@ -183,18 +208,24 @@ class Denoise(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """No input of its own."""
+        """By which engine."""
         return _schema(
             "Denoise",
-            "Asks for the same speech without background noise.",
+            "Takes background noise away.",
+            inputs.engine(),
             node_id="StepEdit_Denoise",
             aliases=["noise", "clean up"],
         )
 
     @classmethod
-    def execute(cls, edit: Edit | None = None) -> io.NodeOutput:
+    def validate_inputs(cls, engine: str = ENGINES[0]) -> bool | str:
+        """Core 0.3.75 does not check the values of combos."""
+        return inputs.one_of("engine", engine, ENGINES)
+
+    @classmethod
+    def execute(cls, engine: str = ENGINES[0], edit: Edit | None = None) -> io.NodeOutput:
         """Append the request."""
-        return _appended(edit, kind="denoise")
+        return _appended(edit, kind="denoise", engine=engine)
 
 
 class RemoveSilence(io.ComfyNode):
@@ -202,18 +233,24 @@ class RemoveSilence(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """No input of its own."""
+        """By which engine."""
         return _schema(
             "Remove Silence",
-            "Asks for the same speech without pauses.",
+            "Shortens pauses, also before and after the speech.",
+            inputs.engine(),
             node_id="StepEdit_RemoveSilence",
             aliases=["vad", "trim silence", "pauses"],
         )
 
     @classmethod
-    def execute(cls, edit: Edit | None = None) -> io.NodeOutput:
+    def validate_inputs(cls, engine: str = ENGINES[0]) -> bool | str:
+        """Core 0.3.75 does not check the values of combos."""
+        return inputs.one_of("engine", engine, ENGINES)
+
+    @classmethod
+    def execute(cls, engine: str = ENGINES[0], edit: Edit | None = None) -> io.NodeOutput:
         """Append the request."""
-        return _appended(edit, kind="trim_silence")
+        return _appended(edit, kind="trim_silence", engine=engine)
 
 
 class NewWords(io.ComfyNode):

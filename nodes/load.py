@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..stepedit_core.bundle.precision import PRECISIONS
+from . import inputs
 from .compat import StepEditModel, advanced, schema
 from .host import folders, models
 
@@ -76,16 +77,27 @@ class LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, bundle: str = "nano") -> bool | str:
-        """The bundle is here and its bundle.json is understood.
+    def validate_inputs(
+        cls,
+        bundle: str = "nano",
+        device: str = "auto",
+        precision: str = "auto",
+        adapter: str = folders.NO_ADAPTER,
+    ) -> bool | str:
+        """The bundle is here and understood, the adapter too; the rest is on its list.
 
-        ComfyUI answers for every input named here, so the adapter is checked by execute.
+        Core 0.3.75 does not check the values of combos, and a graph may come from anybody.
         """
         try:
             folders.find_bundle(bundle)
+            folders.find_adapter(adapter)
         except ValueError as error:
             return str(error)
-        return True
+        said = (
+            inputs.one_of("device", device, models.DEVICES),
+            inputs.one_of("precision", precision, PRECISIONS),
+        )
+        return next((one for one in said if one is not True), True)
 
     @classmethod
     def fingerprint_inputs(

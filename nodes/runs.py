@@ -27,7 +27,10 @@ def run_clips(
 
     count = len(plans[0].steps)
     check_mark(marked, count)
-    bundle = model.ready(2 * max(clip.seconds for clip in clips))
+    if all(step.request.engine == "signal" for step in plans[0].steps):
+        bundle = model.listening()
+    else:
+        bundle = model.ready(2 * max(clip.seconds for clip in clips))
     hooks = progress.GraphHooks(count, clips=len(clips))
     runs = []
     for number, (clip, plan) in enumerate(zip(clips, plans, strict=True)):
@@ -35,7 +38,8 @@ def run_clips(
         rows: list[dict[str, Any]] = []
         for made in iterate_rounds(bundle, clip, plan, hooks=hooks, memory=model.memory):
             hooks.round_finished(len(rounds), made.score)
-            rows.append(row(bundle, rounds, made, sound.preview_if_possible(made.clip)))
+            file, unplayable = sound.preview_if_possible(made.clip)
+            rows.append({**row(bundle, rounds, made, file), "unplayable": unplayable})
             rounds.append(made)
             log.add(number, rows[-1])
         runs.append(FinishedRun(plan, rounds, best_round(rounds, marked), rows))

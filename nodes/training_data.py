@@ -7,6 +7,7 @@ nodes takes whole lists, so that all items of a run make one shard.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
@@ -54,17 +55,20 @@ def _sides(text: str) -> list[Any]:
 
 def _build(
     model: models.LoadedModel,
-    sources: Sequence[DualCodes],
-    targets: Sequence[DualCodes],
-    requests: Sequence[EditRequest],
+    lists: tuple[Sequence[DualCodes], Sequence[DualCodes], Sequence[EditRequest]],
     folder: str,
     about: dict[str, list[str]],
     *,
     least: float = 0.0,
 ) -> io.NodeOutput:
-    """Score both sides of every item, keep the large margins, write one shard."""
-    from ..stepedit_core.data.build import scored_example
+    """Score both sides of every item, keep the large margins, write one shard.
 
+    `lists` are sources, targets and requests.
+    """
+    from ..stepedit_core.data.build import kind_of, scored
+    from ..stepedit_core.data.records import Example
+
+    sources, targets, requests = lists
     model.check(requests)
     items = items_of(source_tokens=sources, target_tokens=targets, text=requests)
     model.check_tokens(*sources, *targets)
@@ -74,7 +78,9 @@ def _build(
     made: list[Example] = []
     for number, (source, target, request) in enumerate(items, start=1):
         hooks.check()
-        made.append(scored_example(bundle, request, source, target, **facts))
+        sides = {"source": source, "target": target, "margin": None}
+        one = Example(kind=kind_of(request), request=request, **sides, **facts)
+        made.append(scored(bundle, one))
         hooks.progress("score", number, len(items))
     kept = [e for e in made if e.margin is None or e.margin >= least]
     with writer_for(folder, bundle) as writer:
@@ -135,7 +141,7 @@ class TripletBuilder(DataNode):
                 "Quadruplet Builder."
             )
         sides = (source_tokens, target_tokens, requests)
-        return _build(model[0], *sides, folder[0], about, least=least_margin[0])
+        return _build(model[0], sides, folder[0], about, least=least_margin[0])
 
 
 class QuadrupletBuilder(DataNode):
@@ -183,7 +189,7 @@ class QuadrupletBuilder(DataNode):
                 "Triplet Builder."
             )
         sides = (source_tokens, target_tokens, requests)
-        return _build(model[0], *sides, folder[0], about)
+        return _build(model[0], sides, folder[0], about)
 
 
 class PreferencePairs(DataNode):
@@ -306,17 +312,19 @@ def _scored(
     draws: tuple[int, float, int],
 ) -> list[Example]:
     """Samples of one prompt: given answers, or what `draws` (count, temperature, seed) make."""
-    from ..stepedit_core.data.build import scored_example
+    from ..stepedit_core.data.build import scored
+    from ..stepedit_core.data.records import Example
     from ..stepedit_core.data.sample import answers_of
 
     hooks = progress.GraphHooks()
+    sides = {"source": source, "target": source, "margin": None}
+    prompt = Example(kind="sample", request=request, **sides, **about)
     if not given:
-        prompt = scored_example(bundle, request, source, source, kind="sample", **about)
         return list(answers_of(bundle, prompt, *draws, hooks=hooks))
     made = []
     for number, answer in enumerate(given):
         hooks.check()
-        made.append(scored_example(bundle, request, source, answer, kind="sample", **about))
+        made.append(scored(bundle, replace(prompt, target=answer)))
         hooks.progress("score", number + 1, len(given))
     return made
 

@@ -7,6 +7,7 @@ gives the same samples everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,12 @@ def edit(
     Args:
         model: from `load`.
         clip: a recording of 0.5 to 30 s, or the path of one.
-        text: its words; denoise and trim_silence do without.
+        text: its words; denoise, trim_silence and the engine signal do without.
         hooks: progress and cancelling.
         what: one of emotion="happy", style="whisper", speed="faster", sounds="a [Laughter] here",
-            denoise=True, trim_silence=True; beside it rounds, voice, seed, sampling, decoding
-            (pipelines/plan.py).
+            denoise=True, trim_silence=True; for speed, denoise and trim_silence engine="model" or
+            "signal"; for speed="fit to seconds" the length seconds=3.2; beside it rounds, voice,
+            seed, sampling, decoding (pipelines/plan.py).
 
     Raises ValueError for a bad clip, an edit the model does not know, or missing words.
     """
@@ -159,7 +161,7 @@ def _registry() -> Registry:
 
 def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str, Any]]:
     """The edit among the keywords, and the settings beside it."""
-    check_names(what, EDITS)
+    check_names(what, (*EDITS, "engine", "seconds"))
     kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
     if len(kinds) != 1:
         raise ValueError(
@@ -173,8 +175,9 @@ def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str,
         raise ValueError(
             f"{kind} is {shown(value)} ({type(value).__name__}); {example} is allowed. Change it."
         )
-    settings = {name: value for name, value in what.items() if name not in EDITS}
-    return request_of(kind, value, text), settings
+    given = {name: what[name] for name in ("engine", "seconds") if name in what}
+    request = replace(request_of(kind, value, text), **given)
+    return request, {k: v for k, v in what.items() if k not in (*EDITS, *given)}
 
 
 def _check_call(model: object, hooks: object) -> None:

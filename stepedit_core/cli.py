@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
 
 from . import __version__
-from .commands import data, edit, evaluate, models, train
+from .commands import data, edit, edit_range, evaluate, models, train, transcribe
 from .commands.options import FAILED, STOPPED, USAGE, UsageError, say_error
 from .printable import shown
 
@@ -26,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     try:
-        code: int = arguments.run(arguments)
+        with _ctrl_c_stays_ctrl_c():
+            code: int = arguments.run(arguments)
     except UsageError as error:
         return say_error(str(error), USAGE)
     except OSError as error:
@@ -42,6 +47,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.flush()
             os._exit(code)
     return code
+
+
+@contextmanager
+def _ctrl_c_stays_ctrl_c() -> Iterator[None]:
+    """Raise KeyboardInterrupt where a library turned it into an error of its own, as torch does."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or current_thread() is not main_thread():
+        yield  # another program's handler, or a place where none can be set
+        return
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except Exception as error:
+        if pressed:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _system_said(error: OSError) -> str:
@@ -76,6 +105,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stepedit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (edit, models, data, train, evaluate):
+    for group in (edit, edit_range, transcribe, models, data, train, evaluate):
         group.add(commands)
     return parser

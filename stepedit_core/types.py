@@ -16,6 +16,8 @@ from torch import Tensor
 
 SAMPLE_RATE = 24_000
 """Rate in Hz of every wave the project returns."""
+Engine = Literal["auto", "model", "signal"]
+"""Who makes an edit: the language model, or signal processing; `text/engines.py` decides auto."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,10 @@ class EditRequest:
     """emotion, style, speed, sounds, denoise, trim_silence or clone."""
     option: str = ""
     """Option of the kind, for example happy, whisper, faster, remove; empty where none applies."""
+    engine: Engine = "auto"
+    """Who makes it; a choice only for speed, denoise and trim_silence."""
+    seconds: float = 0.0
+    """Length that the speed "fit to seconds" gives the clip; else 0."""
     text: str = ""
     """Words of the clip that is edited."""
     new_text: str = ""
@@ -188,7 +194,8 @@ class Round:
     seconds_elapsed: float
     tokens: str = "tokenized"
     """Where the LM's input came from: "tokenized" from a wave, or "reused": the ids that the round
-    before generated, which are the same speech without a second loss."""
+    before generated, which are the same speech without a second loss. A round by signal
+    processing has no LM; its codes are "tokenized" from its wave."""
     text: str = ""
     """Words of this round's clip, as far as known."""
     ended: bool = True
@@ -197,6 +204,11 @@ class Round:
     """None only before the loop has measured the round."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds of wall time."""
+
+    @property
+    def by_signal(self) -> bool:
+        """Whether signal processing made its wave; the codes were then taken from the wave."""
+        return self.request is not None and self.request.engine == "signal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,12 +261,14 @@ STAGES = stages_of(
     ("score", 1, "scoring"),
     ("measure", 1, "measuring"),
 )
-"""All stages of a round in order: name, time beside the other stages, words of the line."""
+"""Stages of a round by the model, in order: name, time beside the others, words of the line."""
+SIGNAL_STAGE = Stage("signal", 0.0, 0.0, "changing the sound")
+"""What a round by signal processing has in place of the LM and the decoder; then it is measured."""
 
 
 def stage_named(name: str) -> Stage:
     """The stage of this name; one that is not in the table fills the bar under its own name."""
-    known = {stage.name: stage for stage in STAGES}
+    known = {stage.name: stage for stage in (*STAGES, SIGNAL_STAGE)}
     return known.get(name, Stage(name, 0.0, 1.0, name))
 
 

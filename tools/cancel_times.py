@@ -64,10 +64,10 @@ def write_slow(folder: Path) -> None:
     tiny_bundle.write(folder, SLOW, larger=larger)
 
 
-def write_clips(folder: Path) -> None:
+def write_clips(folder: Path, seconds: float = SECONDS) -> None:
     """The clips of the graphs."""
     for emotion in VARIANTS:
-        write_speech(folder / f"long_{emotion}.wav", SECONDS)
+        write_speech(folder / f"long_{emotion}.wav", seconds)
 
 
 def stage_graph(

@@ -24,6 +24,9 @@ OPTIONS = {
     ("StepEdit_Emotion", "emotion"): "emotion",
     ("StepEdit_SpeakingStyle", "style"): "style",
     ("StepEdit_Speed", "speed"): "speed",
+    ("StepEdit_Speed", "engine"): "engine",
+    ("StepEdit_Denoise", "engine"): "engine",
+    ("StepEdit_RemoveSilence", "engine"): "engine",
     ("StepEdit_IterativeEdit", "voice"): "voice",
     ("StepEdit_PlayAndSave", "format"): "format",
 }

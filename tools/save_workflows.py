@@ -324,16 +324,18 @@ WORKFLOWS: dict[str, dict[str, Any]] = {
                 "## Clean up a recording for dubbing\n\nThree edits in a row: *Denoise*, *Remove "
                 "Silence*, then *Speed* to fit the picture. Listen inside *Iterative Edit*: round "
                 "1 is without noise, 2 without pauses, 3 faster. Bypass an edit you do not need "
-                f"(Ctrl+B) and the rest still runs.\n\n{USE_YOURS}",
+                "(Ctrl+B) and the rest still runs. With `nano` all three are signal processing, "
+                "which keeps voice and words; *Denoise* then needs one package, and says which "
+                f"line installs it.\n\n{USE_YOURS}",
                 (380, 370),
             ),
             model((420, -20)),
             clip((420, 170)),
-            node("denoise", "StepEdit_Denoise", (420, 370), size=[300, 50]),
-            node("silence", "StepEdit_RemoveSilence", (420, 470), size=[300, 50]),
+            node("denoise", "StepEdit_Denoise", (420, 370), size=[300, 90]),
+            node("silence", "StepEdit_RemoveSilence", (420, 510), size=[300, 90]),
             node(
-                "speed", "StepEdit_Speed", (420, 570), widgets={"speed": "faster"},
-                size=[300, 150],
+                "speed", "StepEdit_Speed", (420, 650), widgets={"speed": "faster"},
+                size=[300, 210],
             ),
             node(
                 "edit", "StepEdit_IterativeEdit", (770, 0), size=[400, 640],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
+import stat
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import folder_paths
 
 from ...stepedit_core.files.missing import pip_line
+from ...stepedit_core.printable import listed, shown
 
 if TYPE_CHECKING:
     from ...stepedit_core.registry.folders import ModelEntry
@@ -41,18 +43,18 @@ def register_folder() -> None:
 def offer_sample() -> None:
     """Put the sample clip of the workflows into ComfyUI's input folder unless it is there."""
     try:
+        from ...stepedit_core.bundle.write import copy_whole
         from ...stepedit_core.registry.registry import ASSETS
     except ImportError:  # said by bundle_names
         return
 
     source = ASSETS / "samples" / SAMPLE
     target = Path(folder_paths.get_input_directory()) / SAMPLE_INPUT
-    if not source.is_file() or target.exists():
-        return
     try:
-        shutil.copyfile(source, target)
-    except OSError as error:  # a read-only input folder is not a reason to fail
-        log.info("StepEdit: the sample clip was not copied to the input folder (%s)", error)
+        if source.is_file() and not os.path.lexists(target):
+            copy_whole(source, target)
+    except OSError as error:  # a read-only or missing input folder is not a reason to fail
+        log.info("StepEdit: the sample clip was not copied to the input folder (%s)", shown(error))
 
 
 def check_packages() -> None:
@@ -68,14 +70,22 @@ def check_packages() -> None:
 
 
 def bundle_names() -> list[str]:
-    """Names of all bundles found, nano first; nano alone while a package is missing."""
+    """Names of all bundles found, nano first; nano alone while a package is missing.
+
+    A folder that cannot be used is not among them; its problem is in the log, once.
+    """
     try:
+        from ...stepedit_core.registry.folders import BrokenEntry
         from ...stepedit_core.registry.registry import DEFAULT_BUNDLE
 
-        names = {found.name for found in registry().list()}
+        entries = registry().list()
     except ImportError as error:
-        log.warning("StepEdit: %s; Load StepEdit Model says what to install", error)
+        log.warning("StepEdit: %s; Load StepEdit Model says what to install", shown(error))
         return ["nano"]
+    for found in entries:
+        if isinstance(found, BrokenEntry):
+            _warn_once(f"the model folder '{shown(found.folder)}' is left out: {found.problem}")
+    names = {found.name for found in entries if not isinstance(found, BrokenEntry)}
     return [DEFAULT_BUNDLE, *sorted(names - {DEFAULT_BUNDLE})]
 
 
@@ -88,7 +98,7 @@ def find_bundle(name: str) -> ModelEntry:
     found = registry()
     if not any(name in (entry.name, entry.folder.name) for entry in found.list()):
         raise ValueError(
-            f"no bundle '{_shown(name)}'; installed are {', '.join(bundle_names())}. Put it under "
+            f"no bundle '{shown(name)}'; installed are {listed(bundle_names())}. Put it under "
             f"models/{FOLDER_KEY}, or choose another."
         )
     return found.locate(name)
@@ -106,10 +116,39 @@ def _adapters() -> dict[str, Path]:
     """Name on the list -> file; the first folder of a name wins."""
     found: dict[str, Path] = {}
     for place in map(Path, folder_paths.get_folder_paths(FOLDER_KEY)):
-        for pattern in ("*.safetensors", "adapters/*.safetensors", "*/adapter.safetensors"):
-            for path in sorted(place.glob(pattern)):
+        inside = _listing(place)
+        paths = [path for path in inside if path.suffix == ".safetensors"]
+        paths += [p for p in _listing(place / "adapters") if p.suffix == ".safetensors"]
+        paths += [path / "adapter.safetensors" for path in inside]
+        for path in paths:
+            if _is_there(path):
                 found.setdefault(path.relative_to(place).as_posix(), path)
     return found
+
+
+def _listing(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted; nothing, and a line in the log, where the disk refuses."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        _warn_once(f"the folder '{shown(folder)}' is left out: {error.strerror}")
+        return []
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a plain file is there; one that the disk does not show is not."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    """A line in the log, once for each sentence: lists are made again with every refresh."""
+    log.warning("StepEdit: %s", sentence)
 
 
 def find_adapter(name: str) -> Path | None:
@@ -117,9 +156,9 @@ def find_adapter(name: str) -> Path | None:
     if name == NO_ADAPTER:
         return None
     found = _adapters()
-    if name not in found:
+    if not isinstance(name, str) or name not in found:
         raise ValueError(
-            f"no adapter '{_shown(name)}'; found are {', '.join(found) or 'none'}. Put the "
+            f"no adapter '{shown(name)}'; found are {listed(found)}. Put the "
             f"adapter.safetensors of `stepedit train` into models/{FOLDER_KEY}/adapters, or choose "
             "another."
         )
@@ -139,13 +178,13 @@ def check_prefix(
     inside = "\0" not in prefix and (out / prefix).resolve().is_relative_to(out)
     if not prefix.strip() or prefix.endswith(("/", "\\")) or not inside:
         raise ValueError(
-            f"{name} is '{_shown(prefix)}'; expected are a folder and name below the output "
+            f"{name} is '{shown(prefix)}'; expected are a folder and name below the output "
             f"folder. Write one like {example}."
         )
     target = out / prefix
     if any(place.is_file() for place in (target, *target.parents)):
         raise ValueError(
-            f"{name} is '{_shown(prefix)}', which leads through a file; a folder is expected. "
+            f"{name} is '{shown(prefix)}', which leads through a file; a folder is expected. "
             f"Write one like {example}."
         )
 
@@ -184,8 +223,12 @@ def token_files() -> list[str]:
         (folder_paths.get_input_directory(), ""),
         (folder_paths.get_output_directory(), " [output]"),
     ):
-        paths = [*Path(folder).glob("*.safetensors"), *Path(folder, TOKENS).glob("*.safetensors")]
-        found += [path.relative_to(folder).as_posix() + note for path in sorted(paths)]
+        paths = sorted([*_listing(Path(folder)), *_listing(Path(folder, TOKENS))])
+        found += [
+            path.relative_to(folder).as_posix() + note
+            for path in paths
+            if path.suffix == ".safetensors" and _is_there(path)
+        ]
     return found
 
 
@@ -193,15 +236,10 @@ def annotated_path(name: str) -> Path:
     """Path of a name that token_files gave; other names are refused."""
     if name not in token_files():
         raise ValueError(
-            f"no tokens file '{_shown(name)}' in the input or output folder. Save tokens first, or "
+            f"no tokens file '{shown(name)}' in the input or output folder. Save tokens first, or "
             "press R to refresh the list."
         )
     return Path(folder_paths.get_annotated_filepath(name))
-
-
-def _shown(name: str) -> str:
-    """A name that may come from anybody, on one short line."""
-    return " ".join(name.replace("\0", " ").split())[:60]
 
 
 def registry() -> Registry:

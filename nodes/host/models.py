@@ -12,6 +12,7 @@ import torch
 from comfy import model_management
 from comfy.model_patcher import ModelPatcher
 
+from ...stepedit_core.printable import shown
 from .folders import FOLDER_KEY, NO_ADAPTER, find_adapter, find_bundle, registry
 from .progress import GraphHooks, say
 
@@ -40,10 +41,10 @@ class LoadedModel:
 
     def check(self, requests: Sequence[EditRequest]) -> None:
         """Raise ValueError for a request that the bundle does not know; loads no network."""
-        from ...stepedit_core.pipelines.plan import check_request
+        from ...stepedit_core.pipelines.plan import check_model_request
 
         for request in requests:
-            check_request(self.bundle, request)
+            check_model_request(self.bundle, request)
 
     def check_tokens(self, *tokens: DualCodes) -> None:
         """Raise ValueError for tokens of another bundle, or none; loads no network."""
@@ -61,6 +62,14 @@ class LoadedModel:
                     f"the scorer of bundle '{self.bundle.name}' does not know the edit '{what}', "
                     "and a score was asked for. Choose another edit, or a bundle that scores it."
                 )
+
+    def listening(self) -> Bundle:
+        """The bundle for runs without language model and decoder, by signal processing alone.
+
+        Tokenizers, speaker encoder and scorer are read when used. They stay on the CPU unless
+        another node has the whole model loaded.
+        """
+        return self.bundle if self._patcher is None else self.ready(0)
 
     def ready(self, seconds: float) -> Bundle:
         """The bundle with all parts on the load device and room for a clip of so many seconds."""
@@ -97,7 +106,9 @@ def check_adapter(bundle: str, adapter: str) -> str:
 def load_model(name: str, device: str, precision: str, adapter: str = NO_ADAPTER) -> LoadedModel:
     """The model of a bundle, shared with every node that loaded the same one."""
     if device not in DEVICES:  # ComfyUI 0.3.75 does not check the values of V3 combos
-        raise ValueError(f"device '{device}' is unknown; allowed are auto, cpu. Choose one.")
+        raise ValueError(
+            f"device '{shown(device)}' is unknown; allowed are {', '.join(DEVICES)}. Choose one."
+        )
     found, path = find_bundle(name), find_adapter(adapter)
     place = torch.device("cpu") if device == "cpu" else model_management.get_torch_device()
     key = (str(found.folder), check_adapter(name, adapter), str(place), precision)
@@ -116,7 +127,7 @@ def keep_converted(name: str, precision: str) -> str:
     says so. Other bundles are as they are.
     """
     from ...stepedit_core.registry.folders import ReleaseEntry
-    from ...stepedit_core.release.convert import convert
+    from ...stepedit_core.release.convert import Conversion, convert
 
     found = find_bundle(name)
     if not isinstance(found, ReleaseEntry):
@@ -132,8 +143,8 @@ def keep_converted(name: str, precision: str) -> str:
             hooks.check()
             hooks.progress("convert", done, total)
 
-        how = {"dtype": dtype, "quantize": quantize, "on_bytes": on_bytes}
-        convert(found.release.folder, None, target, **how)
+        how = Conversion(dtype=dtype, quantize=quantize)
+        convert(found.release.folder, None, target, how, on_bytes=on_bytes)
     return kept
 
 

@@ -37,8 +37,11 @@ def reasons(bundle: str, kind: str, options: list[str]) -> dict[str, str]:
 
 
 def _request(kind: str, option: str) -> EditRequest:
+    from ...stepedit_core.text.engines import FIT
     from ...stepedit_core.types import EditRequest
 
+    if option == FIT:
+        return EditRequest(kind=kind, option=option, text=WORDS, seconds=1.0)
     if kind == "sounds":
         return EditRequest(kind=kind, text=WORDS, new_text=f"{WORDS} [{option}]")
     return EditRequest(kind=kind, option=option, text=WORDS)

@@ -76,10 +76,10 @@ def preview(clip: Clip) -> dict[str, str]:
     return {"filename": path.name, "subfolder": PREVIEWS, "type": "temp"}
 
 
-def preview_if_possible(clip: Clip) -> dict[str, str] | None:
-    """As preview; None, and a warning, where no file can be written: the clip is worth more."""
+def preview_if_possible(clip: Clip) -> tuple[dict[str, str] | None, str]:
+    """As preview, and ""; None and why, where no file can be written: the clip is worth more."""
     try:
-        return preview(clip)
+        return preview(clip), ""
     except OSError as error:
-        log.warning("StepEdit: a round cannot be played in the panel (%s)", error)
-        return None
+        log.warning("StepEdit: a round cannot be played in the node: %s", error)
+        return None, str(error)

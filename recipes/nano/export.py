@@ -1,6 +1,11 @@
 """Trained parts to the shipped bundle.
 
-    python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano
+    python -m recipes.nano.export --models runs/nano --out stepedit_core/assets/nano \
+        --offer emotion style
+
+`--offer` names the kinds of edit that do more good than harm to people's speech; signal processing
+or the release makes the others (docs/benchmarks/2026-11-28-signal.md). Left out, the bundle offers
+all that it was taught: for the trainings and judges that need it.
 
 The other way round, `--unpack` writes each part's final.pt from a bundle, so that a training can
 continue from weights that were shipped:
@@ -14,6 +19,7 @@ import argparse
 import dataclasses
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +40,7 @@ from stepedit_core.models.scorer import ScorerConfig
 from stepedit_core.models.semantic import SemanticConfig
 from stepedit_core.models.source_filter import SourceFilterConfig
 from stepedit_core.models.speaker import SpeakerConfig
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.text.tokenizer import TextTokenizer
 from stepedit_core.train.run_folder import read_state, write_state
 from stepedit_core.vocab import AUDIO_CODES
@@ -51,6 +58,12 @@ SOURCES = {
     "llm": ("lm", LMConfig),
     "scorer": ("scorer", ScorerConfig),
 }
+
+
+def as_taught(bundle: Bundle) -> Bundle:
+    """The bundle, asked for every edit of the corpus, offered or not: for those that judge it."""
+    bundle.manifest = replace(bundle.manifest, edit_options=edit_options())
+    return bundle
 
 
 def edit_options() -> dict[str, tuple[str, ...]]:
@@ -99,6 +112,8 @@ def main() -> None:
     parser.add_argument(
         "--llm", type=Path, metavar="FILE", help="llm.safetensors of a later run, such as PPO"
     )
+    every = list(edit_options())
+    parser.add_argument("--offer", nargs="+", choices=every, default=every, metavar="KIND")
     parser.add_argument("--card", type=Path, default=Path(__file__).parent / "card.json")
     args = parser.parse_args()
     setup(2)
@@ -132,7 +147,7 @@ def main() -> None:
         card=json.loads(args.card.read_text("utf-8")),
         codebook=CODEBOOK,
         edit_vocabulary="nano",
-        edit_options=edit_options(),
+        edit_options={k: v for k, v in edit_options().items() if k in args.offer},
         prompt_layout="nano",
         vocoder="source_filter",
         candidates=4,

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from recipes.nano.export import as_taught
 from recipes.nano.training import log, setup
 from stepedit_core.audio.files import read_clip, write_wav
 from stepedit_core.evaluate.judges import quality, speaker_vectors, wave16
@@ -112,7 +113,7 @@ def main() -> None:
     parser.add_argument("--waves", type=Path)
     args = parser.parse_args()
     setup(2)
-    bundle = Registry().load(args.bundle)
+    bundle = as_taught(Registry().load(args.bundle))
     judges = Judges()
     rows: list[dict[str, Any]] = []
     for name, path, words in held_out(args.clips)[: args.limit or None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recipes.nano.export import as_taught
 from recipes.nano.judge import EDITS, Judges, held_out
 from recipes.nano.training import setup
 from stepedit_core.audio.files import read_clip
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     setup(2)
-    bundle, judges = Registry().load(args.bundle), Judges()
+    bundle, judges = as_taught(Registry().load(args.bundle)), Judges()
     known = {name: (path, words) for name, path, words in held_out(args.clips)}
     libri = args.clips / LIBRI
     voices = [(name, *known[name]) for name in VOICES]

@@ -19,6 +19,7 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 
 from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.export import as_taught
 from recipes.nano.judge import EDITS, Judges
 from recipes.nano.training import RATE, clip_seconds, is_dev, log, setup
 from stepedit_core.measure.recogniser import word_error_rate
@@ -45,7 +46,7 @@ def main() -> None:
     corpus = Corpus(args.corpus, stages=("plain", "edits"))
     clips = [r for r in corpus.records if is_dev(r) and r["kind"] == "neutral"]
     clips = [r for r in clips if 2 <= clip_seconds(r) <= 7][: args.count]
-    bundle = Registry().load(args.bundle)
+    bundle = as_taught(Registry().load(args.bundle))
     bundle.manifest = replace(bundle.manifest, candidates=1)
     reward = words_kept(bundle.vocabulary, bundle.linguistic.codebook)
     judges = Judges()

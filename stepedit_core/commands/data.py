@@ -191,45 +191,37 @@ def _counted(counts: dict[str, int]) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     """`stepedit data build`: a plan to examples."""
     from ..data.build import build, tasks_of
+    from ..data.shards import Writer
     from ..engines import WorkerSetting
     from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     setting = WorkerSetting(bundle=str(bundle.folder), device=str(bundle.device))
     about = {"bundle": bundle.name, "sha256": bundle.sha256, "plan": arguments.plan.name}
-    return _counted(
-        build(
-            tasks_of(arguments.plan, bundle.sha256),
-            arguments.out,
-            codebook=bundle.manifest.codebook,
-            setting=setting,
-            about=about,
-            workers=arguments.workers,
-            engine=arguments.engine,
-            shard_examples=arguments.shard,
-        )
-    )
+    tasks = tasks_of(arguments.plan, bundle.sha256)
+    how = {"workers": arguments.workers, "engine": arguments.engine}
+    with Writer(arguments.out, bundle.manifest.codebook, about, arguments.shard) as writer:
+        counts = build(tasks, writer, setting, **how)
+    return _counted(counts)
 
 
 def _sample(arguments: argparse.Namespace) -> int:
     """`stepedit data sample`: answers with scores."""
-    from ..data.sample import sample
+    from ..data.sample import Draw, sample
     from ..data.shards import Dataset, Writer
     from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     data = Dataset(arguments.data)
     with Writer(arguments.out, bundle.manifest.codebook, {"bundle": bundle.name}) as writer:
-        added = sample(
-            bundle,
-            data,
-            writer,
+        draw = Draw(
             answers=arguments.answers,
             temperature=arguments.temperature,
             seed=arguments.seed,
             split=arguments.split,
             prompts=arguments.prompts,
         )
+        added = sample(bundle, data, writer, draw)
     return _counted({"new": added})
 
 
@@ -314,7 +306,10 @@ def _stats(arguments: argparse.Namespace) -> int:
     from ..data.shards import Dataset
     from ..data.stats import stats_picture, stats_table
     from ..files.chart import save_png
+    from ..files.whole import ready_folder
 
+    if arguments.picture:
+        ready_folder(arguments.picture.absolute().parent)
     lines = Dataset(arguments.data).lines
     print(stats_table(lines))
     if arguments.picture:

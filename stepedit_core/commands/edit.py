@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .options import (
@@ -58,6 +59,20 @@ def add(commands: Any) -> None:
     )
     what.add_argument("--denoise", action="store_true", help="remove the noise")
     what.add_argument("--trim-silence", action="store_true", help="remove the silence")
+    edit.add_argument(
+        "--engine",
+        choices=("auto", "model", "signal"),
+        default="auto",
+        help="who makes --speed, --denoise and --trim-silence: the model, or signal processing, "
+        "which needs no words; default auto: the model where it makes the edit",
+    )
+    edit.add_argument(
+        "--seconds",
+        type=number(0, 120),
+        default=0.0,
+        metavar="S",
+        help="length of the clip after --speed 'fit to seconds'",
+    )
     edit.add_argument(
         "--rounds",
         type=whole_number(1, 10),
@@ -207,7 +222,8 @@ def _request(arguments: argparse.Namespace) -> EditRequest:
     from ..text.edits import EDITS, request_of
 
     kind = next(k for k in EDITS if getattr(arguments, k) not in (None, False))
-    return request_of(kind, getattr(arguments, kind), arguments.text)
+    request = request_of(kind, getattr(arguments, kind), arguments.text)
+    return replace(request, engine=arguments.engine, seconds=arguments.seconds)
 
 
 def _planned(

@@ -7,12 +7,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.lock import locked
+from ..files.whole import ready_folder, write_whole
 from .options import add_bundle, add_seed, place, whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..data.shards import Dataset
     from ..evaluate.judges import Judge
+    from ..pipelines.plan import VoiceMode
+    from ..registry.handle import Bundle
 
 
 def add(commands: Any) -> None:
@@ -148,6 +153,7 @@ def _judge(arguments: argparse.Namespace) -> int:
     from ..evaluate.functionals import train_judge
 
     also = _also(arguments.also)
+    ready_folder(arguments.out.absolute().parent)
     if arguments.sounds:
         return _sound_judge(arguments.clips, also, arguments.out)
     features, labels, held_out = _labelled(arguments.clips)
@@ -226,23 +232,31 @@ def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
 def _scorer(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate scorer`: rank correlation, error, reliability, a calibration."""
     from ..data.shards import Dataset
-    from ..evaluate import scorer as found
-    from ..files.chart import save_png
     from ..registry.registry import Registry
 
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     data, out = Dataset(arguments.data), arguments.out
-    judged = found.judge_scorer(bundle, data, split=arguments.split)
+    ready_folder(out)
+    with locked(out):
+        _judge_scorer(bundle, data, out, arguments.split)
+    return 0
+
+
+def _judge_scorer(bundle: Bundle, data: Dataset, out: Path, split: str) -> None:
+    """Judge a scorer; the table goes to the folder and to stdout."""
+    from ..evaluate import scorer as found
+    from ..files.chart import save_png
+
+    judged = found.judge_scorer(bundle, data, split=split)
     sets = {"as it is": judged}
-    out.mkdir(parents=True, exist_ok=True)
     if not bundle.scorer.config.calibration:
         sets["calibrated"] = found.cross_fitted(judged)
         knots = json.dumps(found.calibration_of(judged))
-        (out / "calibration.json").write_text(knots + "\n", encoding="utf-8")
+        write_whole(out / "calibration.json", knots + "\n")
     bins = {name: found.reliability(rows) for name, rows in sets.items()}
     text = "\n\n".join(
         [
-            f"scorer of {bundle.name}, split {arguments.split} of {data.folder.name}",
+            f"scorer of {bundle.name}, split {split} of {data.folder.name}",
             found.class_table(judged),
             "calibrated: each half of the speakers by the map of the other half",
             found.summary_table(sets),
@@ -257,10 +271,9 @@ def _scorer(arguments: argparse.Namespace) -> int:
         for name, rows in sets.items()
     }
     save_png(found.reliability_chart(bins), out / "reliability.png")
-    (out / "table.txt").write_text(text + "\n", encoding="utf-8")
-    (out / "scorer.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_whole(out / "table.txt", text + "\n")
+    write_whole(out / "scorer.json", json.dumps(about, indent=1) + "\n")
     print(text)
-    return 0
 
 
 def _rewards(arguments: argparse.Namespace) -> int:
@@ -323,6 +336,7 @@ def _run(arguments: argparse.Namespace) -> int:
         summary_table,
     )
     from ..evaluate.judges import figures_of
+    from ..evaluate.protocol import Protocol
     from ..files.chart import save_png
     from ..registry.registry import Registry
 
@@ -331,23 +345,27 @@ def _run(arguments: argparse.Namespace) -> int:
     figures = figures_of(names)
     cases = [case for path in arguments.cases for case in read_cases(path)]
     bundle = Registry().load(arguments.bundle, device=arguments.device)
-    rows = evaluate(
-        bundle,
-        cases,
-        arguments.out,
-        judges=judges,
-        figures=figures,
-        voices=("previous", "original") if arguments.voice == "both" else (arguments.voice,),
+    both: tuple[VoiceMode, ...] = ("previous", "original")
+    protocol = Protocol(
+        voices=both if arguments.voice == "both" else (arguments.voice,),
         rounds=arguments.rounds,
         seed=arguments.seed,
         start=arguments.start,
     )
+    rows = evaluate(
+        bundle,
+        cases,
+        arguments.out,
+        protocol,
+        judges=judges,
+        figures=figures,
+    )
     shown = (*names, "seconds", "real_time")
     entries = summary(rows, shown)
     text = "\n\n".join([*said, summary_table(entries, shown), class_table(entries)])
-    (arguments.out / "table.txt").write_text(text + "\n", encoding="utf-8")
+    write_whole(arguments.out / "table.txt", text + "\n")
     whole = json.dumps(entries, indent=1) + "\n"
-    (arguments.out / "summary.json").write_text(whole, encoding="utf-8")
+    write_whole(arguments.out / "summary.json", whole)
     print(text)
     if judges:
         for against in ("iteration", *(n for n in names if n == "similarity")):

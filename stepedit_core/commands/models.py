@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bundle.precision import PRECISIONS
+from ..files.whole import ready_folder, write_whole
 from .options import DONE, FAILED, add_model, place, say_error, whole_number
 
 if TYPE_CHECKING:
@@ -116,16 +116,14 @@ def add(commands: Any) -> None:
 def _convert(arguments: argparse.Namespace) -> int:
     """`stepedit convert`: a release becomes a bundle."""
     from ..files.terminal import Bar, table
-    from ..release.convert import convert, verify_conversion
+    from ..release.convert import Conversion, convert, verify_conversion
 
     with Bar(rounds=1) as bar:
         about = convert(
             arguments.release,
             arguments.tokenizer,
             arguments.out,
-            version=arguments.year,
-            dtype=arguments.dtype,
-            quantize=arguments.quantize,
+            Conversion(version=arguments.year, dtype=arguments.dtype, quantize=arguments.quantize),
             on_bytes=lambda done, total: bar.progress("convert", done >> 20, max(1, total >> 20)),
         )
     print(f"{about.name}: {about.size / 1e9:.2f} GB in {arguments.out}")
@@ -143,22 +141,26 @@ def _bench(arguments: argparse.Namespace) -> int:
     import torch
 
     from ..audio.files import read_clip
-    from ..evaluate.bench import bench
+    from ..evaluate.bench import BenchSettings, bench
     from ..files.terminal import Bar, table
     from ..registry.registry import Registry
 
+    if arguments.out:
+        ready_folder(arguments.out.absolute().parent)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     with Bar(rounds=1) as bar:
         done = bench(
             Registry(),
             arguments.bundle,
-            device=arguments.device,
-            precision=arguments.precision,
-            clip=read_clip(arguments.clip) if arguments.clip else None,
-            ids=arguments.ids,
-            runs=arguments.runs,
-            against=arguments.against,
+            BenchSettings(
+                device=arguments.device,
+                precision=arguments.precision,
+                clip=read_clip(arguments.clip) if arguments.clip else None,
+                ids=arguments.ids,
+                runs=arguments.runs,
+                against=arguments.against,
+            ),
             on_stage=lambda stage: bar.progress(stage, 0, 1),
         )
     rows = [
@@ -174,7 +176,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         )
     if arguments.out:
         text = json.dumps(done.as_json(), indent=1) + "\n"
-        Path(arguments.out).write_text(text, encoding="utf-8")
+        write_whole(arguments.out, text)
     return DONE
 
 

@@ -69,7 +69,10 @@ def _train(arguments: argparse.Namespace) -> int:
     """Run a recipe and print its last figures."""
     import logging
     import os
+    from contextlib import nullcontext
 
+    from ..files.lock import locked
+    from ..files.whole import ready_folder
     from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
 
@@ -93,7 +96,10 @@ def _train(arguments: argparse.Namespace) -> int:
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
-    figures = train(config, arguments.out)
+    if main:
+        ready_folder(arguments.out)
+    with locked(arguments.out) if main else nullcontext():
+        figures = train(config, arguments.out)
     if main:
         print(json.dumps({"out": str(arguments.out), **figures}))
     return 0

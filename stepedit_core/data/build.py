@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..engines import WorkerSetting, run_tasks
 from ..files.strict import from_json
+from ..files.whole import write_whole
 from ..registry.handle import Bundle
 from ..types import Draws, DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
@@ -128,19 +129,18 @@ def parse_order(task: Task) -> Order:
 
 def make_example(bundle: Bundle, task: Task) -> Example:
     """The per-item function: one work order to one example. ValueError says what is wrong."""
-    from ..pipelines.plan import check_request
+    from ..pipelines.plan import check_model_request
 
     order = parse_order(task)
     request = EditRequest(
         kind=order.edit.kind, option=order.edit.option, text=order.text, new_text=order.new_text
     )
-    check_request(bundle, request)
-    return scored_example(
-        bundle,
-        request,
-        side_codes(bundle, order.source, order.text, task.folder),
-        side_codes(bundle, order.target, order.new_text or order.text, task.folder),
-        kind=order.kind,
+    check_model_request(bundle, request)
+    example = Example(
+        kind=order.kind or kind_of(request),
+        request=request,
+        source=side_codes(bundle, order.source, order.text, task.folder),
+        target=side_codes(bundle, order.target, order.new_text or order.text, task.folder),
         margin=order.margin,
         scale=order.scale,
         speaker=order.speaker,
@@ -150,32 +150,23 @@ def make_example(bundle: Bundle, task: Task) -> Example:
         licence=order.licence,
         key=task.key,
     )
+    return scored(bundle, example)
 
 
-def scored_example(
-    bundle: Bundle,
-    request: EditRequest,
-    source: DualCodes,
-    target: DualCodes,
-    *,
-    kind: Kind | Literal[""] = "",
-    margin: float | None = None,
-    hooks: Hooks | None = None,
-    **about: Any,
-) -> Example:
-    """An example of two sides; the bundle's scorer says the margin where it is not given.
+def kind_of(request: EditRequest) -> Kind:
+    """A quadruplet where there are new words, else a triplet."""
+    return "quadruplet" if request.new_text else "triplet"
 
-    An empty kind is a quadruplet where there are new words, else a triplet. The margin stays None
-    where the scorer does not know the edit. `about` are other fields of Example.
-    """
+
+def scored(bundle: Bundle, example: Example, hooks: Hooks | None = None) -> Example:
+    """The example with the scorer's margin where it has none; None where the edit is unknown."""
     from ..measure.margin import can_score, score
 
-    if margin is None and can_score(bundle, request):
-        margin = round(score(bundle, source, target, request, hooks=hooks), 4)
-    named: Kind = kind or ("quadruplet" if request.new_text else "triplet")
-    return Example(
-        kind=named, request=request, margin=margin, source=source, target=target, **about
-    )
+    request = example.request
+    if example.margin is not None or not can_score(bundle, request):
+        return example
+    margin = score(bundle, example.source, example.target, request, hooks=hooks)
+    return replace(example, margin=round(margin, 4))
 
 
 def side_codes(bundle: Bundle, side: Side, text: str, folder: str) -> DualCodes:
@@ -233,17 +224,14 @@ class Worker:
 
 def build(
     tasks: Sequence[Task],
-    out: Path,
-    *,
-    codebook: str,
+    writer: Writer,
     setting: WorkerSetting,
-    about: Mapping[str, Any] | None = None,
+    *,
     workers: int = 1,
     engine: str = "local",
     make: Make = make_example,
-    shard_examples: int = 256,
 ) -> dict[str, int]:
-    """Make all examples that `out` does not have yet; returns how many were new, known and failed.
+    """Make all examples that `writer` does not know; returns how many were new, known and failed.
 
     Failed orders are listed in failed.jsonl and tried again by the next run. A killed run resumes
     where its last whole shard ended.
@@ -251,16 +239,15 @@ def build(
     counts = {"orders": len(tasks), "new": 0, "known": 0, "equal": 0, "failed": 0}
     problems = []
     start = partial(Worker, setting, make)
-    with Writer(out, codebook, about, shard_examples) as writer:
-        waiting = [task for task in tasks if task.key not in writer.keys]
-        counts["known"] = len(tasks) - len(waiting)
-        for result in run_tasks(waiting, start, workers=workers, engine=engine):
-            if result.example is None:
-                counts["failed"] += 1
-                log.warning("%s", result.problem)
-                problems.append({"line": result.task.number, "problem": result.problem})
-            else:
-                counts["new" if writer.add(result.example) else "equal"] += 1
+    waiting = [task for task in tasks if task.key not in writer.keys]
+    counts["known"] = len(tasks) - len(waiting)
+    for result in run_tasks(waiting, start, workers=workers, engine=engine):
+        if result.example is None:
+            counts["failed"] += 1
+            log.warning("%s", result.problem)
+            problems.append({"line": result.task.number, "problem": result.problem})
+        else:
+            counts["new" if writer.add(result.example) else "equal"] += 1
     lines = "".join(json.dumps(problem, ensure_ascii=False) + "\n" for problem in problems)
-    (out / FAILED).write_text(lines, encoding="utf-8")
+    write_whole(writer.folder / FAILED, lines)
     return counts

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 
 from ..measure.margin import can_score, score
@@ -29,28 +29,31 @@ LOST = 0.5
 """Word distance of an answer that says something else (measure/words.py)."""
 
 
-def sample(
-    bundle: Bundle,
-    data: Dataset,
-    writer: Writer,
-    *,
-    answers: int = ANSWERS,
-    temperature: float = 1.0,
-    seed: int = 0,
-    split: str = "train",
-    prompts: int | None = None,
-) -> int:
-    """Draw and score `answers` answers to every prompt that the writer does not know; how many.
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """Which prompts are answered, and how."""
 
-    `prompts` takes as many, whichever have the first ids: a draw that stays when data is added to.
+    answers: int = ANSWERS
+    """Of each prompt."""
+    temperature: float = 1.0
+    seed: int = 0
+    split: str = "train"
+    prompts: int | None = None
+    """So many, whichever have the first ids: a draw that stays when data is added to. None: all."""
+
+
+def sample(bundle: Bundle, data: Dataset, writer: Writer, draw: Draw) -> int:
+    """Draw and score answers to every prompt that the writer does not know; how many.
+
     Passed over are prompts whose edit the scorer does not know, and answers without a whole group.
     """
     added = 0
-    for example in chosen(prompts_of(data, split), prompts):
-        key = digest("sample", example.prompt_id, bundle.sha256, f"{answers} {temperature} {seed}")
+    about = f"{draw.answers} {draw.temperature} {draw.seed}"
+    for example in chosen(prompts_of(data, draw.split), draw.prompts):
+        key = digest("sample", example.prompt_id, bundle.sha256, about)
         if key in writer.keys or not can_score(bundle, example.request):
             continue
-        made = answers_of(bundle, example, answers, temperature, seed)
+        made = answers_of(bundle, example, draw.answers, draw.temperature, draw.seed)
         added += writer.add_all(replace(answer, key=key) for answer in made)
     return added
 

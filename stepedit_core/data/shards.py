@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..files.whole import whole_file, write_whole
+from ..files.lock import Lock
+from ..files.whole import ready_folder, whole_file, write_whole
 from ..types import DualCodes, EditRequest
 from ..vocab import LINGUISTIC_PER_GROUP, SEMANTIC_PER_GROUP
 from .records import Example, line_of
@@ -120,7 +121,7 @@ class Writer:
         about: facts of the data for dataset.json; those of an older run there stay.
         shard_examples: examples in a shard.
 
-    One process writes to a folder at a time.
+    One process writes to a folder at a time: ValueError for the second.
     """
 
     def __init__(
@@ -136,6 +137,17 @@ class Writer:
         self.ids: set[str] = set()
         self.keys: set[str] = set()
         self._open: list[Example] = []
+        ready_folder(self.folder)
+        self._lock = Lock(self.folder)
+        try:
+            self._begin(about)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, about: Mapping[str, Any] | None) -> None:
+        """Read what the folder has, or write dataset.json."""
+        codebook = self.codebook
         if (self.folder / ABOUT).is_file():
             found = Dataset(self.folder)
             if found.codebook != codebook:
@@ -146,7 +158,6 @@ class Writer:
             self.ids = {line["id"] for line in found.lines}
             self.keys = {line["key"] for line in found.lines if line["key"]}
         else:
-            self.folder.mkdir(parents=True, exist_ok=True)
             facts = {"format": FORMAT, "codebook": codebook, "about": dict(about or {})}
             write_whole(self.folder / ABOUT, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
         self._next = 1 + max(
@@ -162,8 +173,11 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what is left, whatever ended the block."""
-        self.flush()
+        """Write what is left, whatever ended the block, and let the next writer in."""
+        try:
+            self.flush()
+        finally:
+            self._lock.release()
 
     def add(self, example: Example) -> bool:
         """Take an example; False where an equal one is there already."""
@@ -205,9 +219,11 @@ class Writer:
                 linguistic.append(codes.linguistic)
                 semantic.append(codes.semantic)
             lines.append(json.dumps(line_of(example, spans), ensure_ascii=False))
-        tensors = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
-        with whole_file(stem.with_suffix(".safetensors")) as part:
-            save_file({name: t.to(torch.int16) for name, t in tensors.items()}, part)
+        joined = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
+        tensors = {name: codes.to(torch.int16) for name, codes in joined.items()}
+        size = sum(codes.nbytes for codes in tensors.values())
+        with whole_file(stem.with_suffix(".safetensors"), size=size) as part:
+            save_file(tensors, part)
         write_whole(stem.with_suffix(".jsonl"), "\n".join(lines) + "\n")
         self._next += 1
         self._open = []

@@ -161,16 +161,29 @@ def write_ids(
     return ids, until_first
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """What is measured."""
+
+    device: str | None = None
+    """None takes the accelerator, else the CPU."""
+    precision: str = "auto"
+    """Of the language model."""
+    clip: Clip | None = None
+    """What is edited; None takes 5 s of a made voice."""
+    ids: int = 250
+    """Written by the language model in one edit; whole groups of 5 count."""
+    runs: int = 3
+    """Measured calls of each stage."""
+    against: str = ""
+    """A precision to compare the answers with; empty for none."""
+
+
 def bench(
     registry: Registry,
     name: str,
+    settings: BenchSettings,
     *,
-    device: str | None = None,
-    precision: str = "auto",
-    clip: Clip | None = None,
-    ids: int = 250,
-    runs: int = 3,
-    against: str = "",
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Bench:
     """Measure a bundle.
@@ -178,23 +191,19 @@ def bench(
     Args:
         registry: where the bundle is found; nothing of it should be loaded yet.
         name: of the bundle, or its folder.
-        device: None takes the accelerator, else the CPU.
-        precision: of the language model.
-        clip: what is edited; None takes 5 s of a made voice.
-        ids: written by the language model in one edit; whole groups of 5 count.
-        runs: measured calls of each stage.
-        against: a precision to compare the answers with; empty for none.
+        settings: device, precision, clip and amounts.
         on_stage: called with the name of each stage before it runs.
 
     Raises ValueError for wrong names and numbers.
     """
-    ids -= ids % GROUP
+    device, precision, against = settings.device, settings.precision, settings.against
+    ids, runs = settings.ids - settings.ids % GROUP, settings.runs
     if ids < GROUP or runs < 1:
         raise ValueError(
             f"{ids} ids and {runs} runs are asked for; {GROUP} ids and 1 run are the least. "
             "Name larger numbers."
         )
-    clip = clip or voiced(5.0)
+    clip = settings.clip or voiced(5.0)
     on_stage("load")
     start = perf_counter()
     bundle = registry.load(name, device=device, precision=precision)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files.chart import Point, lines
+from ..files.lock import locked
 from ..files.terminal import table
-from ..files.whole import write_whole
-from ..pipelines.plan import VoiceMode
+from ..files.whole import append, ready_folder, write_whole
 from ..registry.handle import Bundle
 from .cases import Case
 from .intervals import Interval, class_interval, interval
 from .judges import Figure, Judge
-from .protocol import ROUNDS, Outcome, Start, run_case
+from .protocol import Outcome, Protocol, run_case
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,60 +31,53 @@ def evaluate(
     bundle: Bundle,
     cases: Sequence[Case],
     out: Path,
+    protocol: Protocol,
     *,
     judges: Mapping[str, Judge],
     figures: Mapping[str, Figure],
-    voices: Sequence[VoiceMode] = ("previous", "original"),
-    rounds: int = ROUNDS,
-    seed: int = 0,
-    start: Start = "clone",
-    on_clip: Callable[[Outcome], None] | None = None,
 ) -> list[Row]:
     """Lines of all clips; those in clips.jsonl of `out` are not made again.
 
     Args:
         bundle: the model.
         cases: what is said and edited.
-        out: folder of clips.jsonl; a folder of another bundle, seed, start or rounds is refused.
+        out: folder of clips.jsonl; one of another bundle, seed, start or rounds is refused, and
+            one that another process writes.
+        protocol: voices, rounds, seed and start.
         judges: kind of edit -> judge; a kind without one gets no accuracy.
         figures: name -> figure, measured on every clip.
-        voices: which runs.
-        rounds: edit rounds, sounds have one.
-        seed: of all draws.
-        start: what Iter0 is.
-        on_clip: is given each clip, for example to keep its wave.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    about = {"bundle": bundle.sha256, "seed": seed, "rounds": rounds, "start": start}
+    ready_folder(out)
+    about = {
+        "bundle": bundle.sha256,
+        "seed": protocol.seed,
+        "rounds": protocol.rounds,
+        "start": protocol.start,
+    }
     path = out / CLIPS
-    done = read_rows(path)
-    other = next((row for row in done if row["about"] != about), None)
-    if other is not None:
-        raise ValueError(
-            f"'{out.name}' has clips of another bundle, seed, start or number of rounds. Name "
-            "another folder."
-        )
-    known = {(row["case"], row["voice"]) for row in done}
-    with path.open("a", encoding="utf-8") as file:
+    with locked(out):
+        done = read_rows(path)
+        other = next((row for row in done if row["about"] != about), None)
+        if other is not None:
+            raise ValueError(
+                f"'{out.name}' has clips of another bundle, seed, start or number of rounds. Name "
+                "another folder."
+            )
+        known = {(row["case"], row["voice"]) for row in done}
         for number, case in enumerate(cases, start=1):
-            for voice in voices:
+            for voice in protocol.voices:
                 if (case.name, voice) in known:
                     continue
-                made = []
-                for outcome in run_case(
-                    bundle, case, voice=voice, rounds=rounds, seed=seed, start=start
-                ):
-                    made.append({**row_of(outcome, judges, figures), "about": about})
-                    if on_clip is not None:
-                        on_clip(outcome)
+                made = [
+                    {**row_of(outcome, judges, figures), "about": about}
+                    for outcome in run_case(bundle, case, protocol, voice=voice)
+                ]
                 # the clips of a case are one write: a kill never leaves half of them
-                file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
-                file.flush()
-                os.fsync(file.fileno())
+                append(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
                 done += made
             log.info("%d of %d cases", number, len(cases))
-    wanted = {(case.name, voice) for case in cases for voice in voices}
-    return [row for row in done if (row["case"], row["voice"]) in wanted]
+    asked = {(case.name, voice) for case in cases for voice in protocol.voices}
+    return [row for row in done if (row["case"], row["voice"]) in asked]
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -184,7 +184,7 @@ class AcousticJudge:
             "elsewhere": dict(self.elsewhere),
         }
         tensors = {"mean": self.mean, "scale": self.scale, "weight": self.weight}
-        with whole_file(target) as part:
+        with whole_file(target, size=sum(t.nbytes for t in tensors.values())) as part:
             save_file(tensors, part, metadata={"kind": KIND, "about": json.dumps(about)})
 
 

@@ -45,21 +45,33 @@ def rounds_of(kind: str, rounds: int = ROUNDS) -> int:
     return min(1, rounds) if kind == "sounds" else rounds
 
 
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What is done with every case."""
+
+    voices: tuple[VoiceMode, ...] = ("previous", "original")
+    """Which runs."""
+    rounds: int = ROUNDS
+    """Edit rounds; sounds have one."""
+    seed: int = 0
+    """Of all draws."""
+    start: Start = "clone"
+    """What Iter0 is."""
+
+
 def run_case(
     bundle: Bundle,
     case: Case,
+    protocol: Protocol,
     *,
     voice: VoiceMode,
-    rounds: int = ROUNDS,
-    seed: int = 0,
-    start: Start = "clone",
     hooks: Hooks | None = None,
 ) -> Iterator[Outcome]:
     """Iter0, then every round; Iter0 is the same with both voices.
 
     Raises ValueError where the start is a recording that does not say the case's words.
     """
-    original = read_clip(case.prompt_audio)
+    original, start, seed = read_clip(case.prompt_audio), protocol.start, protocol.seed
     if start == "recording" and case.words != case.prompt_text:
         raise ValueError(
             f"the case {case.name} says '{case.words}' and its prompt audio '{case.prompt_text}'; "
@@ -69,7 +81,7 @@ def run_case(
     if start == "clone":
         plan = clone_plan(bundle, original, case.prompt_text, case.words, seed=seed)
         first = clone(bundle, original, plan, hooks=hooks)
-    last = rounds_of(case.kind, rounds)
+    last = rounds_of(case.kind, protocol.rounds)
     how = {"rounds": max(1, last), "voice": voice, "seed": seed}
     plan = make_plan(bundle, original, [case.request], **how)
     made = iterate_rounds(bundle, original, plan, hooks=hooks, start=first)

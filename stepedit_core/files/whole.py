@@ -14,12 +14,14 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..printable import shown
+from .lock import locked
 
 _PART, _ASIDE = ".part", ".aside"
 _WINDOWS = os.name == "nt"
@@ -64,27 +66,53 @@ def write_whole(path: str | Path, data: str | bytes) -> None:
         part.write_bytes(raw)
 
 
+def append(path: str | Path, text: str) -> None:
+    """Add lines to a file and bring them to the disk; on a full disk it is as it was before.
+
+    Raises ValueError for what is not a plain file, a link too.
+    """
+    target, raw = Path(path), text.encode("utf-8")
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with full_disk_said(target, len(raw)):
+        if os.path.lexists(target) and not stat.S_ISREG(target.lstat().st_mode):
+            raise ValueError(
+                f"'{shown(target)}' is not a plain file, and lines go there. Remove it."
+            )
+        with os.fdopen(os.open(target, flags, 0o666), "ab") as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), size)
+                raise
+
+
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """Give a hidden folder to fill; it takes the place of `path` once the block has ended.
 
-    Any error leaves an older folder as it was.
+    Any error leaves an older folder as it was. Raises ValueError while another process writes it.
     """
     target = Path(path)
     part = target.with_name(_hidden_name(target.name, _PART))
     with full_disk_said(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target)
-        part.mkdir()
-    try:
-        with full_disk_said(target, growing=part):
-            yield part
-            if target.exists():
-                exchange(part, target)
-            else:
-                os.rename(part, target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with locked(target):
+        with full_disk_said(target):
+            sweep(target)
+            part.mkdir()
+        try:
+            with full_disk_said(target, growing=part):
+                yield part
+                if target.exists():
+                    exchange(part, target)
+                else:
+                    os.rename(part, target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def exchange(new: Path, old: Path) -> None:

@@ -45,8 +45,9 @@ def places(bundle: Bundle, first: Round, made: Round) -> list[tuple[float, float
     if match is None:
         return []
     lead = _lead_seconds(first.clip)
-    # a round is its codes alone, or has the recording's silence around them
-    before = lead if made.clip.seconds - made.codes.seconds > ROW_SECONDS else 0.0
+    # the sound of a round is that of its codes alone, or has silence around it as a recording has
+    longer = made.clip.seconds - made.codes.seconds > ROW_SECONDS
+    before = _lead_seconds(made.clip) if longer else 0.0
     pairs: list[tuple[float, float]] = []
     for row in range(0, len(match.places), EVERY_ROWS):
         there = round(float(match.places[row]) * ROW_SECONDS + lead, 3)

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..text.units import bare, split_words
+from ..text.units import bare, is_character, split_words
 from ..types import Clip
 
 SNAP_SECONDS = 0.06
@@ -70,6 +70,47 @@ def fit_transcript(heard: Sequence[Word], transcript: str, seconds: float) -> tu
         elif a_end > a:
             made += divide_time(words[a:a_end], _room(heard, b, b_end, seconds))
     return tuple(made)
+
+
+def find_phrase(words: Sequence[Word], phrase: str) -> tuple[float, float]:
+    """Start and end in seconds of a phrase among the words of a clip; case and marks do not matter.
+
+    Raises ValueError where it is not said, or more than once: the sentence names the times.
+    """
+    sought = [bare(word) for word in split_words(phrase) if bare(word)]
+    if not sought:
+        raise ValueError(
+            f"the phrase '{phrase}' has no word; one or more words of the clip are needed. Write "
+            "them as they are said."
+        )
+    ours = [(place, bare(word.text)) for place, word in enumerate(words) if bare(word.text)]
+    texts = [text for _, text in ours]
+    count = len(sought)
+    places = [at for at in range(len(texts) - count + 1) if texts[at : at + count] == sought]
+    spans = [(words[ours[at][0]].start, words[ours[at + count - 1][0]].end) for at in places]
+    if not spans:
+        said = " ".join(word.text for word in words)
+        raise ValueError(
+            f"'{phrase}' is not said in the clip; its words are: {said or 'none'}. Choose words "
+            "that follow each other there, or give the range in seconds."
+        )
+    if len(spans) > 1:
+        times = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in spans)
+        raise ValueError(
+            f"'{phrase}' is said {len(spans)} times, at {times}. Add the words beside it, or give "
+            "the range in seconds."
+        )
+    return spans[0]
+
+
+def words_between(words: Sequence[Word], start: float, end: float) -> str:
+    """The words whose middle lies from start to end, in seconds, as a text."""
+    inside = [w.text for w in words if start <= (w.start + w.end) / 2 < end]
+    text = ""
+    for word in inside:  # Chinese characters stand without spaces
+        joined = text and is_character(text[-1]) and is_character(word[0])
+        text += word if not text or joined else f" {word}"
+    return text
 
 
 def _room(heard: Sequence[Word], first: int, end: int, seconds: float) -> Word:

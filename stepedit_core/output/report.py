@@ -41,6 +41,7 @@ def round_entry(number: int, made: Round) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "round": number,
         "edit": made.request.label if made.request else "input",
+        "engine": None if made.request is None else "signal" if made.by_signal else "model",
         "text": made.text,
         "seconds": round(made.clip.seconds, 3),
         "ids": GROUP * made.codes.groups,

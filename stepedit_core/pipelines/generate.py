@@ -16,7 +16,7 @@ from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import Draws, DualCodes, EditRequest, Sampling
 from ..vocab import GROUP
 from .limits import longest_answer
-from .plan import check_request
+from .plan import check_model_request
 from .run import Run
 from .sampling import Answer, sample_answers
 
@@ -65,7 +65,7 @@ def generate(
     whole group.
     """
     run, sampling = run or Run(), sampling or Sampling()
-    check_request(bundle, request)
+    check_model_request(bundle, request)
     if sampling.forbid_repeats is None:
         rule_of_2025 = bundle.manifest.prompt_layout.startswith("2025")
         sampling = replace(sampling, forbid_repeats=rule_of_2025)

@@ -17,7 +17,17 @@ from typing import Any, Literal, get_args
 from ..audio.clips import check_clip
 from ..files.strict import from_json, to_json
 from ..registry.handle import Bundle
-from ..text.edits import edit_vocabulary, text_after, validate
+from ..signal.denoise import check_installed
+from ..signal.stretch import check_tempo
+from ..text.edits import EditVocabulary, edit_vocabulary, text_after, validate
+from ..text.engines import (
+    FIT,
+    SIGNAL_OPTIONS,
+    check_offered,
+    check_seconds,
+    check_signal,
+    engine_of,
+)
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Sampling
 from .settings import check_decoding, check_rounds, check_sampling, check_seed, shown
@@ -130,9 +140,23 @@ def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **setti
     first = replace(asked[0], text=text)
     if first.kind == "clone" and bundle.manifest.prompt_layout.startswith("2025"):
         first = replace(first, speaker=speaker_name(text, clip.wave))
-    plan = replace(plan, requests=(first, *asked[1:]))
+    plan = decided(bundle, replace(plan, requests=(first, *asked[1:])))
     check_plan(bundle, plan)
     return plan
+
+
+def decided(bundle: Bundle, plan: Plan) -> Plan:
+    """The plan whose requests name the engine that makes them, where there is a choice."""
+    known = vocabulary_of(bundle)
+    return replace(
+        plan,
+        requests=tuple(
+            replace(request, engine=engine_of(request, known))
+            if request.kind in SIGNAL_OPTIONS
+            else request
+            for request in plan.requests
+        ),
+    )
 
 
 def check_names(settings: Iterable[str], also: Sequence[str] = ()) -> None:
@@ -161,7 +185,14 @@ def _listed(requests: object) -> tuple[EditRequest, ...]:
 
 def _check_texts(request: EditRequest) -> None:
     """Raise ValueError for a request whose fields are not text that can be written as UTF-8."""
+    if isinstance(request.seconds, bool) or not isinstance(request.seconds, (int, float)):
+        raise ValueError(
+            f"the seconds of the edit are {shown(request.seconds)} "
+            f"({type(request.seconds).__name__}); a number is needed. Give it without quotes."
+        )
     for part in fields(request):
+        if part.name == "seconds":
+            continue
         value = getattr(request, part.name)
         if not isinstance(value, str):
             raise ValueError(
@@ -214,13 +245,46 @@ def check_plan(bundle: Bundle, plan: Plan) -> None:
             )
     for request in dict.fromkeys(step.request for step in plan.steps):
         check_request(bundle, request)
+        if request.kind == "denoise" and engine_of(request, vocabulary_of(bundle)) == "signal":
+            check_installed()
+    _check_fit(plan)
+
+
+def _check_fit(plan: Plan) -> None:
+    """Raise ValueError for a length that the recording cannot be stretched to."""
+    first, seconds = plan.requests[0], plan.clip.samples / plan.clip.sample_rate
+    if first.option == FIT:
+        check_tempo(seconds, first.seconds)
+
+
+def vocabulary_of(bundle: Bundle) -> EditVocabulary:
+    """What the bundle's model can be asked for."""
+    return edit_vocabulary(bundle.manifest.edit_vocabulary, bundle.manifest.edit_options)
 
 
 def check_request(bundle: Bundle, request: EditRequest) -> None:
-    """Raise ValueError when the bundle's model cannot be asked for this.
+    """Raise ValueError when neither the bundle's model nor signal processing can do this.
 
-    It was not taught the edit, words are missing, or the words contain control tokens.
+    The sentence names the engine or the model that can.
     """
-    manifest = bundle.manifest
-    validate(request, edit_vocabulary(manifest.edit_vocabulary, manifest.edit_options))
-    check_words(bundle.text, manifest.prompt_layout, request.text, request.new_text)
+    if engine_of(request, vocabulary_of(bundle)) == "signal":
+        check_signal(request)
+    else:
+        check_model_request(bundle, request)
+
+
+def check_model_request(bundle: Bundle, request: EditRequest) -> None:
+    """Raise ValueError when the bundle's language model cannot be asked for this.
+
+    It does not make the edit, words are missing, or the words contain control tokens.
+    """
+    if request.engine == "signal":
+        raise ValueError(
+            f"{request.label} is asked of the engine signal, which changes sound and writes no "
+            "tokens. Use Iterative Edit or `stepedit edit`, or choose the engine model."
+        )
+    vocabulary = vocabulary_of(bundle)
+    check_offered(bundle.name, request, vocabulary)
+    check_seconds(request)
+    validate(request, vocabulary)
+    check_words(bundle.text, bundle.manifest.prompt_layout, request.text, request.new_text)

@@ -11,6 +11,9 @@ only add its errors. Reports say "reused" there. What differs is the voice that 
 original  the input's, in every round
 previous  the round before's: speaker vector and mel of its wave, with the codes it was decoded
           from; changes of voice can build up. Round 1 hears the input (decision 0015)
+
+A round by signal processing (decision 0021) is a recording as the input is: without noise or
+pauses, or at another speed. From then on it takes the input's place as the original voice.
 """
 
 from __future__ import annotations
@@ -28,8 +31,9 @@ from .best import best_round
 from .clock import StageClock
 from .edit import RoundInput, edit
 from .memory import RoundMemory
-from .plan import Plan
+from .plan import Plan, decided
 from .run import Run
+from .signal_edit import signal_edit
 from .tokenize import tokenize, voice_of
 
 
@@ -68,41 +72,65 @@ def iterate_rounds(
             clip's voice. The voice "original" is the clip's all the same.
     """
     hooks = hooks or SilentHooks()
+    plan = decided(bundle, plan)
     done = memory.recall(plan) if memory is not None else []
     known = len(done)
     yield from done
     run = Run(hooks=hooks)
-    voice: Voice | None = None
+    recorded: Voice | None = None
     try:
         if not done:
-            first, voice = _input(bundle, clip, plan, run, start)
+            first, recorded = _input(bundle, clip, plan, run, start)
             done.append(first)
             yield first
         for number in range(len(done), len(plan.steps) + 1):
             run.clock = StageClock()
             previous, step = done[-1], plan.steps[number - 1]
-            if plan.voice == "previous" and (number > 1 or start is not None):
+            base = done[step.base].codes
+            if step.request.engine == "signal":
+                made = signal_edit(bundle, previous, base, step, run=run)
+                done.append(_measured(bundle, made, done, run))
+                yield done[-1]
+                continue
+            heard = _heard(plan, done, start)
+            if heard is not None:
                 with run.clock.stage("tokenize"):
-                    measured = previous.measures
-                    voice = voice_of(
-                        bundle,
-                        previous.clip,
-                        previous.codes,
-                        recorded=keeps_ends(previous),
-                        speaker=None if measured is None else measured.speaker,
-                        hooks=hooks,
-                    )
-            elif voice is None:  # round 0 was remembered
-                with run.clock.stage("tokenize"):
-                    voice = voice_of(bundle, clip, done[0].codes, recorded=True, hooks=hooks)
-            given = RoundInput(codes=previous.codes, voice=voice, base=done[step.base].codes)
+                    voice = _voice(bundle, heard, hooks)
+            else:
+                if recorded is None:  # round 0 was remembered
+                    with run.clock.stage("tokenize"):
+                        codes = done[0].codes
+                        recorded = voice_of(bundle, clip, codes, recorded=True, hooks=hooks)
+                voice = recorded
+            given = RoundInput(codes=previous.codes, voice=voice, base=base)
             made = edit(bundle, given, step, plan, number=number, run=run)
-            tokens = "tokenized" if number == 1 and start is None else "reused"
-            done.append(_measured(bundle, replace(made, tokens=tokens), done, run))
+            new = previous.by_signal or (number == 1 and start is None)
+            made = replace(made, tokens="tokenized" if new else "reused")
+            done.append(_measured(bundle, made, done, run))
             yield done[-1]
     finally:  # a cancelled run resumes where it stopped
         if memory is not None and len(done) > known:
             memory.keep(plan, done)
+
+
+def _heard(plan: Plan, done: Sequence[Round], start: Round | None) -> Round | None:
+    """The round whose sound prompts the decoder of the next one; None for the recording."""
+    if plan.voice == "previous" and (len(done) > 1 or start is not None):
+        return done[-1]
+    return next((made for made in reversed(done) if made.by_signal), None)
+
+
+def _voice(bundle: Bundle, made: Round, hooks: Hooks) -> Voice:
+    """The voice of a finished round."""
+    speaker = None if made.measures is None else made.measures.speaker
+    return voice_of(
+        bundle,
+        made.clip,
+        made.codes,
+        recorded=made.by_signal or keeps_ends(made),
+        speaker=speaker,
+        hooks=hooks,
+    )
 
 
 def keeps_ends(made: Round) -> bool:

@@ -44,6 +44,16 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     return codes, _voice(wave, clip.sample_rate, speaker, codes, start, hooks)
 
 
+def codes_of(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> DualCodes:
+    """Codes of a clip that a round made: as `tokenize`, without its voice.
+
+    Its length is not judged. Raises ValueError where it has no speech that can be heard.
+    """
+    hooks = hooks or SilentHooks()
+    heard = resample(cap_peak(clip.wave), clip.sample_rate, CODE_RATE)
+    return _codes(bundle, trim_silence(normalise_energy(heard))[0], hooks)
+
+
 def voice_of(
     bundle: Bundle,
     clip: Clip,

@@ -35,8 +35,9 @@ from ..bundle.parts import build_part
 from ..bundle.saving import stream_module
 from ..bundle.weights import fill, read_header
 from ..bundle.write import copy_whole
+from ..files.lock import locked
 from ..files.strict import to_json
-from ..files.whole import write_whole
+from ..files.whole import full_disk_said, write_whole
 from ..models.flow import FlowConfig
 from ..models.hift import HiFTConfig
 from ..models.linguistic import LinguisticConfig
@@ -45,6 +46,7 @@ from ..models.paraformer import UNIT_TEXT, ParaformerConfig
 from ..models.quantized import Kind, quantized
 from ..models.semantic import SemanticConfig
 from ..models.speaker import SpeakerConfig
+from ..printable import shown
 from ..text.tokenizer import TextTokenizer
 from ..text.units import read_units, units_text
 from ..vocab import AUDIO_CODES
@@ -228,34 +230,44 @@ def describe(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What a release becomes."""
+
+    version: Version = "auto"
+    dtype: str = "bf16"
+    """Of the language model's floats."""
+    quantize: Kind | Literal[""] = ""
+    """int8 or int4 for the matrices of its layers; empty leaves them as they are."""
+    sizes: Sizes | None = None
+    """None: the release's."""
+
+
 def convert(
     model: str | Path,
     tokenizer: str | Path | None,
     out: str | Path,
+    how: Conversion | None = None,
     *,
-    version: Version = "auto",
-    dtype: str = "bf16",
-    quantize: Kind | Literal[""] = "",
-    sizes: Sizes | None = None,
     on_bytes: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Write the bundle of a release; returns its manifest.
 
     The bundle grows in a hidden folder beside `out` and is renamed when it is whole. A run that
-    was stopped resumes where it stopped, one of another release is thrown away. `dtype` is of the
-    language model's floats, `quantize` makes the matrices of its layers int8 or int4.
+    was stopped resumes where it stopped, one of another release is thrown away.
     on_bytes(done, total) may raise to stop.
 
     Raises ValueError, with nothing written, when a file is missing, damaged or of another network,
-    when `out` exists, or when disk or memory have too little room.
+    when `out` exists or is being written, or when disk or memory have too little room.
     """
-    target = Path(out)
+    target, how = Path(out), how or Conversion()
+    dtype, quantize = how.dtype, how.quantize
     if dtype not in LM_DTYPES:
         raise ValueError(f"dtype '{dtype}' is unknown; allowed are {', '.join(LM_DTYPES)}.")
     if target.exists():
-        raise ValueError(f"'{target}' exists already. Remove it or name another folder.")
+        raise ValueError(f"'{shown(target)}' exists already. Remove it or name another folder.")
     release = find_release(model, tokenizer)
-    manifest = describe(release, version=version, sizes=sizes)
+    manifest = describe(release, version=how.version, sizes=how.sizes)
     checked = plans(release, manifest)
     # int8 and int4 scales are rounded to bf16, and the layers run in it
     lm_dtype = torch.bfloat16 if quantize else LM_DTYPES[dtype]
@@ -268,31 +280,34 @@ def convert(
     _check_room(target, work, total)
     largest = max(math.prod(p.shape) for plan in checked.values() for p in plan.places)
     check_memory(4 * largest + 2**30, torch.device("cpu"), "converting")
-    _start(work, release)
-    done = 0
+    with full_disk_said(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target):
+        _start(work, release)
+        done = 0
 
-    def wrote(count: int) -> None:
-        nonlocal done
-        done += count
-        if on_bytes is not None:
-            on_bytes(done, total)
+        def wrote(count: int) -> None:
+            nonlocal done
+            done += count
+            if on_bytes is not None:
+                on_bytes(done, total)
 
-    for part, rows in files.items():
-        path = work / file_of(part)
-        # a run that was stopped may have been asked for another dtype
-        if path.exists() and read_header(path) == {e.name: e.header for e in rows}:
-            wrote(sum(e.size for e in rows))
-        else:
-            stream_module(path, rows, wrote)
-    copy_whole(release.tokenizer, work / TOKENIZER)
-    names = [*map(file_of, manifest.parts), TOKENIZER]
-    listed = {
-        n: FileEntry(size=(work / n).stat().st_size, sha256=sha256_of(work / n)) for n in names
-    }
-    text = json.dumps(to_json(replace(manifest, files=listed)), indent=1, ensure_ascii=False)
-    write_whole(work / MANIFEST, text + "\n")
-    (work / SOURCE).unlink()
-    os.replace(work, target)
+        for part, rows in files.items():
+            path = work / file_of(part)
+            # a run that was stopped may have been asked for another dtype
+            if path.exists() and read_header(path) == {e.name: e.header for e in rows}:
+                wrote(sum(e.size for e in rows))
+            else:
+                stream_module(path, rows, wrote)
+        copy_whole(release.tokenizer, work / TOKENIZER)
+        names = [*map(file_of, manifest.parts), TOKENIZER]
+        listed = {
+            n: FileEntry(size=(work / n).stat().st_size, sha256=sha256_of(work / n)) for n in names
+        }
+        text = json.dumps(to_json(replace(manifest, files=listed)), indent=1, ensure_ascii=False)
+        write_whole(work / MANIFEST, text + "\n")
+        (work / SOURCE).unlink()
+        os.replace(work, target)
     return read_manifest(target)
 
 
@@ -323,7 +338,7 @@ def _start(work: Path, release: Release) -> None:
         return
     for path in work.iterdir():
         path.unlink()
-    note.write_text(digest + "\n", encoding="utf-8")
+    write_whole(note, digest + "\n")
 
 
 def _check_room(target: Path, work: Path, total: int) -> None:

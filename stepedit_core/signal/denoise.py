@@ -49,6 +49,16 @@ def denoise(wave: Tensor, rate: int, *, backend: Backend = "auto", most_db: floa
         raise ValueError(
             f"backend is '{backend}'; allowed are auto, {', '.join(PACKAGES)}. Choose one of these."
         )
+    chosen = check_installed(backend)
+    if chosen == "deepfilternet":
+        made = _deepfilternet(rows, rate, min(most_db, MOST_DB))
+    else:
+        made = _noisereduce(rows, rate)
+    return made.reshape(wave.shape).to(wave)
+
+
+def check_installed(backend: Backend = "auto") -> str:
+    """The backend that will be used; ValueError, with the line that installs one, if none is."""
     chosen = installed() if backend == "auto" else backend
     if chosen == "" or find_spec(PACKAGES[chosen][0]) is None:
         package = PACKAGES[chosen or "deepfilternet"][1]
@@ -56,11 +66,7 @@ def denoise(wave: Tensor, rate: int, *, backend: Backend = "auto", most_db: floa
             f"taking noise away needs {package}, which is not installed. Run "
             f"`{pip_line(package)}`{'' if chosen else ', or install noisereduce'}."
         )
-    if chosen == "deepfilternet":
-        made = _deepfilternet(rows, rate, min(most_db, MOST_DB))
-    else:
-        made = _noisereduce(rows, rate)
-    return made.reshape(wave.shape).to(wave)
+    return chosen
 
 
 def installed() -> str:

@@ -56,13 +56,17 @@ def fit_seconds(wave: Tensor, rate: int, seconds: float, *, backend: Backend = "
     Raises ValueError where that asks for less than a quarter or more than four times the length.
     """
     rows = channels_of(wave, rate)
-    now = rows.shape[1] / rate
+    check_tempo(rows.shape[1] / rate, seconds)
+    return _to_length(wave, rows, rate, max(1, round(seconds * rate)), backend)
+
+
+def check_tempo(now: float, seconds: float) -> None:
+    """Raise ValueError where a clip that lasts `now` seconds cannot be made to last `seconds`."""
     if not now / FASTEST <= seconds <= now / SLOWEST:
         raise ValueError(
             f"length is {seconds:.2f} s; a clip of {now:.2f} s fits {now / FASTEST:.2f} to "
             f"{now / SLOWEST:.2f} s. Choose a length in between."
         )
-    return _to_length(wave, rows, rate, max(1, round(seconds * rate)), backend)
 
 
 def _to_length(wave: Tensor, rows: Tensor, rate: int, length: int, backend: Backend) -> Tensor:

@@ -153,7 +153,7 @@ def edit_vocabulary(
     given = dict(options or {})
     for kind in given:
         if kind not in KINDS:
-            raise ValueError(_choice("kind of edit", kind, tuple(KINDS), "in bundle.json"))
+            raise ValueError(choice("kind of edit", kind, tuple(KINDS), "in bundle.json"))
     tags = tuple(given.get("sounds", ()))
     kinds = {k: tuple(v) for k, v in given.items() if k != "sounds" or tags}
     if tags:
@@ -165,10 +165,10 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
     """Raise ValueError where a request asks for what the vocabulary does not have."""
     kind = KINDS.get(request.kind)
     if kind is None or request.kind not in vocabulary.options:
-        raise ValueError(_choice("kind of edit", request.kind, tuple(vocabulary.options)))
+        raise ValueError(choice("kind of edit", request.kind, tuple(vocabulary.options)))
     options = vocabulary.options[request.kind]
     if options and request.option not in options:
-        raise ValueError(_choice(f"{request.kind} option", request.option, options))
+        raise ValueError(choice(f"{request.kind} option", request.option, options))
     if not options and request.option:
         raise ValueError(
             f"{request.kind} received the option '{request.option}'; it takes none. "
@@ -206,7 +206,7 @@ def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
     found = tags_in(text)
     for tag in found:
         if tag not in allowed:
-            raise ValueError(_choice("sound tag", tag, allowed))
+            raise ValueError(choice("sound tag", tag, allowed))
     if request.kind == "sounds" and not found:
         raise ValueError(
             f"the new text '{_shown(text)}' contains no sound tag; allowed are "
@@ -266,7 +266,7 @@ def _shown(text: str, most: int = 80) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def _choice(what: str, found: str, allowed: Sequence[str], where: str = "") -> str:
+def choice(what: str, found: str, allowed: Sequence[str], where: str = "") -> str:
     """Error sentence for a value that is not on a list, with the nearest value that is."""
     near = get_close_matches(found.lower(), [a.lower() for a in allowed], n=1, cutoff=0.5)
     best = next((a for a in allowed if near and a.lower() == near[0]), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -85,35 +85,43 @@ class StepAttempts(NamedTuple):
     """Name of a reward -> (B,)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What draws and scores the answers of a run; the same at every step."""
+
+    bundle: Bundle
+    policy: Policy
+    reference: Reference
+    total: Total
+    """Attempts -> their rewards."""
+    config: RolloutConfig
+    micro_ids: int
+    """Most ids of one forward pass."""
+    team: Team
+    seed: int
+
+
 def try_prompts(
-    policy: Policy,
-    reference: Reference,
-    total: Total,
-    bundle: Bundle,
-    prompts: Sequence[tuple[int, Example]],
-    *,
-    config: RolloutConfig,
-    micro_ids: int,
-    team: Team,
-    seed: int,
-    step: int,
+    trials: Trials, prompts: Sequence[tuple[int, Example]], *, step: int
 ) -> StepAttempts:
     """Draw an answer to each prompt, score it, ask policy and reference about its ids.
 
     Each prompt comes with its number in the step's whole batch, which seeds its draws. All weights
-    must be whole here (runtime.gathered).
+    must be whole here (sharding.gathered).
     """
-    attempts = attempts_at(policy.lm, bundle, prompts, config=config, seed=seed, step=step)
+    policy, config = trials.policy, trials.config
+    attempts = attempts_at(
+        policy.lm, trials.bundle, prompts, config=config, seed=trials.seed, step=step
+    )
     made = score_rollout(
         policy,
-        reference,
-        [attempt.row[0] for attempt in attempts],
-        [attempt.answer for attempt in attempts],
+        trials.reference,
+        attempts,
         temperature=config.temperature,
-        micro_ids=micro_ids,
-        device=team.device,
+        micro_ids=trials.micro_ids,
+        device=trials.team.device,
     )
-    return StepAttempts(made, *total(attempts))
+    return StepAttempts(made, *trials.total(attempts))
 
 
 def attempts_at(
@@ -127,26 +135,21 @@ def attempts_at(
 ) -> list[Attempt]:
     """An answer to each prompt, drawn together; its number seeds its draws."""
     vocabulary = bundle.vocabulary
-    asked = [rows_of(bundle, example)[0][0] for _, example in prompts]
-    answers = draw_answers(
-        lm,
-        asked,
-        [number for number, _ in prompts],
-        vocabulary=vocabulary,
-        temperature=config.temperature,
-        limits=[min(config.max_ids, product_limit(example)) for _, example in prompts],
-        seed=seed,
-        step=step,
-    )
+    asked = [
+        Asked(rows_of(bundle, example)[0][0], number, min(config.max_ids, product_limit(example)))
+        for number, example in prompts
+    ]
+    how: dict[str, Any] = {"temperature": config.temperature, "seed": seed, "step": step}
+    answers = draw_answers(lm, asked, vocabulary=vocabulary, **how)
     return [
         Attempt(
             request=example.request,
             source=example.source,
-            row=trajectory(prompt, answer, vocabulary.end_id),
+            row=trajectory(one.prompt, answer, vocabulary.end_id),
             answer=answer,
             reference=None if example.kind == "sample" else example.target,
         )
-        for (_, example), prompt, answer in zip(prompts, asked, answers, strict=True)
+        for (_, example), one, answer in zip(prompts, asked, answers, strict=True)
     ]
 
 
@@ -155,32 +158,36 @@ def product_limit(example: Example) -> int:
     return longest_answer(example.request, example.source)
 
 
+class Asked(NamedTuple):
+    """One prompt of a step."""
+
+    prompt: Sequence[int]
+    number: int
+    """Tells equal prompts apart; the same however processes share the prompts."""
+    limit: int
+    """Most ids of its answer, whole groups count."""
+
+
 def draw_answers(
     lm: Step1LM,
-    prompts: Sequence[Sequence[int]],
-    numbers: Sequence[int],
+    asked: Sequence[Asked],
     *,
     vocabulary: Vocabulary,
     temperature: float,
-    limits: Sequence[int],
     seed: int,
     step: int,
 ) -> list[Answer]:
-    """One answer a prompt; the draws of a prompt depend on seed, step and its number alone.
-
-    numbers (B,) tell equal prompts apart and stay the same however processes share the prompts;
-    limits (B,) are the most ids of each answer, whole groups count.
-    """
+    """One answer a prompt; the draws of a prompt depend on seed, step and its number alone."""
     drawn = sample_answers(
         lm,
-        prompts,
+        [one.prompt for one in asked],
         vocabulary=vocabulary,
         sampling=Sampling(temperature=temperature),
-        generators=[stage_generator(seed, f"{STAGE}/{n}", step) for n in numbers],
-        max_ids=max(limits),
+        generators=[stage_generator(seed, f"{STAGE}/{one.number}", step) for one in asked],
+        max_ids=max(one.limit for one in asked),
     )
     # all are drawn together up to the largest limit; what an answer has beyond its own is cut off
-    whole = [limit - limit % GROUP for limit in limits]
+    whole = [one.limit - one.limit % GROUP for one in asked]
     return [
         Answer(a.ids[:most], a.ended and len(a.ids) < most)
         for a, most in zip(drawn, whole, strict=True)
@@ -201,26 +208,25 @@ def answer_mask(rows: Sequence[Row]) -> Tensor:
 def score_rollout(
     policy: Policy,
     reference: Callable[[Callable[[Policy], Tensor]], Tensor],
-    prompts: Sequence[Sequence[int]],
-    answers: list[Answer],
+    attempts: Sequence[Attempt],
     *,
     temperature: float,
     micro_ids: int,
     device: torch.device | None = None,
 ) -> Rollout:
-    """The answers with their log-probabilities under policy and reference.
+    """The attempts' answers with their log-probabilities under policy and reference.
 
     `reference` is given a question about a policy and answers it for the reference.
     """
     end = policy.vocabulary.end_id
-    rows = [trajectory(p, a, end) for p, a in zip(prompts, answers, strict=True)]
+    rows = [attempt.row for attempt in attempts]
 
     def log_probs(model: Policy) -> Tensor:
         return in_parts(rows, end, micro_ids, device, lambda b: model(b, temperature).log_probs)
 
     return Rollout(
         rows=rows,
-        answers=answers,
+        answers=[attempt.answer for attempt in attempts],
         mask=answer_mask(rows),
         log_probs=log_probs(policy),
         ref_log_probs=reference(log_probs),

@@ -34,6 +34,8 @@ RECIPES: dict[str, type[PPOConfig | GRPOConfig]] = {"ppo": PPOConfig, "grpo": GR
 
 SCORE = "score"
 """Name of the weighted sum."""
+TOGETHER = 32
+"""Answers that are drawn at a time."""
 
 
 class RewardComparison(NamedTuple):
@@ -75,18 +77,12 @@ def compare(
             else None
         )
         total = reward_of(config.rewards, bundle, judge, config.model, team)
-        found = [
-            rewards_of(
-                lm.to(team.device),
-                bundle,
-                prompts,
-                total,
-                answers=answers,
-                config=config.rollout,
-                seed=seed,
-            )
-            for lm in (base.lm, made.lm)
-        ]
+        asked = list(enumerate(prompt for prompt in prompts for _ in range(answers)))
+        found = []
+        for lm in (base.lm, made.lm):
+            lm.to(team.device)
+            drawn = rewards_of(lm, bundle, asked, total, config=config.rollout, seed=seed)
+            found.append({n: values.view(-1, answers).mean(1) for n, values in drawn.items()})
     return RewardComparison(*found)
 
 
@@ -94,26 +90,20 @@ def compare(
 def rewards_of(
     lm: Step1LM,
     bundle: Bundle,
-    prompts: Sequence[Example],
+    asked: Sequence[tuple[int, Example]],
     total: Total,
     *,
-    answers: int,
     config: RolloutConfig,
-    seed: int = 0,
-    batch: int = 32,
+    seed: int,
 ) -> dict[str, Tensor]:
-    """Mean reward of each prompt (P,) over `answers` draws: the weighted sum and every term."""
+    """Rewards of one answer to each numbered prompt (A,): the weighted sum and every term."""
     found: list[dict[str, Tensor]] = []
-    asked = list(enumerate(prompt for prompt in prompts for _ in range(answers)))
-    for at in range(0, len(asked), batch):
-        part = asked[at : at + batch]
+    for at in range(0, len(asked), TOGETHER):
+        part = asked[at : at + TOGETHER]
         attempts = attempts_at(lm, bundle, part, config=config, seed=seed, step=0)
         score, terms = total(attempts)
         found.append({SCORE: score, **terms})
-    return {
-        name: torch.cat([part[name] for part in found]).view(-1, answers).mean(1)
-        for name in found[0]
-    }
+    return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
 
 def rewards_table(found: RewardComparison) -> str:

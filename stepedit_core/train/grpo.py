@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from .advantages import group_advantages
-from .attempts import KINDS, RolloutConfig, StepAttempts, Total, mean_rewards, try_prompts
+from .attempts import KINDS, RolloutConfig, StepAttempts, Total, Trials, mean_rewards, try_prompts
 from .batches import Sampler, pack, parts_of
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, row_length, save_language_model, start_from
-from .losses import grpo_loss, kl_k3, masked_mean
+from .losses import LogProbs, grpo_loss, kl_k3, masked_mean
 from .numerics import Numerics
 from .optimise import backward, make_optimizer, step_optimizer
 from .policy import Policy
@@ -89,6 +89,16 @@ def train(
         facts = {**base.facts, **items.facts}
         run = Run(out, "grpo", config, facts, team, {"policy": (policy, optimizer)})
         numerics = Numerics(precision=precision, team=team)
+        trials = Trials(
+            bundle=bundle,
+            policy=policy,
+            reference=reference,
+            total=total,
+            config=config.rollout,
+            micro_ids=config.model.micro_ids,
+            team=team,
+            seed=config.run.seed,
+        )
 
         for step in range(run.first, config.steps):
             if step == stop_at:
@@ -105,18 +115,7 @@ def train(
                 gathered(policy, *frozen, *([] if judge is None else [judge]), end_id=end),
                 numerics.products(),
             ):
-                tried = try_prompts(
-                    policy,
-                    reference,
-                    total,
-                    bundle,
-                    mine,
-                    config=config.rollout,
-                    micro_ids=config.model.micro_ids,
-                    team=team,
-                    seed=config.run.seed,
-                    step=step,
-                )
+                tried = try_prompts(trials, mine, step=step)
             answers = len(whole) * config.answers
             lengths = [row_length(row) for row in tried.rollout.rows]
             parts = parts_of(lengths, config.model.micro_ids, team)
@@ -151,9 +150,11 @@ def group_loss(
     at, index = slice(0, batch.mask.shape[1]), torch.tensor(rows)
     advantages = group_advantages(tried.scores.view(-1, config.answers)).reshape(-1)
     return grpo_loss(
-        policy(batch, config.rollout.temperature).log_probs,
-        tried.rollout.log_probs[index, at].to(device),
-        tried.rollout.ref_log_probs[index, at].to(device),
+        LogProbs(
+            now=policy(batch, config.rollout.temperature).log_probs,
+            drawn=tried.rollout.log_probs[index, at].to(device),
+            reference=tried.rollout.ref_log_probs[index, at].to(device),
+        ),
         advantages[index].to(device),
         batch.mask,
         clip=config.clip,

@@ -10,6 +10,8 @@ id included; what stands outside it never matters.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -109,10 +111,18 @@ def dpo_loss(
     return -F.logsigmoid(beta * margin).mean()
 
 
+class LogProbs(NamedTuple):
+    """Log-probabilities (B, A) of the same ids under three models."""
+
+    now: Tensor
+    """Under the model that learns, with gradient."""
+    drawn: Tensor
+    """Under that model when the answers were drawn."""
+    reference: Tensor
+
+
 def grpo_loss(
-    log_probs: Tensor,
-    old_log_probs: Tensor,
-    ref_log_probs: Tensor,
+    log_probs: LogProbs,
     advantages: Tensor,
     mask: Tensor,
     *,
@@ -123,16 +133,14 @@ def grpo_loss(
     """Mean over answers of the mean over each answer's ids of surrogate + beta k3 ().
 
     Args:
-        log_probs: (B, A), with gradient.
-        old_log_probs: (B, A) when the answers were drawn.
-        ref_log_probs: (B, A) under the reference.
+        log_probs: (B, A) each.
         advantages: one an answer (B,).
         mask: (B, A).
         clip: of the ratio.
         beta: weight of the KL term.
         rows: answers the outer mean divides by; None: B. A micro-batch gives its whole batch's.
     """
-    terms = surrogate_terms(log_probs, old_log_probs, advantages[:, None], clip)
-    terms = torch.where(mask, terms + beta * kl_k3(log_probs, ref_log_probs), 0.0)
+    terms = surrogate_terms(log_probs.now, log_probs.drawn, advantages[:, None], clip)
+    terms = torch.where(mask, terms + beta * kl_k3(log_probs.now, log_probs.reference), 0.0)
     means = terms.sum(1) / mask.sum(1).clamp(min=1)
     return means.sum() / (len(means) if rows is None else rows)

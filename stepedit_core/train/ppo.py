@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .advantages import gae, moments, shaped_rewards, whiten
-from .attempts import KINDS, RolloutConfig, Total, mean_rewards, try_prompts
+from .attempts import KINDS, RolloutConfig, Total, Trials, mean_rewards, try_prompts
 from .batches import AnswerBatch, Row, Sampler, in_parts, pack, parts_of
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, load_reward, row_length, save_language_model, save_reward, start_from
@@ -104,6 +104,16 @@ def train(
         learned = {"policy": (policy, actor_optimizer), "critic": (critic, critic_optimizer)}
         run = Run(out, "ppo", config, facts, team, learned)
         numerics = Numerics(precision=precision, team=team)
+        trials = Trials(
+            bundle=bundle,
+            policy=policy,
+            reference=reference,
+            total=total,
+            config=config.rollout,
+            micro_ids=config.model.micro_ids,
+            team=team,
+            seed=config.run.seed,
+        )
 
         for step in range(run.first, config.steps):
             if step == stop_at:
@@ -113,18 +123,7 @@ def train(
             mine = [(n, items[whole[n]]) for n in team.share(range(len(whole)))]
             frozen = [judge, critic, *([] if reference.policy is policy else [reference.policy])]
             with gathered(policy, *frozen, end_id=end), numerics.products():
-                tried = try_prompts(
-                    policy,
-                    reference,
-                    total,
-                    bundle,
-                    mine,
-                    config=config.rollout,
-                    micro_ids=config.model.micro_ids,
-                    team=team,
-                    seed=config.run.seed,
-                    step=step,
-                )
+                tried = try_prompts(trials, mine, step=step)
                 rows = tried.rollout.rows
                 values = in_parts(
                     rows, end, config.model.micro_ids, team.device, lambda b: critic(b)[0]

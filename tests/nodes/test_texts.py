@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from stepedit_core.text import edits
+from stepedit_core.text.engines import FIT
 from tests.conftest import REPOSITORY
 from tools.catalogue import LANGUAGES, LOCALES, SNAPSHOT, node_texts, panel_texts, phrases
 
@@ -63,6 +64,8 @@ def test_texts_are_written_in_the_script_of_the_language(name: str) -> None:
 @pytest.mark.parametrize("kind", ["emotion", "style", "speed"])
 def test_every_option_has_a_readable_name_and_a_meaning(kind: str) -> None:
     table, offered = phrases()["options"][kind], edits.offered(kind)
+    if kind == "speed":
+        offered = (*offered, FIT)
     assert list(table) == list(offered)
     for name in LANGUAGES:
         assert len({table[option][name]["name"] for option in offered}) == len(offered)
@@ -125,7 +128,7 @@ def test_every_input_and_output_has_a_tooltip(name: str) -> None:
     [
         ("StepEdit_Emotion", "emotion", edits.offered("emotion")),
         ("StepEdit_SpeakingStyle", "style", edits.offered("style")),
-        ("StepEdit_Speed", "speed", edits.offered("speed")),
+        ("StepEdit_Speed", "speed", (*edits.offered("speed"), FIT)),
     ],
 )
 def test_the_combos_offer_all_options(node: str, widget: str, options: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +37,9 @@ ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 """Of the server: tiny networks on a busy machine are fastest on one thread."""
 LINE_EVENT = "stepedit.line"
 """Message of the websocket that carries a line for a node of a prompt."""
-PATIENCE = float(os.environ.get("STEPEDIT_TEST_PATIENCE", "1"))
-"""Factor on all waiting times, for a machine that works on something else as well."""
+PATIENCE = float(os.environ.get("STEPEDIT_TEST_PATIENCE", "5"))
+"""Factor on the times after which a test gives up waiting for what never comes. None is measured:
+1 is enough on two idle cores, 5 on two that work on fifteen other things as well."""
 BOOT_SECONDS = 180 * PATIENCE
 """Most seconds until the server answers; 12 on two idle cores."""
 
@@ -95,6 +97,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 20) -> None:
+    """Ask until a condition is true, such as memory that is freed between two prompts."""
+    end = time.monotonic() + seconds * PATIENCE
+    while not true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 at memory. Loaded by ComfyUI, never by the tests themselves."""
 
 import gc
+import time
 from pathlib import Path
 
 import folder_paths
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from aiohttp import web
 from comfy import model_management
+from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 KINDS = (
@@ -139,6 +141,65 @@ async def probe(request):
             "networks": kinds.count("Step1LM") + kinds.count("Flow") + kinds.count("HiFT"),
         }
     )
+
+
+class Questions:
+    """Counts, by node, how often a run asks whether it was cancelled, and the layers in between.
+
+    With `hold` the run waits at that question of that node until Cancel has been pressed: a press
+    is then inside a network however busy the machine is.
+    """
+
+    def __init__(self):
+        self.answer = model_management.throw_exception_if_processing_interrupted
+        model_management.throw_exception_if_processing_interrupted = self.ask
+        torch.nn.modules.module.register_module_forward_pre_hook(self.enter)
+        self.begin({})
+
+    def begin(self, asked):
+        """Count anew; asked is {"node": id, "hold": number of its question} or nothing."""
+        self.node, self.hold = asked.get("node"), asked.get("hold", 0)
+        self.asked, self.layers, self.most = {}, {}, {}
+        self.since, self.held = 0, False
+
+    def current(self):
+        context = get_executing_context()
+        return context.node_id if context else ""
+
+    def enter(self, *_):
+        """A layer begins."""
+        node = self.current()
+        self.since += 1
+        self.layers[node] = self.layers.get(node, 0) + 1
+        self.most[node] = max(self.most.get(node, 0), self.since)
+
+    def ask(self):
+        """The core's own question, counted."""
+        node = self.current()
+        self.since = 0
+        self.asked[node] = self.asked.get(node, 0) + 1
+        if node == self.node and self.asked[node] == self.hold:
+            self.held = True
+            while not model_management.processing_interrupted():
+                time.sleep(0.01)
+        self.answer()
+
+
+questions = Questions()
+
+
+@PromptServer.instance.routes.post("/probe/questions")
+async def begin_questions(request):
+    """Count anew."""
+    questions.begin(await request.json())
+    return web.json_response({})
+
+
+@PromptServer.instance.routes.get("/probe/questions")
+async def tell_questions(request):
+    """What was counted since, by node, and whether the run is held."""
+    told = {"asked": questions.asked, "layers": questions.layers, "most": questions.most}
+    return web.json_response({**told, "held": questions.held})
 
 
 NODE_CLASS_MAPPINGS = {

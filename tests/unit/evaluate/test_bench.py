@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from stepedit_core import cli
-from stepedit_core.evaluate.bench import Stopwatch, bench, voiced, write_ids
+from stepedit_core.evaluate.bench import BenchSettings, Stopwatch, bench, voiced, write_ids
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.registry.registry import Registry
 
@@ -30,8 +31,8 @@ STAGES = [
 
 def test_every_stage_is_measured_as_often_as_asked(bundles: Path) -> None:
     seen: list[str] = []
-    how = {"clip": voiced(0.7), "ids": 12, "runs": 2, "on_stage": seen.append}
-    done = bench(Registry([bundles], {}), "tiny", device="cpu", precision="int8", **how)
+    how = BenchSettings(device="cpu", precision="int8", clip=voiced(0.7), ids=12, runs=2)
+    done = bench(Registry([bundles], {}), "tiny", how, on_stage=seen.append)
     assert [row.stage for row in done.rows] == STAGES
     assert {row.runs for row in done.rows[1:]} == {2}
     assert all(0 < row.least <= row.median <= row.most for row in done.rows)
@@ -43,9 +44,9 @@ def test_every_stage_is_measured_as_often_as_asked(bundles: Path) -> None:
 
 
 def test_the_parameters_are_counted_as_they_are(bundles: Path) -> None:
-    how = {"clip": voiced(0.7), "ids": 5, "runs": 1, "against": "bf16"}
+    few = BenchSettings(device="cpu", precision="int4", clip=voiced(0.7), ids=5, runs=1)
     registry = Registry([bundles], {})
-    done = bench(registry, "tiny", device="cpu", precision="int4", **how)
+    done = bench(registry, "tiny", replace(few, against="bf16"))
     lm = registry.load("tiny", device="cpu").llm
     assert done.facts["lm_parameters"] == sum(p.numel() for p in lm.parameters())
     assert done.quality is not None
@@ -79,7 +80,7 @@ def test_a_stage_that_waits_is_as_slow_as_it_waits(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("ids", "runs"), [(4, 1), (10, 0)])
 def test_too_little_to_measure_is_said(bundles: Path, ids: int, runs: int) -> None:
     with pytest.raises(ValueError, match="5 ids and 1 run are the least"):
-        bench(Registry([bundles], {}), "tiny", device="cpu", ids=ids, runs=runs)
+        bench(Registry([bundles], {}), "tiny", BenchSettings(device="cpu", ids=ids, runs=runs))
 
 
 def test_the_command_prints_a_table_and_writes_json(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -252,3 +254,88 @@ def test_a_living_process_keeps_its_temporary_files(tmp_path: Path) -> None:
         write_whole(tmp_path / "a", "second")
         assert part.exists()
     assert (tmp_path / "a").read_text() == "first"
+
+
+def test_lines_are_appended_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole.append(tmp_path / "a", "one\n")
+    whole.append(tmp_path / "a", "two\n")
+    monkeypatch.setattr(whole.os, "fsync", fail_with(errno.ENOSPC))
+    with pytest.raises(DiskFullError, match="disk full"):
+        whole.append(tmp_path / "a", "three\n")
+    assert (tmp_path / "a").read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_lines_go_to_a_plain_file_alone(tmp_path: Path, kind: str) -> None:
+    other = tmp_path / "other"
+    other.write_text("mine")
+    place = tmp_path / "a"
+    {
+        "link": lambda: place.symlink_to(other),
+        "fifo": lambda: os.mkfifo(place),
+        "folder": place.mkdir,
+    }[kind]()
+    with pytest.raises(ValueError, match="is not a plain file"):
+        whole.append(place, "line\n")
+    assert other.read_text() == "mine"
+
+
+def test_a_folder_that_is_being_built_is_not_built_by_another(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as part:
+        write_whole(part / "one", "first")
+        with pytest.raises(ValueError, match="another run"):
+            fill(tmp_path / "out", "second")
+    assert (tmp_path / "out" / "one").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+ROOT = Path(__file__).parents[3]
+WRITERS = {"stepedit_core/files/whole.py", "stepedit_core/bundle/saving.py"}
+"""The files that may open something for writing, and the one that writes tensor by tensor."""
+
+
+def opened_for_writing(code: str) -> list[int]:
+    """Lines that write to a path without files/whole.py."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        modes = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        modes += [k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)]
+        writes = any(isinstance(m, str) and re.fullmatch(r"[wax]b?\+?|r\+b?", m) for m in modes)
+        copies = name in ("copy", "copyfile", "copy2", "copytree") and "shutil" in ast.dump(node)
+        if (
+            name in ("write_text", "write_bytes")
+            or (name in ("open", "fdopen") and writes)
+            or copies
+        ):
+            found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("path.write_text('x')", [1]),
+        ("open(path, 'w')\npath.open('ab')", [1, 2]),
+        ("open(path)\npath.open('rb')\nwrite_whole(path, 'w')", []),
+        ("shutil.copyfile(a, b)", [1]),
+    ],
+)
+def test_the_rule_against_other_writers_finds_them(code: str, lines: list[int]) -> None:
+    assert opened_for_writing(code) == lines
+
+
+def test_nobody_else_opens_files_for_writing() -> None:
+    allowed = WRITERS | {"stepedit_core/bundle/write.py"}  # copies into a whole_file
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for folder in ("stepedit_core", "nodes")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if str(path.relative_to(ROOT)) not in allowed
+        for line in opened_for_writing(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []

@@ -7,7 +7,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from stepedit_core.measure.timeline import Word, fit_transcript, quiet_pieces, snap_borders
+from stepedit_core.measure.timeline import (
+    Word,
+    find_phrase,
+    fit_transcript,
+    quiet_pieces,
+    snap_borders,
+    words_between,
+)
 from stepedit_core.types import Clip
 
 RATE = 16_000
@@ -113,3 +120,30 @@ class TestFitTranscript:
 
     def test_an_empty_transcript_has_no_words(self):
         assert fit_transcript(self.HEARD, " ", 2.0) == ()
+
+
+SAID = tuple(
+    Word(text, 0.5 * place, 0.5 * place + 0.4, 1.0)
+    for place, text in enumerate(["So", "happy,", "he", "said", "—", "and", "so", "it", "was."])
+)
+
+
+def test_a_phrase_has_the_time_of_its_words_whatever_their_case_and_marks() -> None:
+    assert find_phrase(SAID, "HAPPY he said") == (0.5, 1.9)
+    assert find_phrase(SAID, "said and") == (1.5, 2.9)  # the dash is not a word
+
+
+def test_a_phrase_that_is_not_there_or_there_twice_says_so() -> None:
+    with pytest.raises(ValueError, match="its words are: So happy, he said"):
+        find_phrase(SAID, "happy said")
+    with pytest.raises(ValueError, match=r"2 times, at 0\.00 to 0\.40 s, 3\.00 to 3\.40 s"):
+        find_phrase(SAID, "so")
+    with pytest.raises(ValueError, match="has no word"):
+        find_phrase(SAID, " , ")
+
+
+def test_words_of_a_window_are_those_with_their_middle_in_it() -> None:
+    assert words_between(SAID, 0.3, 1.8) == "happy, he said"
+    assert words_between(SAID, 9.0, 10.0) == ""
+    chinese = tuple(Word(t, 0.1 * i, 0.1 * i + 0.1, 1.0) for i, t in enumerate("我们go走。"))
+    assert words_between(chinese[:2], 0, 1) == "我们"

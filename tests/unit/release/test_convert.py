@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from stepedit_core.registry.handle import Bundle
 from stepedit_core.registry.registry import Registry
 from stepedit_core.release.convert import (
     SOURCE,
+    Conversion,
     Sizes,
     convert,
     describe,
@@ -44,6 +46,7 @@ from stepedit_core.release.tables import COUNTS
 from stepedit_core.types import Clip, EditRequest, Sampling
 from tests import fake_release
 
+OnBytes = Callable[[int, int], None]
 MODEL, TOKENS = "Step-Audio-EditX", "Step-Audio-Tokenizer"
 
 
@@ -54,12 +57,13 @@ def bundle(
     """The toy release, converted and loaded."""
     folder, _ = release
     out = tmp_path_factory.mktemp("out") / "editx"
-    convert(folder / MODEL, folder / TOKENS, out, sizes=fake_release.TINY)
+    convert(folder / MODEL, folder / TOKENS, out, Conversion(sizes=fake_release.TINY))
     return Registry().load(out, device="cpu", precision="fp32")
 
 
-def converted(folder: Path, out: Path, **how: object) -> None:
-    convert(folder / MODEL, folder / TOKENS, out, sizes=fake_release.TINY, **how)
+def converted(folder: Path, out: Path, *, on_bytes: OnBytes | None = None, **how: object) -> None:
+    tiny = Conversion(sizes=fake_release.TINY, **how)
+    convert(folder / MODEL, folder / TOKENS, out, tiny, on_bytes=on_bytes)
 
 
 class TestWhatItSays:
@@ -179,7 +183,7 @@ class TestWhereFilesLie:
 
     def test_the_tokenizer_may_lie_inside_the_model_folder(self, copy, tmp_path):
         shutil.move(copy / TOKENS, copy / MODEL / "tok")
-        convert(copy / MODEL, None, tmp_path / "out", sizes=fake_release.TINY)
+        convert(copy / MODEL, None, tmp_path / "out", Conversion(sizes=fake_release.TINY))
         assert (tmp_path / "out" / MANIFEST).is_file()
 
     def test_a_mirror_may_call_the_paraformer_model_pb(self, copy, tmp_path):

@@ -17,7 +17,7 @@ from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenize
 from stepedit_core.models.paraformer import UNIT_TEXT, Paraformer, ParaformerConfig
 from stepedit_core.registry.registry import Registry
 from stepedit_core.release import convert as module
-from stepedit_core.release.convert import convert, describe, plans, verify_conversion
+from stepedit_core.release.convert import Conversion, convert, describe, plans, verify_conversion
 from stepedit_core.release.layout import find_release
 from stepedit_core.release.recogniser import COUNT, RECOGNISER
 from stepedit_core.release.rules import assign
@@ -37,7 +37,7 @@ def folder(
 ) -> Path:
     """The toy release, converted."""
     out = tmp_path_factory.mktemp("out") / "editx"
-    convert(release[0] / MODEL, release[0] / TOKENS, out, sizes=fake_release.TINY)
+    convert(release[0] / MODEL, release[0] / TOKENS, out, Conversion(sizes=fake_release.TINY))
     return out
 
 
@@ -161,7 +161,7 @@ class TestWithout:
     def test_a_release_without_the_list_becomes_a_bundle_without_the_part(self, copy, tmp_path):
         units_of(copy).unlink()
         out = tmp_path / "out"
-        made = convert(copy / MODEL, copy / TOKENS, out, sizes=fake_release.TINY)
+        made = convert(copy / MODEL, copy / TOKENS, out, Conversion(sizes=fake_release.TINY))
         assert "recogniser" not in made.parts
         assert not (out / file_of("recogniser")).exists()
         bundle = Registry().load(out, device="cpu")
@@ -175,7 +175,9 @@ class TestWithout:
     def test_a_damaged_list_is_said_before_a_byte_is_written(self, copy, tmp_path):
         units_of(copy).write_text(json.dumps(["a", "b"]), "utf-8")
         with pytest.raises(ValueError, match=r"tokens.json has 2 units; the network has 30"):
-            convert(copy / MODEL, copy / TOKENS, tmp_path / "out", sizes=fake_release.TINY)
+            convert(
+                copy / MODEL, copy / TOKENS, tmp_path / "out", Conversion(sizes=fake_release.TINY)
+            )
         assert not list(tmp_path.glob("*out*"))
 
     def test_a_list_damaged_in_the_bundle_is_refused(self, folder):

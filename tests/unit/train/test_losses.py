@@ -110,13 +110,18 @@ def test_grpo_averages_inside_each_answer_first():
     log_probs = T([[math.log(1.5), 0.0, 7.0], [math.log(0.5), 7.0, 7.0]])
     ref = T([[math.log(1.5), -1.0, 0.0], [math.log(0.5), 0.0, 0.0]])
     loss = losses.grpo_loss(
-        log_probs, torch.zeros(2, 3), ref, T([1.0, -1.0]), MASK, clip=0.2, beta=0.1
+        losses.LogProbs(log_probs, torch.zeros(2, 3), ref), T([1.0, -1.0]), MASK, clip=0.2, beta=0.1
     )
     k3 = math.exp(-1.0) + 1.0 - 1.0
     first = ((-1.2 + 0.0) + (-1.0 + 0.1 * k3)) / 2
     second = 0.8
     assert float(loss) == pytest.approx((first + second) / 2, abs=1e-5)
     half = losses.grpo_loss(
-        log_probs[:1], torch.zeros(1, 3), ref[:1], T([1.0]), MASK[:1], clip=0.2, beta=0.1, rows=2
+        losses.LogProbs(log_probs[:1], torch.zeros(1, 3), ref[:1]),
+        T([1.0]),
+        MASK[:1],
+        clip=0.2,
+        beta=0.1,
+        rows=2,
     )
     assert float(half) == pytest.approx(first / 2, abs=1e-5)

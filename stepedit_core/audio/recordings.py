@@ -1,0 +1,115 @@
+"""A recording as it is in its file: its own rate, channels and samples, of any length.
+
+Clips are what networks hear: one channel of floats. A recording is what an edit of a part must give
+back unchanged everywhere else, so its samples are kept in the type that the file has them in.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor
+
+from ..files.whole import write_whole
+from ..types import Clip
+from .clips import check_rate, float_samples, mixed
+
+WHOLE_TYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16"}
+"""Kinds of samples that are read as 16-bit integers without a loss."""
+LONG_TYPES = {"PCM_24": "int32", "PCM_32": "int32"}
+FLOAT_TYPES = {"FLOAT": "float32", "DOUBLE": "float64"}
+READ_AS = WHOLE_TYPES | LONG_TYPES | FLOAT_TYPES
+"""Kinds of samples in a file -> the type that has each of them exactly."""
+LOSSY = "FLOAT"
+"""How a recording from a lossy file (MP3, OGG) is written: what was decoded, exactly."""
+WRITTEN = (".wav", ".flac")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """Samples (C, N) on the CPU: int16, int32, float32 or float64, full scale as of their type."""
+
+    samples: Tensor
+    sample_rate: int
+    """In Hz."""
+    subtype: str = "FLOAT"
+    """Kind of the samples in the file, as libsndfile names it."""
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[1] / self.sample_rate
+
+    def clip(self, first: int = 0, end: int | None = None) -> Clip:
+        """One channel of the samples first to end as float32; channels are mixed."""
+        part = self.samples[:, first : self.samples.shape[1] if end is None else end]
+        return Clip(wave=mixed(float_samples(part)), sample_rate=self.sample_rate)
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Every sample of a sound file as it is there.
+
+    Raises ValueError for a file that is missing, empty or not audio, and for a rate out of range.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"no file at '{path}'; an audio file is needed. Check the path and its spelling."
+        )
+    try:
+        with soundfile.SoundFile(path) as file:
+            check_rate(file.samplerate)
+            kind = READ_AS.get(file.subtype, "float32")
+            samples = file.read(dtype=kind, always_2d=True)
+            rate = file.samplerate
+            subtype = file.subtype if file.subtype in READ_AS else LOSSY
+    except soundfile.SoundFileError as error:
+        raise ValueError(
+            f"'{path.name}' cannot be read as audio ({error}); WAV, FLAC, OGG and MP3 are read. "
+            "Convert it to WAV."
+        ) from error
+    if not len(samples):
+        raise ValueError(f"'{path.name}' has no samples; a recording is needed. Save it again.")
+    return Recording(samples=torch.from_numpy(samples.T), sample_rate=rate, subtype=subtype)
+
+
+def write_recording(path: str | Path, recording: Recording) -> None:
+    """Write a recording whole or not at all, its samples as they are; raises as check_name."""
+    path = Path(path)
+    container, subtype = check_name(path, recording)
+    raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
+    samples = recording.samples.T.contiguous().numpy()
+    soundfile.write(raw, samples, recording.sample_rate, format=container, subtype=subtype)
+    write_whole(path, raw.getvalue())
+
+
+def check_name(path: Path, recording: Recording) -> tuple[str, str]:
+    """Container and kind of samples, as libsndfile names them, of a file for a recording.
+
+    The name ends in .wav or .flac; FLAC has integers of 8 to 24 bits only. Raises ValueError for
+    another name, an absent folder, or samples that the container does not have.
+    """
+    kind = path.suffix.lower()
+    if kind not in WRITTEN:
+        raise ValueError(
+            f"'{path.name}' does not end in {' or '.join(WRITTEN)}; these keep every sample. "
+            "Rename the result."
+        )
+    if not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"no folder at '{path.parent}'; the result needs an existing one. Create it first."
+        )
+    container = kind.removeprefix(".").upper()
+    bytes_of = {"WAV": "PCM_U8", "FLAC": "PCM_S8"}  # the same values, each container its own kind
+    bits_8 = recording.subtype in bytes_of.values()
+    subtype = bytes_of[container] if bits_8 else recording.subtype
+    if not soundfile.check_format(container, subtype):
+        raise ValueError(
+            f"'{path.name}' would need {subtype} samples, which {container} does not have. Name "
+            "the result .wav."
+        )
+    return container, subtype

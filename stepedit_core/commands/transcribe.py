@@ -1,0 +1,69 @@
+"""`stepedit transcribe`: which words a recording says, and when."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from .options import DONE, add_model, load_bundle
+
+if TYPE_CHECKING:
+    from ..measure.timeline import Word
+
+
+def add(commands: Any) -> None:
+    """Put `transcribe` on the command line."""
+    words = commands.add_parser(
+        "transcribe", help="the words of a recording with their times", allow_abbrev=False
+    )
+    words.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3 of any length")
+    words.add_argument(
+        "--text",
+        default="",
+        help="its words, where they are known: only their times are looked for",
+    )
+    add_recogniser(words)
+    add_model(words)
+    words.add_argument("--out", default="", metavar="FILE.json", help="write the words there")
+    words.set_defaults(run=_transcribe)
+
+
+def add_recogniser(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a recogniser."""
+    parser.add_argument(
+        "--recogniser",
+        default="",
+        metavar="DIR",
+        help="folder of a faster-whisper model; default: $STEPEDIT_RECOGNISER, or the bundle's own",
+    )
+
+
+def _transcribe(arguments: argparse.Namespace) -> int:
+    """`stepedit transcribe`: a table of words."""
+    from ..audio.recordings import read_recording
+    from ..files.terminal import table
+    from ..measure.recognisers import recogniser_for
+
+    clip = read_recording(arguments.clip).clip()
+    recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
+    given = arguments.text.strip()
+    words = recogniser.align(clip, given) if given else recogniser.transcribe(clip)
+    if arguments.out:
+        _write(words, arguments.out)
+    rows = [
+        (f"{word.start:.2f}", f"{word.end:.2f}", word.text, f"{word.confidence:.2f}")
+        for word in words
+    ]
+    print(table(("start", "end", "word", "sure"), rows))
+    return DONE
+
+
+def _write(words: tuple[Word, ...], path: str) -> None:
+    import json
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from ..files.whole import write_whole
+
+    text = json.dumps([asdict(word) for word in words], ensure_ascii=False, indent=1)
+    write_whole(Path(path), (text + "\n").encode())

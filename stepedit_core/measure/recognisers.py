@@ -1,0 +1,37 @@
+"""Which recogniser hears the words of a clip: one that the user names, or the bundle's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..registry.handle import Bundle
+from ..types import Hooks
+from .timeline import Recogniser
+
+VARIABLE = "STEPEDIT_RECOGNISER"
+"""Environment variable: folder of a faster-whisper model."""
+
+
+def recogniser_for(
+    bundle: Bundle, folder: str | Path = "", *, hooks: Hooks | None = None
+) -> Recogniser:
+    """The recogniser of a folder, else of $STEPEDIT_RECOGNISER, else the bundle's own.
+
+    Nothing is downloaded. Raises ValueError where none of the three is there, or the folder is not
+    such a model.
+    """
+    named = str(folder) or os.environ.get(VARIABLE, "")
+    if named:
+        from .whisper import open_whisper
+
+        return open_whisper(named, hooks=hooks)
+    if "recogniser" in bundle.manifest.components:
+        from .paraformer import recogniser_of
+
+        return recogniser_of(bundle, hooks=hooks)
+    raise ValueError(
+        f"bundle '{bundle.name}' has no recogniser, so it cannot hear which words a clip says. "
+        f"Name the folder of a faster-whisper model (--recogniser, or ${VARIABLE}), or convert "
+        "the release with its whole tokenizer folder."
+    )

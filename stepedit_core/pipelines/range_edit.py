@@ -1,0 +1,320 @@
+"""An edit of one part of a recording: these words, and nothing else.
+
+The part is edited within a window of the speech around it, so that the model hears its neighbours.
+Of the answer only the part is taken: its codes stand between the recording's own, the decoder moves
+the recording's mel there and nowhere else (`difference.py`), and what comes out of the vocoder is
+put into the recording at its own rate, channels and sample type (`signal/splice.py`). Every sample
+before the first fade and after the last is the recording's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..audio.clips import SILENCE_PEAK
+from ..audio.mel import PROMPT_HOP
+from ..audio.recordings import Recording
+from ..audio.resample import resample
+from ..measure.alignment import guide_of
+from ..measure.time_path import time_path
+from ..registry.handle import Bundle
+from ..signal.splice import Piece, splice
+from ..types import (
+    SAMPLE_RATE,
+    Draws,
+    DualCodes,
+    EditRequest,
+    EditResult,
+    Hooks,
+    Voice,
+    same_codes,
+)
+from ..vocab import MEL_FRAMES_PER_GROUP, SEMANTIC_PER_GROUP
+from .difference import KEEPS_RECORDING, difference_decode
+from .plan import Plan, make_plan
+from .rounds import iterate
+from .tokenize import voice_of
+from .vocode import vocode
+
+MEL_HZ = SAMPLE_RATE / PROMPT_HOP
+"""Frames of a mel in a second."""
+WINDOW_S = 10.0
+"""Length of a window: as much speech as every model does well."""
+CONTEXT_S = 1.0
+"""Least speech on each side of a part that is longer than a window has room for."""
+LONGEST_S = 28.0
+"""Longest part: with its context it must be a clip."""
+SHORTEST_S = 0.12
+"""Shortest part: one group of codes."""
+PAUSE_S = 0.2
+"""Time over which a window's border must be quiet."""
+SEARCH_S = 1.5
+"""How far a window's border moves inwards to a quieter place."""
+LEAST, MOST = 0.5, 2.0
+"""Length of the answer's part beside the recording's: what is further off has lost its words."""
+GROUP_S = 0.12
+"""Seconds of a group of codes."""
+MARGIN_FRAMES = 15
+"""Mel frames of the recording's own speech that are vocoded on each side: 0.3 s."""
+WARM_FRAMES = 10
+"""Further frames, whose sound is thrown away: the vocoder's beginning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a recording and the window around it, in samples of the recording."""
+
+    start: int
+    end: int
+    """One past the last sample."""
+    window_start: int
+    window_end: int
+
+    @property
+    def start_end(self) -> tuple[int, int]:
+        """First sample, and one past the last."""
+        return self.start, self.end
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeResult:
+    """A recording in which one part was edited."""
+
+    recording: Recording
+    first: int
+    """First sample that may differ from the input's; all before it are the input's."""
+    end: int
+    """One past the last sample that may differ; all after it are the input's last samples."""
+    number: int
+    """Which round of the window the part comes from."""
+    rounds: EditResult
+    """All rounds of the window, whole."""
+
+
+def part_of(recording: Recording, start_s: float, end_s: float) -> Part:
+    """The samples of a range of seconds, with a window around it that begins and ends in pauses.
+
+    Raises ValueError for a range outside the recording, too short, too long, or silent.
+    """
+    rate, length = recording.sample_rate, recording.samples.shape[1]
+    if not (0 <= start_s < end_s and start_s < recording.seconds):  # also NaN
+        raise ValueError(
+            f"the range is {start_s:g} to {end_s:g} s; the recording has 0 to "
+            f"{recording.seconds:.2f} s. Choose a start before its end, both inside of it."
+        )
+    if end_s > recording.seconds + 0.01:
+        raise ValueError(
+            f"the range ends at {end_s:g} s; the recording ends at {recording.seconds:.2f} s. "
+            "Choose an earlier end."
+        )
+    if not SHORTEST_S <= end_s - start_s <= LONGEST_S:
+        raise ValueError(
+            f"the range is {end_s - start_s:.2f} s long; {SHORTEST_S} to {LONGEST_S:.0f} s can be "
+            "edited at once. Choose more, or do it in parts."
+        )
+    start, end = round(start_s * rate), min(round(end_s * rate), length)
+    room = max(CONTEXT_S, (WINDOW_S - (end - start) / rate) / 2)
+    first = max(0, start - round(room * rate))
+    # what one side does not have the other gets
+    last = min(length, max(end + round(CONTEXT_S * rate), first + round(WINDOW_S * rate)))
+    first = max(0, min(first, last - round(WINDOW_S * rate)))
+    wave = recording.clip(first, last).wave
+    if float(wave[start - first : end - first].abs().max()) < SILENCE_PEAK:
+        raise ValueError(
+            f"nothing is heard from {start_s:g} to {end_s:g} s (below {SILENCE_PEAK} of full "
+            "scale); the range needs speech. Choose another."
+        )
+    squares = wave.double().square().numpy()
+    keep = round(0.5 * CONTEXT_S * rate)
+    if first > 0:
+        first += _quietest(squares[: max(0, start - first - keep)], rate)
+    if last < length:
+        last -= _quietest(squares[::-1][: max(0, last - end - keep)], rate)
+    return Part(start=start, end=end, window_start=first, window_end=last)
+
+
+def _quietest(squares: np.ndarray, rate: int) -> int:
+    """Middle of the quietest 0.2 s among the first samples (N,); 0 where there is no room."""
+    width = round(PAUSE_S * rate)
+    squares = squares[: round(SEARCH_S * rate)]
+    if len(squares) <= width:
+        return 0
+    sums = np.concatenate([[0.0], np.cumsum(squares)])
+    return int((sums[width:] - sums[:-width]).argmin()) + width // 2
+
+
+def edit_range(
+    bundle: Bundle,
+    recording: Recording,
+    part: Part,
+    requests: Sequence[EditRequest],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    hooks: Hooks | None = None,
+) -> RangeResult:
+    """The recording with the best round of an edit in one part of it.
+
+    Args:
+        bundle: the model.
+        recording: of any length.
+        part: from `part_of` of the same recording.
+        requests: edits that keep the words, with the words of the window as their text.
+        settings: further fields of the plan: rounds, seed, sampling, decoding.
+        hooks: progress and cancelling.
+
+    Raises ValueError for an edit that leaves no recording to keep, and as make_plan.
+    """
+    for request in requests:
+        if request.kind not in KEEPS_RECORDING:
+            raise ValueError(
+                f"{request.label} changes the whole sound; a part can be edited by "
+                f"{', '.join(KEEPS_RECORDING)}. Edit the whole clip, or choose one of these."
+            )
+    clip = recording.clip(part.window_start, part.window_end)
+    plan = make_plan(bundle, clip, requests, **(settings or {}))
+    result = iterate(bundle, clip, plan, hooks=hooks)
+    return put_into(bundle, recording, part, plan, result, number=result.best_number)
+
+
+def put_into(
+    bundle: Bundle,
+    recording: Recording,
+    part: Part,
+    plan: Plan,
+    result: EditResult,
+    *,
+    number: int,
+) -> RangeResult:
+    """The recording with the part as round `number` of its window says it; round 0 is the input."""
+    source, made = result.rounds[0], result.rounds[number]
+    if same_codes(source.codes, made.codes):
+        return RangeResult(recording=recording, first=0, end=0, number=number, rounds=result)
+    clip = recording.clip(part.window_start, part.window_end)
+    voice = voice_of(bundle, clip, source.codes, recorded=True)
+    heard = [(s - part.window_start) * MEL_HZ / recording.sample_rate for s in part.start_end]
+    inside = _moved(bundle, voice, made.codes, (heard[0], heard[1]), plan, number)
+    piece = _piece(bundle, voice.mel, inside, plan.draws(number))
+    spliced = splice(
+        recording.samples, recording.sample_rate, at_rate(piece, recording, part.window_start)
+    )
+    return RangeResult(
+        recording=replace(recording, samples=spliced.wave),
+        first=spliced.first,
+        end=spliced.end,
+        number=number,
+        rounds=result,
+    )
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """New mel for frames start to end of a window's mel."""
+
+    mel: Tensor
+    """(80, f)."""
+    start: int
+    end: int
+
+
+def composed(
+    bundle: Bundle, source: DualCodes, answer: DualCodes, groups: tuple[int, int]
+) -> tuple[DualCodes, int]:
+    """Source codes whose groups first to end are the answer's, and how many those are.
+
+    The place in the answer is found by the warping path of the codes. Raises ValueError where the
+    answer says something else altogether, or its part has quite another length.
+    """
+    first, end = groups
+    match = guide_of(bundle).match(source, answer)
+    if match is None:
+        raise ValueError(
+            "the answer of the model does not say the words of the clip, so the part cannot be "
+            "found in it. Try another seed, or fewer rounds."
+        )
+    # where the answer stands still at a border, in a pause that it made longer, that stays outside
+    begin = round((np.searchsorted(match.places, 3 * first, "right") - 1) / SEMANTIC_PER_GROUP)
+    stop = round((np.searchsorted(match.places, 3 * end - 1) + 1) / SEMANTIC_PER_GROUP)
+    begin = min(max(begin, 0), answer.groups - 1)
+    stop = min(max(stop, begin + 1), answer.groups)
+    if not LEAST * (end - first) - 2 <= stop - begin <= MOST * (end - first) + 2:
+        raise ValueError(
+            f"the answer of the model has {(stop - begin) * GROUP_S:.2f} s for the "
+            f"{(end - first) * GROUP_S:.2f} s of the part; {LEAST} to {MOST:g} times its length is "
+            "put in. Try another seed, or fewer rounds."
+        )
+    parts = ((source, 0, first), (answer, begin, stop), (source, end, source.groups))
+    codes = DualCodes(
+        linguistic=torch.cat([codes.linguistic[2 * a : 2 * b] for codes, a, b in parts]),
+        semantic=torch.cat([codes.semantic[3 * a : 3 * b] for codes, a, b in parts]),
+        codebook=source.codebook,
+    )
+    return codes, stop - begin
+
+
+def _moved(
+    bundle: Bundle,
+    voice: Voice,
+    answer: DualCodes,
+    heard: tuple[float, float],
+    plan: Plan,
+    number: int,
+) -> _Inside:
+    """The window's mel within the part, moved by what the answer changed there.
+
+    `heard` are the part's first and last place in frames of the voice's mel.
+    """
+    lead, codes = round(voice.lead), voice.codes
+    first = min(max(0, int((heard[0] - lead) // MEL_FRAMES_PER_GROUP)), codes.groups - 1)
+    end = max(first + 1, min(codes.groups, -int((lead - heard[1]) // MEL_FRAMES_PER_GROUP)))
+    whole, count = composed(bundle, codes, answer, (first, end))
+    mel = difference_decode(bundle, whole, voice, draws=plan.draws(number), decoding=plan.decoding)
+    path = time_path(guide_of(bundle), codes, whole, voice.mel, voice.lead)
+    if path is not None:
+        # groups are 120 ms: beside the part's exact borders they stay as recorded
+        places = torch.from_numpy(path.frames(voice.lead))
+        here = (places >= heard[0]) & (places < heard[1]) | ~path.known_frames()
+        mel = torch.where(here, mel, path.mel(voice.mel, voice.lead))
+    begin = MEL_FRAMES_PER_GROUP * first
+    before = max(0, -(lead + begin))  # frames that lie before the clip's first
+    mel = mel[:, begin + before : begin + MEL_FRAMES_PER_GROUP * count]
+    start = lead + begin + before
+    return _Inside(mel, start, min(lead + MEL_FRAMES_PER_GROUP * end, voice.mel.shape[1]))
+
+
+def _piece(bundle: Bundle, mel: Tensor, inside: _Inside, draws: Draws) -> Piece:
+    """The part's sound at 24 kHz with its margins; places count from the window's beginning."""
+    whole = torch.cat((mel[:, : inside.start], inside.mel, mel[:, inside.end :]), dim=1)
+    stop = inside.start + inside.mel.shape[1]
+    head = min(MARGIN_FRAMES, inside.start)
+    tail = min(MARGIN_FRAMES, whole.shape[1] - stop)
+    first = max(0, inside.start - head - WARM_FRAMES)
+    clip = vocode(bundle, whole[:, first : stop + tail + WARM_FRAMES], draws=draws)
+    begin, end = inside.start - head - first, stop + tail - first
+    return Piece(
+        wave=clip.wave[PROMPT_HOP * begin : PROMPT_HOP * end],
+        start=PROMPT_HOP * inside.start,
+        end=PROMPT_HOP * inside.end,
+        head=PROMPT_HOP * head,
+        tail=PROMPT_HOP * tail,
+    )
+
+
+def at_rate(piece: Piece, recording: Recording, offset: int) -> Piece:
+    """A piece at 24 kHz at the recording's rate, its window `offset` samples into the recording."""
+    rate, length = recording.sample_rate, recording.samples.shape[1]
+    wave = resample(piece.wave, SAMPLE_RATE, rate)
+    scale = rate / SAMPLE_RATE
+    start = offset + round(piece.start * scale)
+    return Piece(
+        wave=wave,
+        start=min(start, length - 1),
+        end=min(max(start + 1, offset + round(piece.end * scale)), length),
+        head=round(piece.head * scale),
+        tail=min(round(piece.tail * scale), len(wave) - round(piece.head * scale)),
+    )

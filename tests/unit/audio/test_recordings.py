@@ -1,0 +1,76 @@
+"""A recording keeps every sample of its file, whatever the file's kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from stepedit_core.audio.recordings import Recording, read_recording, write_recording
+
+KINDS = [
+    ("wav", "PCM_U8"),
+    ("wav", "PCM_16"),
+    ("wav", "PCM_24"),
+    ("wav", "PCM_32"),
+    ("wav", "FLOAT"),
+    ("wav", "DOUBLE"),
+    ("flac", "PCM_S8"),
+    ("flac", "PCM_16"),
+    ("flac", "PCM_24"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "subtype"), KINDS)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_come_back_as_they_were(
+    tmp_path: Path, suffix: str, subtype: str, channels: int
+) -> None:
+    drawn = np.random.default_rng(3).uniform(-1.0, 1.0, (700, channels))
+    first, second = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    soundfile.write(first, drawn, 44_100, subtype=subtype)
+    recording = read_recording(first)
+    assert recording.samples.shape == (channels, 700)
+    assert recording.subtype == subtype
+    write_recording(second, recording)
+    assert torch.equal(read_recording(second).samples, recording.samples)
+    assert soundfile.info(second).subtype == subtype
+    as_double = [soundfile.read(path, dtype="float64")[0] for path in (first, second)]
+    assert np.array_equal(*as_double)
+
+
+def test_a_lossy_file_is_written_as_it_was_decoded(tmp_path: Path) -> None:
+    tone = np.sin(np.arange(24_000) / 9) * 0.4
+    soundfile.write(tmp_path / "a.ogg", tone, 24_000)
+    recording = read_recording(tmp_path / "a.ogg")
+    write_recording(tmp_path / "b.wav", recording)
+    assert torch.equal(read_recording(tmp_path / "b.wav").samples, recording.samples)
+
+
+def test_the_mix_of_a_part_is_a_clip() -> None:
+    samples = torch.tensor([[16_384, 0, 8_192], [0, 16_384, 8_192]], dtype=torch.int16)
+    clip = Recording(samples=samples, sample_rate=16_000).clip(1, 3)
+    assert torch.equal(clip.wave, torch.tensor([0.25, 0.25]))
+
+
+def test_files_that_are_no_recordings(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    soundfile.write(tmp_path / "none.wav", np.zeros((0, 1)), 16_000)
+    for name, found in (
+        ("absent.wav", "no file"),
+        ("text.wav", "cannot be"),
+        ("none.wav", "no sa"),
+    ):
+        with pytest.raises(ValueError, match=found):
+            read_recording(tmp_path / name)
+
+
+def test_names_that_cannot_keep_the_samples(tmp_path: Path) -> None:
+    floats = Recording(samples=torch.zeros(1, 9), sample_rate=16_000)
+    for name, found in (("a.mp3", "does not end"), ("a.flac", "does not have")):
+        with pytest.raises(ValueError, match=found):
+            write_recording(tmp_path / name, floats)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,101 @@
+"""`stepedit edit-range`: words or seconds are edited, the rest of the file stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stepedit_core.cli import main
+from stepedit_core.measure import recognisers
+from stepedit_core.measure.timeline import Word
+from stepedit_core.types import Clip
+from tests.unit.conftest import voiced
+
+SAID = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
+
+
+class Ears:
+    """Hears a word a second."""
+
+    def transcribe(self, clip: Clip) -> tuple[Word, ...]:
+        return tuple(Word(text, n + 0.1, n + 0.9, 1.0) for n, text in enumerate(SAID))
+
+    align = transcribe
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.wav"
+    soundfile.write(path, voiced(12.0, 16_000).numpy(), 16_000, subtype="PCM_24")
+    return path
+
+
+def command(source: Path, bundles: Path, out: str, *more: str) -> list[str]:
+    bundle = ["--bundle", str(bundles / "tiny"), "--emotion", "happy", "--strength", "0"]
+    return ["edit-range", str(source), *bundle, "--out", str(source.parent / out), *more]
+
+
+def test_words_are_looked_for_and_the_file_keeps_its_kind(
+    source: Path,
+    bundles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
+    assert main(command(source, bundles, "out.flac", "--words", "Six seven")) == 0
+    assert "192000 samples outside are the input's" in capsys.readouterr().out
+    out = source.parent / "out.flac"
+    assert soundfile.info(out).subtype == "PCM_24"
+    assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
+
+
+@pytest.mark.parametrize(
+    ("out", "more", "code", "found"),
+    [
+        ("out.wav", ["--words", "thirteen"], 1, "is not said in the clip"),
+        ("out.wav", ["--range", "1:40"], 1, "ends at 40 s"),
+        ("out.wav", ["--range", "1-4"], 2, "two numbers of seconds"),
+        ("out.mp3", ["--range", "1:4"], 1, "does not end in"),
+        ("in.wav", ["--range", "1:4"], 2, "is the input"),
+        ("no/out.wav", ["--range", "1:4"], 1, "no folder at"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_written(
+    source: Path,
+    bundles: Path,
+    out: str,
+    more: list[str],
+    code: int,
+    found: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
+    before = source.read_bytes()
+    assert main(command(source, bundles, out, *more)) == code
+    assert found in capsys.readouterr().err
+    assert sorted(p.name for p in source.parent.glob("*.wav")) == ["in.wav"]
+    assert source.read_bytes() == before
+
+
+def test_a_long_recording_without_a_recogniser_says_what_to_add(
+    source: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(source, bundles, "out.wav", "--range", "1:4", "--text", "one two")) == 1
+    assert "has no recogniser" in capsys.readouterr().err
