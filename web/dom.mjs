@@ -37,6 +37,8 @@ export function setWidget(app, node, widget, value) {
   node.graph?.setDirtyCanvas?.(true, true);
 }
 
+/** Pixels above and below an element of ours, which the editor takes from its height. */
+export const MARGINS = 20;
 const LEAST_WIDTH = 340;
 
 /** Make a node as large as its widgets need; it never shrinks. */

@@ -2,7 +2,7 @@
 
 import { fit, make, sheet } from "./dom.mjs";
 
-const HEIGHT = 30;
+const HEIGHT = 46;
 const lines = new WeakMap();
 
 /** Show a line on a node. */

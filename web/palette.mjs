@@ -1,10 +1,10 @@
 /* Palettes: buttons that choose an option of a list, or put a sound tag into the words. */
 
-import { after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
+import { MARGINS, after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
 import { watchOffers } from "./offers.mjs";
 import { panelWord, words } from "./words.mjs";
 
-const PADDING = 16;
+const PADDING = 12;
 const FIRST_HEIGHT = 44;
 const RELEASE_2025 = [
   "Breathing", "Laughter", "Surprise-oh", "Confirmation-en", "Uhm",
@@ -54,7 +54,7 @@ export function addOptionPalette(app, api, node, name, withButtons) {
 /** Grey out the buttons of what the model cannot do, with the reason. */
 function greyOut(app, api, node, kind, buttons) {
   const show = (reasons, bundle) => {
-    const taught = panelWord(app)("cannot").replace("{model}", bundle);
+    const taught = `${panelWord(app)("cannot")} (${bundle}).`;
     for (const [option, button] of buttons) {
       button.setAttribute("aria-disabled", String(option in reasons));
       const why = option in reasons ? `\n${taught}\n${reasons[option]}` : "";
@@ -117,7 +117,7 @@ function add(node, name, content) {
   const widget = node.addDOMWidget(name, `STEPEDIT_${name.toUpperCase()}`, element, {
     serialize: false,
     hideOnZoom: false,
-    getMinHeight: () => height,
+    getMinHeight: () => height + MARGINS,
     getValue: () => "",
     setValue: () => {},
   });

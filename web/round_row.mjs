@@ -6,7 +6,7 @@ import { make } from "./dom.mjs";
 const WORDS = { good: 0.16, fair: 0.25 }; // distance, 0 is the same
 const VOICE = { good: 0.7, fair: 0.5 }; // likeness, 1 is the same
 
-/** Elements of a round: { element, listen, mark, cursor }. `name` is its readable name. */
+/** Elements of a round: { element, listen, mark, save, cursor, wave }. `name` is its readable name. */
 export function roundRow(round, { name, address, fileName, word }) {
   const figures = [
     figure(round.score, 1, "", word("score"), word("score_means")),
@@ -42,7 +42,7 @@ export function roundRow(round, { name, address, fileName, word }) {
   });
   if (!address) save.style.visibility = "hidden";
   const element = make("div", { className: "row" }, listen, mark, save);
-  return { element, listen, mark, cursor, wave };
+  return { element, listen, mark, save, cursor, wave };
 }
 
 function figure(value, digits, level, name, title) {

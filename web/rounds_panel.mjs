@@ -5,12 +5,12 @@
    from the file that takes.mjs reads, and of the newest run from the widget's value: its clips. The
    marked round lives in the node's own widget best_round, 0 for "the strongest that holds". */
 
-import { after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
+import { MARGINS, after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
 import { keepSettings, madeBy } from "./mark.mjs";
 import { RoundPlayer } from "./player.mjs";
 import { roundRow } from "./round_row.mjs";
 import { adopt } from "./runs.mjs";
-import { fileName, saveAll } from "./save.mjs";
+import { fileName, saveAll, saveOne } from "./save.mjs";
 import { claimName, hasSounds, isForeignRun, loadTakes, names } from "./takes.mjs";
 import { editName, panelWord } from "./words.mjs";
 
@@ -29,7 +29,7 @@ export function addRoundsPanel(app, api, node) {
   const widget = node.addDOMWidget("listen", "STEPEDIT_ROUNDS", panel.element, {
     serialize: false,
     hideOnZoom: false,
-    getMinHeight: () => panel.height,
+    getMinHeight: () => panel.height + MARGINS,
     getValue: () => panel.told,
     setValue: (value) => panel.tell(value),
   });
@@ -257,6 +257,10 @@ class RoundsPanel {
     const row = roundRow(round, { name, address, fileName: file, word: this.word });
     row.listen.addEventListener("click", (event) => this.press(event, row, number));
     row.mark.addEventListener("click", () => this.mark(number));
+    row.save.addEventListener("click", async (event) => {
+      event.preventDefault();
+      if (!(await saveOne(address, file))) this.fail(this.word("failed"));
+    });
     return row;
   }
 

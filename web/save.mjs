@@ -11,25 +11,29 @@ export function fileName(take, clip, { round, kind, option, file }) {
   return parts.filter(Boolean).join("_").replace(/[^\w.-]+/g, "-") + suffix;
 }
 
+/** Save a file under a name; false where it could not be fetched. The server would give its own. */
+export async function saveOne(address, name) {
+  const answer = await fetch(address).catch(() => null);
+  if (!answer?.ok) return false;
+  keep(await answer.blob(), name);
+  return true;
+}
+
 /** Save all rounds in one .zip; false where one of them could not be fetched. */
 export async function saveAll(take, clip, rounds) {
-  try {
-    const files = await Promise.all(
-      rounds
-        .filter((round) => round.address)
-        .map(async (round) => {
-          const answer = await fetch(round.address);
-          if (!answer.ok) throw new Error(`status ${answer.status}`);
-          const bytes = new Uint8Array(await answer.arrayBuffer());
-          return { name: fileName(take, clip, round), bytes };
-        }),
-    );
-    const address = URL.createObjectURL(zip(files));
-    const name = clip === null ? `take${take + 1}.zip` : `take${take + 1}_clip${clip + 1}.zip`;
-    make("a", { href: address, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
-    return true;
-  } catch {
-    return false;
+  const files = [];
+  for (const round of rounds) {
+    const answer = round.address && (await fetch(round.address).catch(() => null));
+    if (!answer?.ok) return false;
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    files.push({ name: fileName(take, clip, round), bytes });
   }
+  keep(zip(files), clip === null ? `take${take + 1}.zip` : `take${take + 1}_clip${clip + 1}.zip`);
+  return true;
+}
+
+function keep(blob, name) {
+  const address = URL.createObjectURL(blob);
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }

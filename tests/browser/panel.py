@@ -30,7 +30,9 @@ async ([type, values]) => {
 TELL = """
 (told) => { app.canvas.graph.nodes[0].widgets.find((w) => w.name === "listen").value = told; }
 """
-VALUE = "(name) => app.graph.nodes[0].widgets.find((w) => w.name === name).value"
+VALUE = """
+(name) => app.graph.nodes.flatMap((n) => n.widgets ?? []).find((w) => w.name === name).value
+"""
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
 
 
