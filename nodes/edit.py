@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
+from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, schema
 from .host import models, progress, sound, takes
@@ -62,15 +63,16 @@ class IterativeEdit(io.ComfyNode):
                     min=0,
                     max=100,
                     tooltip="Number of the round that the output best gives; 0 takes the round of "
-                    "the last edit with the highest score. Marked in the panel by a click.",
+                    "the last edit that is strongest and keeps words and voice. Marked in the "
+                    "panel by a click.",
                 ),
             ],
             outputs=[
                 io.Audio.Output(
                     display_name="best",
                     is_output_list=True,
-                    tooltip="The marked round, else the one with the highest score, mono at 24 "
-                    "kHz; one for each clip of the batch.",
+                    tooltip="The marked round, else the strongest that keeps words and voice, "
+                    "mono at 24 kHz; one for each clip of the batch.",
                 ),
                 io.Audio.Output(
                     display_name="final",
@@ -122,10 +124,11 @@ class IterativeEdit(io.ComfyNode):
     ) -> io.NodeOutput:
         """Edit every clip of the batch."""
         from ..stepedit_core.pipelines.plan import make_plan
-        from . import rounds as shown
+        from . import rounds as finished
         from .runs import run_clips
 
         how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
+<<<<<<< HEAD
         workflow = (cls.hidden.extra_pnginfo or {}).get("workflow")
         log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), shown.used(**how))
         with log.running():
@@ -135,14 +138,32 @@ class IterativeEdit(io.ComfyNode):
         if unplayable := [row["unplayable"] for run in runs for row in run.rows if not row["file"]]:
             # the edit is finished; only its players have no files
             progress.say(f"done, but not every round can be played here: {unplayable[0]}")
+=======
+        plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
+        runs = run_clips(model, clips, plans, best_round)
+        try:
+            files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
+            panel = [finished.panel(*pair) for pair in zip(runs, files, strict=True)]
+        except OSError as error:  # the edit is finished; only its players have no files
+            panel = []
+            progress.say(f"done, but the rounds cannot be played here: {shown(error)}")
+            log.warning("StepEdit: the rounds cannot be played in the node: %s", shown(error))
+>>>>>>> main
         return io.NodeOutput(
             [sound.audio(run.chosen.clip) for run in runs],
             [sound.audio(run.rounds[-1].clip) for run in runs],
             [sound.audio(made.clip) for run in runs for made in run.rounds],
+<<<<<<< HEAD
             [score for run in runs for score in shown.scores(run.rounds)],
             [shown.chart(run.rounds) for run in runs],
             [shown.report(model.bundle, run) for run in runs],
             ui={sound.PANEL: [shown.panel(run) for run in runs]},
+=======
+            [score for run in runs for score in finished.scores(run.rounds)],
+            [finished.chart(run.rounds) for run in runs],
+            [finished.report(model.bundle, run) for run in runs],
+            ui={sound.PANEL: panel} if panel else None,
+>>>>>>> main
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
+from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, advanced
 from .host import folders, progress
@@ -121,7 +122,7 @@ def only_edit(edit: Sequence[Edit], text: str) -> EditRequest:
     if len(edit) != 1 or len(edit[0]) != 1:
         found = sum(map(len, edit))
         raise ValueError(
-            f"the edit asks for {found} changes; an example has 1. Connect one edit node."
+            f"the edit asks for {shown(found)} changes; an example has 1. Connect one edit node."
         )
     return replace(edit[0][0], text=text)
 
@@ -133,8 +134,8 @@ def items_of(**given: Sequence[Any]) -> list[tuple[Any, ...]]:
         if len(values) not in (1, most):
             lengths = ", ".join(f"{len(v)} of {n}" for n, v in given.items())
             raise ValueError(
-                f"the lists differ in length: {lengths}; {name} must hold 1 or {most}. Connect "
-                "lists that belong together."
+                f"the lists differ in length: {shown(lengths)}; {shown(name)} must hold 1 or "
+                f"{most}. Connect lists that belong together."
             )
     columns = [list(v) * (most if len(v) == 1 else 1) for v in given.values()]
     return list(zip(*columns, strict=True))

@@ -15,12 +15,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import clone, edit, load, resynthesize, run, save
+    from .api import clone, edit, edit_range, load, resynthesize, run, save, transcribe
     from .types import Clip, Decoding, EditRequest, EditResult, Round, Sampling
 
 __version__ = "0.1.0"
 _HOME = {
-    **dict.fromkeys(("load", "edit", "clone", "run", "resynthesize", "save"), "api"),
+    **dict.fromkeys(
+        (
+            *("load", "edit", "edit_range", "clone", "run", "resynthesize"),
+            *("transcribe", "save"),
+        ),
+        "api",
+    ),
     **dict.fromkeys(
         ("Clip", "Decoding", "EditRequest", "EditResult", "Round", "Sampling"), "types"
     ),
@@ -34,10 +40,12 @@ __all__ = [
     "Sampling",
     "clone",
     "edit",
+    "edit_range",
     "load",
     "resynthesize",
     "run",
     "save",
+    "transcribe",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The library in six calls: load, edit, clone, run, resynthesize, save.
+"""The library in eight calls: load, edit, edit_range, clone, run, resynthesize, transcribe, save.
 
 Each is a few lines over `pipelines/`; the command and the nodes take the same way, so the same seed
 gives the same samples everywhere.
@@ -16,15 +16,21 @@ import torch
 
 from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
+from .audio.recordings import Recording, read_recording
+from .measure.recognisers import recogniser_for
+from .measure.timeline import Word
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
 from .pipelines.plan import Plan, check_names, check_plan, facts_of, make_plan, plan_from_json
+from .pipelines.range_edit import RangeResult, part_of
+from .pipelines.range_edit import edit_range as change_range
 from .pipelines.rounds import iterate
-from .pipelines.settings import check_seed, shown
+from .pipelines.settings import check_seed
+from .printable import quoted, shown
 from .registry.handle import Bundle
 from .registry.registry import Registry
 from .text.edits import EDITS, request_of
-from .types import Clip, EditRequest, EditResult, Hooks, Round
+from .types import Clip, Decoding, EditRequest, EditResult, Hooks, Round
 
 FLAGS = ("denoise", "trim_silence")
 """Edits that are asked for with True."""
@@ -111,10 +117,53 @@ def run(
         raise ValueError(
             f"the clip has {found.samples} samples at {found.sample_rate} Hz with the digest "
             f"{found.sha256[:12]}; the plan was made for {plan.clip.samples} at "
-            f"{plan.clip.sample_rate} Hz with {shown(plan.clip.sha256[:12])}. Pass that clip, or "
+            f"{plan.clip.sample_rate} Hz with {quoted(plan.clip.sha256[:12])}. Pass that clip, or "
             "make a plan of this one."
         )
     return iterate(model, recording, plan, hooks=hooks)
+
+
+def transcribe(
+    model: Bundle, clip: Recording | str | Path, *, text: str = "", recogniser: str | Path = ""
+) -> tuple[Word, ...]:
+    """The words of a recording of any length with their times in seconds.
+
+    Args:
+        model: from `load`; its recogniser hears, where it has one.
+        clip: a path, or what `audio.recordings.read_recording` gives.
+        text: the words where they are known: only their times are looked for.
+        recogniser: folder of a faster-whisper model, which hears instead.
+
+    Raises ValueError where nothing can hear, and for a file that is not a recording.
+    """
+    _check_call(model, None)
+    heard = _recording(clip).clip()
+    ears = recogniser_for(model, recogniser)
+    return ears.align(heard, text) if text.strip() else ears.transcribe(heard)
+
+
+def edit_range(
+    model: Bundle,
+    clip: Recording | str | Path,
+    start: float,
+    end: float,
+    *,
+    text: str = "",
+    **what: Any,
+) -> RangeResult:
+    """A recording of any length with an edit from second `start` to `end`, the rest untouched.
+
+    Rate, channels and kind of samples stay the recording's; `text` are the words of the window
+    around the range (`pipelines/range_edit.py`, part_of). The edit and its settings are given as to
+    `edit`; `find_phrase` of measure/timeline.py finds the seconds of some words. Write the result
+    with `audio.recordings.write_recording`.
+    """
+    _check_call(model, None)
+    request, settings = _request(text, what)
+    recording = _recording(clip)
+    settings = {"decoding": Decoding(way="difference"), **settings}
+    part = part_of(recording, start, end)
+    return change_range(model, recording, part, [request], settings=settings)
 
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:
@@ -136,19 +185,19 @@ def save(made: Round | Clip, path: str | Path) -> None:
         )
     if not isinstance(made, (Round, Clip)):
         raise ValueError(
-            f"what should be saved is {shown(made)} ({type(made).__name__}); a round or a Clip is "
+            f"what should be saved is {quoted(made)} ({type(made).__name__}); a round or a Clip is "
             "needed. Pass result.best, or stepedit.Clip(wave=..., sample_rate=...)."
         )
     if not isinstance(path, (str, Path)):
         raise ValueError(
-            f"the path is {shown(path)} ({type(path).__name__}); text or a Path is needed. Name a "
+            f"the path is {quoted(path)} ({type(path).__name__}); text or a Path is needed. Name a "
             "file that ends in .wav."
         )
     path = Path(path)
     if path.is_dir() or path.suffix.lower() != ".wav":
         what = "a folder" if path.is_dir() else "not the name of a WAV file"
         raise ValueError(
-            f"'{path}' is {what}; a WAV file is written. Name a file that ends in .wav."
+            f"'{shown(path)}' is {what}; a WAV file is written. Name a file that ends in .wav."
         )
     write_wav(path, made.clip if isinstance(made, Round) else made)
 
@@ -165,33 +214,38 @@ def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str,
     kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
     if len(kinds) != 1:
         raise ValueError(
-            f"{len(kinds)} edits are asked for ({', '.join(kinds) or 'none'}); one is allowed, of "
-            f"{', '.join(EDITS)}. Name one."
+            f"{len(kinds)} edits are asked for ({shown(', '.join(kinds) or 'none')}); one is "
+            f"allowed, of {', '.join(EDITS)}. Name one."
         )
     (kind,) = kinds
     value = what[kind]
     if (value is not True) if kind in FLAGS else not isinstance(value, str):
         example = "True or False" if kind in FLAGS else "text"
         raise ValueError(
-            f"{kind} is {shown(value)} ({type(value).__name__}); {example} is allowed. Change it."
+            f"{kind} is {quoted(value)} ({type(value).__name__}); {example} is allowed. Change it."
         )
     given = {name: what[name] for name in ("engine", "seconds") if name in what}
     request = replace(request_of(kind, value, text), **given)
     return request, {k: v for k, v in what.items() if k not in (*EDITS, *given)}
 
 
+def _recording(clip: Recording | str | Path) -> Recording:
+    """The recording itself, or that of a file."""
+    return clip if isinstance(clip, Recording) else read_recording(clip)
+
+
 def _check_call(model: object, hooks: object) -> None:
     """Raise ValueError for a model that is not loaded, and for hooks without the two methods."""
     if not isinstance(model, Bundle):
         raise ValueError(
-            f"the model is {shown(model)} ({type(model).__name__}); a loaded one is needed. Pass "
+            f"the model is {quoted(model)} ({type(model).__name__}); a loaded one is needed. Pass "
             "what stepedit.load gives."
         )
     if hooks is not None and not all(
         callable(getattr(hooks, name, None)) for name in ("progress", "check")
     ):
         raise ValueError(
-            f"hooks is {shown(hooks)} ({type(hooks).__name__}); an object with the methods "
+            f"hooks is {quoted(hooks)} ({type(hooks).__name__}); an object with the methods "
             "progress and check is needed. See stepedit_core/types.py, Hooks."
         )
 

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .files.missing import pip_line
+from .printable import shown
 from .registry.handle import Bundle
 from .registry.registry import Registry
 
@@ -72,7 +73,7 @@ def run_tasks(
     Raises ValueError for an unknown engine and for Ray where it is not installed.
     """
     if engine not in ENGINES:
-        raise ValueError(f"engine '{engine}' is unknown; allowed are {', '.join(ENGINES)}.")
+        raise ValueError(f"engine '{shown(engine)}' is unknown; allowed are {', '.join(ENGINES)}.")
     if not tasks:
         return iter(())
     if engine == "ray":

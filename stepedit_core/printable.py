@@ -1,14 +1,15 @@
 """Foreign text in messages: names, paths and words of other people, printable characters only.
 
 A terminal obeys escape codes, a right-to-left mark turns a line around, half a surrogate pair stops
-a strict log stream. `shown` is for one such value inside a sentence, `printable` for a whole one.
+a strict log stream. `shown` is for one such value inside a sentence, `quoted` where its
+type matters, `printable` for a whole sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-MOST = 120
+MOST = 300
 """Characters of one foreign value in a sentence."""
 
 
@@ -23,6 +24,11 @@ def shown(value: object, most: int = MOST) -> str:
     text = str(value)
     line = printable(text[: 4 * most])
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
+
+
+def quoted(value: object, most: int = 60) -> str:
+    """A value of any type as Python writes it: a text in quotes, a number without."""
+    return shown(repr(value), most)
 
 
 def listed(values: Iterable[object], none: str = "none", most: int = 20) -> str:

@@ -85,6 +85,8 @@ class Voice:
     codes: DualCodes
     lead: float = 0.0
     """Mel frames before the first code: the silence that was cut; negative where some was added."""
+    saved: float = 0.0
+    """Seconds of quiet speech at the ends that the release's trim would have cut from the codes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +160,12 @@ class Draws:
     seed: int
     round: int = 1
     """Number of the round, from 1; each round has its own draws from the same seed."""
+    again: bool = False
+    """Whether these are the draws of a second try."""
 
     def generator(self, stage: str) -> torch.Generator:
         """CPU generator of one stage of this round."""
-        return stage_generator(self.seed, stage, self.round)
+        return stage_generator(self.seed, f"{stage}/again" if self.again else stage, self.round)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +181,24 @@ class Measures:
     words: float | None
     """Distance 0..2 of the linguistic codes to those that said these words before; 0 is the same.
     None for the input, and for a round that changed the words."""
+    heard: str | None = None
+    """Words that the bundle's recogniser hears; None where it has none."""
+    misheard: float | None = None
+    """Share of the expected words that are wrong in `heard`: those of the round, or, where no words
+    were given, those heard in the input. None without a recogniser or expected words."""
     peak: float
     """Largest absolute sample; above 1 the sound clips when it is saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """The try of a round that was not kept, of two: the first had a fault, so it was made again."""
+
+    score: float | None
+    measures: Measures
+    ended: bool
+    faults: tuple[str, ...]
+    """What is wrong with it, a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +222,10 @@ class Round:
     """Whether the language model ended its answer itself, before the longest answer allowed."""
     measures: Measures | None = None
     """None only before the loop has measured the round."""
+    rejected: Rejected | None = None
+    """The other try, where this round was made twice."""
+    notes: tuple[str, ...] = ()
+    """What a listener should know of this round, a sentence each; empty where all is well."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds of wall time."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .printable import shown
 from .types import DualCodes
 
 LINGUISTIC_CODES = 1024
@@ -62,8 +63,8 @@ class Vocabulary:
             bad = part[(part < 0) | (part >= size)]
             if len(bad):
                 raise ValueError(
-                    f"{len(bad)} ids are not {name} codes at their place in the group (the first "
-                    f"is {int(bad[0])}); allowed are 0 to {size - 1}. Draw legal ids only."
+                    f"{len(bad)} ids are not {shown(name)} codes at their place in the group (the "
+                    f"first is {int(bad[0])}); allowed are 0 to {size - 1}. Draw legal ids only."
                 )
         return DualCodes(
             linguistic=linguistic.reshape(-1),
@@ -81,8 +82,8 @@ class Vocabulary:
         """Raise ValueError when the codes were made by another tokenizer pair."""
         if codes.codebook != self.codebook:
             raise ValueError(
-                f"these tokens were made with codebook '{codes.codebook}'; this bundle reads "
-                f"'{self.codebook}'. Tokenize the audio again with this bundle."
+                f"these tokens were made with codebook '{shown(codes.codebook)}'; this bundle "
+                f"reads '{shown(self.codebook)}'. Tokenize the audio again with this bundle."
             )
 
 

@@ -2,7 +2,7 @@
 
 import { make } from "./dom.mjs";
 
-/** Figures at which words and voice hold; stepedit_core/measure says where they come from. */
+/** Figures at which words and voice hold; stepedit_core/measure/holding.py has the lower ones. */
 const WORDS = { good: 0.16, fair: 0.25 }; // distance, 0 is the same
 const VOICE = { good: 0.7, fair: 0.5 }; // likeness, 1 is the same
 

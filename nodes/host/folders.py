@@ -64,8 +64,8 @@ def check_packages() -> None:
         name = re.split(r"[<>=~!\[]", line)[0]
         if find_spec(name) is None:
             raise ValueError(
-                f"the Python package {name} is missing; StepEdit needs it. Run: {pip_line(line)} "
-                "and restart ComfyUI."
+                f"the Python package {shown(name)} is missing; StepEdit needs it. Run: "
+                f"{pip_line(line)} and restart ComfyUI."
             )
 
 
@@ -173,19 +173,19 @@ def check_prefix(
     longest = max((len(part.encode()) for part in Path(prefix).parts), default=0)
     if longest > LONGEST_NAME:
         raise ValueError(
-            f"{name} has a name of {longest} bytes; {LONGEST_NAME} are allowed. Shorten it."
+            f"{shown(name)} has a name of {longest} bytes; {LONGEST_NAME} are allowed. Shorten it."
         )
     inside = "\0" not in prefix and (out / prefix).resolve().is_relative_to(out)
     if not prefix.strip() or prefix.endswith(("/", "\\")) or not inside:
         raise ValueError(
-            f"{name} is '{shown(prefix)}'; expected are a folder and name below the output "
+            f"{shown(name)} is '{shown(prefix)}'; expected are a folder and name below the output "
             f"folder. Write one like {example}."
         )
     target = out / prefix
     if any(place.is_file() for place in (target, *target.parents)):
         raise ValueError(
-            f"{name} is '{shown(prefix)}', which leads through a file; a folder is expected. "
-            f"Write one like {example}."
+            f"{shown(name)} is '{shown(prefix)}', which leads through a file; a folder is "
+            f"expected. Write one like {example}."
         )
 
 

@@ -59,8 +59,9 @@ class LoadedModel:
             if not can_score(self.bundle, request):
                 what = f"{request.kind} {request.option}".strip()
                 raise ValueError(
-                    f"the scorer of bundle '{self.bundle.name}' does not know the edit '{what}', "
-                    "and a score was asked for. Choose another edit, or a bundle that scores it."
+                    f"the scorer of bundle '{shown(self.bundle.name)}' does not know the edit "
+                    f"'{what}', and a score was asked for. Choose another edit, or a bundle that "
+                    "scores it."
                 )
 
     def listening(self) -> Bundle:
@@ -74,7 +75,7 @@ class LoadedModel:
     def ready(self, seconds: float) -> Bundle:
         """The bundle with all parts on the load device and room for a clip of so many seconds."""
         if self._patcher is None:
-            say(f"loading {self.bundle.name}")
+            say(f"loading {shown(self.bundle.name)}")
             place = self._device
             offload = torch.device("cpu") if place.type == "cpu" else _offload_device()
             parts = self.bundle.load_all()

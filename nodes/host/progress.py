@@ -10,6 +10,7 @@ from comfy.utils import ProgressBar
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
+from ...stepedit_core.printable import shown
 from ...stepedit_core.types import stage_named
 
 LINE = "stepedit.line"
@@ -83,7 +84,7 @@ class GraphHooks:
         """Leave a line that says how it ended."""
         self._score = score
         rounds = "1 round" if self._rounds == 1 else f"{self._rounds} rounds"
-        say(f"done: {rounds}, best is round {best}{self._last_score()}")
+        say(f"done: {rounds}, best is round {best}{shown(self._last_score())}")
 
     def _last_score(self) -> str:
         return "" if self._score is None else f", score {self._score:.1f}"

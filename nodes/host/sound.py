@@ -11,6 +11,7 @@ from typing import Any
 
 import folder_paths
 
+from ...stepedit_core.printable import shown
 from ...stepedit_core.types import Clip
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def clips(audio: dict[str, Any] | None) -> list[Clip]:
             if len(waveform) == 1:
                 raise
             raise ValueError(
-                f"of {len(waveform)} clips number {number} cannot be used: {error}"
+                f"of {len(waveform)} clips number {number} cannot be used: {shown(error)}"
             ) from None
     return found
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...stepedit_core.files.whole import write_whole
+from ...stepedit_core.printable import shown
 from .folders import new_sound_files
 from .sound import PREVIEWS
 
@@ -81,7 +82,7 @@ def encoded(wave: Tensor, rate: int, format_: str, notes: dict[str, Any] | None 
 
     if wave.shape[0] > MOST_CHANNELS[format_] or not 1 <= rate <= MOST_HZ[format_]:
         raise ValueError(
-            f"the audio has {wave.shape[0]} channels at {rate} Hz; a {format_} file takes "
+            f"the audio has {wave.shape[0]} channels at {rate} Hz; a {shown(format_)} file takes "
             f"{MOST_CHANNELS[format_]} channels at most {MOST_HZ[format_]} Hz. Mix it down or "
             "resample it."
         )
@@ -102,7 +103,7 @@ def with_comments(flac: bytes, notes: dict[str, Any]) -> bytes:
         last = head >= 128
         blocks.append((head & 127, flac[at + 4 : at + 4 + size]))
         at += 4 + size
-    texts = [f"{key}={json.dumps(value)}".encode() for key, value in notes.items()]
+    texts = [f"{key}={json.dumps(value, allow_nan=False)}".encode() for key, value in notes.items()]
     listed = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
     comment = b"\0\0\0\0" + len(texts).to_bytes(4, "little") + listed
     if len(comment) < 2**24:  # a larger graph has no place in a FLAC

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..printable import shown
 from ..types import Clip
 
 SHORTEST_S = 0.5
@@ -74,8 +75,8 @@ def float_samples(wave: object) -> Tensor:
         return ((wave.double() - zero) / full).float()
     if not wave.is_floating_point():
         raise ValueError(
-            f"the wave has samples of {str(wave.dtype).removeprefix('torch.')}; floats from -1 to "
-            "1, or int8, uint8, int16 or int32, are read. Convert them."
+            f"the wave has samples of {shown(str(wave.dtype).removeprefix('torch.'))}; floats from "
+            "-1 to 1, or int8, uint8, int16 or int32, are read. Convert them."
         )
     return wave.float()
 
@@ -114,15 +115,17 @@ def check_clip(clip: Clip) -> None:
     refuses a clip below 16 kHz; here it is resampled later and the band above stays empty.
     """
     if not isinstance(clip, Clip):
-        raise ValueError(f"the clip is {_kind(clip)}; a Clip is needed. Pass stepedit.Clip(...).")
+        raise ValueError(
+            f"the clip is {shown(_kind(clip))}; a Clip is needed. Pass stepedit.Clip(...)."
+        )
     wave = clip.wave
     if not isinstance(wave, Tensor) or wave.dtype != torch.float32 or wave.ndim != 1:
         found = _kind(wave)
         if isinstance(wave, Tensor):
             found = f"{str(wave.dtype).removeprefix('torch.')} of shape {tuple(wave.shape)}"
         raise ValueError(
-            f"the wave of the clip is {found}; float32 of shape (samples,) is needed. Make the "
-            "clip with audio.clips.mono_clip."
+            f"the wave of the clip is {shown(found)}; float32 of shape (samples,) is needed. Make "
+            "the clip with audio.clips.mono_clip."
         )
     check_rate(_whole_rate(clip.sample_rate))
     check_seconds(clip.seconds)

@@ -12,6 +12,7 @@ import soundfile
 import torch
 
 from ..files.whole import write_whole
+from ..printable import shown
 from ..types import Clip
 from .clips import check_rate, check_seconds, float_samples, mono_clip
 
@@ -24,11 +25,11 @@ def read_clip(path: str | Path) -> Clip:
     path = Path(path)
     if not path.is_file():
         raise ValueError(
-            f"no file at '{path}'; an audio file is needed. Check the path and its spelling."
+            f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
         )
     if path.stat().st_size == 0:
         raise ValueError(
-            f"'{path.name}' is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
+            f"'{shown(path.name)}' is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
             "Save the recording again."
         )
     try:
@@ -40,8 +41,8 @@ def read_clip(path: str | Path) -> Clip:
             rate = file.samplerate
     except soundfile.SoundFileError as error:
         raise ValueError(
-            f"'{path.name}' cannot be read as audio ({error}); WAV, FLAC, OGG and MP3 are read. "
-            "Convert it to WAV."
+            f"'{shown(path.name)}' cannot be read as audio ({shown(error)}); WAV, FLAC, OGG and "
+            "MP3 are read. Convert it to WAV."
         ) from error
     return mono_clip(torch.from_numpy(samples).T, rate)
 
@@ -58,12 +59,12 @@ def write_wav(path: str | Path, clip: Clip) -> None:
         bad = f"{int((~torch.isfinite(wave)).sum())} NaN or infinite samples"
         found = bad if wave.ndim == 1 else f"the shape {tuple(wave.shape)}"
         raise ValueError(
-            f"the wave for '{path.name}' has {found}; one channel of finite samples can be "
-            "written. Make it again, or write its channels one by one."
+            f"the wave for '{shown(path.name)}' has {shown(found)}; one channel of finite samples "
+            "can be written. Make it again, or write its channels one by one."
         )
     if not path.parent.is_dir():
         raise ValueError(
-            f"no folder at '{path.parent}'; the WAV needs an existing one. Create it first."
+            f"no folder at '{shown(path.parent)}'; the WAV needs an existing one. Create it first."
         )
     samples = wave.clamp(-1.0, 1.0).numpy()
     raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..files.whole import write_whole
+from ..printable import shown
 from ..types import Clip
 from .clips import check_rate, float_samples, mixed
 
@@ -58,7 +59,7 @@ def read_recording(path: str | Path) -> Recording:
     path = Path(path)
     if not path.is_file():
         raise ValueError(
-            f"no file at '{path}'; an audio file is needed. Check the path and its spelling."
+            f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
         )
     try:
         with soundfile.SoundFile(path) as file:
@@ -69,11 +70,13 @@ def read_recording(path: str | Path) -> Recording:
             subtype = file.subtype if file.subtype in READ_AS else LOSSY
     except soundfile.SoundFileError as error:
         raise ValueError(
-            f"'{path.name}' cannot be read as audio ({error}); WAV, FLAC, OGG and MP3 are read. "
-            "Convert it to WAV."
+            f"'{shown(path.name)}' cannot be read as audio ({shown(error)}); WAV, FLAC, OGG and "
+            "MP3 are read. Convert it to WAV."
         ) from error
     if not len(samples):
-        raise ValueError(f"'{path.name}' has no samples; a recording is needed. Save it again.")
+        raise ValueError(
+            f"'{shown(path.name)}' has no samples; a recording is needed. Save it again."
+        )
     return Recording(samples=torch.from_numpy(samples.T), sample_rate=rate, subtype=subtype)
 
 
@@ -96,12 +99,13 @@ def check_name(path: Path, recording: Recording) -> tuple[str, str]:
     kind = path.suffix.lower()
     if kind not in WRITTEN:
         raise ValueError(
-            f"'{path.name}' does not end in {' or '.join(WRITTEN)}; these keep every sample. "
-            "Rename the result."
+            f"'{shown(path.name)}' does not end in {' or '.join(WRITTEN)}; these keep every "
+            "sample. Rename the result."
         )
     if not path.absolute().parent.is_dir():
         raise ValueError(
-            f"no folder at '{path.parent}'; the result needs an existing one. Create it first."
+            f"no folder at '{shown(path.parent)}'; the result needs an existing one. Create it "
+            "first."
         )
     container = kind.removeprefix(".").upper()
     bytes_of = {"WAV": "PCM_U8", "FLAC": "PCM_S8"}  # the same values, each container its own kind
@@ -109,7 +113,7 @@ def check_name(path: Path, recording: Recording) -> tuple[str, str]:
     subtype = bytes_of[container] if bits_8 else recording.subtype
     if not soundfile.check_format(container, subtype):
         raise ValueError(
-            f"'{path.name}' would need {subtype} samples, which {container} does not have. Name "
-            "the result .wav."
+            f"'{shown(path.name)}' would need {shown(subtype)} samples, which {shown(container)} "
+            "does not have. Name the result .wav."
         )
     return container, subtype

@@ -53,14 +53,16 @@ def speech_bounds(wave: Tensor) -> tuple[int, int]:
     return first * RMS_HOP, min(wave.shape[-1], (last + 1) * RMS_HOP)
 
 
-def trim_silence(wave: Tensor) -> tuple[Tensor, int]:
+def trim_silence(wave: Tensor, bounds: tuple[int, int] | None = None) -> tuple[Tensor, int]:
     """Cut wave (N,) at 16 kHz to its speech, 50 ms before it and 220 ms after it.
+
+    `bounds` are the first sample of the speech and last + 1 where not those of `speech_bounds`.
 
     A missing lead-in or tail is filled with zeros. The length of the result is a multiple of 240
     samples: the speech rounded up to whole 15 ms, plus 4320. The second value is the sample of
     `wave` at which the result begins, negative where a lead-in was added.
     """
-    first, last = speech_bounds(wave)
+    first, last = bounds or speech_bounds(wave)
     start = first - LEAD_IN
     length = ceil((last - first) / TRIM_UNIT) * TRIM_UNIT + LEAD_IN + TAIL
     wave = wave[start:] if start > 0 else F.pad(wave, (-start, 0))

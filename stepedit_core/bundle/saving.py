@@ -76,7 +76,7 @@ def stream_module(
             "data_offsets": span,
         }
         at = span[1]
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 8)
     text = len(text).to_bytes(8, "little") + text
     growing = path.with_name(path.name + ".part")

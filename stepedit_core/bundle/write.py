@@ -60,7 +60,7 @@ def write_bundle(
         }
         written = replace(manifest, files=files)
         check_files(written)
-        text = json.dumps(to_json(written), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(to_json(written), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         write_whole(place / MANIFEST, text)
         for part in written.parts:
             load_part(place, written, part, device=torch.device("cpu"), dtype=torch.float32)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..printable import shown
 from .options import add_bundle, add_seed, number, place, whole_number
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _out(parser: argparse.ArgumentParser) -> None:
 
 
 def _counted(counts: dict[str, int]) -> int:
-    print(json.dumps(counts))
+    print(json.dumps(counts, allow_nan=False))
     return 1 if counts.get("failed") else 0
 
 
@@ -246,7 +247,7 @@ def _threshold(text: str) -> tuple[str, float]:
         return name.strip(), float(value)
     except ValueError:
         raise ValueError(
-            f"--class '{text}' is not understood; NAME=NUMBER is expected, as in "
+            f"--class '{shown(text)}' is not understood; NAME=NUMBER is expected, as in "
             '"emotion happy=7". Correct it.'
         ) from None
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..printable import shown
 from .options import (
     DONE,
     FAILED,
@@ -214,7 +215,7 @@ def _folder(
     finally:
         if made.kept is not None:
             said = f"the older result in '{arguments.out}' stays; the new rounds are in "
-            say_error(f"{said}'{made.kept}'.", FAILED)
+            say_error(f"{shown(said)}'{shown(made.kept)}'.", FAILED)
 
 
 def _request(arguments: argparse.Namespace) -> EditRequest:

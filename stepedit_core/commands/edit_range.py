@@ -1,4 +1,4 @@
-"""`stepedit edit-range`: an edit of some words or seconds of a recording, and of nothing else."""
+"""`stepedit edit-range` and `edit-long`: some words of a recording and no others, or all of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, UsageError, add_model, load_bundle
+from ..files.lock import locked
+from ..files.whole import ready_folder
+from ..printable import shown
+from .options import (
+    DONE,
+    UsageError,
+    add_model,
+    add_seed,
+    load_bundle,
+    number,
+    place,
+    whole_number,
+)
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
@@ -20,31 +32,68 @@ KINDS = ("emotion", "style", "speed")
 
 
 def add(commands: Any) -> None:
-    """Put `edit-range` on the command line."""
+    """Put `edit-range` and `edit-long` on the command line."""
     part = commands.add_parser(
         "edit-range",
         help="edit some words or seconds of a recording of any length",
+        description="Edit some words or seconds of a recording of any length; every sample "
+        "outside of the part stays as it is.",
         allow_abbrev=False,
     )
-    part.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3 of any length")
+    part.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
     where = part.add_mutually_exclusive_group(required=True)
     where.add_argument("--range", type=_range, metavar="A:B", help="from second A to second B")
     where.add_argument("--words", metavar="PHRASE", help="words that the recording says once")
-    what = part.add_mutually_exclusive_group(required=True)
-    for kind in KINDS:
-        what.add_argument(f"--{kind}", metavar="X", help=f"a {kind} the bundle knows")
-    part.add_argument(
-        "--text", default="", help="words of the recording; default: what the recogniser hears"
-    )
-    add_recogniser(part)
-    part.add_argument("--rounds", type=int, default=1, metavar="N", help="1 to 10")
-    part.add_argument("--strength", type=float, default=1.0, metavar="S", help="0 to 1.5")
-    part.add_argument("--seed", type=int, default=0, metavar="S", help="of all random draws")
-    add_model(part)
-    part.add_argument(
-        "--out", required=True, metavar="OUT.wav", help="the whole recording, wav or flac"
-    )
+    _common(part)
     part.set_defaults(run=_edit_range)
+
+    long = commands.add_parser(
+        "edit-long",
+        help="edit a recording of any length, piece by piece",
+        description="Edit a recording of any length, piece by piece. A stopped run resumes when it "
+        "is run again.",
+        allow_abbrev=False,
+    )
+    long.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
+    _common(long)
+    long.set_defaults(run=_edit_long)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    """The edit, its settings and the result's name."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    for kind in KINDS:
+        what.add_argument(f"--{kind}", metavar="X", help=f"{kind}; a wrong one lists the allowed")
+    parser.add_argument(
+        "--text",
+        default="",
+        metavar="WORDS",
+        help="the words of the recording; default: what the recogniser hears",
+    )
+    add_recogniser(parser)
+    parser.add_argument(
+        "--rounds",
+        type=whole_number(1, 10),
+        default=1,
+        metavar="N",
+        help="how often the edit is applied, 1 to 10; default 1",
+    )
+    parser.add_argument(
+        "--strength",
+        type=number(0, 1.5),
+        default=1.0,
+        metavar="S",
+        help="how much of the change, 0 (the recording) to 1.5; default 1",
+    )
+    add_seed(parser)
+    add_model(parser)
+    parser.add_argument(
+        "--out",
+        type=place,
+        required=True,
+        metavar="OUT.wav",
+        help="file for the whole recording, wav or flac",
+    )
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -52,32 +101,24 @@ def _range(text: str) -> tuple[float, float]:
         start, end = (float(part) for part in text.split(":"))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not a range; two numbers of seconds with a colon between are"
+            f"'{shown(text)}' is not a range; two numbers of seconds with a colon between are"
         ) from error
     return start, end
 
 
 def _edit_range(arguments: argparse.Namespace) -> int:
     """`stepedit edit-range`: the recording with one part edited."""
-    from ..audio.recordings import check_name, read_recording, write_recording
+    from ..audio.recordings import write_recording
     from ..files.terminal import Bar
     from ..pipelines.range_edit import edit_range
-    from ..types import Decoding
 
-    recording = read_recording(arguments.clip)
-    out = Path(arguments.out)
-    check_name(out, recording)
-    if out.exists() and out.samefile(arguments.clip):
-        raise UsageError(f"'{out}' is the input; the result needs a file of its own. Rename it.")
+    recording, out = _opened(arguments)
     bundle = load_bundle(arguments)
     part, request = _asked(arguments, bundle, recording)
-    settings = {
-        "rounds": arguments.rounds,
-        "seed": arguments.seed,
-        "decoding": Decoding(way="difference", strength=arguments.strength),
-    }
     with Bar(rounds=arguments.rounds) as bar:
-        made = edit_range(bundle, recording, part, [request], settings=settings, hooks=bar)
+        made = edit_range(
+            bundle, recording, part, [request], settings=_settings(arguments), hooks=bar
+        )
     write_recording(out, made.recording)
     rate, total = recording.sample_rate, made.recording.samples.shape[1]
     print(
@@ -88,13 +129,80 @@ def _edit_range(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _edit_long(arguments: argparse.Namespace) -> int:
+    """`stepedit edit-long`: all of a recording; a run that was stopped resumes."""
+    import shutil
+
+    from ..audio.recordings import write_recording
+    from ..files.terminal import Bar, table
+    from ..pipelines.long_edit import edit_long
+
+    recording, out = _opened(arguments)
+    bundle = load_bundle(arguments)
+    request = _request(arguments, "")
+    words = _heard(arguments, bundle, recording)
+    kept = out.with_name(f".{out.name}.pieces")
+    ready_folder(kept)
+    with locked(kept), Bar(rounds=1) as bar:
+        made = edit_long(
+            bundle,
+            recording,
+            words,
+            request,
+            settings=_settings(arguments),
+            kept=kept,
+            hooks=bar,
+        )
+    write_recording(out, made.recording)
+    shutil.rmtree(kept, ignore_errors=True)
+    rows = [
+        (f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.note or ("kept" if p.kept else "edited"))
+        for p in made.pieces
+    ]
+    print(table(("from", "to", "round", "what was done"), rows))
+    return DONE
+
+
+def _opened(arguments: argparse.Namespace) -> tuple[Recording, Path]:
+    """The recording, and the name of a result that can be written."""
+    from ..audio.recordings import check_name, read_recording
+
+    recording = read_recording(arguments.clip)
+    out: Path = arguments.out
+    check_name(out, recording)
+    ready_folder(out.absolute().parent)
+    if out.exists() and out.samefile(arguments.clip):
+        raise UsageError(
+            f"'{shown(out)}' is the input; the result needs a file of its own. Rename it."
+        )
+    return recording, out
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Fields of the plan."""
+    from ..types import Decoding
+
+    return {
+        "rounds": arguments.rounds,
+        "seed": arguments.seed,
+        "decoding": Decoding(way="difference", strength=arguments.strength),
+    }
+
+
+def _request(arguments: argparse.Namespace, text: str) -> EditRequest:
+    """The edit that the options name."""
+    from ..text.edits import request_of
+
+    kind = next(k for k in KINDS if getattr(arguments, k) is not None)
+    return request_of(kind, getattr(arguments, kind), text)
+
+
 def _asked(
     arguments: argparse.Namespace, bundle: Bundle, recording: Recording
 ) -> tuple[Part, EditRequest]:
     """Which part, and the edit with the words of its window."""
     from ..measure.timeline import find_phrase, words_between
     from ..pipelines.range_edit import part_of
-    from ..text.edits import request_of
 
     words: tuple[Word, ...] | None = None
     if arguments.words is not None:
@@ -108,8 +216,7 @@ def _asked(
         words = _heard(arguments, bundle, recording) if words is None else words
         rate = recording.sample_rate
         text = words_between(words, part.window_start / rate, part.window_end / rate)
-    kind = next(k for k in KINDS if getattr(arguments, k) is not None)
-    return part, request_of(kind, getattr(arguments, kind), text)
+    return part, _request(arguments, text)
 
 
 def _heard(arguments: argparse.Namespace, bundle: Bundle, recording: Recording) -> tuple[Word, ...]:

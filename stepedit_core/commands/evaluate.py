@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files.lock import locked
+from ..files.strict import without_nan
 from ..files.whole import ready_folder, write_whole
 from .options import add_bundle, add_seed, place, whole_number
 
@@ -162,7 +163,8 @@ def _judge(arguments: argparse.Namespace) -> int:
     judge = replace(judge, elsewhere=elsewhere)
     judge.save(arguments.out)
     about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
-    print(json.dumps({"labels": judge.labels, **about, **elsewhere}))
+    said = without_nan({"labels": judge.labels, **about, **elsewhere})
+    print(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -205,7 +207,8 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
     about = {"clips": len(rows), "held_out": len(tried), "accuracy": judge.judge.accuracy}
     scores = {"score": mean_score(path.parent, tried)}
     scores |= {name: mean_score(file.parent, _lines(file)[0]) for name, file in also.items()}
-    print(json.dumps({"labels": judge.judge.labels, **about, **scores}))
+    said = without_nan({"labels": judge.judge.labels, **about, **scores})
+    print(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -251,7 +254,7 @@ def _judge_scorer(bundle: Bundle, data: Dataset, out: Path, split: str) -> None:
     sets = {"as it is": judged}
     if not bundle.scorer.config.calibration:
         sets["calibrated"] = found.cross_fitted(judged)
-        knots = json.dumps(found.calibration_of(judged))
+        knots = json.dumps(found.calibration_of(judged), allow_nan=False)
         write_whole(out / "calibration.json", knots + "\n")
     bins = {name: found.reliability(rows) for name, rows in sets.items()}
     text = "\n\n".join(
@@ -272,7 +275,8 @@ def _judge_scorer(bundle: Bundle, data: Dataset, out: Path, split: str) -> None:
     }
     save_png(found.reliability_chart(bins), out / "reliability.png")
     write_whole(out / "table.txt", text + "\n")
-    write_whole(out / "scorer.json", json.dumps(about, indent=1) + "\n")
+    whole = json.dumps(without_nan(about), indent=1, allow_nan=False) + "\n"
+    write_whole(out / "scorer.json", whole)
     print(text)
 
 
@@ -364,7 +368,7 @@ def _run(arguments: argparse.Namespace) -> int:
     entries = summary(rows, shown)
     text = "\n\n".join([*said, summary_table(entries, shown), class_table(entries)])
     write_whole(arguments.out / "table.txt", text + "\n")
-    whole = json.dumps(entries, indent=1) + "\n"
+    whole = json.dumps(without_nan(entries), indent=1, allow_nan=False) + "\n"
     write_whole(arguments.out / "summary.json", whole)
     print(text)
     if judges:

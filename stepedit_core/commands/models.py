@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle.precision import PRECISIONS
 from ..files.whole import ready_folder, write_whole
+from ..printable import shown
 from .options import DONE, FAILED, add_model, place, say_error, whole_number
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _bench(arguments: argparse.Namespace) -> int:
             f"{100 * done.quality.top1:.1f} % of {done.quality.positions} positions"
         )
     if arguments.out:
-        text = json.dumps(done.as_json(), indent=1) + "\n"
+        text = json.dumps(done.as_json(), indent=1, allow_nan=False) + "\n"
         write_whole(arguments.out, text)
     return DONE
 
@@ -204,7 +205,9 @@ def _bundles(arguments: argparse.Namespace) -> int:
         say_error(problem, FAILED)
     if not rows:
         places = ", ".join(str(folder) for folder in registry.folders)
-        return say_error(f"no bundle is installed; looked in {places}. Set $STEPEDIT_HOME.", FAILED)
+        return say_error(
+            f"no bundle is installed; looked in {shown(places)}. Set $STEPEDIT_HOME.", FAILED
+        )
     return FAILED if problems else DONE
 
 

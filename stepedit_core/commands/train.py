@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..printable import shown
 from .options import place
 
 RECIPES = {
@@ -72,6 +73,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from contextlib import nullcontext
 
     from ..files.lock import locked
+    from ..files.strict import without_nan
     from ..files.whole import ready_folder
     from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
@@ -87,8 +89,8 @@ def _train(arguments: argparse.Namespace) -> int:
     config = read_config(cls, arguments.recipe, arguments.config, arguments.set)
     if not config.data:
         raise ValueError(
-            f"the config of {arguments.recipe} names no data; one data folder or more is needed. "
-            "Add --set data=[FOLDER]."
+            f"the config of {shown(arguments.recipe)} names no data; one data folder or more is "
+            "needed. Add --set data=[FOLDER]."
         )
     main = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(
@@ -101,5 +103,6 @@ def _train(arguments: argparse.Namespace) -> int:
     with locked(arguments.out) if main else nullcontext():
         figures = train(config, arguments.out)
     if main:
-        print(json.dumps({"out": str(arguments.out), **figures}))
+        said = without_nan({"out": str(arguments.out), **figures})
+        print(json.dumps(said, allow_nan=False))
     return 0

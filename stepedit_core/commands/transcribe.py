@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, add_model, load_bundle
+from .options import DONE, add_model, load_bundle, place
 
 if TYPE_CHECKING:
     from ..measure.timeline import Word
@@ -14,9 +15,12 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Put `transcribe` on the command line."""
     words = commands.add_parser(
-        "transcribe", help="the words of a recording with their times", allow_abbrev=False
+        "transcribe",
+        help="show the words of a recording with their times",
+        description="Show the words of a recording with their times.",
+        allow_abbrev=False,
     )
-    words.add_argument("clip", metavar="IN.wav", help="wav, flac, ogg or mp3 of any length")
+    words.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
     words.add_argument(
         "--text",
         default="",
@@ -24,7 +28,7 @@ def add(commands: Any) -> None:
     )
     add_recogniser(words)
     add_model(words)
-    words.add_argument("--out", default="", metavar="FILE.json", help="write the words there")
+    words.add_argument("--out", type=place, metavar="FILE.json", help="write the words there")
     words.set_defaults(run=_transcribe)
 
 
@@ -58,12 +62,13 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _write(words: tuple[Word, ...], path: str) -> None:
+def _write(words: tuple[Word, ...], path: Path) -> None:
     import json
     from dataclasses import asdict
-    from pathlib import Path
 
     from ..files.whole import write_whole
 
-    text = json.dumps([asdict(word) for word in words], ensure_ascii=False, indent=1)
-    write_whole(Path(path), (text + "\n").encode())
+    text = json.dumps(
+        [asdict(word) for word in words], ensure_ascii=False, indent=1, allow_nan=False
+    )
+    write_whole(path, (text + "\n").encode())

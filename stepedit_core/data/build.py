@@ -248,6 +248,8 @@ def build(
             problems.append({"line": result.task.number, "problem": result.problem})
         else:
             counts["new" if writer.add(result.example) else "equal"] += 1
-    lines = "".join(json.dumps(problem, ensure_ascii=False) + "\n" for problem in problems)
+    lines = "".join(
+        json.dumps(problem, ensure_ascii=False, allow_nan=False) + "\n" for problem in problems
+    )
     write_whole(writer.folder / FAILED, lines)
     return counts

@@ -110,4 +110,6 @@ def line_of(example: Example, spans: Mapping[str, tuple[int, int]]) -> dict[str,
 
 def canonical(value: object) -> str:
     """JSON that is equal for equal values."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )

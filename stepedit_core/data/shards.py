@@ -159,7 +159,10 @@ class Writer:
             self.keys = {line["key"] for line in found.lines if line["key"]}
         else:
             facts = {"format": FORMAT, "codebook": codebook, "about": dict(about or {})}
-            write_whole(self.folder / ABOUT, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+            write_whole(
+                self.folder / ABOUT,
+                json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            )
         self._next = 1 + max(
             (int(p.stem.split("-")[1]) for p in self.folder.glob("data-*.jsonl")), default=-1
         )
@@ -218,7 +221,7 @@ class Writer:
                 at += codes.groups
                 linguistic.append(codes.linguistic)
                 semantic.append(codes.semantic)
-            lines.append(json.dumps(line_of(example, spans), ensure_ascii=False))
+            lines.append(json.dumps(line_of(example, spans), ensure_ascii=False, allow_nan=False))
         joined = {"linguistic": torch.cat(linguistic), "semantic": torch.cat(semantic)}
         tensors = {name: codes.to(torch.int16) for name, codes in joined.items()}
         size = sum(codes.nbytes for codes in tensors.values())

@@ -31,6 +31,7 @@ from ..pipelines.generate import prompt_ids
 from ..pipelines.sampling import prompt_cuts
 from ..pipelines.tokenize import tokenize
 from ..pipelines.vocode import vocode
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..registry.registry import Registry
 from ..types import SAMPLE_RATE, Clip, Draws, DualCodes, EditRequest, Voice
@@ -287,7 +288,9 @@ def _request(bundle: Bundle, codes: DualCodes) -> tuple[list[int], EditRequest]:
             return prompt_ids(bundle, codes, request), request
         except ValueError:
             continue
-    raise ValueError(f"bundle '{bundle.name}' can be asked for no edit that is measured here.")
+    raise ValueError(
+        f"bundle '{shown(bundle.name)}' can be asked for no edit that is measured here."
+    )
 
 
 def _language_model(watch: Stopwatch, bundle: Bundle, codes: DualCodes, ids: int) -> list[int]:

@@ -73,7 +73,12 @@ def evaluate(
                     for outcome in run_case(bundle, case, protocol, voice=voice)
                 ]
                 # the clips of a case are one write: a kill never leaves half of them
-                append(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made))
+                append(
+                    path,
+                    "".join(
+                        json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in made
+                    ),
+                )
                 done += made
             log.info("%d of %d cases", number, len(cases))
     asked = {(case.name, voice) for case in cases for voice in protocol.voices}
@@ -88,7 +93,7 @@ def read_rows(path: Path) -> list[Row]:
     rows = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     while rows and not rows[-1]["last"]:
         rows.pop()
-    kept = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    kept = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     if kept != text:
         write_whole(path, kept)
     return rows

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..audio.resample import resample
+from ..files.strict import without_nan
 from ..files.whole import whole_file
 from ..types import Clip
 
@@ -185,7 +186,11 @@ class AcousticJudge:
         }
         tensors = {"mean": self.mean, "scale": self.scale, "weight": self.weight}
         with whole_file(target, size=sum(t.nbytes for t in tensors.values())) as part:
-            save_file(tensors, part, metadata={"kind": KIND, "about": json.dumps(about)})
+            save_file(
+                tensors,
+                part,
+                metadata={"kind": KIND, "about": json.dumps(without_nan(about), allow_nan=False)},
+            )
 
 
 def load_judge(path: str | Path) -> AcousticJudge:
@@ -204,7 +209,8 @@ def load_judge(path: str | Path) -> AcousticJudge:
             )
         about = json.loads(raw["about"])
         tensors = {name: file.get_tensor(name) for name in ("mean", "scale", "weight")}
-    figures = {name: about[name] for name in ("accuracy", "elsewhere")}
+    accuracy = float("nan") if about["accuracy"] is None else about["accuracy"]
+    figures = {"accuracy": accuracy, "elsewhere": about["elsewhere"]}
     return AcousticJudge(tuple(about["labels"]), **figures, **tensors)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ..audio.resample import resample
 from ..files.missing import pip_line
 from ..measure.recogniser import RATE, FasterWhisper, jiwer_module, word_error_rate
+from ..printable import shown
 from ..types import Clip
 from .protocol import Outcome
 
@@ -34,13 +35,13 @@ def load_judge_function(name: str) -> Judge:
         found = getattr(importlib.import_module(module), function) if colon else None
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"the judge '{name}' cannot be loaded ({error}); PACKAGE.MODULE:FUNCTION is expected. "
-            "Check the name and the Python path."
+            f"the judge '{shown(name)}' cannot be loaded ({shown(error)}); PACKAGE.MODULE:FUNCTION "
+            "is expected. Check the name and the Python path."
         ) from error
     if not callable(found):
         raise ValueError(
-            f"the judge '{name}' is not a function; PACKAGE.MODULE:FUNCTION is expected. Correct "
-            "it."
+            f"the judge '{shown(name)}' is not a function; PACKAGE.MODULE:FUNCTION is expected. "
+            "Correct it."
         )
     judge: Judge = found
     return judge
@@ -131,8 +132,8 @@ def figures_of(names: tuple[str, ...]) -> Mapping[str, Figure]:
             made[name] = lambda o, m=mos: m(o.made.clip)  # type: ignore[misc]
         else:
             raise ValueError(
-                f"the figure '{name}' is unknown; allowed are wer, similarity and mos. Correct "
-                "--figures."
+                f"the figure '{shown(name)}' is unknown; allowed are wer, similarity and mos. "
+                "Correct --figures."
             )
     return made
 
@@ -143,7 +144,7 @@ def _word_errors() -> Figure:
         recogniser = FasterWhisper()
         jiwer_module()
     except ValueError as error:
-        raise ValueError(f"{error} Or leave wer out with --figures.") from error
+        raise ValueError(f"{shown(error)} Or leave wer out with --figures.") from error
     return lambda o: word_error_rate(
         o.case.words, recogniser.transcribe(o.made.clip, o.case.language)
     )

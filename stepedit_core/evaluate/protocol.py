@@ -17,6 +17,7 @@ from ..audio.files import read_clip
 from ..pipelines.clone import clone, clone_plan
 from ..pipelines.plan import VoiceMode, make_plan
 from ..pipelines.rounds import iterate_rounds
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import Clip, Hooks, Round
 from .cases import Case
@@ -74,8 +75,9 @@ def run_case(
     original, start, seed = read_clip(case.prompt_audio), protocol.start, protocol.seed
     if start == "recording" and case.words != case.prompt_text:
         raise ValueError(
-            f"the case {case.name} says '{case.words}' and its prompt audio '{case.prompt_text}'; "
-            "from a recording, both must be the same. Start from a clone instead."
+            f"the case {shown(case.name)} says '{shown(case.words)}' and its prompt audio "
+            f"'{shown(case.prompt_text)}'; from a recording, both must be the same. Start from a "
+            "clone instead."
         )
     first = None
     if start == "clone":

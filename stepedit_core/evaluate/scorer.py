@@ -20,6 +20,7 @@ from ..files.chart import Point, lines
 from ..files.terminal import table
 from ..measure.margin import can_score, score
 from ..models.scorer import HIGHEST, LOWEST, Knots, calibrated
+from ..printable import shown
 from ..registry.handle import Bundle
 from .intervals import edges
 
@@ -64,8 +65,9 @@ def judge_scorer(bundle: Bundle, data: Dataset, *, split: str = "dev") -> list[S
             judged.append(ScoredPair(wanted=wanted, found=found, **about))
     if not judged:
         raise ValueError(
-            f"'{data.folder.name}' has no labelled pair of the split {split} that the scorer of "
-            f"bundle '{bundle.name}' knows (0 of {len(data)}). Name other data or another bundle."
+            f"'{shown(data.folder.name)}' has no labelled pair of the split {shown(split)} that "
+            f"the scorer of bundle '{shown(bundle.name)}' knows (0 of {len(data)}). Name other "
+            "data or another bundle."
         )
     return judged
 

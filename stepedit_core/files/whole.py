@@ -196,7 +196,7 @@ def full_disk_said(
             if size is None
             else f"{_megabytes(size)} needed in '{folder}', {room} free"
         )
-        raise DiskFullError(f"disk full: {said}. Free space, then run again.") from error
+        raise DiskFullError(f"disk full: {shown(said)}. Free space, then run again.") from error
 
 
 def _means_full(error: Exception, free: int) -> bool:

@@ -9,6 +9,7 @@ from ..models.scorer import calibrated, edit_name
 from ..registry.handle import Bundle
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
 from ..vocab import group_rows
+from .finite import check_finite
 
 STAGE = "score"
 
@@ -48,5 +49,6 @@ def score(
     rows = [group_rows(codes)[None].to(device) for codes in (source, edited)]
     with cancellable(scorer, hooks):
         raw = float(scorer(rows[0], rows[1], index))
+    check_finite(torch.tensor(raw), "scorer", bundle)
     hooks.progress(STAGE, 1, 1)
     return calibrated(raw, scorer.config.calibration)

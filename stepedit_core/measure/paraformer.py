@@ -20,6 +20,7 @@ from ..audio.resample import resample
 from ..models.cancel import cancellable
 from ..models.linguistic import LinguisticTokenizer
 from ..models.paraformer import FRAME_SECONDS, Paraformer
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..text.units import word_groups
 from ..types import Clip, Hooks, SilentHooks
@@ -42,8 +43,8 @@ def recogniser_of(bundle: Bundle, *, hooks: Hooks | None = None) -> ParaformerRe
     """The bundle's own recogniser; ValueError says how to get it where the bundle has none."""
     if "recogniser" not in bundle.manifest.components:
         raise ValueError(
-            f"bundle '{bundle.name}' has no recogniser, so it cannot hear which words a clip says. "
-            + SOURCE
+            f"bundle '{shown(bundle.name)}' has no recogniser, so it cannot hear which words a "
+            "clip says. " + SOURCE
         )
     model = bundle.recogniser
     return ParaformerRecogniser(bundle.linguistic, model, model.units, hooks or SilentHooks())

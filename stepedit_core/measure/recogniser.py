@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from ..audio.resample import resample
 from ..files.missing import pip_line
+from ..printable import shown
 from ..types import Clip
 
 RATE = 16_000
@@ -72,14 +73,15 @@ class FasterWhisper:
             )
         if not (Path(named) / "model.bin").is_file():
             raise ValueError(
-                f"the folder '{Path(named).name}' has no model.bin; expected is a CTranslate2 "
-                f"Whisper model. Check the path or ${WHISPER_VARIABLE}."
+                f"the folder '{shown(Path(named).name)}' has no model.bin; expected is a "
+                f"CTranslate2 Whisper model. Check the path or ${WHISPER_VARIABLE}."
             )
         try:
             from faster_whisper import WhisperModel
         except ImportError as error:
             raise ValueError(
-                f"faster-whisper is not installed ({error}). Run `{pip_line('faster-whisper')}`."
+                f"faster-whisper is not installed ({shown(error)}). Run "
+                f"`{pip_line('faster-whisper')}`."
             ) from error
         self._model: Any = WhisperModel(
             named, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True
@@ -176,7 +178,7 @@ def jiwer_module() -> Any:
         import jiwer
     except ImportError as error:
         raise ValueError(
-            f"the word error rate needs jiwer, which is not installed ({error}). Run "
+            f"the word error rate needs jiwer, which is not installed ({shown(error)}). Run "
             f"`{pip_line('jiwer')}`."
         ) from error
     return jiwer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import Hooks
 from .timeline import Recogniser
@@ -31,7 +32,7 @@ def recogniser_for(
 
         return recogniser_of(bundle, hooks=hooks)
     raise ValueError(
-        f"bundle '{bundle.name}' has no recogniser, so it cannot hear which words a clip says. "
-        f"Name the folder of a faster-whisper model (--recogniser, or ${VARIABLE}), or convert "
-        "the release with its whole tokenizer folder."
+        f"bundle '{shown(bundle.name)}' has no recogniser, so it cannot hear which words a clip "
+        f"says. Name the folder of a faster-whisper model (--recogniser, or ${VARIABLE}), or "
+        "convert the release with its whole tokenizer folder."
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..registry.handle import Bundle
 from ..types import Clip, Hooks, Measures, Round, SilentHooks
+from .holding import with_heard
 from .pitch import median_pitch_hz
 from .voice import speaker_vector, voice_similarity
 from .words import SAME_WORDS, WordDistances
@@ -35,7 +36,11 @@ def measure_round(
     if before and made.request is not None and made.request.kind in SAME_WORDS:
         spoken = next((b for b in reversed(before) if _changed_words(b)), before[0])
         words = (distances or WordDistances()).between(bundle, spoken.codes, made.codes)
-    return measure_sound(bundle, made.clip, original, words=words, hooks=hooks)
+    measures = measure_sound(bundle, made.clip, original, words=words, hooks=hooks)
+    expected = made.text
+    if not expected and before and before[0].measures is not None:
+        expected = before[0].measures.heard or ""
+    return with_heard(bundle, measures, made.clip, expected, hooks=hooks or SilentHooks())
 
 
 def measure_sound(

@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..printable import shown
 from ..text.units import bare, is_character, split_words
 from ..types import Clip
 
@@ -80,8 +81,8 @@ def find_phrase(words: Sequence[Word], phrase: str) -> tuple[float, float]:
     sought = [bare(word) for word in split_words(phrase) if bare(word)]
     if not sought:
         raise ValueError(
-            f"the phrase '{phrase}' has no word; one or more words of the clip are needed. Write "
-            "them as they are said."
+            f"the phrase '{shown(phrase)}' has no word; one or more words of the clip are needed. "
+            "Write them as they are said."
         )
     ours = [(place, bare(word.text)) for place, word in enumerate(words) if bare(word.text)]
     texts = [text for _, text in ours]
@@ -91,14 +92,14 @@ def find_phrase(words: Sequence[Word], phrase: str) -> tuple[float, float]:
     if not spans:
         said = " ".join(word.text for word in words)
         raise ValueError(
-            f"'{phrase}' is not said in the clip; its words are: {said or 'none'}. Choose words "
-            "that follow each other there, or give the range in seconds."
+            f"'{shown(phrase)}' is not said in the clip; its words are: {shown(said or 'none')}. "
+            "Choose words that follow each other there, or give the range in seconds."
         )
     if len(spans) > 1:
         times = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in spans)
         raise ValueError(
-            f"'{phrase}' is said {len(spans)} times, at {times}. Add the words beside it, or give "
-            "the range in seconds."
+            f"'{shown(phrase)}' is said {len(spans)} times, at {times}. Add the words beside it, "
+            "or give the range in seconds."
         )
     return spans[0]
 

@@ -10,6 +10,7 @@ from ..audio.trim import cap_peak
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
 from ..types import Clip, Hooks, SilentHooks
+from .finite import check_finite
 
 
 def speaker_vector(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> torch.Tensor:
@@ -25,7 +26,9 @@ def vector_of(bundle: Bundle, heard: torch.Tensor, hooks: Hooks) -> torch.Tensor
     features = speaker_features(heard).to(next(bundle.speaker.parameters()))
     with cancellable(bundle.speaker, hooks):
         vectors: torch.Tensor = bundle.speaker(features[None])
-    return vectors[0].float().cpu()
+    vector = vectors[0].float().cpu()
+    check_finite(vector, "speaker encoder", bundle)
+    return vector
 
 
 def voice_similarity(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..audio.resample import resample
 from ..files.missing import pip_line
+from ..printable import shown
 from ..text.units import bare, split_words
 from ..types import Clip, Hooks, SilentHooks
 from .timeline import Word, divide_time, fit_transcript, snap_borders
@@ -68,8 +69,8 @@ def open_whisper(
     absent = [name for name in FILES if not (place / name).is_file()]
     if absent:
         raise ValueError(
-            f"'{place}' lacks {', '.join(absent)}; a faster-whisper model is a folder with "
-            f"{', '.join(FILES)}. Name such a folder; nothing is downloaded."
+            f"'{shown(place)}' lacks {shown(', '.join(absent))}; a faster-whisper model is a "
+            f"folder with {', '.join(FILES)}. Name such a folder; nothing is downloaded."
         )
     try:
         from faster_whisper import WhisperModel

@@ -135,7 +135,7 @@ def save_adapter(lm: Step1LM, path: str | Path, config: LoraConfig, base: str = 
         for name, layer in adapters(lm)
         for part in ("lora_a", "lora_b")
     }
-    about = {"kind": KIND, "config": json.dumps(asdict(config)), "base": base}
+    about = {"kind": KIND, "config": json.dumps(asdict(config), allow_nan=False), "base": base}
     with whole_file(path, size=sum(tensor.nbytes for tensor in state.values())) as part:
         save_file(state, part, metadata=about)
 

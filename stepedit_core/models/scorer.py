@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..printable import shown
 from ..text.edits import KINDS, edit_vocabulary
 from ..vocab import AUDIO_CODES, GROUP
 from .layers import length_mask, sinusoids
@@ -115,8 +116,8 @@ class MarginScorer(nn.Module):
         name = edit_name(kind, option)
         if name not in self.config.edits:
             raise ValueError(
-                f"the scorer was asked about '{name}'; it knows {', '.join(self.config.edits)}. "
-                "Score another edit, or go without a score."
+                f"the scorer was asked about '{shown(name)}'; it knows "
+                f"{shown(', '.join(self.config.edits))}. Score another edit, or go without a score."
             )
         return self.config.edits.index(name)
 

@@ -66,8 +66,8 @@ def check_free(folder: Path, names: Iterable[str], own: Mapping[str, str]) -> No
     for name in names:
         if name not in own and os.path.lexists(folder / name):
             raise ValueError(
-                f"'{name}' in '{shown(folder)}' is not as a run of StepEdit wrote it, and this run "
-                "would replace it. Move it away, or name another --out."
+                f"'{shown(name)}' in '{shown(folder)}' is not as a run of StepEdit wrote it, and "
+                "this run would replace it. Move it away, or name another --out."
             )
 
 
@@ -95,7 +95,7 @@ def replace_result(stage: Path, folder: Path, own: Mapping[str, str]) -> None:
             return
         if beside.exists():
             os.rename(beside, stage)
-    write_whole(stage / REPLACES, json.dumps(dict(own)))
+    write_whole(stage / REPLACES, json.dumps(dict(own), allow_nan=False))
     ready = hidden(folder / STAGE, READY)
     os.rename(stage, ready)
     _arrive(ready, folder)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
+from ..measure.holding import faults_of
 from ..pipelines.plan import Plan
 from ..registry.handle import Bundle
 from ..types import Round
@@ -53,8 +54,22 @@ def round_entry(number: int, made: Round) -> dict[str, Any]:
         entry |= {
             "voice_similarity": _rounded(measures.similarity),
             "word_distance": _rounded(measures.words),
+            "heard": measures.heard,
+            "misheard": _rounded(measures.misheard),
             "median_pitch_hz": _rounded(measures.pitch_hz, 1),
             "peak": _rounded(measures.peak),
+        }
+    entry["holds"] = not faults_of(made)
+    entry["notes"] = list(made.notes)
+    entry["rejected"] = None
+    if (other := made.rejected) is not None:
+        entry["rejected"] = {
+            "score": _rounded(other.score),
+            "voice_similarity": _rounded(other.measures.similarity),
+            "word_distance": _rounded(other.measures.words),
+            "misheard": _rounded(other.measures.misheard),
+            "ended": other.ended,
+            "faults": list(other.faults),
         }
     entry["elapsed_seconds"] = _rounded(made.seconds_elapsed)
     entry["stage_seconds"] = {stage: _rounded(s) for stage, s in made.stage_seconds.items()}

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..measure.holding import damage, faults_of
 from ..types import Round
 
 
 def best_round(rounds: Sequence[Round], marked: int = 0) -> int:
-    """Number of the marked round; else, of the last edit, the one with the highest score.
+    """Number of the marked round; else the strongest round of the last edit that holds.
 
-    Of equal scores the earlier round wins; where nothing has a score it is the last round. Raises
-    ValueError for a mark that the run does not have.
+    Of the rounds whose words and voice hold (`measure/holding.py`) it is the one with the highest
+    score, the earlier of equals, the last where nothing has a score. Where none holds it is the one
+    with the least damage. Raises ValueError for a mark that the run does not have.
     """
     check_mark(marked, len(rounds) - 1)
     if marked:
         return marked
     last = rounds[-1].request
-    scores = [
-        (made.score, -number)
-        for number, made in enumerate(rounds)
-        if made.request == last and made.score is not None
-    ]
-    return -max(scores)[1] if scores else len(rounds) - 1
+    candidates = [number for number, made in enumerate(rounds) if made.request == last]
+    holding = [number for number in candidates if not faults_of(rounds[number])]
+    if not holding:
+        return min(candidates, key=lambda number: damage(rounds[number]))
+    scores = [(score, -number) for number in holding if (score := rounds[number].score) is not None]
+    return -max(scores)[1] if scores else holding[-1]
 
 
 def check_mark(marked: int, rounds: int) -> None:

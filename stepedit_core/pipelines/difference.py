@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..measure.alignment import guide_of
+from ..measure.finite import check_finite
 from ..measure.time_path import TimePath, time_path
 from ..models.cancel import cancellable
 from ..models.flow import step_times
@@ -165,4 +166,6 @@ def _moved(
             z = z + float(lengths[step]) * torch.where(held, change, plain)
             hooks.progress(STAGE, step + 1, steps)
             hooks.check()
-    return z[0, :, prompt:].float().cpu()
+    moved = z[0, :, prompt:].float().cpu()
+    check_finite(moved, "flow decoder", bundle)
+    return moved

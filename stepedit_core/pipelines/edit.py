@@ -30,7 +30,14 @@ class RoundInput:
 
 
 def edit(
-    bundle: Bundle, start: RoundInput, step: Step, plan: Plan, *, number: int = 1, run: Run
+    bundle: Bundle,
+    start: RoundInput,
+    step: Step,
+    plan: Plan,
+    *,
+    number: int = 1,
+    again: bool = False,
+    run: Run,
 ) -> Round:
     """One finished round, not yet measured.
 
@@ -40,11 +47,12 @@ def edit(
         step: the request.
         plan: seed, sampling and decoding.
         number: of this round, from 1; part of every stage's seed.
+        again: whether this is the second try of the round, with draws of its own.
         run: who watches, and the clock of this round.
 
     Raises ValueError for a request the bundle does not know, or another bundle's codes.
     """
-    draws, request, hooks = plan.draws(number), step.request, run.hooks
+    draws, request, hooks = plan.draws(number, again=again), step.request, run.hooks
     if stands_still(bundle, request, plan.decoding):
         made = Generated(start.codes, ended=True)
     else:

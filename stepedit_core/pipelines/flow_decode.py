@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..measure.alignment import guide_of
+from ..measure.finite import check_finite
 from ..models.cancel import cancellable
 from ..models.flow import PromptGuide
 from ..registry.handle import Bundle
@@ -91,4 +92,6 @@ def flow_decode(
             guide=guide,
             on_step=on_step,
         )
-    return out[0].float().cpu()
+    drawn = out[0].float().cpu()
+    check_finite(drawn, "flow decoder", bundle)
+    return drawn

@@ -5,11 +5,14 @@ Source: spec 6.8 (community limits).
 
 from __future__ import annotations
 
+from ..text.pace import SLOWEST, seconds_to_say
 from ..types import DualCodes, EditRequest
 from ..vocab import GROUP, GROUP_SECONDS
 
 IDS_PER_SECOND = GROUP / GROUP_SECONDS
 """41.67 audio ids are one second of speech."""
+LONGEST_CLONE = 60.0
+"""Seconds of new words at most; the release's context has room for prompt and answer of 65 s."""
 
 
 def longest_answer(request: EditRequest, source: DualCodes) -> int:
@@ -17,8 +20,10 @@ def longest_answer(request: EditRequest, source: DualCodes) -> int:
 
     An edit may be 1.6 times as long as its source and 3 s more. Ports of the release also stop at
     1200 ids, which would cut "more slower" on clips over 19 s; sources end at 30 s here, so the
-    factor is limit enough. Cloned words get 2 s and 0.45 s a letter, 15 s at most.
+    factor is limit enough. Cloned words get 2 s and 0.45 s a letter up to 15 s, and more where a
+    slow reader needs more, up to LONGEST_CLONE.
     """
     if request.kind == "clone":
-        return int(IDS_PER_SECOND * min(15.0, 2.0 + 0.45 * len(request.new_text)))
+        slow = min(LONGEST_CLONE, 2.0 + seconds_to_say(request.new_text, SLOWEST))
+        return int(IDS_PER_SECOND * min(max(15.0, slow), 2.0 + 0.45 * len(request.new_text)))
     return int(1.6 * GROUP * source.groups + 125)

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from ..audio.clips import check_clip
 from ..files.strict import from_json, to_json
+from ..printable import quoted, shown
 from ..registry.handle import Bundle
 from ..signal.denoise import check_installed
 from ..signal.stretch import check_tempo
@@ -30,7 +31,8 @@ from ..text.engines import (
 )
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Sampling
-from .settings import check_decoding, check_rounds, check_sampling, check_seed, shown
+from .settings import check_decoding, check_rounds, check_sampling, check_seed
+from .transcript import check_length, check_letters, check_pace, speech_seconds
 
 VoiceMode = Literal["original", "previous"]
 VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
@@ -90,9 +92,9 @@ class Plan:
                 steps.append(step)
         return tuple(steps)
 
-    def draws(self, number: int) -> Draws:
-        """Random numbers of a round, from 1."""
-        return Draws(seed=self.seed, round=number)
+    def draws(self, number: int, *, again: bool = False) -> Draws:
+        """Random numbers of a round, from 1, or of its second try."""
+        return Draws(seed=self.seed, round=number, again=again)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON value; `plan_from_json` brings it back."""
@@ -142,6 +144,8 @@ def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **setti
         first = replace(first, speaker=speaker_name(text, clip.wave))
     plan = decided(bundle, replace(plan, requests=(first, *asked[1:])))
     check_plan(bundle, plan)
+    if text.strip() and any(request.engine != "signal" for request in plan.requests):
+        check_pace(text, speech_seconds(clip))
     return plan
 
 
@@ -167,7 +171,8 @@ def check_names(settings: Iterable[str], also: Sequence[str] = ()) -> None:
             near = get_close_matches(name, known, n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Leave it out."
             raise ValueError(
-                f"the setting {shown(name)} is unknown; allowed are {', '.join(known)}. {remedy}"
+                f"the setting {quoted(name)} is unknown; allowed are {shown(', '.join(known))}. "
+                f"{remedy}"
             )
 
 
@@ -177,7 +182,7 @@ def _listed(requests: object) -> tuple[EditRequest, ...]:
     for request in listed:
         if not isinstance(request, EditRequest):
             raise ValueError(
-                f"the edit is {shown(request)} ({type(request).__name__}); an EditRequest is "
+                f"the edit is {quoted(request)} ({type(request).__name__}); an EditRequest is "
                 "needed. Pass stepedit.EditRequest(kind=..., option=..., text=...)."
             )
     return listed
@@ -187,7 +192,7 @@ def _check_texts(request: EditRequest) -> None:
     """Raise ValueError for a request whose fields are not text that can be written as UTF-8."""
     if isinstance(request.seconds, bool) or not isinstance(request.seconds, (int, float)):
         raise ValueError(
-            f"the seconds of the edit are {shown(request.seconds)} "
+            f"the seconds of the edit are {quoted(request.seconds)} "
             f"({type(request.seconds).__name__}); a number is needed. Give it without quotes."
         )
     for part in fields(request):
@@ -196,14 +201,14 @@ def _check_texts(request: EditRequest) -> None:
         value = getattr(request, part.name)
         if not isinstance(value, str):
             raise ValueError(
-                f"the {part.name} of the edit is {shown(value)} ({type(value).__name__}); text is "
-                "needed. Write it in quotes."
+                f"the {shown(part.name)} of the edit is {quoted(value)} ({type(value).__name__}); "
+                "text is needed. Write it in quotes."
             )
         bad = next((letter for letter in value if "\ud800" <= letter <= "\udfff"), None)
         if bad is not None:
             raise ValueError(
-                f"the {part.name} of the edit has half a character ({bad!r}, as an emoji cut in "
-                "two); whole characters are needed. Type it again."
+                f"the {shown(part.name)} of the edit has half a character ({bad!r}, as an emoji "
+                "cut in two); whole characters are needed. Type it again."
             )
 
 
@@ -215,7 +220,7 @@ def _check_settings(plan: Plan) -> None:
         _check_texts(request)
     if plan.voice not in VOICE_MODES:
         raise ValueError(
-            f"voice is {shown(plan.voice)}; allowed are {', '.join(VOICE_MODES)}. Choose one."
+            f"voice is {quoted(plan.voice)}; allowed are {', '.join(VOICE_MODES)}. Choose one."
         )
     check_rounds(plan.rounds)
     check_seed(plan.seed)
@@ -240,8 +245,8 @@ def check_plan(bundle: Bundle, plan: Plan) -> None:
     ):
         if number and request.text.strip() not in ("", given.strip(), step.request.text.strip()):
             raise ValueError(
-                f"two edits name different words for the same clip: '{given}' and "
-                f"'{request.text}'. Give the transcript once."
+                f"two edits name different words for the same clip: '{shown(given)}' and "
+                f"'{shown(request.text)}'. Give the transcript once."
             )
     for request in dict.fromkeys(step.request for step in plan.steps):
         check_request(bundle, request)
@@ -280,11 +285,15 @@ def check_model_request(bundle: Bundle, request: EditRequest) -> None:
     """
     if request.engine == "signal":
         raise ValueError(
-            f"{request.label} is asked of the engine signal, which changes sound and writes no "
-            "tokens. Use Iterative Edit or `stepedit edit`, or choose the engine model."
+            f"{shown(request.label)} is asked of the engine signal, which changes sound and writes "
+            "no tokens. Use Iterative Edit or `stepedit edit`, or choose the engine model."
         )
     vocabulary = vocabulary_of(bundle)
     check_offered(bundle.name, request, vocabulary)
     check_seconds(request)
     validate(request, vocabulary)
     check_words(bundle.text, bundle.manifest.prompt_layout, request.text, request.new_text)
+    for words in (request.text, request.new_text):
+        check_letters(bundle, words)
+    if request.kind == "clone":
+        check_length(request.new_text)

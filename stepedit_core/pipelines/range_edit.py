@@ -23,6 +23,7 @@ from ..audio.recordings import Recording
 from ..audio.resample import resample
 from ..measure.alignment import guide_of
 from ..measure.time_path import time_path
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..signal.splice import Piece, splice
 from ..types import (
@@ -58,6 +59,8 @@ SEARCH_S = 1.5
 """How far a window's border moves inwards to a quieter place."""
 LEAST, MOST = 0.5, 2.0
 """Length of the answer's part beside the recording's: what is further off has lost its words."""
+AROUND_S = 0.6
+"""Seconds of the recording beside the window that the splice sees: it measures channels there."""
 GROUP_S = 0.12
 """Seconds of a group of codes."""
 MARGIN_FRAMES = 15
@@ -80,6 +83,28 @@ class Part:
     def start_end(self) -> tuple[int, int]:
         """First sample, and one past the last."""
         return self.start, self.end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """New samples for a recording."""
+
+    start: int
+    """First sample of the recording that is replaced."""
+    stop: int
+    """One past the last sample that is replaced."""
+    samples: Tensor
+    """(C, n) of the recording's type; n may be more or less than what is replaced."""
+
+    @property
+    def first(self) -> int:
+        """First sample of the result that may differ."""
+        return self.start
+
+    @property
+    def end(self) -> int:
+        """One past the last sample of the result that may differ."""
+        return self.start + self.samples.shape[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,18 +196,30 @@ def edit_range(
     Raises ValueError for an edit that leaves no recording to keep, and as make_plan.
     """
     for request in requests:
-        if request.kind not in KEEPS_RECORDING:
-            raise ValueError(
-                f"{request.label} changes the whole sound; a part can be edited by "
-                f"{', '.join(KEEPS_RECORDING)}. Edit the whole clip, or choose one of these."
-            )
+        check_keeps(request)
     clip = recording.clip(part.window_start, part.window_end)
     plan = make_plan(bundle, clip, requests, **(settings or {}))
     result = iterate(bundle, clip, plan, hooks=hooks)
-    return put_into(bundle, recording, part, plan, result, number=result.best_number)
+    patch = patch_of(bundle, recording, part, plan, result, number=result.best_number)
+    return RangeResult(
+        recording=patched(recording, [patch]),
+        first=patch.first,
+        end=patch.end,
+        number=result.best_number,
+        rounds=result,
+    )
 
 
-def put_into(
+def check_keeps(request: EditRequest) -> None:
+    """Raise ValueError for an edit that leaves no recording to keep."""
+    if request.kind not in KEEPS_RECORDING:
+        raise ValueError(
+            f"{shown(request.label)} changes the whole sound; a part can be edited by "
+            f"{', '.join(KEEPS_RECORDING)}. Edit the whole clip, or choose one of these."
+        )
+
+
+def patch_of(
     bundle: Bundle,
     recording: Recording,
     part: Part,
@@ -190,26 +227,35 @@ def put_into(
     result: EditResult,
     *,
     number: int,
-) -> RangeResult:
-    """The recording with the part as round `number` of its window says it; round 0 is the input."""
+) -> Patch:
+    """The part as round `number` of its window says it; round 0 is the input, an empty patch."""
     source, made = result.rounds[0], result.rounds[number]
     if same_codes(source.codes, made.codes):
-        return RangeResult(recording=recording, first=0, end=0, number=number, rounds=result)
+        empty = recording.samples[:, :0]
+        return Patch(start=part.start, stop=part.start, samples=empty)
+    rate = recording.sample_rate
     clip = recording.clip(part.window_start, part.window_end)
     voice = voice_of(bundle, clip, source.codes, recorded=True)
-    heard = [(s - part.window_start) * MEL_HZ / recording.sample_rate for s in part.start_end]
+    heard = [(s - part.window_start) * MEL_HZ / rate for s in part.start_end]
     inside = _moved(bundle, voice, made.codes, (heard[0], heard[1]), plan, number)
     piece = _piece(bundle, voice.mel, inside, plan.draws(number))
-    spliced = splice(
-        recording.samples, recording.sample_rate, at_rate(piece, recording, part.window_start)
+    begin = max(0, part.window_start - round(AROUND_S * rate))
+    around = recording.samples[:, begin : part.window_end + round(AROUND_S * rate)]
+    spliced = splice(around, rate, at_rate(piece, rate, around, part.window_start - begin))
+    return Patch(
+        start=begin + spliced.first,
+        stop=begin + around.shape[1] - (spliced.wave.shape[1] - spliced.end),
+        samples=spliced.wave[:, spliced.first : spliced.end],
     )
-    return RangeResult(
-        recording=replace(recording, samples=spliced.wave),
-        first=spliced.first,
-        end=spliced.end,
-        number=number,
-        rounds=result,
-    )
+
+
+def patched(recording: Recording, patches: Sequence[Patch]) -> Recording:
+    """The recording with patches that follow each other and do not overlap."""
+    old, parts, at = recording.samples, [], 0
+    for patch in patches:
+        parts += [old[:, at : patch.start], patch.samples]
+        at = patch.stop
+    return replace(recording, samples=torch.cat([*parts, old[:, at:]], dim=1))
 
 
 @dataclass(frozen=True)
@@ -305,9 +351,9 @@ def _piece(bundle: Bundle, mel: Tensor, inside: _Inside, draws: Draws) -> Piece:
     )
 
 
-def at_rate(piece: Piece, recording: Recording, offset: int) -> Piece:
-    """A piece at 24 kHz at the recording's rate, its window `offset` samples into the recording."""
-    rate, length = recording.sample_rate, recording.samples.shape[1]
+def at_rate(piece: Piece, rate: int, samples: Tensor, offset: int) -> Piece:
+    """A piece at 24 kHz at `rate` Hz, its window `offset` samples into samples (C, N)."""
+    length = samples.shape[1]
     wave = resample(piece.wave, SAMPLE_RATE, rate)
     scale = rate / SAMPLE_RATE
     start = offset + round(piece.start * scale)

@@ -18,14 +18,16 @@ pauses, or at another speed. From then on it takes the input's place as the orig
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..audio.mel import PROMPT_HOP
 from ..audio.resample import resample
+from ..measure.holding import damage, faults_of, recording_notes
 from ..measure.sound import measure_round
 from ..registry.handle import Bundle
-from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Round, SilentHooks, Voice
+from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Rejected, Round, SilentHooks, Voice
 from ..vocab import MEL_FRAMES_PER_GROUP
 from .best import best_round
 from .clock import StageClock
@@ -35,6 +37,9 @@ from .plan import Plan, decided
 from .run import Run
 from .signal_edit import signal_edit
 from .tokenize import tokenize, voice_of
+from .transcript import transcript_notes
+
+log = logging.getLogger(__name__)
 
 
 def iterate(
@@ -103,10 +108,9 @@ def iterate_rounds(
                         recorded = voice_of(bundle, clip, codes, recorded=True, hooks=hooks)
                 voice = recorded
             given = RoundInput(codes=previous.codes, voice=voice, base=base)
-            made = edit(bundle, given, step, plan, number=number, run=run)
+            made = _round(bundle, given, plan, done, run)
             new = previous.by_signal or (number == 1 and start is None)
-            made = replace(made, tokens="tokenized" if new else "reused")
-            done.append(_measured(bundle, made, done, run))
+            done.append(replace(made, tokens="tokenized" if new else "reused"))
             yield done[-1]
     finally:  # a cancelled run resumes where it stopped
         if memory is not None and len(done) > known:
@@ -133,6 +137,48 @@ def _voice(bundle: Bundle, made: Round, hooks: Hooks) -> Voice:
     )
 
 
+def _round(bundle: Bundle, given: RoundInput, plan: Plan, done: Sequence[Round], run: Run) -> Round:
+    """The next round, measured; made a second time where it has a fault, the better one kept.
+
+    Where the caller limits the ids, or nothing is drawn, a second try would have the same fault.
+    """
+    number = len(done)
+    step = plan.steps[number - 1]
+
+    def attempt(again: bool) -> Round:
+        made = edit(bundle, given, step, plan, number=number, again=again, run=run)
+        return _measured(bundle, made, done, run)
+
+    made = attempt(False)
+    faults = faults_of(made)
+    if faults and plan.sampling.temperature > 0 and not plan.sampling.max_ids:
+        log.info("round %d is made again: %s", number, " ".join(faults))
+        other = attempt(True)
+        if damage(other) < damage(made):
+            made, other = other, made
+        made = replace(
+            made,
+            rejected=_figures(other),
+            seconds_elapsed=run.clock.elapsed,
+            stage_seconds={
+                **run.clock.seconds,
+                "measure": made.stage_seconds["measure"] + other.stage_seconds["measure"],
+            },
+        )
+        faults = faults_of(made)
+    for fault in faults:
+        log.warning("round %d: %s", number, fault)
+    return replace(made, notes=faults)
+
+
+def _figures(made: Round) -> Rejected:
+    """What is kept of a try that is not."""
+    assert made.measures is not None
+    return Rejected(
+        score=made.score, measures=made.measures, ended=made.ended, faults=faults_of(made)
+    )
+
+
 def keeps_ends(made: Round) -> bool:
     """Whether a round's sound has what lies before and after its codes, as a recording has."""
     return made.clip.wave.shape[0] != made.codes.groups * MEL_FRAMES_PER_GROUP * PROMPT_HOP
@@ -147,6 +193,7 @@ def _input(
         codes, voice = tokenize(bundle, clip, hooks=run.hooks)
     if start is not None:
         return _measured(bundle, start, [], run), voice
+    text = plan.requests[0].text
     wave = resample(clip.wave, clip.sample_rate, SAMPLE_RATE)
     first = Round(
         clip=Clip(wave=wave, sample_rate=SAMPLE_RATE),
@@ -154,10 +201,14 @@ def _input(
         request=None,
         score=None,
         seconds_elapsed=run.clock.elapsed,
-        text=plan.requests[0].text,
+        text=text,
         stage_seconds=dict(run.clock.seconds),
     )
-    return _measured(bundle, first, [], run), voice
+    first = _measured(bundle, first, [], run)
+    notes = [*transcript_notes(bundle, text, codes.seconds), *recording_notes(first, voice)]
+    for note in notes:
+        log.warning("the recording: %s", note)
+    return replace(first, notes=tuple(notes)), voice
 
 
 def _measured(bundle: Bundle, made: Round, before: Sequence[Round], run: Run) -> Round:

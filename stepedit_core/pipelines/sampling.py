@@ -16,6 +16,7 @@ from torch import Tensor
 from ..models.cancel import cancellable
 from ..models.llm import Step1LM
 from ..models.llm_cache import KVCache, PromptMemory
+from ..printable import shown
 from ..types import Hooks, Sampling, SilentHooks
 from ..vocab import GROUP, Vocabulary
 from .settings import check_sampling
@@ -112,6 +113,11 @@ def sample_answers(
             dim=1,
         )
         logits = logits.to("cpu", torch.float32)
+        if bool(logits.isnan().any()):
+            raise ValueError(
+                f"the language model made NaN at id {shown(position)}; all scores must be numbers. "
+                "Check the bundle with `stepedit bundles --verify`, or choose another precision."
+            )
         if sampling.forbid_repeats:
             for row, index in enumerate(alive):
                 running = [*prompts[index][-REPEAT_WINDOW:], *drawn[index][-REPEAT_WINDOW:]]

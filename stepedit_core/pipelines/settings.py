@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import get_args
 
+from ..printable import quoted, shown
 from ..types import Decoding, DecodingWay, Sampling
 from ..vocab import GROUP
 
@@ -60,15 +61,9 @@ def check_decoding(decoding: object) -> None:
     _check_number("strength", decoding.strength, 0, MOST_STRENGTH)
     if decoding.way is not None and decoding.way not in DECODING_WAYS:
         raise ValueError(
-            f"the decoder's way is {shown(decoding.way)}; allowed are {', '.join(DECODING_WAYS)}, "
+            f"the decoder's way is {quoted(decoding.way)}; allowed are {', '.join(DECODING_WAYS)}, "
             "and None for the bundle's own. Choose one."
         )
-
-
-def shown(value: object, most: int = 60) -> str:
-    """A value of any type for an error sentence: printable, on one line, at most so long."""
-    text = repr(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _check_number(
@@ -81,13 +76,13 @@ def _check_number(
     if type(value) is not int and (whole or type(value) is not float):
         kind = "whole number" if whole else "number"
         raise ValueError(
-            f"{name} is {shown(value)} ({type(value).__name__}), which is not a {kind}; allowed "
-            f"{verb} {allowed}. Change it."
+            f"{shown(name)} is {quoted(value)} ({type(value).__name__}), which is not a {kind}; "
+            f"allowed {verb} {allowed}. Change it."
         )
     assert isinstance(value, (int, float))
     if not low <= value <= high or math.isinf(value):
         remedy = _remedy(value, low, high)
-        raise ValueError(f"{name} is {value}; allowed {verb} {allowed}. {remedy}")
+        raise ValueError(f"{shown(name)} is {shown(value)}; allowed {verb} {allowed}. {remedy}")
 
 
 def _remedy(value: float, low: float, high: float) -> str:
@@ -101,13 +96,13 @@ def _remedy(value: float, low: float, high: float) -> str:
 def _check_flag(name: str, value: object) -> None:
     if value is not None and type(value) is not bool:
         raise ValueError(
-            f"{name} is {shown(value)} ({type(value).__name__}); allowed are True, False and None. "
-            "Change it."
+            f"{shown(name)} is {quoted(value)} ({type(value).__name__}); allowed are True, False "
+            "and None. Change it."
         )
 
 
 def _not_a(kind: type, name: str, value: object, example: str) -> str:
     return (
-        f"{name} is {shown(value)} ({type(value).__name__}); a {kind.__name__} is needed. Pass "
+        f"{name} is {quoted(value)} ({type(value).__name__}); a {kind.__name__} is needed. Pass "
         f"stepedit.{kind.__name__}({example})."
     )

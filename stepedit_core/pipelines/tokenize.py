@@ -6,6 +6,7 @@ from 24 kHz and the speaker vector from 16 kHz, both untrimmed, and the codes fr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 import torch
@@ -15,8 +16,10 @@ from ..audio.clips import check_clip
 from ..audio.fbank import RATE as CODE_RATE
 from ..audio.fbank import linguistic_features
 from ..audio.mel import PROMPT_HOP, prompt_mel, semantic_log_mel, semantic_pieces
+from ..audio.quiet_speech import wide_bounds
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence
+from ..measure.finite import check_weights
 from ..measure.voice import vector_of
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
@@ -38,10 +41,13 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     wave = cap_peak(clip.wave)
     heard = resample(wave, clip.sample_rate, CODE_RATE)
     hooks.check()
-    speech, start = trim_silence(normalise_energy(heard))
+    heard_loud = normalise_energy(heard)
+    *bounds, saved = wide_bounds(heard_loud)
+    speech, start = trim_silence(heard_loud, (bounds[0], bounds[1]))
     codes = _codes(bundle, speech, hooks)
     speaker = vector_of(bundle, heard, hooks)
-    return codes, _voice(wave, clip.sample_rate, speaker, codes, start, hooks)
+    voice = _voice(wave, clip.sample_rate, speaker, codes, start, hooks)
+    return codes, replace(voice, saved=saved)
 
 
 def codes_of(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> DualCodes:
@@ -72,7 +78,10 @@ def voice_of(
     hooks = hooks or SilentHooks()
     wave = cap_peak(clip.wave)
     heard = resample(wave, clip.sample_rate, CODE_RATE)
-    start = trim_silence(normalise_energy(heard))[1] if recorded else 0
+    start = 0
+    if recorded:
+        heard_loud = normalise_energy(heard)
+        start = trim_silence(heard_loud, wide_bounds(heard_loud)[:2])[1]
     if speaker is None:
         speaker = vector_of(bundle, heard, hooks)
     return _voice(wave, clip.sample_rate, speaker, codes, start, hooks)
@@ -82,6 +91,8 @@ def voice_of(
 def _codes(bundle: Bundle, speech: Tensor, hooks: Hooks) -> DualCodes:
     """Both code streams of trimmed speech (N,) at 16 kHz, cut to whole groups."""
     hooks.check()
+    for part in ("linguistic", "semantic"):  # a NaN inside gives codes, which hide it
+        check_weights(bundle, part)
     tokenizer = bundle.linguistic
     features = linguistic_features(speech).to(tokenizer.codebook)
     with cancellable(tokenizer, hooks):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..measure.finite import check_finite
 from ..models.bigvgan import BigVGAN
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
@@ -30,4 +31,6 @@ def vocode(bundle: Bundle, mel: Tensor, *, draws: Draws, hooks: Hooks | None = N
             wave = vocoder(rows, generator=draws.generator(STAGE))
     hooks.progress(STAGE, 1, 1)
     hooks.check()
-    return Clip(wave=wave.reshape(-1).float().cpu(), sample_rate=SAMPLE_RATE)
+    samples = wave.reshape(-1).float().cpu()
+    check_finite(samples, "vocoder", bundle)
+    return Clip(wave=samples, sample_rate=SAMPLE_RATE)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..bundle.manifest import TOKENIZER, Manifest, sha256_of
+from ..printable import shown
 from ..text.tokenizer import TextTokenizer
 from ..vocab import Vocabulary
 from .folders import ModelEntry, ReleaseEntry
@@ -72,8 +73,8 @@ class Bundle:
         """The module of a part, shared with other handles; loaded now if nobody keeps it."""
         if name not in self.manifest.components:
             raise ValueError(
-                f"bundle '{self.name}' has no {name}; it has {', '.join(self.manifest.parts)}. "
-                "Choose another bundle for this."
+                f"bundle '{shown(self.name)}' has no {shown(name)}; it has "
+                f"{shown(', '.join(self.manifest.parts))}. Choose another bundle for this."
             )
         if name not in self._parts:
             self._parts[name] = self._registry.shared_part(self, name)

@@ -140,7 +140,7 @@ class Registry:
         raise ValueError(
             f"no bundle '{shown(asked)}'; installed are {listed_names(sorted(names))}. "
             + (f"Did you mean '{shown(near[0])}'?" if near else f"Put it under ${HOME_VARIABLE}.")
-            + (f" Not usable: {broken[0]}" if broken else "")
+            + (f" Not usable: {shown(broken[0])}" if broken else "")
         )
 
     def load(

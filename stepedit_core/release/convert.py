@@ -304,7 +304,9 @@ def convert(
         listed = {
             n: FileEntry(size=(work / n).stat().st_size, sha256=sha256_of(work / n)) for n in names
         }
-        text = json.dumps(to_json(replace(manifest, files=listed)), indent=1, ensure_ascii=False)
+        text = json.dumps(
+            to_json(replace(manifest, files=listed)), indent=1, ensure_ascii=False, allow_nan=False
+        )
         write_whole(work / MANIFEST, text + "\n")
         (work / SOURCE).unlink()
         os.replace(work, target)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..audio.resample import resample
 from ..files.missing import pip_line
+from ..printable import shown
 from .waves import channels_of
 
 Backend = Literal["auto", "deepfilternet", "noisereduce"]
@@ -47,7 +48,8 @@ def denoise(wave: Tensor, rate: int, *, backend: Backend = "auto", most_db: floa
         raise ValueError(f"most_db is {most_db}; allowed is 0 or more. Leave it out for no limit.")
     if backend not in ("auto", *PACKAGES):
         raise ValueError(
-            f"backend is '{backend}'; allowed are auto, {', '.join(PACKAGES)}. Choose one of these."
+            f"backend is '{shown(backend)}'; allowed are auto, {', '.join(PACKAGES)}. Choose one "
+            "of these."
         )
     chosen = check_installed(backend)
     if chosen == "deepfilternet":

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..audio.resample import resample
 from ..files.missing import pip_line
+from ..printable import shown
 from .waves import channels_of
 
 Backend = Literal["level", "silero"]
@@ -49,7 +50,8 @@ def speech_spans(wave: Tensor, rate: int, *, backend: Backend = "level") -> list
     rows = channels_of(wave, rate)
     if backend not in BACKENDS:
         raise ValueError(
-            f"backend is '{backend}'; allowed are {', '.join(BACKENDS)}. Choose one of these."
+            f"backend is '{shown(backend)}'; allowed are {', '.join(BACKENDS)}. Choose one of "
+            "these."
         )
     count = rows.shape[1]
     spans = _by_silero(rows, rate) if backend == "silero" else _by_level(rows.numpy(), rate)
@@ -88,7 +90,8 @@ def shorten_silence(
     for name, value in (("keep_seconds", keep_seconds), ("shortest_pause", shortest_pause)):
         if not 0 <= value <= 10:
             raise ValueError(
-                f"{name} is {value}; allowed are 0 to 10 s. Choose a length in between."
+                f"{shown(name)} is {shown(value)}; allowed are 0 to 10 s. Choose a length in "
+                "between."
             )
     rows = channels_of(wave, rate)
     spans = speech_spans(wave, rate, backend=backend)
@@ -166,8 +169,8 @@ def _by_silero(rows: Tensor, rate: int) -> list[tuple[int, int]]:
         package: Any = importlib.import_module("silero_vad")
     except ImportError as error:
         raise ValueError(
-            f"the backend silero needs {PACKAGE} ({error}). Run `{pip_line(PACKAGE)}`, or take the "
-            "backend level."
+            f"the backend silero needs {PACKAGE} ({shown(error)}). Run `{pip_line(PACKAGE)}`, or "
+            "take the backend level."
         ) from error
     heard = resample(rows.mean(dim=0), rate, SILERO_HZ)
     found = package.get_speech_timestamps(

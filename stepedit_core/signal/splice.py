@@ -2,8 +2,8 @@
 
 The piece brings a margin on both sides that sounds as the recording does there. Within the margin
 it is moved by up to 5 ms to where the two waves agree best, its level follows the recording's, and
-the two are faded over each other at the quietest place near the border. A piece that touches the
-recording's beginning or end has no margin there, and no fade.
+the two are faded over each other at the quietest place near the border; a piece without a margin
+fades in within itself. At the recording's own beginning and end nothing fades.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ def _join(old: np.ndarray, new: np.ndarray, start: int, margin: int, rate: int) 
     room = min(margin, start)
     fade = min(round(FADE_S * rate), room)
     if fade < SHORTEST_FADE_S * rate:
-        return _Join(start, margin, 0, 0.0, 1.0)
+        # no margin: inside of the piece, if the recording goes on before it
+        fade = min(round(FADE_S * rate), len(new) // 4, len(old) - start) if start else 0
+        return _Join(start, margin, fade, 0.0, 1.0)
     shift = min(round(SHIFT_S * rate), (room - fade) // 2)
     step = max(1, round(STEP_S * rate))
     places = range(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..files.missing import pip_line
+from ..printable import shown
 from .waves import channels_of
 
 Backend = Literal["auto", "wsola", "signalsmith"]
@@ -72,7 +73,8 @@ def check_tempo(now: float, seconds: float) -> None:
 def _to_length(wave: Tensor, rows: Tensor, rate: int, length: int, backend: Backend) -> Tensor:
     if backend not in BACKENDS:
         raise ValueError(
-            f"backend is '{backend}'; allowed are {', '.join(BACKENDS)}. Choose one of these."
+            f"backend is '{shown(backend)}'; allowed are {', '.join(BACKENDS)}. Choose one of "
+            "these."
         )
     if length == rows.shape[1]:
         return wave

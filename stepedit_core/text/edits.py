@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from ..printable import listed, shown
 from ..types import EditRequest
 
 REMOVE = "remove"
@@ -135,8 +136,8 @@ def edit_vocabulary(
     if name in ("2025", "2026"):
         if options:
             raise ValueError(
-                f"edit vocabulary '{name}' came with its own option lists; only 'nano' takes "
-                "them. Remove edit_options from bundle.json, or name the vocabulary nano."
+                f"edit vocabulary '{shown(name)}' came with its own option lists; only 'nano' "
+                "takes them. Remove edit_options from bundle.json, or name the vocabulary nano."
             )
         fixed = {"emotion": EMOTIONS, "style": STYLES, "speed": SPEEDS}
         return EditVocabulary(
@@ -147,7 +148,7 @@ def edit_vocabulary(
         )
     if name != "nano":
         raise ValueError(
-            f"edit vocabulary '{name}' is unknown; allowed are 2025, 2026 and nano. "
+            f"edit vocabulary '{shown(name)}' is unknown; allowed are 2025, 2026 and nano. "
             "Correct edit_vocabulary in bundle.json."
         )
     given = dict(options or {})
@@ -171,7 +172,7 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
         raise ValueError(choice(f"{request.kind} option", request.option, options))
     if not options and request.option:
         raise ValueError(
-            f"{request.kind} received the option '{request.option}'; it takes none. "
+            f"{request.kind} received the option '{shown(request.option)}'; it takes none. "
             "Leave the option empty."
         )
     if kind.needs_text and not request.text.strip():
@@ -191,8 +192,8 @@ def check_written(kind: str, text: str) -> None:
         )
     if "[" in _TAG.sub("", text) or "]" in _TAG.sub("", text):
         raise ValueError(
-            f"the new text '{_shown(text)}' has a bracket without its partner; sounds are written "
-            "like [sigh]. Close or remove the bracket."
+            f"the new text '{shown(text, 80)}' has a bracket without its partner; sounds are "
+            "written like [sigh]. Close or remove the bracket."
         )
 
 
@@ -209,8 +210,8 @@ def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
             raise ValueError(choice("sound tag", tag, allowed))
     if request.kind == "sounds" and not found:
         raise ValueError(
-            f"the new text '{_shown(text)}' contains no sound tag; allowed are "
-            f"{', '.join(f'[{tag}]' for tag in allowed)}. Put one where the sound belongs."
+            f"the new text '{shown(text, 80)}' contains no sound tag; allowed are "
+            f"{', '.join(f'[{shown(tag)}]' for tag in allowed)}. Put one where the sound belongs."
         )
 
 
@@ -260,19 +261,13 @@ def text_after(request: EditRequest) -> str:
     return request.new_text if KINDS[request.kind].needs_new_text else request.text
 
 
-def _shown(text: str, most: int = 80) -> str:
-    """A user's text for an error sentence: on one line, at most 80 characters long."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
-
-
 def choice(what: str, found: str, allowed: Sequence[str], where: str = "") -> str:
     """Error sentence for a value that is not on a list, with the nearest value that is."""
     near = get_close_matches(found.lower(), [a.lower() for a in allowed], n=1, cutoff=0.5)
     best = next((a for a in allowed if near and a.lower() == near[0]), None)
-    remedy = f"Did you mean '{best}'?" if best else "Choose one of these."
-    shown = f"'{_shown(found)}'" if found else "empty"
+    remedy = f"Did you mean '{shown(best)}'?" if best else "Choose one of these."
+    given = f"'{shown(found, 80)}'" if found else "empty"
     return (
-        f"the {what} {where + ' ' if where else ''}is {shown}; allowed are "
-        f"{', '.join(allowed) or 'none in this bundle'}. {remedy}"
+        f"the {what} {shown(where) + ' ' if where else ''}is {given}; allowed are "
+        f"{listed(allowed, 'none in this bundle', most=100)}. {remedy}"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from ..printable import shown
 from ..types import EditRequest, Engine
 from .edits import KINDS, SPEEDS, EditVocabulary, choice
 
@@ -31,7 +32,7 @@ def engine_of(request: EditRequest, vocabulary: EditVocabulary) -> Literal["mode
     able = request.kind in SIGNAL_OPTIONS
     if request.engine == "signal" and not able:
         raise ValueError(
-            f"the engine signal does not make {request.label}; it makes "
+            f"the engine signal does not make {shown(request.label)}; it makes "
             f"{', '.join(SIGNAL_OPTIONS)}. Choose the engine auto."
         )
     fits = request.kind == "speed" and request.option == FIT
@@ -52,7 +53,7 @@ def check_signal(request: EditRequest) -> None:
         raise ValueError(choice(f"{request.kind} option", request.option, options))
     if not options and request.option:
         raise ValueError(
-            f"{request.kind} received the option '{request.option}'; it takes none. "
+            f"{request.kind} received the option '{shown(request.option)}'; it takes none. "
             "Leave the option empty."
         )
     check_seconds(request)
@@ -68,8 +69,8 @@ def check_seconds(request: EditRequest) -> None:
         )
     if request.seconds and not fits:
         raise ValueError(
-            f"{request.label} received the length {request.seconds:g} s; only speed '{FIT}' takes "
-            "one. Leave it out, or choose that speed."
+            f"{shown(request.label)} received the length {request.seconds:g} s; only speed '{FIT}' "
+            "takes one. Leave it out, or choose that speed."
         )
 
 
@@ -86,6 +87,6 @@ def check_offered(bundle: str, request: EditRequest, vocabulary: EditVocabulary)
     if request.kind in SIGNAL_OPTIONS:
         remedy = f"Use Iterative Edit or `stepedit edit` with the engine signal, or load {RELEASE}"
     raise ValueError(
-        f"the model of {bundle} does not make {request.kind}; it makes {makes}, and the engine "
-        f"signal {', '.join(SIGNAL_OPTIONS)}. {remedy}."
+        f"the model of {shown(bundle)} does not make {request.kind}; it makes {shown(makes)}, and "
+        f"the engine signal {', '.join(SIGNAL_OPTIONS)}. {remedy}."
     )

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ..printable import shown
 from ..types import EditRequest
 from .edits import instruction
 
@@ -173,13 +174,13 @@ def check_words(tokenizer: Encoder, layout: str, *texts: str) -> None:
     """Raise ValueError for an unknown layout, or words that would end a turn or act as audio."""
     if layout not in LAYOUTS:
         raise ValueError(
-            f"prompt layout '{layout}' is unknown; allowed are {', '.join(LAYOUTS)}. "
+            f"prompt layout '{shown(layout)}' is unknown; allowed are {', '.join(LAYOUTS)}. "
             "Correct prompt_layout in bundle.json."
         )
     for text in texts:
         specials = tokenizer.specials_in(text)
         if specials:
             raise ValueError(
-                f"the text contains the control token '{specials[0]}'; only words and [sound] tags "
-                "are allowed. Remove it."
+                f"the text contains the control token '{shown(specials[0])}'; only words and "
+                "[sound] tags are allowed. Remove it."
             )

@@ -73,6 +73,15 @@ class TextTokenizer:
         """The special tokens in a text, in order; ordinary words have none."""
         return [s for s in _SPECIAL.findall(text) if s in self._specials]
 
+    def unlearnt(self, text: str) -> list[str]:
+        """Letters and digits of a text that no piece has: they would be spelled in bytes."""
+        found = dict.fromkeys(letter for letter in text if letter.isalnum())
+        return [letter for letter in found if self._in_bytes(letter)]
+
+    def _in_bytes(self, letter: str) -> bool:
+        model = self._model
+        return any(model.is_byte(i) or model.is_unknown(i) for i in model.encode(letter))
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; special tokens are written out, so encode_inside gives the ids again."""
         parts: list[str] = []

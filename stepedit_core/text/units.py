@@ -57,7 +57,9 @@ def parse_units(data: bytes, count: int, name: str) -> tuple[str, ...]:
 
 def units_text(units: Sequence[str]) -> bytes:
     """A list of units as parse_units reads it, without spaces."""
-    return json.dumps(list(units), ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(
+        list(units), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    ).encode()
 
 
 def word_groups(units: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from .. import __version__
-from ..files.strict import to_json
+from ..files.strict import to_json, without_nan
 from ..files.whole import append, whole_file, write_whole
 from .config import RunConfig
 from .sharding import load_learned, state_of
@@ -55,7 +55,7 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
     `about` must be what the run began with; `further` is written and not compared.
     """
     path = folder / CONFIG
-    about = json.loads(json.dumps(about))
+    about = json.loads(json.dumps(about, allow_nan=False))
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
         changed = [k for k in about if before.get(k) != about[k]]
@@ -67,12 +67,15 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     versions = {"stepedit": __version__, "torch": torch.__version__}
-    write_whole(path, json.dumps({**about, **versions, **further}, indent=1) + "\n")
+    write_whole(
+        path, json.dumps({**about, **versions, **further}, indent=1, allow_nan=False) + "\n"
+    )
 
 
 def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: float) -> None:
     """One line of curve.jsonl; numbers are kept as they are."""
-    line = json.dumps({"step": step, **values, "seconds": round(seconds, 1)})
+    row = without_nan({"step": step, **values, "seconds": round(seconds, 1)})
+    line = json.dumps(row, allow_nan=False)
     append(folder / CURVE, line + "\n")
 
 

@@ -14,9 +14,13 @@ import soundfile
 import torch
 
 import stepedit_core as stepedit
+from stepedit_core import api
+from stepedit_core.audio.recordings import read_recording
+from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.registry.handle import Bundle
-from stepedit_core.types import Clip, EditRequest, Sampling, SilentHooks
+from stepedit_core.types import Clip, Decoding, EditRequest, Sampling, SilentHooks
+from tests.unit.conftest import voiced
 
 SHORT = Sampling(max_ids=15)
 WORDS = "hello world"
@@ -130,3 +134,43 @@ def test_what_is_not_one_sound_is_not_saved(tmp_path: Path, bundle: Bundle, clip
         stepedit.save(clip, None)
     stepedit.save(result.best, str(path))
     assert soundfile.info(path).frames == len(result.best.clip.wave)
+
+
+class Ears:
+    """Hears one word, or the words that are given."""
+
+    def transcribe(self, clip: Clip) -> tuple[Word, ...]:
+        return (Word("heard", 0.0, clip.seconds, 1.0),)
+
+    def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
+        return (Word(transcript, 0.0, clip.seconds, 1.0),)
+
+
+@pytest.fixture
+def long_path(tmp_path: Path) -> Path:
+    """12 s, 16 bits."""
+    soundfile.write(tmp_path / "in.wav", voiced(12.0, 16_000).numpy(), 16_000)
+    return tmp_path / "in.wav"
+
+
+def test_words_are_heard_or_placed(
+    bundle: Bundle, long_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="has no recogniser"):
+        stepedit.transcribe(bundle, long_path)
+    monkeypatch.setattr(api, "recogniser_for", lambda model, folder: Ears())
+    assert stepedit.transcribe(bundle, long_path) == (Word("heard", 0.0, 12.0, 1.0),)
+    (word,) = stepedit.transcribe(bundle, read_recording(long_path), text="given")
+    assert word.text == "given"
+
+
+def test_a_range_is_edited_at_the_recordings_own_rate(bundle: Bundle, long_path: Path) -> None:
+    still = Decoding(way="difference", strength=0.0)
+    out = stepedit.edit_range(
+        bundle, long_path, 3.0, 4.0, text="hello", emotion="happy", decoding=still
+    )
+    assert torch.equal(out.recording.samples, read_recording(long_path).samples)
+    assert out.recording.sample_rate == 16_000
+    for name, found in (("denoise", "Edit the whole clip"), ("emotoin", "emotion")):
+        with pytest.raises(ValueError, match=found):
+            stepedit.edit_range(bundle, long_path, 3.0, 4.0, text="hello", **{name: True})

@@ -99,3 +99,23 @@ def test_a_long_recording_without_a_recogniser_says_what_to_add(
 ) -> None:
     assert main(command(source, bundles, "out.wav", "--range", "1:4", "--text", "one two")) == 1
     assert "has no recogniser" in capsys.readouterr().err
+
+
+def test_a_long_recording_is_edited_piece_by_piece(
+    tmp_path: Path,
+    bundles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
+    source = tmp_path / "in.wav"
+    soundfile.write(source, voiced(35.0, 16_000).numpy(), 16_000)
+    arguments = command(source, bundles, "out.wav")
+    assert main(["edit-long", *arguments[1:]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["from", "to", "round", "what", "was", "done"]
+    assert lines[1].split()[-1] == "edited"
+    assert lines[-1].endswith("No word was heard in it.")
+    out = tmp_path / "out.wav"
+    assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])  # strength 0
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.wav"]

@@ -25,6 +25,6 @@ def test_an_edit_may_be_longer_than_its_source_by_the_documented_factor() -> Non
 
 def test_cloned_words_get_the_documented_time_whatever_the_source() -> None:
     for groups in (5, 250):
-        for letters, most in ((10, int(41.6666 * 6.5)), (1000, 625)):
+        for letters, most in ((10, int(41.6666 * 6.5)), (100, 625), (1000, 2500)):
             clone = EditRequest(kind="clone", text="a", new_text="x" * letters)
             assert longest_answer(clone, codes(groups)) == most

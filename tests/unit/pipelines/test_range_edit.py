@@ -9,7 +9,13 @@ import torch
 
 from stepedit_core.audio.recordings import Recording
 from stepedit_core.pipelines.plan import make_plan
-from stepedit_core.pipelines.range_edit import composed, edit_range, part_of, put_into
+from stepedit_core.pipelines.range_edit import (
+    composed,
+    edit_range,
+    part_of,
+    patch_of,
+    patched,
+)
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, DualCodes, EditRequest, EditResult, Round
 from tests.unit.conftest import voiced
@@ -139,8 +145,8 @@ def test_every_sample_outside_stays(bundle: Bundle, rate: int, start: float, end
     source = drawn(20, 1)
     rounds = (made_of(source), made_of(changed(source, 0, 20), HAPPY))
     result = EditResult(rounds=rounds, best_number=1)
-    out = put_into(bundle, recording, part, plan, result, number=1)
-    old, new = recording.samples, out.recording.samples
+    out = patch_of(bundle, recording, part, plan, result, number=1)
+    old, new = recording.samples, patched(recording, [out]).samples
     after = new.shape[1] - out.end
     assert new.dtype == old.dtype
     assert torch.equal(new[:, : out.first], old[:, : out.first])
@@ -158,7 +164,7 @@ def test_the_same_codes_and_strength_0_give_the_recording_back(bundle: Bundle) -
     still = {"decoding": replace(DIFFERENCE, strength=0.0), "rounds": 2}
     out = edit_range(bundle, recording, part, [HAPPY], settings=still)
     assert torch.equal(out.recording.samples, recording.samples)
-    assert out.first == out.end == 0
+    assert out.first == out.end
     assert len(out.rounds.rounds) == 3
 
 

@@ -1,0 +1,114 @@
+"""Whether the words and the voice of a round hold: what decides which round is best.
+
+The margin score hears how strongly an edit came out, not whether the words are still there: a
+destroyed clip can have 9. So a round counts only where it ended by itself, its linguistic codes
+keep the words, its recogniser, where the bundle has one, hears them, and the voice is the input's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..registry.handle import Bundle
+from ..text.edits import without_tags
+from ..types import Clip, Hooks, Measures, Round, Voice
+from .paraformer import recogniser_of
+from .recogniser import plain_words
+
+WORDS_HOLD = 0.25
+"""Highest word distance: 0.13 on average below a word error rate of 20 %, 0.16 from 20 to 50 %,
+0.23 above (60 edits, docs/experiments.md, 2026-11-24); another sentence has 0.5 and more."""
+HEARD_HOLDS = 0.34
+"""Highest share of words that the recogniser hears wrongly: one of three."""
+OTHER_WORDS = 0.6
+"""Share of the transcript's words that the recording lacks, above which it is another clip's."""
+VOICE_HOLDS = 0.5
+"""Least likeness of the voice to the input's."""
+
+
+def faults_of(made: Round) -> tuple[str, ...]:
+    """What is wrong with a finished round, a sentence each; empty where words and voice hold."""
+    faults = []
+    if not made.ended:
+        faults.append(
+            f"the model did not end its answer within {made.codes.seconds:.1f} s; what is at the "
+            "end may be babble, or cut."
+        )
+    measures = made.measures
+    if measures is None:
+        return tuple(faults)
+    # signal processing changes the time of words, never the words; their codes may differ for it
+    if not made.by_signal and measures.words is not None and measures.words > WORDS_HOLD:
+        faults.append(
+            f"words are lost or changed: their distance is {measures.words:.2f}, up to "
+            f"{WORDS_HOLD} they hold."
+        )
+    if measures.misheard is not None and measures.misheard > HEARD_HOLDS:
+        faults.append(
+            f"{measures.misheard:.0%} of the words are heard wrongly, up to {HEARD_HOLDS:.0%} they "
+            "hold."
+        )
+    if measures.similarity < VOICE_HOLDS:
+        faults.append(
+            f"the voice is another: its likeness is {measures.similarity:.2f}, from {VOICE_HOLDS} "
+            "on it holds."
+        )
+    return tuple(faults)
+
+
+def recording_notes(made: Round, voice: Voice) -> tuple[str, ...]:
+    """What a listener should know of round 0, the recording; empty where all is well."""
+    notes = []
+    if voice.saved:
+        notes.append(
+            f"{voice.saved:.2f} s at the ends are far quieter than the loudest sound, but sound "
+            "like speech; they are kept."
+        )
+    measures = made.measures
+    if measures is not None and (measures.misheard or 0.0) > OTHER_WORDS:
+        notes.append(
+            f"{measures.misheard:.0%} of the transcript's words are not heard in it, but "
+            f"{without_breaks(measures.heard or '')!r}; check that the transcript is this clip's."
+        )
+    return tuple(notes)
+
+
+def without_breaks(text: str, most: int = 80) -> str:
+    """A text on one line, at most so long."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def damage(made: Round) -> tuple[int, float]:
+    """Less is better: number of faults, then how far the words and the voice are away."""
+    measures = made.measures
+    if measures is None:
+        return len(faults_of(made)), 0.0
+    away = (measures.words or 0.0) / WORDS_HOLD + (measures.misheard or 0.0) / HEARD_HOLDS
+    return len(faults_of(made)), away + (1 - measures.similarity) / (1 - VOICE_HOLDS)
+
+
+def with_heard(
+    bundle: Bundle, measures: Measures, clip: Clip, expected: str, *, hooks: Hooks
+) -> Measures:
+    """The measures with what the bundle's recogniser hears; unchanged where it has none."""
+    if "recogniser" not in bundle.manifest.components:
+        return measures
+    words = recogniser_of(bundle, hooks=hooks).transcribe(clip)
+    heard = " ".join(word.text for word in words)
+    expected_words = plain_words(without_tags(expected))
+    wrong = None
+    if expected_words:
+        wrong = edit_distance(expected_words, plain_words(heard)) / len(expected_words)
+    return replace(measures, heard=heard, misheard=wrong)
+
+
+def edit_distance(one: Sequence[str], other: Sequence[str]) -> int:
+    """Words to be put in, left out or changed between two texts (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for i, word in enumerate(one, start=1):
+        above, row = row, [i]
+        for j, said in enumerate(other, start=1):
+            row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (word != said)))
+    return row[-1]

@@ -1,0 +1,93 @@
+"""Whether words can be those of a clip, and a model can read them: cheap checks before a run.
+
+They find a transcript that cannot be right: letters that the model never learnt, and more words
+than anybody says in the time. Words of another clip of the same length pass; a bundle with a
+recogniser hears those in round 0 (`measure/holding.py`).
+"""
+
+from __future__ import annotations
+
+from ..audio.fbank import RATE
+from ..audio.quiet_speech import wide_bounds
+from ..audio.resample import resample
+from ..audio.trim import cap_peak, normalise_energy
+from ..printable import shown
+from ..registry.handle import Bundle
+from ..text.edits import without_tags
+from ..text.pace import FASTEST, SLOWEST, USUAL, seconds_to_say, spoken_letters
+from ..types import Clip
+from ..vocab import GROUP_SECONDS
+from .limits import LONGEST_CLONE
+
+MOST_UNLEARNT = 0.2
+"""Share of the letters that may be unknown to the model: names and borrowed words."""
+SHOWN = 8
+"""Most letters that a sentence lists."""
+
+
+def check_letters(bundle: Bundle, text: str) -> None:
+    """Raise ValueError for words in a script that the model never learnt."""
+    words = without_tags(text)
+    unlearnt = bundle.text.unlearnt(words)
+    letters = [letter for letter in words if letter.isalpha()]
+    strange = sum(letter in unlearnt for letter in letters)
+    if strange > MOST_UNLEARNT * len(letters):
+        raise ValueError(
+            f"{shown(strange)} of the {len(letters)} letters of the words were never learnt by "
+            f"'{shown(bundle.name)}' ({shown(_listed([u for u in unlearnt if u.isalpha()]))}); it "
+            "reads the language of its examples. Write the words in that language, or choose "
+            "another model."
+        )
+
+
+def speech_seconds(clip: Clip) -> float:
+    """Seconds of a clip between its first and last speech."""
+    heard = normalise_energy(resample(cap_peak(clip.wave), clip.sample_rate, RATE))
+    first, last, _ = wide_bounds(heard)
+    return (last - first) / RATE
+
+
+def check_pace(text: str, seconds: float) -> None:
+    """Raise ValueError for words that nobody can say in so many seconds of speech."""
+    least = seconds_to_say(text, FASTEST)
+    if least > seconds + GROUP_SECONDS:
+        raise ValueError(
+            f"the transcript has {sum(spoken_letters(text))} letters; the clip has {seconds:.1f} s "
+            f"of speech, and the fastest speaker needs {least:.1f} s for them. Check that these "
+            "are the words of this clip, and that none of it is too quiet."
+        )
+
+
+def check_length(text: str) -> None:
+    """Raise ValueError for new words that take longer to say than an answer may be."""
+    needed = seconds_to_say(text, USUAL)
+    if needed > LONGEST_CLONE:
+        raise ValueError(
+            f"the new words have {sum(spoken_letters(text))} letters, which take {needed:.0f} s to "
+            f"say; at most {LONGEST_CLONE:.0f} s are said at once. Say them in parts."
+        )
+
+
+def transcript_notes(bundle: Bundle, text: str, seconds: float) -> tuple[str, ...]:
+    """What is odd, but may be right, about the words of a clip with so many seconds of codes."""
+    if not text.strip():
+        return ()
+    notes = []
+    unlearnt = bundle.text.unlearnt(without_tags(text))
+    if unlearnt:
+        notes.append(
+            f"'{bundle.name}' never learnt {_listed(unlearnt)}; write them in letters that it "
+            "knows, numbers as words."
+        )
+    slowest = seconds_to_say(text, SLOWEST)
+    if seconds > 2.0 + 2.0 * slowest:
+        notes.append(
+            f"the words take {slowest:.1f} s at most, the speech lasts {seconds:.1f} s; check that "
+            "the transcript is whole."
+        )
+    return tuple(notes)
+
+
+def _listed(letters: list[str]) -> str:
+    more = " and more" if len(letters) > SHOWN else ""
+    return ", ".join(ascii(x) if not x.isprintable() else f"'{x}'" for x in letters[:SHOWN]) + more

@@ -1,0 +1,106 @@
+"""A long recording piece by piece: borders in pauses, pieces kept, failures noted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from stepedit_core.measure.timeline import Word
+from stepedit_core.pipelines import long_edit
+from stepedit_core.pipelines.long_edit import edit_long, pieces_of
+from stepedit_core.registry.handle import Bundle
+from stepedit_core.types import Decoding, EditRequest, EditResult, Round, SilentHooks
+from tests.unit.pipelines.test_range_edit import changed, stereo
+
+HAPPY = EditRequest(kind="emotion", option="happy")
+WORDS = tuple(Word(f"word{n}", n + 0.2, n + 0.8, 1.0) for n in range(25))
+SETTINGS = {"decoding": Decoding(way="difference", steps=1)}
+
+
+def answered(calls: list[str], fail: str = "") -> object:
+    """An `iterate` whose answer is the source with other semantic codes, without a model."""
+    real = long_edit.iterate
+
+    def iterate(bundle: Bundle, clip: object, plan: object, *, hooks: object) -> EditResult:
+        still = replace(plan, decoding=replace(SETTINGS["decoding"], strength=0.0))  # type: ignore[type-var]
+        text = plan.requests[0].text  # type: ignore[attr-defined]
+        calls.append(text)
+        if fail and fail in text:
+            raise ValueError("the answer is not usable. Try another seed.")
+        first = real(bundle, clip, still, hooks=SilentHooks()).rounds[0]  # type: ignore[arg-type]
+        made: Round = replace(first, codes=changed(first.codes, 0, first.codes.groups))
+        return EditResult(rounds=(first, made), best_number=1)
+
+    return iterate
+
+
+def test_pieces_are_the_recording_and_end_in_pauses() -> None:
+    recording = stereo(61.0, 8_000)
+    pieces = list(pieces_of(recording))
+    assert [a for a, _ in pieces] == [0, *(b for _, b in pieces[:-1])]
+    assert pieces[-1][1] == recording.samples.shape[1]
+    assert all(b - a <= 80_000 for a, b in pieces)
+    for _, end in pieces[:-1]:
+        assert abs((end / 8_000 + 0.5) % 1.0 - 0.5) < 0.06
+
+
+def test_every_piece_is_edited_once_and_kept_for_the_next_run(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = stereo(25.0, 16_000)
+    calls: list[str] = []
+    monkeypatch.setattr(long_edit, "iterate", answered(calls))
+    first = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS, kept=tmp_path)
+    count = len(first.pieces)
+    assert count >= 3
+    assert " ".join(calls) == " ".join(word.text for word in WORDS)
+    assert not torch.equal(first.recording.samples, recording.samples)
+    assert [piece.round for piece in first.pieces] == [1] * count
+    again = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS, kept=tmp_path)
+    assert len(calls) == count
+    assert all(piece.kept for piece in again.pieces)
+    assert torch.equal(again.recording.samples, first.recording.samples)
+    # one other word is one other piece
+    other = (*WORDS[:2], replace(WORDS[2], text="else"), *WORDS[3:])
+    edit_long(bundle, recording, other, HAPPY, settings=SETTINGS, kept=tmp_path)
+    assert len(calls) == count + 1
+
+
+def test_a_damaged_piece_is_made_again(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = stereo(9.0, 16_000)
+    calls: list[str] = []
+    monkeypatch.setattr(long_edit, "iterate", answered(calls))
+    first = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS, kept=tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"half a file")
+    again = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS, kept=tmp_path)
+    assert len(calls) == 2
+    assert torch.equal(again.recording.samples, first.recording.samples)
+
+
+def test_a_piece_that_fails_stays_as_recorded_and_says_why(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = stereo(25.0, 16_000)
+    monkeypatch.setattr(long_edit, "iterate", answered([], fail="word0"))
+    out = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS)
+    failed = out.pieces[0]
+    assert "Try another seed" in failed.note
+    assert failed.round == 0
+    end = round(failed.end * 16_000)
+    assert torch.equal(out.recording.samples[:, :end], recording.samples[:, :end])
+
+
+def test_silence_and_pieces_without_words_stay(bundle: Bundle) -> None:
+    recording = stereo(9.0, 16_000)
+    out = edit_long(bundle, recording, (), HAPPY, settings=SETTINGS)
+    assert out.pieces[0].note == "No word was heard in it."
+    silent = replace(recording, samples=torch.zeros_like(recording.samples))
+    assert "silent" in edit_long(bundle, silent, WORDS, HAPPY).pieces[0].note
+    with pytest.raises(ValueError, match="Edit the whole clip"):
+        edit_long(bundle, recording, WORDS, EditRequest(kind="denoise"))
