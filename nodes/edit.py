@@ -128,42 +128,23 @@ class IterativeEdit(io.ComfyNode):
         from .runs import run_clips
 
         how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
-<<<<<<< HEAD
         workflow = (cls.hidden.extra_pnginfo or {}).get("workflow")
-        log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), shown.used(**how))
+        log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), finished.used(**how))
         with log.running():
             clips, edits = sound.clips(audio), inputs.with_words(edit, text)
             plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
             runs = run_clips(model, clips, plans, best_round, log)
         if unplayable := [row["unplayable"] for run in runs for row in run.rows if not row["file"]]:
             # the edit is finished; only its players have no files
-            progress.say(f"done, but not every round can be played here: {unplayable[0]}")
-=======
-        plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
-        runs = run_clips(model, clips, plans, best_round)
-        try:
-            files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
-            panel = [finished.panel(*pair) for pair in zip(runs, files, strict=True)]
-        except OSError as error:  # the edit is finished; only its players have no files
-            panel = []
-            progress.say(f"done, but the rounds cannot be played here: {shown(error)}")
-            log.warning("StepEdit: the rounds cannot be played in the node: %s", shown(error))
->>>>>>> main
+            progress.say(f"done, but not every round can be played here: {shown(unplayable[0])}")
         return io.NodeOutput(
             [sound.audio(run.chosen.clip) for run in runs],
             [sound.audio(run.rounds[-1].clip) for run in runs],
             [sound.audio(made.clip) for run in runs for made in run.rounds],
-<<<<<<< HEAD
-            [score for run in runs for score in shown.scores(run.rounds)],
-            [shown.chart(run.rounds) for run in runs],
-            [shown.report(model.bundle, run) for run in runs],
-            ui={sound.PANEL: [shown.panel(run) for run in runs]},
-=======
             [score for run in runs for score in finished.scores(run.rounds)],
             [finished.chart(run.rounds) for run in runs],
             [finished.report(model.bundle, run) for run in runs],
-            ui={sound.PANEL: panel} if panel else None,
->>>>>>> main
+            ui={sound.PANEL: [finished.panel(run) for run in runs]},
         )
 
 

@@ -82,5 +82,5 @@ def preview_if_possible(clip: Clip) -> tuple[dict[str, str] | None, str]:
     try:
         return preview(clip), ""
     except OSError as error:
-        log.warning("StepEdit: a round cannot be played in the node: %s", error)
-        return None, str(error)
+        log.warning("StepEdit: a round cannot be played in the node: %s", shown(error))
+        return None, shown(error)

@@ -21,6 +21,7 @@ from comfy.model_management import InterruptProcessingException
 from comfy_execution.utils import get_executing_context
 
 from ...stepedit_core.files.whole import write_whole
+from ...stepedit_core.printable import shown
 from .progress import tell
 from .sound import PREVIEWS
 
@@ -95,7 +96,7 @@ class TakeLog:
         try:
             write_whole(self._path, text)
         except OSError as failed:  # the sounds are worth more than the panel's notes on them
-            log.warning("StepEdit: the panel's list of takes was not written (%s)", failed)
+            log.warning("StepEdit: the panel's list of takes was not written (%s)", shown(failed))
             return
         tell(CHANGED, {"prompt_id": mine["prompt"], "node": self._node, "panel": self._panel})
 
