@@ -7,6 +7,7 @@ import torch
 from ..models.cancel import cancellable
 from ..models.scorer import calibrated, edit_name
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
 from ..vocab import group_rows
 from .finite import check_finite
@@ -20,6 +21,7 @@ def can_score(bundle: Bundle, request: EditRequest) -> bool:
     return config is not None and edit_name(request.kind, request.option) in config.edits
 
 
+@in_own_state
 @torch.no_grad()
 def score(
     bundle: Bundle,

@@ -9,10 +9,12 @@ from ..audio.resample import resample
 from ..audio.trim import cap_peak
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..types import Clip, Hooks, SilentHooks
 from .finite import check_finite
 
 
+@in_own_state
 def speaker_vector(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> torch.Tensor:
     """Speaker vector (192,) float32 on the CPU of an untrimmed clip, as in its Voice."""
     heard = resample(cap_peak(clip.wave), clip.sample_rate, RATE)

@@ -17,6 +17,8 @@ network sees two rows, three where there are such places and guidance is not zer
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,6 +29,7 @@ from ..measure.time_path import TimePath, time_path
 from ..models.cancel import cancellable
 from ..models.flow import step_times
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice, same_codes
 from ..vocab import MEL_FRAMES_PER_GROUP, pairs
 from .flow_decode import STAGE, flow_decode, prompt_and_answer_noise, resized_prompt
@@ -50,6 +53,7 @@ def stands_still(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bo
     return still and by_difference(bundle, request, decoding)
 
 
+@in_own_state
 def difference_decode(
     bundle: Bundle,
     codes: DualCodes,
@@ -94,31 +98,32 @@ def difference_decode(
     if decoding.strength == 0 and path.known.all():
         hooks.progress(STAGE, decoding.steps, decoding.steps)
         return source
-    return _moved(
-        bundle,
-        codes,
-        voice,
-        path,
-        source,
-        noise=prompt_and_answer_noise(codes, voice, draws),
-        decoding=decoding,
-        hooks=hooks,
-    )
+    noise = prompt_and_answer_noise(codes, voice, draws)
+    placed = _Placed(codes, path, source)
+    return _moved(bundle, placed, voice, noise=noise, decoding=decoding, hooks=hooks)
+
+
+class _Placed(NamedTuple):
+    """An answer of G groups, and the recording in its time."""
+
+    codes: DualCodes
+    path: TimePath
+    source: Tensor
+    """The recording's mel (80, 6G)."""
 
 
 @torch.no_grad()
 def _moved(
     bundle: Bundle,
-    codes: DualCodes,
+    placed: _Placed,
     voice: Voice,
-    path: TimePath,
-    source: Tensor,
     *,
     noise: Tensor,
     decoding: Decoding,
     hooks: Hooks,
 ) -> Tensor:
     """The source (80, 6G) moved by the difference; noise (1, 80, 6P + 6G) standard normal."""
+    codes, path, source = placed
     flow = bundle.flow
     estimator = flow.decoder.estimator
     weight = flow.encoder_proj.weight

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..measure.words import SAME_WORDS
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..text.prompts import DEFAULT_SPEAKER, clone_prompt, edit_prompt
 from ..types import Draws, DualCodes, EditRequest, Sampling
 from ..vocab import GROUP
@@ -48,6 +49,7 @@ def prompt_ids(bundle: Bundle, codes: DualCodes, request: EditRequest) -> list[i
     return edit_prompt(bundle.text, layout, request, audio)
 
 
+@in_own_state
 def generate(
     bundle: Bundle,
     codes: DualCodes,
@@ -70,7 +72,7 @@ def generate(
         rule_of_2025 = bundle.manifest.prompt_layout.startswith("2025")
         sampling = replace(sampling, forbid_repeats=rule_of_2025)
     prompt = prompt_ids(bundle, codes, request)
-    limit = longest_answer(request, codes)
+    limit = sampling.max_ids or longest_answer(request, codes)
     run.hooks.check()
     stages = [STAGE]
     if request.kind in SAME_WORDS and sampling.temperature > 0:
@@ -79,11 +81,9 @@ def generate(
         bundle.llm,
         [prompt] * len(stages),
         vocabulary=bundle.vocabulary,
-        sampling=sampling,
+        sampling=replace(sampling, max_ids=limit),
         generators=[draws.generator(stage) for stage in stages],
-        max_ids=limit,
-        hooks=run.hooks,
-        memory=run.prompts,
+        run=run,
     )
     kept = _nearest(bundle, codes, answers, run)
     log.info(

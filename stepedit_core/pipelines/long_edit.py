@@ -24,6 +24,7 @@ import torch
 from ..audio.clips import SHORTEST_S, SILENCE_PEAK
 from ..audio.recordings import Recording, read_recording, write_recording
 from ..measure.timeline import Word, words_between
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import EditRequest, Hooks, SilentHooks
 from .plan import Plan, make_plan
@@ -159,7 +160,7 @@ def _edited(
         number = result.best_number
         patch = patch_of(bundle, recording, part, plan, result, number=number)
     except ValueError as error:
-        log.warning("%.1f to %.1f s stay as recorded: %s", note.start, note.end, error)
+        log.warning("%.1f to %.1f s stay as recorded: %s", note.start, note.end, shown(error))
         return None, replace(note, note=str(error))
     if how.kept is not None and patch.samples.shape[1]:
         places = f"{number}.{patch.start - part.start}.{patch.stop - part.start}"

@@ -18,6 +18,7 @@ from ..audio.clips import check_clip
 from ..files.strict import from_json, to_json
 from ..printable import quoted, shown
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..signal.denoise import check_installed
 from ..signal.stretch import check_tempo
 from ..text.edits import EditVocabulary, edit_vocabulary, text_after, validate
@@ -131,6 +132,7 @@ def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **set
     return plan_of(bundle, clip, requests, **settings)
 
 
+@in_own_state
 def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **settings: Any) -> Plan:
     """A checked plan as of make_plan, or of one clone; `pipelines/clone.py` makes those."""
     check_clip(clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..measure.sound import measure_sound
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..types import Clip, Decoding, Draws, Hooks, Round, SilentHooks
 from .clock import StageClock
 from .flow_decode import flow_decode
@@ -11,6 +12,7 @@ from .tokenize import tokenize
 from .vocode import vocode
 
 
+@in_own_state
 def resynthesize(
     bundle: Bundle,
     clip: Clip,

@@ -23,6 +23,7 @@ from ..measure.finite import check_weights
 from ..measure.voice import vector_of
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..types import SAMPLE_RATE, Clip, DualCodes, Hooks, SilentHooks, Voice
 from ..vocab import align
 
@@ -31,6 +32,7 @@ STEPS = 4
 """Units of progress: two code streams, speaker, mel."""
 
 
+@in_own_state
 def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple[DualCodes, Voice]:
     """Codes of the trimmed clip and the voice of the untrimmed one; the same every time.
 
@@ -50,6 +52,7 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     return codes, replace(voice, saved=saved)
 
 
+@in_own_state
 def codes_of(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> DualCodes:
     """Codes of a clip that a round made: as `tokenize`, without its voice.
 
@@ -60,6 +63,7 @@ def codes_of(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> DualC
     return _codes(bundle, trim_silence(normalise_energy(heard))[0], hooks)
 
 
+@in_own_state
 def voice_of(
     bundle: Bundle,
     clip: Clip,

@@ -9,11 +9,13 @@ from ..measure.finite import check_finite
 from ..models.bigvgan import BigVGAN
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
 from ..types import SAMPLE_RATE, Clip, Draws, Hooks, SilentHooks
 
 STAGE = "vocode"
 
 
+@in_own_state
 @torch.no_grad()
 def vocode(bundle: Bundle, mel: Tensor, *, draws: Draws, hooks: Hooks | None = None) -> Clip:
     """Clip of 480 F samples from a natural-log mel (80, F).

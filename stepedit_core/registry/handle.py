@@ -15,6 +15,7 @@ from ..printable import shown
 from ..text.tokenizer import TextTokenizer
 from ..vocab import Vocabulary
 from .folders import ModelEntry, ReleaseEntry
+from .torch_state import own_state
 
 if TYPE_CHECKING:
     from ..models.bigvgan import BigVGAN
@@ -77,7 +78,8 @@ class Bundle:
                 f"{shown(', '.join(self.manifest.parts))}. Choose another bundle for this."
             )
         if name not in self._parts:
-            self._parts[name] = self._registry.shared_part(self, name)
+            with own_state():  # a part is made of the dtype and on the device that it names
+                self._parts[name] = self._registry.shared_part(self, name)
         return self._parts[name]
 
     def load_all(self, parts: Iterable[str] = ()) -> nn.ModuleDict:

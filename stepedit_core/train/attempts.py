@@ -182,9 +182,8 @@ def draw_answers(
         lm,
         [one.prompt for one in asked],
         vocabulary=vocabulary,
-        sampling=Sampling(temperature=temperature),
+        sampling=Sampling(temperature=temperature, max_ids=max(one.limit for one in asked)),
         generators=[stage_generator(seed, f"{STAGE}/{one.number}", step) for one in asked],
-        max_ids=max(one.limit for one in asked),
     )
     # all are drawn together up to the largest limit; what an answer has beyond its own is cut off
     whole = [one.limit - one.limit % GROUP for one in asked]

@@ -146,7 +146,7 @@ def length_kept(attempts: Sequence[Attempt]) -> Tensor:
 
 
 def legality(attempts: Sequence[Attempt]) -> Tensor:
-    """1 where an answer ended by itself behind one or more whole groups, else 0."""
+    """1 where an answer ended by itself after one or more whole groups, else 0."""
     fine = [
         a.answer.ended and bool(a.answer.ids) and not len(a.answer.ids) % GROUP for a in attempts
     ]

@@ -1,0 +1,104 @@
+"""Torch's global settings while a stage runs: ours inside, the caller's again afterwards.
+
+Another pack in the same process may have changed the default dtype or device, let matrices be
+multiplied in less than float32, or left autocast on. Samples must not depend on that, and nothing
+of ours may leak: each stage sets what it needs and sets back what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+EXACT = "ieee"
+"""Float32 products in float32, in torch's own word."""
+
+
+@contextmanager
+def own_state() -> Iterator[None]:
+    """Default dtype float32, default device the CPU, exact float32 products, no autocast."""
+    with ExitStack() as stack:
+        dtype, set_dtype = torch.get_default_dtype(), torch.set_default_dtype  # noqa: TID251
+        if dtype != torch.float32:  # the one place that may: it sets back what it found
+            set_dtype(torch.float32)
+            stack.callback(set_dtype, dtype)
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        _exact_products(stack)
+        yield
+
+
+def _exact_products(stack: ExitStack) -> None:
+    """Multiply float32 in float32; torch has an older and a newer setting of this."""
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:  # somebody has mixed the two; the newer ones say all
+        precision = "highest"
+    if precision != "highest":
+        before = _backends()
+        torch.set_float32_matmul_precision("highest")
+        stack.callback(_restore, before)
+        stack.callback(torch.set_float32_matmul_precision, precision)
+    for backend in _backends():
+        if backend.fp32_precision not in ("none", EXACT):
+            stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
+            backend.fp32_precision = EXACT
+
+
+def _backends() -> dict[Any, str]:
+    """What multiplies and convolves -> its precision; empty before torch 2.9."""
+    places = (
+        (torch.backends, ()),
+        (torch.backends.mkldnn, ("matmul", "conv", "rnn")),
+        (torch.backends.cuda, ("matmul",)),
+        (torch.backends.cudnn, ("conv", "rnn")),
+    )
+    found = [place for place, _ in places]
+    found += [
+        getattr(place, name) for place, names in places for name in names if hasattr(place, name)
+    ]
+    return {place: place.fp32_precision for place in found if hasattr(place, "fp32_precision")}
+
+
+def _restore(before: dict[Any, str]) -> None:
+    for backend, precision in before.items():
+        if backend.fp32_precision != precision:
+            backend.fp32_precision = precision
+
+
+def in_own_state(stage: Callable[P, R]) -> Callable[P, R]:
+    """A stage that runs in `own_state`."""
+
+    @wraps(stage)
+    def run(*arguments: P.args, **keywords: P.kwargs) -> R:
+        with own_state():
+            return stage(*arguments, **keywords)
+
+    return run
+
+
+def rounds_in_own_state(made: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]]:
+    """A generator whose items are made in `own_state`; between them the caller's is back."""
+
+    @wraps(made)
+    def run(*arguments: P.args, **keywords: P.kwargs) -> Iterator[R]:
+        steps = cast("Generator[R, None, None]", made(*arguments, **keywords))
+        with closing(steps):
+            while True:
+                with own_state():
+                    try:
+                        item = next(steps)
+                    except StopIteration:
+                        return
+                yield item
+
+    return run
