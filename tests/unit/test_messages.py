@@ -22,6 +22,8 @@ NUMBERS = {
     *("heads", "d_model", "units", "hidden_size", "num_attention_heads", "vocab_size", "batch"),
     *("num_attention_groups", "max_seq_len", "used", "shift", "kernel", "longest", "max_ids"),
     *("processes", "world", "workers", "strength", "steps", "speakers", "margin", "scale"),
+    *("step", "left_out", "counted", "stated", "rank", "first", "audio_offset", "end_id", "rows"),
+    *("at",),
     *("sha256", "positions", "most", "least", "prompts", "answers", "most_db", "tempo", "lineno"),
     *(
         "from_hz",
@@ -43,9 +45,28 @@ NUMBERS = {
 """Names of numbers, and calls that give one."""
 WORDS = {
     *("remedy", "verb", "allowed", "example", "allow", "owner", "problem", "strerror", "bounds"),
-    *("what", "last", "package", "kind", "_kind", "_last_score", "PACKAGES"),
+    *(
+        "what",
+        "last",
+        "package",
+        "kind",
+        "_kind",
+        "_last_score",
+        "_megabytes",
+        "_rounds",
+        "PACKAGES",
+        "kind_of_value",
+    ),
+    *("where", "said", "sentence", "why"),
 }
 """Names of words that this code, or the operating system, has written."""
+CARRIERS = {"where", "said", "sentence", "problem", "why", "what"}
+"""Variables that bring words into a message; what they are made of is checked where it is made."""
+READERS = {
+    *("parse_json", "parse_object", "as_object", "from_json", "decoded", "read_json", "read_text"),
+    *("read_lines", "read_object", "read_bytes"),
+}
+"""Functions that receive the words of their messages."""
 SAID = {"warning", "info", "error", "say_error", "say", "UsageError", "ArgumentTypeError"}
 """Calls whose arguments are messages."""
 
@@ -112,7 +133,10 @@ def messages(tree: ast.AST) -> list[ast.expr]:
             found += node.exc.args
         elif isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            found += node.args if name in SAID else []
+            found += node.args if name in SAID | READERS else []
+        elif isinstance(node, ast.Assign):
+            names = {getattr(target, "id", "") for target in node.targets}
+            found += [node.value] if names & CARRIERS else []
     return found
 
 
@@ -143,6 +167,8 @@ def foreign(code: str) -> list[tuple[int, str]]:
         ("raise ValueError(f'{name if name else 1}')", ["name if name else 1"]),
         ("raise ValueError(f'{value!r} {bundle.name:20s}')", ["bundle.name"]),
         ("log.info('%s of %d', path, count)", ["path"]),
+        ("where = f'line {number} of {path.name}'", ["path.name"]),
+        ("parse_json(text, f'a {path}')", ["path"]),
         ("text = f'{name}'", []),
     ],
 )
