@@ -334,7 +334,7 @@ def test_a_text_that_no_log_takes_is_refused_and_the_next_prompt_runs(
         ):
             entry["inputs"][name] = text
     refused = server.post("/prompt", {"prompt": graph})[0] == 400
-    assert refused or server.run(graph).outcome == "error"
+    assert refused or server.run(graph, seconds=60 * PATIENCE).outcome == "error"
     graph = Graph()
     keep(graph, recording(graph), "after")
     assert server.run(graph).outcome == "success"
