@@ -629,7 +629,6 @@ def test_of_several_candidates_the_one_nearest_in_words_is_kept(tmp_path: Path, 
                 vocabulary=handle.vocabulary,
                 sampling=SHORT,
                 generators=[stage_generator(1, stage, 1)],
-                max_ids=15,
             )[0].whole
         )
         for stage in stages
