@@ -27,7 +27,7 @@ from stepedit_core.models.lora import LoraConfig, adapters, attach, merge, save_
 from stepedit_core.registry.registry import Registry
 from stepedit_core.types import Clip
 from tests.conftest import REPOSITORY
-from tests.server.comfyui import ENVIRONMENT, PACK_NAME, Run, Server, wait_for
+from tests.server.comfyui import ENVIRONMENT, PACK_NAME, PATIENCE, Run, Server, wait_for
 from tests.server.graph import Graph
 from tests.server.material import WORDS
 
