@@ -112,20 +112,30 @@ def test_cancelling_leaves_no_bundle(
 def lines(host: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the node that runs shows in the browser, line by line."""
     sent: list[str] = []
-    server = SimpleNamespace(client_id="tab", send_progress_text=lambda text, *_: sent.append(text))
+    server = SimpleNamespace(
+        client_id="tab", send_sync=lambda _, told, sid: sent.append(told["text"])
+    )
     monkeypatch.setattr(host.progress, "PromptServer", SimpleNamespace(instance=server))
     monkeypatch.setattr(
-        host.progress, "get_executing_context", lambda: SimpleNamespace(node_id="1")
+        host.progress,
+        "get_executing_context",
+        lambda: SimpleNamespace(node_id="1", prompt_id="a"),
     )
     return sent
 
 
-def test_a_hostile_name_of_a_bundle_is_a_text_in_the_line_on_the_node(
-    host: Any, lines: list[str]
+def test_a_line_is_addressed_by_prompt_node_and_browser(
+    host: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The browser draws the line as HTML."""
-    host.progress.say("loading <img src=x onerror=alert(1)>")
-    assert lines == ["loading &lt;img src=x onerror=alert(1)&gt;"]
+    """The number of a node alone is not an address: other workflows have the same."""
+    sent: list[tuple[Any, ...]] = []
+    server = SimpleNamespace(client_id="tab", send_sync=lambda *told: sent.append(told))
+    monkeypatch.setattr(host.progress, "PromptServer", SimpleNamespace(instance=server))
+    context = SimpleNamespace(node_id="1:5", prompt_id="a")
+    monkeypatch.setattr(host.progress, "get_executing_context", lambda: context)
+    host.progress.say("loading")
+    line = {"prompt_id": "a", "node": "1:5", "text": "loading"}
+    assert sent == [("stepedit.line", line, "tab")]
 
 
 def test_a_stage_that_no_table_knows_moves_the_bar_under_its_own_name(
@@ -145,6 +155,16 @@ def test_the_last_line_says_how_many_rounds_and_which_is_best(
 ) -> None:
     host.progress.GraphHooks(rounds).finish(1, 6.5 if rounds == 1 else None)
     assert lines == [said]
+
+
+def test_a_run_by_signal_loads_no_more_than_it_hears_with(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    management = sys.modules["comfy.model_management"]
+    monkeypatch.setattr(management, "get_torch_device", lambda: "cpu", raising=False)
+    model = host.models.load_model("nano", "cpu", "auto")
+    assert model.listening() is model.bundle
+    assert model.bundle.loaded == ()
 
 
 def refuses(monkeypatch: pytest.MonkeyPatch, place: Path, name: str) -> None:
