@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..data.records import Example
+from ..files.strict import Bounds
 from ..models.llm import Step1LM
 from ..pipelines.limits import longest_answer
 from ..pipelines.sampling import Answer, sample_answers
@@ -37,6 +38,11 @@ STAGE = "rollout"
 @dataclass(frozen=True, kw_only=True)
 class RolloutConfig:
     """How answers are drawn."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "temperature": (1e-3, 100),
+        "max_ids": (5, 10**5),
+    }
 
     temperature: float = 1.0
     """Of the draws and of all log-probabilities."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..files.strict import Bounds
 from ..measure.words import word_distance
 from ..registry.handle import Bundle
 from ..vocab import GROUP, Vocabulary
@@ -37,6 +39,13 @@ class RewardWeights:
 
     The shipped configs add `words`, which needs nothing but the bundle's own codebook.
     """
+
+    BOUNDS: ClassVar[Bounds] = {
+        "model": (0, 1000),
+        "words": (0, 1000),
+        "length": (0, 1000),
+        "legality": (0, 1000),
+    }
 
     model: float = 1.0
     """The reward model."""

