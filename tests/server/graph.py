@@ -42,9 +42,29 @@ def widget_names(info: dict[str, Any]) -> list[str | None]:
     return names
 
 
+def sources(workflow: dict[str, Any]) -> dict[int, tuple[str, int] | None]:
+    """Number of a link -> node and output that feed it; None where only a bypassed node would.
+
+    A bypassed node hands on what comes into its first input of the same type.
+    """
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    links = {link[0]: link for link in workflow["links"]}
+
+    def follow(number: int | None) -> tuple[str, int] | None:
+        if number is None:
+            return None
+        _, origin, slot, _, _, kind = links[number]
+        if nodes[origin].get("mode", 0) != OFF[1]:
+            return str(origin), slot
+        same = (s.get("link") for s in nodes[origin].get("inputs", []) if s["type"] == kind)
+        return follow(next(same, None))
+
+    return {number: follow(number) for number in links}
+
+
 def to_prompt(workflow: dict[str, Any], infos: dict[str, Any]) -> Graph:
     """What the browser would send for a saved workflow (format 0.4, no subgraphs)."""
-    links = {link[0]: (str(link[1]), link[2]) for link in workflow["links"]}
+    links = sources(workflow)
     graph = Graph()
     for node in workflow["nodes"]:
         if node["type"] in NOTES or node.get("mode", 0) in OFF:
@@ -56,7 +76,7 @@ def to_prompt(workflow: dict[str, Any], infos: dict[str, Any]) -> Graph:
             if name is not None
         }
         for socket in node.get("inputs", []):
-            if socket.get("link") is not None:
-                inputs[socket["name"]] = list(links[socket["link"]])
+            if socket.get("link") is not None and (origin := links[socket["link"]]):
+                inputs[socket["name"]] = list(origin)
         graph[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
     return graph
