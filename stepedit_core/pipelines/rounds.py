@@ -149,7 +149,7 @@ def _round(bundle: Bundle, given: RoundInput, plan: Plan, done: Sequence[Round],
     step = plan.steps[number - 1]
 
     def attempt(again: bool) -> Round:
-        made = edit(bundle, given, step, plan, number=number, again=again, run=run)
+        made = edit(bundle, replace(given, again=again), step, plan, number=number, run=run)
         return _measured(bundle, made, done, run)
 
     made = attempt(False)

@@ -157,6 +157,16 @@ def test_the_last_line_says_how_many_rounds_and_which_is_best(
     assert lines == [said]
 
 
+def test_a_run_by_signal_loads_no_more_than_it_hears_with(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    management = sys.modules["comfy.model_management"]
+    monkeypatch.setattr(management, "get_torch_device", lambda: "cpu", raising=False)
+    model = host.models.load_model("nano", "cpu", "auto")
+    assert model.listening() is model.bundle
+    assert model.bundle.loaded == ()
+
+
 def refuses(monkeypatch: pytest.MonkeyPatch, place: Path, name: str) -> None:
     """Every look into a folder, or at a file, ends in EIO, as of a network drive that is gone."""
     real = getattr(Path, name)
