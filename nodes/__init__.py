@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import edit, instructions, listen, load, picture_nodes, stages, tokens, training_data
-from .host import folders
+from .host import folders, offers
 
 
 class StepEdit(ComfyExtension):
@@ -39,4 +39,5 @@ async def comfy_entrypoint() -> StepEdit:
     """
     folders.register_folder()
     folders.offer_sample()
+    offers.answer_offers()
     return StepEdit()

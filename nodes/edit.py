@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
@@ -10,12 +9,10 @@ from comfy_api.latest import io
 from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, schema
-from .host import models, progress, sound
+from .host import models, progress, sound, takes
 
 if TYPE_CHECKING:
     from .instructions import Edit
-
-log = logging.getLogger(__name__)
 
 VOICES = {"stay with the original": "original", "follow the previous round": "previous"}
 """What the widget shows -> the core's word."""
@@ -34,6 +31,7 @@ class IterativeEdit(io.ComfyNode):
             "edit stronger. Several edits follow one another, each with that many rounds.",
             search_aliases=["speech edit", "emotion", "voice edit", "Step-Audio-EditX"],
             is_output_node=True,  # it is where its rounds are heard, connected or not
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
             inputs=[
                 inputs.model(),
                 inputs.recording(),
@@ -129,17 +127,16 @@ class IterativeEdit(io.ComfyNode):
         from . import rounds as finished
         from .runs import run_clips
 
-        clips, edits = sound.clips(audio), inputs.with_words(edit, text)
         how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
-        plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
-        runs = run_clips(model, clips, plans, best_round)
-        try:
-            files = [[sound.preview(made.clip) for made in run.rounds] for run in runs]
-            panel = [finished.panel(*pair) for pair in zip(runs, files, strict=True)]
-        except OSError as error:  # the edit is finished; only its players have no files
-            panel = []
-            progress.say(f"done, but the rounds cannot be played here: {shown(error)}")
-            log.warning("StepEdit: the rounds cannot be played in the node: %s", shown(error))
+        workflow = (cls.hidden.extra_pnginfo or {}).get("workflow")
+        log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), finished.used(**how))
+        with log.running():
+            clips, edits = sound.clips(audio), inputs.with_words(edit, text)
+            plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
+            runs = run_clips(model, clips, plans, best_round, log)
+        if unplayable := [row["unplayable"] for run in runs for row in run.rows if not row["file"]]:
+            # the edit is finished; only its players have no files
+            progress.say(f"done, but not every round can be played here: {shown(unplayable[0])}")
         return io.NodeOutput(
             [sound.audio(run.chosen.clip) for run in runs],
             [sound.audio(run.rounds[-1].clip) for run in runs],
@@ -147,7 +144,7 @@ class IterativeEdit(io.ComfyNode):
             [score for run in runs for score in finished.scores(run.rounds)],
             [finished.chart(run.rounds) for run in runs],
             [finished.report(model.bundle, run) for run in runs],
-            ui={sound.PANEL: panel} if panel else None,
+            ui={sound.PANEL: [finished.panel(run) for run in runs]},
         )
 
 

@@ -28,7 +28,9 @@ class LoadModel(io.ComfyNode):
                     options=folders.bundle_names(),
                     default="nano",
                     tooltip="Which model. A bundle is one folder with bundle.json in "
-                    "models/step_audio_editx/ or $STEPEDIT_HOME; nano is built in.",
+                    "models/step_audio_editx/ or $STEPEDIT_HOME; nano is built in. nano makes "
+                    "emotion and style, and signal processing makes speed, denoise and remove "
+                    "silence; the release makes all edits.",
                 ),
                 advanced(
                     io.Combo.Input,

@@ -102,11 +102,10 @@ def rounds_chart(scores: Sequence[float | None], pitch_hz: Sequence[float | None
         _text(draw, (box[0] - 8, y), f"{mark}", "rm", SCORE_INK)
         _text(draw, (box[2] + 8, y), f"{low + mark / 10 * (high - low):.0f} Hz", "lm", PITCH_INK)
     draw.rectangle(box, outline=INK)
-    _line(
-        draw, box, xs, [None if s is None else s / 10 for s in scores], SCORE_INK, "score (1-10)", 0
-    )
+    heights = [None if s is None else s / 10 for s in scores]
+    _line(draw, box, xs, heights, (0, "score (1-10)", SCORE_INK))
     places = [None if not hz else (hz - low) / (high - low) for hz in pitch_hz]
-    _line(draw, box, xs, places, PITCH_INK, "median pitch (Hz)", 1)
+    _line(draw, box, xs, places, (1, "median pitch (Hz)", PITCH_INK))
     return as_tensor(canvas)
 
 
@@ -157,11 +156,13 @@ def _line(
     box: tuple[int, int, int, int],
     xs: Sequence[float],
     heights: Sequence[float | None],
-    ink: tuple[int, int, int],
-    name: str,
-    row: int,
+    legend: tuple[int, str, tuple[int, int, int]],
 ) -> None:
-    """Dots at 0..1 of the box's height, joined where neighbours exist, and a legend entry."""
+    """Dots at 0..1 of the box's height, joined where neighbours exist, and a legend entry.
+
+    `legend` is its place, its words and its ink.
+    """
+    row, name, ink = legend
     last: tuple[float, float] | None = None
     for x, height in zip(xs, heights, strict=True):
         if height is None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..stepedit_core.registry.handle import Bundle
     from ..stepedit_core.types import Clip, Round
 
+File = dict[str, str]
+"""A file as ComfyUI names it: filename, subfolder, type."""
 PEAKS = 160
 """Bars of a waveform in the panel."""
 NO_SCORE = 0.0
@@ -30,6 +32,8 @@ class FinishedRun:
     """The input first."""
     best: int
     """Number of the chosen round."""
+    rows: Sequence[dict[str, Any]] = ()
+    """The rounds as the panel shows them, see `row`."""
 
     @property
     def chosen(self) -> Round:
@@ -55,20 +59,40 @@ def peaks(clip: Clip) -> list[int]:
     return [min(100, round(100 * float(part.max()))) for part in parts]
 
 
-def panel(run: FinishedRun, files: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """One clip for the listening panel in the browser: what made it, the chosen round, its rounds.
+def row(bundle: Bundle, before: Sequence[Round], made: Round, file: File | None) -> dict[str, Any]:
+    """A round as the listening panel shows it; `before` are the finished ones of its run.
+
+    `file` is None where no sound could be written.
+    """
+    from ..stepedit_core.measure.listening import loudness_db, places
+    from ..stepedit_core.output.report import round_entry
+
+    loudness = loudness_db(made.clip)
+    return {
+        **round_entry(len(before), made),
+        "kind": made.request.kind if made.request else "",
+        "option": made.request.option if made.request else "",
+        "loudness": None if loudness is None else round(loudness, 2),
+        "places": places(bundle, before[0], made) if before else [],
+        "file": file,
+        "peaks": peaks(made.clip),
+    }
+
+
+def used(*, seed: int, rounds: int, voice: str) -> dict[str, Any]:
+    """What made the rounds of a run, for the panel.
 
     The browser has often drawn another seed by the time that a round is marked, so the used one
     travels with the rounds.
     """
-    from ..stepedit_core.output.report import round_entry
+    return {"seed": seed, "asked": rounds, "voice": voice}
 
-    rows = [
-        {**round_entry(number, made), "file": file, "peaks": peaks(made.clip)}
-        for number, (made, file) in enumerate(zip(run.rounds, files, strict=True))
-    ]
-    used = {"seed": run.plan.seed, "asked": run.plan.rounds, "voice": run.plan.voice}
-    return {**used, "best": run.best, "rounds": rows}
+
+def panel(run: FinishedRun) -> dict[str, Any]:
+    """One clip for the listening panel: what made it, the chosen round, its rounds."""
+    plan = run.plan
+    made_by = used(seed=plan.seed, rounds=plan.rounds, voice=plan.voice)
+    return {**made_by, "best": run.best, "rounds": run.rows}
 
 
 def report(bundle: Bundle, run: FinishedRun) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .host import models, progress
-from .rounds import FinishedRun
+from .host import models, progress, sound
+from .rounds import FinishedRun, row
 
 if TYPE_CHECKING:
     from ..stepedit_core.pipelines.plan import Plan
     from ..stepedit_core.types import Clip, Round
+    from .host.takes import TakeLog
 
 
 def run_clips(
-    model: models.LoadedModel, clips: Sequence[Clip], plans: Sequence[Plan], marked: int
+    model: models.LoadedModel,
+    clips: Sequence[Clip],
+    plans: Sequence[Plan],
+    marked: int,
+    log: TakeLog,
 ) -> list[FinishedRun]:
-    """The runs of all clips; the model keeps their rounds."""
+    """The runs of all clips; the model keeps their rounds, and the log shows each at once."""
     from ..stepedit_core.pipelines.best import best_round, check_mark
     from ..stepedit_core.pipelines.rounds import iterate_rounds
 
@@ -28,11 +33,16 @@ def run_clips(
         bundle = model.ready(2 * max(clip.seconds for clip in clips))
     hooks = progress.GraphHooks(count, clips=len(clips))
     runs = []
-    for clip, plan in zip(clips, plans, strict=True):
+    for number, (clip, plan) in enumerate(zip(clips, plans, strict=True)):
         rounds: list[Round] = []
+        rows: list[dict[str, Any]] = []
         for made in iterate_rounds(bundle, clip, plan, hooks=hooks, memory=model.memory):
             hooks.round_finished(len(rounds), made.score)
+            file, unplayable = sound.preview_if_possible(made.clip)
+            rows.append({**row(bundle, rounds, made, file), "unplayable": unplayable})
             rounds.append(made)
-        runs.append(FinishedRun(plan, rounds, best_round(rounds, marked)))
+            log.add(number, rows[-1])
+        runs.append(FinishedRun(plan, rounds, best_round(rounds, marked), rows))
+        log.chosen(number, runs[-1].best)
     hooks.finish(runs[-1].best, runs[-1].chosen.score)
     return runs

@@ -14,19 +14,35 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from threading import current_thread, main_thread
 from types import FrameType
 
 from . import __version__
-from .commands import data, edit, edit_range, evaluate, models, train, transcribe
 from .commands.options import FAILED, STOPPED, USAGE, UsageError, say_error
 from .printable import shown
+
+COMMANDS = {
+    "edit": "edit",
+    "clone": "edit",
+    "resynthesize": "edit",
+    "edit-range": "edit_range",
+    "edit-long": "edit_range",
+    "transcribe": "transcribe",
+    "convert": "models",
+    "bench": "models",
+    "bundles": "models",
+    "data": "data",
+    "train": "train",
+    "evaluate": "evaluate",
+}
+"""Command -> the module of commands/ that has it, in the order of the help."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never raises for wrong input."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     try:
@@ -95,7 +111,8 @@ def _expected(error: RuntimeError) -> str:
     raise error
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of the command that is asked for; of all commands where none is."""
     parser = argparse.ArgumentParser(
         prog="stepedit",
         description="Edit recorded speech, round by round, with a language model.",
@@ -105,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stepedit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (edit, edit_range, transcribe, models, data, train, evaluate):
-        group.add(commands)
+    word = next((word for word in argv if not word.startswith("-")), "")
+    asked = [COMMANDS[word]] if word in COMMANDS else COMMANDS.values()
+    for module in dict.fromkeys(asked):
+        import_module(f"{__package__}.commands.{module}").add(commands)
     return parser

@@ -4,7 +4,7 @@ python -m tools.catalogue           boots ComfyUI and writes everything anew
 python -m tools.catalogue --texts   writes the texts from the kept snapshot
 
 locales/<language>/nodeDefs.json and main.json are made of the nodes' own English texts and of
-locales/phrases.json, which holds each of them once with its translations.
+locales/phrases.json, which has each of them once with its translations.
 """
 
 from __future__ import annotations

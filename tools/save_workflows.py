@@ -413,7 +413,7 @@ BLUEPRINTS: dict[str, dict[str, Any]] = {
             node("emotion", "StepEdit_Emotion", (0, 170), widgets={"emotion": "happy"}),
             node(
                 "edit", "StepEdit_IterativeEdit", (350, 0), size=[400, 600],
-                widgets={"text": "", "rounds": 3, "voice": ORIGINAL, "seed": SEED},
+                widgets={"text": "", "rounds": 1, "voice": ORIGINAL, "seed": SEED},
             ),
             node("best", "PreviewAudio", (800, 0)),
             node("rounds", "PreviewAudio", (800, 200)),
@@ -439,7 +439,7 @@ BLUEPRINTS: dict[str, dict[str, Any]] = {
             clip((-400, 0)),
             model((0, 0)),
             node("denoise", "StepEdit_Denoise", (0, 170)),
-            node("silence", "StepEdit_RemoveSilence", (0, 270)),
+            node("silence", "StepEdit_RemoveSilence", (0, 290)),
             node(
                 "edit", "StepEdit_IterativeEdit", (350, 0), size=[400, 600],
                 widgets={"text": "", "rounds": 1, "voice": ORIGINAL, "seed": SEED},

@@ -6,15 +6,32 @@ import { setWidget } from "./dom.mjs";
 const CONTROL = "control_after_generate";
 const VOICES = { original: "stay with the original", previous: "follow the previous round" };
 
-/** Set seed, rounds and voice of a node to those of a run, and keep the seed from changing. */
-export function keepSettings(app, node, used) {
-  const put = (name, value) => {
-    const widget = node.widgets?.find((one) => one.name === name);
-    if (!widget || value === undefined || widget.value === value) return;
-    setWidget(app, node, widget, value);
-  };
-  put("rounds", used.asked);
-  put("voice", VOICES[used.voice]);
-  put("seed", used.seed);
-  if (used.seed !== undefined) put(CONTROL, "fixed");
+function settings({ seed, asked, voice }) {
+  return Object.entries({ rounds: asked, voice: VOICES[voice], seed }).filter(
+    ([, value]) => value !== undefined,
+  );
+}
+
+function widgetOf(node, name) {
+  const linked = node.inputs?.some((one) => one.name === name && one.link != null);
+  return linked ? undefined : node.widgets?.find((one) => one.name === name);
+}
+
+/** Set seed, rounds and voice of a node to those of a take, and keep the seed from changing. */
+export function keepSettings(app, node, take) {
+  for (const [name, value] of settings(take)) {
+    const widget = widgetOf(node, name);
+    if (widget && widget.value !== value) setWidget(app, node, widget, value);
+  }
+  const control = node.widgets?.find((one) => one.name === CONTROL);
+  if (control && take.seed !== undefined && control.value !== "fixed")
+    setWidget(app, node, control, "fixed");
+}
+
+/** Whether seed and voice of a node are those of a take; rounds may have been added since. */
+export function madeBy(node, take) {
+  return settings(take ?? {}).every(([name, value]) => {
+    const widget = name === "rounds" ? undefined : widgetOf(node, name);
+    return !widget || widget.value === value;
+  });
 }

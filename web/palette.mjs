@@ -1,9 +1,11 @@
 /* Palettes: buttons that choose an option of a list, or put a sound tag into the words. */
 
-import { after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
+import { MARGINS, after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
+import { watchOffers } from "./offers.mjs";
 import { panelWord, words } from "./words.mjs";
 
-const HEIGHT = { emotion: 88, style: 130, speed: 66, sounds: 150 };
+const PADDING = 12;
+const FIRST_HEIGHT = 44;
 const RELEASE_2025 = [
   "Breathing", "Laughter", "Surprise-oh", "Confirmation-en", "Uhm",
   "Surprise-ah", "Surprise-wa", "Sigh", "Question-ei", "Dissatisfaction-hnn",
@@ -15,7 +17,7 @@ const RELEASE_2026 = [
 ];
 
 /** Readable names in a list, which keeps the model's keys, and below it the same as buttons. */
-export function addOptionPalette(app, node, name, withButtons) {
+export function addOptionPalette(app, api, node, name, withButtons) {
   const widget = node.widgets?.find((other) => other.name === name);
   const table = words(app, "options")[name];
   if (!widget || !table) return;
@@ -28,12 +30,14 @@ export function addOptionPalette(app, node, name, withButtons) {
     role: "group",
     "aria-label": panelWord(app)("choices"),
   });
-  const buttons = new Map();
+  const buttons = []; // [option, button]
   for (const option of widget.options.values ?? []) {
     const entry = table[option] ?? { name: option, meaning: option };
     const button = chip(entry.name, `${entry.name}: ${entry.meaning} [${option}]`);
-    button.addEventListener("click", () => setWidget(app, node, widget, option));
-    buttons.set(option, button);
+    button.addEventListener("click", () => {
+      if (!isOff(button)) setWidget(app, node, widget, option);
+    });
+    buttons.push([option, button]);
     chips.append(button);
   }
   const show = () => {
@@ -43,11 +47,30 @@ export function addOptionPalette(app, node, name, withButtons) {
   after(widget, "callback", show);
   after(node, "onConfigure", show);
   show();
-  add(node, "choose", chips, HEIGHT[name]);
+  add(node, "choose", chips);
+  greyOut(app, api, node, name, buttons);
+}
+
+/** Grey out the buttons of what the model cannot do, with the reason. */
+function greyOut(app, api, node, kind, buttons) {
+  const show = (reasons, bundle) => {
+    const taught = `${panelWord(app)("cannot")} (${bundle}).`;
+    for (const [option, button] of buttons) {
+      button.setAttribute("aria-disabled", String(option in reasons));
+      const why = option in reasons ? `\n${taught}\n${reasons[option]}` : "";
+      button.title = button.getAttribute("aria-label") + why;
+    }
+  };
+  const options = [...new Set(buttons.map(([option]) => option))];
+  watchOffers(app, api, node, { kind, options, show });
+}
+
+function isOff(button) {
+  return button.getAttribute("aria-disabled") === "true";
 }
 
 /** Buttons that insert a sound tag where the caret is, else at the end. */
-export function addSoundPalette(app, node) {
+export function addSoundPalette(app, api, node) {
   const widget = node.widgets?.find((other) => other.name === "text_with_sounds");
   const table = words(app, "sounds");
   if (!widget || !Object.keys(table).length) return;
@@ -60,6 +83,7 @@ export function addSoundPalette(app, node) {
   const moved = () => caret.note(document.activeElement);
   document.addEventListener("selectionchange", moved);
   after(node, "onRemoved", () => document.removeEventListener("selectionchange", moved));
+  const buttons = []; // [option, button]
   for (const [release, tags] of [
     ["release_2025", RELEASE_2025],
     ["release_2026", RELEASE_2026],
@@ -67,31 +91,46 @@ export function addSoundPalette(app, node) {
     const chips = make("div", { className: "chips", role: "group", "aria-label": word(release) });
     for (const tag of tags) {
       const entry = table[tag] ?? { name: tag, meaning: "" };
-      const button = chip(`[${tag}]`, `${word("sounds")}: ${entry.name}, ${entry.meaning}`);
-      button.addEventListener("click", () => caret.insert(app, node, `[${tag}]`));
+      const said = `${word("sounds")}: ${entry.name}, ${entry.meaning} [${tag}]`;
+      const button = chip(entry.name, said);
+      button.addEventListener("click", () => {
+        if (!isOff(button)) caret.insert(app, node, `[${tag}]`);
+      });
+      buttons.push([tag, button]);
       chips.append(button);
     }
     box.append(make("div", { className: "note", text: word(release) }), chips);
   }
-  add(node, "sounds", box, HEIGHT.sounds);
+  add(node, "sounds", box);
+  greyOut(app, api, node, "sounds", buttons);
 }
 
 function chip(text, title) {
   return make("button", { type: "button", text, title, "aria-label": title });
 }
 
-function add(node, name, content, height) {
-  const element = make("div", { className: "stepedit" }, sheet(), content);
-  element.style.minHeight = `${height}px`;
+/** Put buttons on a node; it is as high as they need in its width, so that none is cut off. */
+function add(node, name, content) {
+  const element = make("div", { className: "stepedit palette" }, sheet(), content);
+  let height = FIRST_HEIGHT;
   keepEvents(element);
   const widget = node.addDOMWidget(name, `STEPEDIT_${name.toUpperCase()}`, element, {
     serialize: false,
     hideOnZoom: false,
-    getMinHeight: () => height,
+    getMinHeight: () => height + MARGINS,
     getValue: () => "",
     setValue: () => {},
   });
   widget.serialize = false;
+  const watch = new ResizeObserver(() => {
+    const needed = content.offsetHeight + PADDING;
+    if (!content.offsetHeight || needed === height) return;
+    height = needed;
+    element.style.minHeight = `${height}px`;
+    fit(node);
+  });
+  watch.observe(content);
+  after(node, "onRemoved", () => watch.disconnect());
   after(node, "onConfigure", () => fit(node));
   fit(node);
 }

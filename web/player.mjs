@@ -1,46 +1,101 @@
-/* One transport for several rounds of a clip: switching continues at the same moment.
+/* One transport for several rounds of a clip: switching continues at the same place of the speech.
 
-   Rounds differ in length, so a moment is a share of the length, 0 to 1. */
+   A place is a time of the input in seconds. Rounds differ in length, and each knows where it says
+   what the input says; where that is unknown, the place is the same share of the length. */
 
 const FADE_SECONDS = 0.01;
 let context = null;
 let playing = null;
 
+/** A value between two lists of rising numbers, in proportion between their neighbours. */
+function along(value, from, to) {
+  let k = 1;
+  while (k < from.length - 1 && from[k] < value) k++;
+  const span = from[k] - from[k - 1];
+  const share = span > 0 ? (value - from[k - 1]) / span : 0;
+  return to[k - 1] + Math.min(Math.max(share, 0), 1) * (to[k] - to[k - 1]);
+}
+
 /** Plays one of several sound files, which it fetches when they are first heard. */
 export class RoundPlayer {
-  /** @param {string[]} addresses of the sound files; @param {() => void} changed is called after every change */
-  constructor(addresses, changed) {
-    this.addresses = addresses;
+  /** @param {() => void} changed is called after every change */
+  constructor(changed) {
     this.changed = changed;
-    this.buffers = new Map();
+    this.rounds = [];
+    this.buffers = new Map(); // by address
     this.index = 0;
-    this.share = 0;
+    this.place = 0;
+    this.equal = true;
     this.failed = "";
     this.source = null;
     this.isPlaying = false; // asked for, also while the file is still on its way
     this.turn = 0;
   }
 
-  /** Where the playhead is, 0 to 1. */
-  get position() {
-    if (!this.source) return this.share;
-    const { startedAt, offset, duration } = this.source;
-    return Math.min((offset + context.currentTime - startedAt) / duration, 1);
+  /** Play these rounds: { address, seconds, places: [[input s, round s], ...], loudness } each.
+   *  What sounds now continues if it is still there. */
+  setRounds(rounds) {
+    const now = this.rounds[this.index]?.address;
+    this.rounds = rounds;
+    if (now && rounds[this.index]?.address === now) return;
+    this.turn++;
+    this.isPlaying = false;
+    this.stop();
+    this.index = Math.min(this.index, Math.max(rounds.length - 1, 0));
+    this.place = 0;
   }
 
-  /** Hear another round from the same moment on. */
+  /** Where the playhead is: seconds of the input. */
+  get position() {
+    if (!this.source) return this.place;
+    const { startedAt, offset, duration, round } = this.source;
+    return this.toInput(round, Math.min(offset + context.currentTime - startedAt, duration));
+  }
+
+  /** Seconds of a round -> seconds of the input. */
+  toInput(round, seconds) {
+    const places = this.placesOf(round);
+    return along(seconds, places.map((one) => one[1]), places.map((one) => one[0]));
+  }
+
+  /** Seconds of the input -> seconds of a round. */
+  toRound(round, seconds) {
+    const places = this.placesOf(round);
+    return along(seconds, places.map((one) => one[0]), places.map((one) => one[1]));
+  }
+
+  placesOf(round) {
+    const ends = [this.rounds[0]?.seconds ?? 0, round.seconds];
+    return [[0, 0], ...(round.places ?? []), ends];
+  }
+
+  /** Factor on a round's samples: all rounds as loud as the quietest of them. */
+  gainOf(round) {
+    const known = this.rounds.map((one) => one.loudness).filter(Number.isFinite);
+    if (!this.equal || !Number.isFinite(round.loudness)) return 1;
+    return 10 ** ((Math.min(...known) - round.loudness) / 20);
+  }
+
+  /** Hear all rounds equally loud, or as they are. */
+  async setEqual(equal) {
+    this.equal = equal;
+    if (this.isPlaying) await this.play();
+    else this.changed();
+  }
+
+  /** Switch to another round at the same place. */
   async choose(index) {
-    if (index < 0 || index >= this.addresses.length) return;
-    this.share = this.position;
+    if (index < 0 || index >= this.rounds.length) return;
+    this.place = this.position;
     this.index = index;
     if (this.isPlaying) await this.play();
     else this.changed();
   }
 
-  /** Move to a share of the length. */
-  async seek(share) {
-    this.share = Math.min(Math.max(share, 0), 1);
-    if (this.isPlaying) await this.play(this.share);
+  /** Move to a place. */
+  async seek(place) {
+    this.place = Math.min(Math.max(place, 0), this.rounds[0]?.seconds ?? 0);
+    if (this.isPlaying) await this.play(this.place);
     else this.changed();
   }
 
@@ -51,36 +106,37 @@ export class RoundPlayer {
 
   async play(from = null) {
     const turn = ++this.turn;
+    const round = this.rounds[this.index];
     this.isPlaying = true;
-    const buffer = await this.load(this.index);
+    const buffer = await this.load(round);
     if (turn !== this.turn) return; // paused, moved or switched meanwhile
     if (!buffer) {
       this.pause();
       return;
     }
     if (playing && playing !== this) playing.pause();
-    this.stop();
     const asked = from ?? this.position; // the round before sounds until now
-    const share = asked >= 1 ? 0 : asked;
+    this.stop();
+    const at = this.toRound(round, asked);
+    const offset = at >= buffer.duration - FADE_SECONDS ? 0 : at;
     const gain = context.createGain();
     gain.gain.setValueAtTime(0, context.currentTime);
-    gain.gain.linearRampToValueAtTime(1, context.currentTime + FADE_SECONDS);
+    gain.gain.linearRampToValueAtTime(this.gainOf(round), context.currentTime + FADE_SECONDS);
     const node = context.createBufferSource();
     node.buffer = buffer;
     node.connect(gain).connect(context.destination);
-    const offset = share * buffer.duration;
-    const source = { node, gain, offset, startedAt: context.currentTime, duration: buffer.duration };
+    const { duration } = buffer;
+    const source = { node, gain, offset, startedAt: context.currentTime, duration, round };
     node.onended = () => this.ended(source);
     node.start(0, offset);
     this.source = source;
-    this.share = share;
     playing = this;
     this.changed();
   }
 
   pause() {
     this.turn++;
-    this.share = this.position;
+    this.place = this.position;
     this.isPlaying = false;
     this.stop();
     this.changed();
@@ -89,6 +145,7 @@ export class RoundPlayer {
   /** Silence what sounds now, without a click. */
   stop() {
     if (!this.source) return;
+    this.place = this.position;
     const { node, gain } = this.source;
     this.source = null;
     gain.gain.cancelScheduledValues(context.currentTime);
@@ -101,19 +158,20 @@ export class RoundPlayer {
     if (this.source !== source) return;
     this.source = null;
     this.isPlaying = false;
-    this.share = 1;
+    this.place = this.rounds[0]?.seconds ?? 0;
     this.changed();
   }
 
-  async load(index) {
-    if (this.buffers.has(index)) return this.buffers.get(index);
+  async load({ address }) {
+    if (this.buffers.has(address)) return this.buffers.get(address);
     try {
+      if (!address) throw new Error("no file");
       context ??= new AudioContext();
       if (context.state === "suspended") await context.resume();
-      const answer = await fetch(this.addresses[index]);
+      const answer = await fetch(address);
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       const buffer = await context.decodeAudioData(await answer.arrayBuffer());
-      this.buffers.set(index, buffer);
+      this.buffers.set(address, buffer);
       this.failed = "";
       return buffer;
     } catch (error) {

@@ -40,12 +40,15 @@ export function addPlayers(app, api, node) {
   });
   widget.serialize = false;
   players.set(node, widget);
-  after(node, "onExecuted", (output) => {
-    if (Array.isArray(output?.[KEY])) widget.value = output[KEY];
-  });
   after(node, "onRemoved", () => players.delete(node));
   after(node, "onConfigure", () => fit(node));
   show();
+}
+
+/** Show the clips of a run. */
+export function showPlayers(node, clips) {
+  const widget = players.get(node);
+  if (widget) widget.value = clips;
 }
 
 /** Show results that the editor kept, for example after a change of the workflow tab. */

@@ -1,18 +1,26 @@
 /* The listening panel of Iterative Edit.
 
-   What it shows is its widget's value: for each clip of the batch
-   { seed, asked, voice, best, rounds: [{ round, edit, seconds, score, voice_similarity, file,
-   peaks }] }. The marked round lives in the node's own widget best_round, 0 for "by score". */
+   It shows takes, one a run: { seed, asked, voice, clips: [{ best, rounds: [{ round, kind, option,
+   seconds, score, word_distance, voice_similarity, loudness, places, file, peaks }] }] }. They come
+   from the file that takes.mjs reads, and of the newest run from the widget's value: its clips. The
+   marked round lives in the node's own widget best_round, 0 for "the strongest that holds". */
 
-import { after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
-import { keepSettings } from "./mark.mjs";
+import { MARGINS, after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
+import { keepSettings, madeBy } from "./mark.mjs";
 import { RoundPlayer } from "./player.mjs";
-import { panelWord } from "./words.mjs";
+import { roundRow } from "./round_row.mjs";
+import { adopt } from "./runs.mjs";
+import { fileName, saveAll, saveOne } from "./save.mjs";
+import { claimName, hasSounds, isForeignRun, loadTakes, names } from "./takes.mjs";
+import { editName, panelWord } from "./words.mjs";
 
 const KEY = "stepedit_rounds";
 const ROW = 33;
-const AROUND = 96;
-const STEP = 0.02;
+const AROUND = 140;
+const CHOICE = 26;
+const EMPTY = 60;
+const MOST = 520;
+const STEP_SECONDS = 0.2;
 const panels = new Map();
 
 /** Give an Iterative Edit node its panel. */
@@ -21,117 +29,209 @@ export function addRoundsPanel(app, api, node) {
   const widget = node.addDOMWidget("listen", "STEPEDIT_ROUNDS", panel.element, {
     serialize: false,
     hideOnZoom: false,
-    getMinHeight: () => panel.height,
+    getMinHeight: () => panel.height + MARGINS,
     getValue: () => panel.told,
     setValue: (value) => panel.tell(value),
   });
   widget.serialize = false;
-  panels.set(node, widget);
-  after(node, "onExecuted", (output) => {
-    if (Array.isArray(output?.[KEY])) widget.value = output[KEY];
-  });
+  widget.beforeQueued = () => claimName(app, node);
+  panels.set(node, panel);
   after(node, "onRemoved", () => {
     panel.close();
     panels.delete(node);
   });
-  after(node, "onConfigure", () => fit(node));
+  after(node, "onConfigure", () => {
+    fit(node);
+    panel.load();
+  });
   fit(node);
-  const mark = node.widgets.find((other) => other.name === "best_round");
-  if (mark) after(mark, "callback", () => panel.refresh());
+  for (const name of ["best_round", "seed", "voice"]) {
+    const input = node.widgets.find((other) => other.name === name);
+    if (input) after(input, "callback", () => panel.refresh());
+  }
 }
 
-/** Show results that the editor kept, for example after a change of the workflow tab. */
+/** The panel of a node, if it has one. */
+export function panelOf(node) {
+  return panels.get(node);
+}
+
+/** Read the takes of a name again, or, without a name, of all nodes. */
+export function reloadPanels(name) {
+  for (const [node, panel] of panels) if (!name || names(node)[0] === name) panel.load();
+}
+
+/** Show results that the editor kept and whose takes the server has no more. */
 export function showStoredRounds(outputs) {
-  for (const [node, widget] of panels) {
+  for (const [node, panel] of panels) {
     const graph = node.graph;
     const place = !graph || graph.isRootGraph ? String(node.id) : `${graph.id}:${node.id}`;
     const told = outputs?.[place]?.[KEY];
-    if (Array.isArray(told) && told !== widget.value) widget.value = told;
+    // a node that never ran may have been given those of another workflow's node
+    if (Array.isArray(told) && names(node).length && !panel.takes.length) panel.tell(told);
   }
 }
 
 class RoundsPanel {
   constructor(app, api, node) {
-    this.app = app;
-    this.api = api;
-    this.node = node;
+    Object.assign(this, { app, api, node });
     this.word = panelWord(app);
-    this.told = [];
+    this.saved = []; // takes of the server
+    this.told = []; // clips of the newest run
+    this.at = 0; // the take that is shown
     this.clip = 0;
-    this.player = null;
+    this.line = ""; // what the run does
+    this.wrong = ""; // why it did not
+    this.rows = [];
+    this.player = new RoundPlayer(() => this.refresh());
     this.element = make("div", {
-      className: "stepedit",
+      className: "stepedit rounds",
       tabIndex: 0,
       role: "group",
       "aria-label": this.word("rounds"),
     });
+    this.status = make("div", { className: "note", role: "status", "aria-live": "polite" });
+    this.error = make("div", { className: "error", role: "alert" });
     keepEvents(this.element);
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.build();
   }
 
-  get rounds() {
-    return this.told[this.clip]?.rounds ?? [];
+  get takes() {
+    const clips = this.told;
+    if (!clips.length || this.saved.some((take) => hasSounds(take, clips))) return this.saved;
+    const { seed, asked, voice } = clips[0];
+    return [...this.saved, { seed, asked, voice, clips, state: "done" }];
   }
 
+  get take() {
+    return this.takes[this.at];
+  }
+
+  get rounds() {
+    return this.take?.clips[this.clip]?.rounds ?? [];
+  }
+
+  /** Least height; in a higher node the rows grow. */
   get height() {
-    return this.rounds.length ? Math.min(AROUND + ROW * this.rounds.length, 460) : 44;
+    if (!this.rounds.length) return EMPTY;
+    const choices = (this.takes.length > 1) + (this.take.clips.length > 1);
+    return Math.min(AROUND + CHOICE * choices + ROW * this.rounds.length, MOST);
   }
 
   get markWidget() {
     return this.node.widgets?.find((widget) => widget.name === "best_round");
   }
 
-  /** New results. */
+  /** The clips of a run that is over. */
   tell(told) {
     this.told = Array.isArray(told) ? told : [];
-    this.clip = Math.min(this.clip, Math.max(this.told.length - 1, 0));
-    this.build();
-    if (this.told.length) fit(this.node);
+    this.wrong = "";
+    this.showNewest();
+  }
+
+  /** Read the takes; `last` says how the newest run ended. */
+  async load() {
+    const ask = (this.asking = {});
+    const { takes, last } = await loadTakes(this.api, this.node);
+    if (ask !== this.asking) return; // asked again meanwhile
+    this.saved = takes;
+    if (isForeignRun(last)) adopt(this.app, last.prompt);
+    if (last?.state === "cancelled") this.line = this.word("cancelled");
+    this.wrong = last?.error ?? "";
+    this.showNewest();
+  }
+
+  /** What the run does now. */
+  say(line) {
+    this.line = line;
+    this.wrong = "";
+    this.refresh();
+  }
+
+  /** Why the run did not begin. */
+  fail(sentence) {
+    this.wrong = sentence;
+    this.refresh();
   }
 
   close() {
-    this.player?.close();
+    this.player.close();
     cancelAnimationFrame(this.frame);
   }
 
-  /** Build everything anew for the clip that is chosen. */
+  /** Show the newest take, unless another one is heard. */
+  showNewest() {
+    if (!this.player.isPlaying) this.at = Math.max(this.takes.length - 1, 0);
+    this.build();
+    fit(this.node);
+  }
+
+  /** Build everything anew for the take and the clip that are chosen. */
   build() {
-    const index = this.player?.index ?? 0;
-    this.player?.close();
-    this.player = null;
+    const hadFocus = this.element.contains(document.activeElement);
+    this.clip = Math.min(this.clip, Math.max((this.take?.clips.length ?? 1) - 1, 0));
+    const rounds = this.rounds;
+    const addresses = rounds.map((round) => this.address(round));
+    this.player.setRounds(rounds.map((round, k) => ({ ...round, address: addresses[k] })));
     this.element.style.minHeight = `${this.height}px`;
-    this.rows = [];
-    if (!this.rounds.length) {
+    if (!rounds.length) {
+      this.rows = [];
       const empty = make("div", { className: "note", text: this.word("empty") });
-      this.element.replaceChildren(sheet(), empty);
+      this.element.replaceChildren(sheet(), empty, this.status, this.error);
+      this.refresh();
       return;
     }
-    const addresses = this.rounds.map((round) =>
-      this.api.apiURL(`/view?${new URLSearchParams(round.file)}`),
-    );
-    this.player = new RoundPlayer(addresses, () => this.refresh());
-    this.player.index = Math.min(index, addresses.length - 1);
-    this.rows = this.rounds.map((round, number) => this.row(round, number));
-    const list = make("div", { role: "radiogroup", "aria-label": this.word("rounds") });
+    this.rows = rounds.map((round, number) => this.row(round, number, addresses[number]));
+    const list = make("div", {
+      className: "list",
+      role: "radiogroup",
+      "aria-label": this.word("rounds"),
+    });
     list.append(...this.rows.map((row) => row.element));
-    this.status = make("div", { className: "note", role: "status", "aria-live": "polite" });
     this.element.replaceChildren(
       sheet(),
+      ...this.takeChoice(),
       ...this.clipChoice(),
       this.head(),
       list,
       this.transport(),
+      this.below(),
       this.status,
+      this.error,
       make("div", { className: "note", text: this.word("keys") }),
     );
     this.refresh();
+    if (hadFocus) this.element.focus({ preventScroll: true });
+  }
+
+  address({ file }) {
+    return file ? this.api.apiURL(`/view?${new URLSearchParams(file)}`) : "";
+  }
+
+  takeChoice() {
+    if (this.takes.length < 2) return [];
+    const chips = make("div", { className: "chips", role: "group" });
+    chips.setAttribute("aria-label", this.word("takes"));
+    this.takes.forEach((take, number) => {
+      const text = `${this.word("take")} ${number + 1}`;
+      const title = take.seed === undefined ? text : `${text}, ${this.word("seed")} ${take.seed}`;
+      const button = make("button", { type: "button", text, title });
+      button.setAttribute("aria-pressed", String(number === this.at));
+      button.addEventListener("click", () => {
+        this.at = number;
+        this.build();
+      });
+      chips.append(button);
+    });
+    return [chips];
   }
 
   clipChoice() {
-    if (this.told.length < 2) return [];
+    const { clips } = this.take;
+    if (clips.length < 2) return [];
     const select = make("select", { "aria-label": this.word("clip") });
-    this.told.forEach((_, number) =>
+    clips.forEach((_, number) =>
       select.append(make("option", { value: number, text: `${this.word("clip")} ${number + 1}` })),
     );
     select.value = this.clip;
@@ -143,143 +243,135 @@ class RoundsPanel {
   }
 
   head() {
-    return make(
-      "div",
-      { className: "head", "aria-hidden": "true" },
-      make("span"),
-      make("span"),
-      make("span", { text: this.word("score") }),
-      make("span", { text: this.word("voice") }),
-      make("span", { text: this.word("best") }),
+    const titles = ["", "", "score", "words", "voice", "best", ""];
+    const means = { score: "score_means", words: "words_mean", voice: "voice_means" };
+    const spans = titles.map((one) =>
+      make("span", { text: one && this.word(one), title: means[one] ? this.word(means[one]) : "" }),
     );
+    return make("div", { className: "head", "aria-hidden": "true" }, ...spans);
   }
 
-  row(round, number) {
-    const edit = number ? round.edit : this.word("input");
-    const name = `${number} · ${edit}`;
-    const short = `${number} · ${edit.split(" ").slice(1).join(" ") || edit}`;
-    const score = round.score === null ? "-" : round.score.toFixed(1);
-    const voice = round.voice_similarity.toFixed(2);
-    const cursor = make("div", { className: "cursor" });
-    const wave = make("div", { className: "wave" }, waveform(round.peaks), cursor);
-    const spoken = [
-      name,
-      `${round.seconds.toFixed(1)} s`,
-      `${this.word("score")} ${score}`,
-      `${this.word("voice")} ${voice}`,
-    ].join(", ");
-    const listen = make(
-      "button",
-      { className: "listen", type: "button", role: "radio", title: spoken, "aria-label": spoken },
-      make("span", { text: short }),
-      wave,
-      make("span", { text: score }),
-      make("span", { text: voice }),
-    );
-    listen.addEventListener("click", async (event) => {
-      const box = wave.getBoundingClientRect();
-      const share = (event.clientX - box.left) / box.width;
-      if (event.detail && share >= 0 && share <= 1) this.player.share = share;
-      if (event.detail && share >= 0 && share <= 1 && this.player.isPlaying)
-        await this.player.seek(share);
-      await this.player.choose(number);
+  row(round, number, address) {
+    const name = `${number} · ${number ? editName(this.app, round) : this.word("input")}`;
+    const file = fileName(this.at, this.take.clips.length > 1 ? this.clip : null, round);
+    const row = roundRow(round, { name, address, fileName: file, word: this.word });
+    row.listen.addEventListener("click", (event) => this.press(event, row, number));
+    row.mark.addEventListener("click", () => this.mark(number));
+    row.save.addEventListener("click", async (event) => {
+      event.preventDefault();
+      if (!(await saveOne(address, file))) this.fail(this.word("failed"));
     });
-    const mark = make("button", {
-      className: "mark",
-      type: "button",
-      text: "★",
-      "aria-label": `${this.word("mark")}: ${number}`,
-    });
-    mark.addEventListener("click", () => this.mark(number));
-    if (!number) mark.style.visibility = "hidden";
-    const element = make("div", { className: "row" }, listen, mark);
-    return { element, listen, mark, cursor };
+    return row;
+  }
+
+  /** A press plays: on the waveform from there, else from where the playhead is. */
+  async press(event, { wave }, number) {
+    const { player } = this;
+    const box = wave.getBoundingClientRect();
+    const share = (event.clientX - box.left) / box.width;
+    const onWave = event.detail > 0 && share >= 0 && share <= 1;
+    if (!onWave && player.isPlaying && player.index === number) {
+      player.pause();
+      return;
+    }
+    await player.choose(number);
+    const round = player.rounds[number];
+    if (onWave) await player.seek(player.toInput(round, share * round.seconds));
+    if (!player.isPlaying) await player.play();
   }
 
   transport() {
     this.button = make("button", { type: "button" });
     this.button.addEventListener("click", () => this.player.toggle());
-    this.slider = make("input", { type: "range", min: 0, max: 1, step: 0.001, value: 0 });
+    const most = this.rounds[0].seconds;
+    this.slider = make("input", { type: "range", min: 0, max: most, step: 0.001, value: 0 });
     this.slider.setAttribute("aria-label", this.word("position"));
     this.slider.addEventListener("input", () => this.player.seek(Number(this.slider.value)));
     this.clock = make("span", { text: "" });
     return make("div", { className: "transport" }, this.button, this.slider, this.clock);
   }
 
+  below() {
+    const equal = make("input", { type: "checkbox", checked: this.player.equal });
+    equal.addEventListener("change", () => this.player.setEqual(equal.checked));
+    const loud = make("label", { title: this.word("equal_means") }, equal, this.word("equal"));
+    const all = make("button", { type: "button", text: `⤓ ${this.word("download_all")}` });
+    all.addEventListener("click", async () => {
+      const clip = this.take.clips.length > 1 ? this.clip : null;
+      const saved = await saveAll(this.at, clip, this.player.rounds);
+      if (!saved) this.fail(this.word("failed"));
+    });
+    return make("div", { className: "below" }, loud, all);
+  }
+
   /** Mark a round as the best, or take the mark back. */
   mark(number) {
     const widget = this.markWidget;
     if (!widget || number < 1 || number >= this.rounds.length) return;
-    const mark = widget.value === number ? 0 : number;
+    const mark = this.marked === number ? 0 : number;
     setWidget(this.app, this.node, widget, mark);
-    if (mark) keepSettings(this.app, this.node, this.told[this.clip]);
+    if (mark) keepSettings(this.app, this.node, this.take);
     this.refresh();
   }
 
+  /** The round of this take that is marked, else 0; the mark means what the node's settings make. */
+  get marked() {
+    return madeBy(this.node, this.take) ? Number(this.markWidget?.value) || 0 : 0;
+  }
+
   key(event) {
+    const { player } = this;
     const number = /^[0-9]$/.test(event.key) ? Number(event.key) : -1;
-    if (!this.player || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!this.rounds.length || event.ctrlKey || event.metaKey || event.altKey) return;
     const on = event.target.tagName;
-    if (number >= 0) this.player.choose(number);
-    else if (event.key === " " && (on !== "BUTTON" || event.target.className === "listen"))
-      this.player.toggle();
-    else if (event.key === "ArrowLeft" && on !== "INPUT")
-      this.player.seek(this.player.position - STEP);
-    else if (event.key === "ArrowRight" && on !== "INPUT")
-      this.player.seek(this.player.position + STEP);
-    else if (event.key === "b" || event.key === "B") this.mark(this.player.index);
+    const step = { ArrowLeft: -STEP_SECONDS, ArrowRight: STEP_SECONDS }[event.key];
+    if (number >= 0) player.choose(number);
+    else if (event.key === " " && (on === "DIV" || event.target.className === "listen"))
+      player.toggle();
+    else if (step && on !== "INPUT") player.seek(player.position + step);
+    else if (event.key === "b" || event.key === "B") this.mark(player.index);
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  /** Show the state: which round, where, which is best. */
+  /** Show the state: which round, where, which is best, what the run does. */
   refresh() {
-    const { player } = this;
-    if (!player) return;
-    const marked = Number(this.markWidget?.value) || 0;
-    const sent = this.told[this.clip].best;
-    const best = marked || sent;
+    const { player, marked } = this;
+    const sent = this.take?.clips[this.clip]?.best;
+    let status = this.line;
+    if (player.failed) status = this.word("failed");
+    else if (marked && marked !== sent) status = this.word("stale");
+    if (this.status.textContent !== status) this.status.textContent = status;
+    if (this.error.textContent !== this.wrong) this.error.textContent = this.wrong;
+    if (!this.rows.length) return;
     this.rows.forEach((row, number) => {
       const active = number === player.index;
       row.listen.setAttribute("aria-checked", String(active));
       row.listen.tabIndex = active ? 0 : -1;
-      row.mark.setAttribute("aria-pressed", String(number === best));
+      row.mark.setAttribute("aria-pressed", String(number === (marked || sent)));
       row.mark.title = this.word(number === marked ? "unmark" : "mark");
     });
     this.button.textContent = player.isPlaying ? "❚❚" : "▶";
     this.button.setAttribute("aria-label", this.word(player.isPlaying ? "pause" : "play"));
-    let status = "";
-    if (player.failed) status = this.word("failed");
-    else if (marked && marked !== sent) status = this.word("stale");
-    if (this.status.textContent !== status) this.status.textContent = status;
     this.move();
   }
 
-  /** Move playhead, slider and clock; again and again while it plays. */
+  /** Move playheads, slider and clock; again and again while it plays. */
   move() {
     const { player } = this;
     cancelAnimationFrame(this.frame);
-    if (!player) return;
-    const share = player.position;
-    const seconds = this.rounds[player.index].seconds;
-    for (const row of this.rows) row.cursor.style.left = `${100 * share}%`;
-    this.slider.value = share;
-    this.clock.textContent = `${(share * seconds).toFixed(1)} / ${seconds.toFixed(1)} s`;
+    if (!this.rows.length) return;
+    const place = player.position;
+    this.rows.forEach((row, number) => {
+      const round = player.rounds[number];
+      row.cursor.style.left = `${(100 * player.toRound(round, place)) / round.seconds}%`;
+    });
+    const round = player.rounds[player.index];
+    const seconds = player.toRound(round, place);
+    this.slider.value = place;
+    this.clock.textContent = `${seconds.toFixed(1)} / ${round.seconds.toFixed(1)} s`;
     this.slider.setAttribute("aria-valuetext", this.clock.textContent);
     if (player.isPlaying) this.frame = requestAnimationFrame(() => this.move());
   }
-}
-
-/** Bars of a waveform, from loudness 0 to 100 of equal parts. */
-function waveform(peaks) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", `0 0 ${peaks.length} 100`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  const bar = (peak, x) => `M${x} ${50 - peak / 2}h0.7v${Math.max(peak, 1)}h-0.7z`;
-  path.setAttribute("d", peaks.map((peak, x) => bar(Number(peak) || 0, x)).join(""));
-  svg.append(path);
-  return svg;
 }

@@ -6,16 +6,18 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { addRoundsPanel, showStoredRounds } from "./rounds_panel.mjs";
-import { addPlayers, showStoredPlayers } from "./players.mjs";
+import { addRoundsPanel, panelOf, reloadPanels, showStoredRounds } from "./rounds_panel.mjs";
+import { showLine } from "./line.mjs";
+import { addPlayers, showPlayers, showStoredPlayers } from "./players.mjs";
 import { addOptionPalette, addSoundPalette } from "./palette.mjs";
+import { listen, nodeAt, watchRuns } from "./runs.mjs";
 import { loadWords } from "./words.mjs";
 
 const OPTIONS = {
   StepEdit_Emotion: "emotion",
   StepEdit_SpeakingStyle: "style",
   StepEdit_Speed: "speed",
-  StepEdit_IterativeEdit: "prompt",
+  StepEdit_IterativeEdit: "voice",
 };
 
 // a second copy of the pack in custom_nodes brings this file once more
@@ -25,13 +27,27 @@ if (!known)
     name: "stepedit.panels",
 
     async init() {
+      watchRuns(app, api, (errors) => showRefused(app, errors));
+      listen(app, api, "stepedit.line", (node, { text }) => {
+        const panel = panelOf(node);
+        if (panel) panel.say(text);
+        else showLine(node, text);
+      });
+      const reload = (node) => panelOf(node)?.load();
+      listen(app, api, "stepedit.takes", reload, ({ panel }) => reloadPanels(panel));
+      listen(app, api, "executed", (node, { output }) => {
+        const { stepedit_rounds: rounds, stepedit_players: players } = output ?? {};
+        if (Array.isArray(rounds)) panelOf(node)?.tell(rounds);
+        if (Array.isArray(players)) showPlayers(node, players);
+      });
+      api.addEventListener("reconnected", () => reloadPanels());
       await loadWords(api);
     },
 
     nodeCreated(node) {
       const kind = OPTIONS[node.comfyClass];
-      if (kind) addOptionPalette(app, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
-      if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, node);
+      if (kind) addOptionPalette(app, api, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
+      if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, api, node);
       if (node.comfyClass === "StepEdit_IterativeEdit") addRoundsPanel(app, api, node);
       if (node.comfyClass === "StepEdit_PlayAndSave") addPlayers(app, api, node);
     },
@@ -41,3 +57,13 @@ if (!known)
       showStoredPlayers(outputs);
     },
   });
+
+/** What the server refused of a prompt before it ran, on the panels of the nodes it is about. */
+function showRefused(app, errors) {
+  for (const [number, { errors: found = [] }] of Object.entries(errors ?? {})) {
+    const said = found.map(({ message, details }) =>
+      details?.includes(" ") ? details : `${message} (${details}).`,
+    );
+    panelOf(nodeAt(app, number))?.fail(said.join(" "));
+  }
+}

@@ -24,3 +24,9 @@ export function panelWord(app) {
   const known = words(app, "panel");
   return (key) => known[key] ?? key;
 }
+
+/** The readable name of a round's edit: of its option where it has one, else of its kind. */
+export function editName(app, { kind, option, edit }) {
+  const name = words(app, "options")[kind]?.[option]?.name;
+  return name ?? words(app, "panel")[`kind_${kind}`] ?? edit ?? kind ?? "";
+}

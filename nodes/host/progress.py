@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import time
+from typing import Any
 
 from comfy import model_management
 from comfy.utils import ProgressBar
@@ -13,20 +13,27 @@ from server import PromptServer
 from ...stepedit_core.printable import shown
 from ...stepedit_core.types import stage_named
 
+LINE = "stepedit.line"
+"""Message to the browser: prompt_id, node and text of a line. ComfyUI's own message of this kind
+names no prompt, and the editor draws it on any node with that number in the open workflow."""
 BAR_UNITS = 1000
 BAR_SECONDS = 0.1
 """Least time between two messages to the browser."""
 
 
 def say(text: str) -> None:
-    """A line on the node that runs, in the browser that queued it.
-
-    The browser draws it as HTML, and a bundle's name may come from anybody.
-    """
+    """A line on the node that runs, in the browser that queued it; web/runs.mjs finds the node."""
     context = get_executing_context()
+    if context is not None:
+        told = {"prompt_id": context.prompt_id, "node": context.node_id, "text": text}
+        tell(LINE, told)
+
+
+def tell(message: str, told: dict[str, Any]) -> None:
+    """A message to the browser that queued what runs now; to nobody where there is none."""
     server = PromptServer.instance
-    if context is not None and server.client_id is not None:
-        server.send_progress_text(html.escape(text), context.node_id, server.client_id)
+    if server.client_id is not None:
+        server.send_sync(message, told, server.client_id)
 
 
 class GraphHooks:

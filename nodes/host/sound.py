@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import folder_paths
 
 from ...stepedit_core.printable import shown
 from ...stepedit_core.types import Clip
+
+log = logging.getLogger(__name__)
 
 PREVIEWS = "stepedit"
 """Folder below temp with the clips of the listening panel."""
@@ -72,3 +75,12 @@ def preview(clip: Clip) -> dict[str, str]:
         soundfile.write(raw, wave, clip.sample_rate, format="FLAC", subtype="PCM_16")
         write_whole(path, raw.getvalue())
     return {"filename": path.name, "subfolder": PREVIEWS, "type": "temp"}
+
+
+def preview_if_possible(clip: Clip) -> tuple[dict[str, str] | None, str]:
+    """As preview, and ""; None and why, where no file can be written: the clip is worth more."""
+    try:
+        return preview(clip), ""
+    except OSError as error:
+        log.warning("StepEdit: a round cannot be played in the node: %s", shown(error))
+        return None, shown(error)

@@ -150,6 +150,7 @@ def main() -> None:
         edit_options={k: v for k, v in edit_options().items() if k in args.offer},
         prompt_layout="nano",
         vocoder="source_filter",
+        decoder_way="difference",  # docs/decisions/0018
         candidates=4,
         audio_offset=pieces,
         components=components,

@@ -96,7 +96,7 @@ def ways(clip: Clip, kind: str, option: str) -> Iterator[tuple[str, Callable[[],
     elif kind == "trim_silence":
         yield "plain, silero-vad", lambda: done(shorten_silence, backend="silero")
     elif installed():
-        yield "at most 20 dB", lambda: done(denoise, most_db=20.0)
+        yield "plain, no limit", lambda: done(denoise)
 
 
 def edited(bundle: Bundle, clip: Clip, words: str, kind: str, option: str, engine: Any) -> Clip:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from recipes.nano.ahead import drawn_ahead, to_device
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.tokens import TokenStore, build
 from recipes.nano.training import (
@@ -226,6 +227,47 @@ def start_near_mel(model: Flow, mean: Tensor, std: Tensor) -> None:
     estimator.in_proj.bias.copy_(-(of_mu + 0.5 * of_x) @ mean)
 
 
+def drawn(rows: Rows, config: dict[str, Any], step: int) -> dict[str, Tensor]:
+    """Batch of a step: padded codes, mels, conditions, masks, noise and times."""
+    rng = step_rng(config["seed"], step)
+    # 1. rows of prompt and target
+    longest = config["longest"] if rng.random() < config["long_steps"] else 36
+    length = int(rng.integers(14, longest))
+    tokens, goals, conds, ends, speakers = [], [], [], [], []
+    for _ in range(max(2, round(config["batch_groups"] / (1.5 * length)))):
+        before, (codes, mel), laid, speaker = rows.draw(rng, length)
+        tokens.append(torch.cat([before[0], codes]))
+        goals.append(torch.cat([before[1], mel]))
+        conds.append(torch.cat([before[1], laid]))
+        ends.append(len(before[1]))
+        speakers.append(speaker)
+    batch, lengths = pad(tokens)
+    goal = pad(goals)[0].transpose(1, 2)
+    cond = pad(conds)[0].transpose(1, 2)
+    mask = torch.arange(batch.shape[1])[None] < lengths[:, None]
+    frames = mask.repeat_interleave(2, 1)
+    counted = frames & (torch.arange(frames.shape[1])[None] >= torch.tensor(ends)[:, None])
+    # 2. flow matching: x_t = (1 - t) z + t x, velocity x - z
+    z = torch.from_numpy(rng.standard_normal(goal.shape, dtype=np.float32))
+    t = 1 - torch.cos(torch.from_numpy(rng.random(len(goal), dtype=np.float32)) * torch.pi / 2)
+    mixed = (1 - t[:, None, None]) * z + t[:, None, None] * goal
+    keep = torch.from_numpy((rng.random(len(goal)) >= config["drop_condition"]).astype(np.float32))
+    return {
+        "codes": batch,
+        "mask": mask,
+        "goal": goal,
+        "cond": cond,
+        "frames": frames,
+        "counted": counted,
+        "z": z,
+        "t": t,
+        "mixed": mixed,
+        "keep": keep,
+        "speakers": torch.stack(speakers),
+        "fused": torch.tensor(length > 36),
+    }
+
+
 def main() -> None:
     """Train; the figures logged are per mel value."""
     args, config = options(__doc__ or "", "flow", "tokens", "models")
@@ -236,63 +278,47 @@ def main() -> None:
     model = Flow(FlowConfig(**config["model"]))
     start_from_codebooks(model, args.models)
     start_near_mel(model, *mel_statistics(corpus, rows.records, config["seed"]))
+    model.to(args.device)
     optimizer = torch.optim.AdamW(parameters(model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
     run = Run(args.out, config, optimizer, 2.0, model=model)
     state = run.resume()
     first = state["step"] if state else 0
-    for step in range(first, config["steps"]):
+
+    def draw(step: int) -> dict[str, Tensor]:
+        nonlocal rows
         if step % 400 == 0 and step > first:  # tokens may still be made
             corpus.refresh()
             rows = Rows(corpus, TokenStore(args.tokens, corpus), config, guide)
-        rng = step_rng(config["seed"], step)
-        # 1. rows of prompt and target
-        longest = config["longest"] if rng.random() < config["long_steps"] else 36
-        length = int(rng.integers(14, longest))
-        tokens, goals, conds, ends, speakers = [], [], [], [], []
-        for _ in range(max(2, round(config["batch_groups"] / (1.5 * length)))):
-            before, (codes, mel), laid, speaker = rows.draw(rng, length)
-            tokens.append(torch.cat([before[0], codes]))
-            goals.append(torch.cat([before[1], mel]))
-            conds.append(torch.cat([before[1], laid]))
-            ends.append(len(before[1]))
-            speakers.append(speaker)
-        batch, lengths = pad(tokens)
-        goal = pad(goals)[0].transpose(1, 2)
-        cond = pad(conds)[0].transpose(1, 2)
-        mask = torch.arange(batch.shape[1])[None] < lengths[:, None]
-        frames = mask.repeat_interleave(2, 1)
-        counted = frames & (torch.arange(frames.shape[1])[None] >= torch.tensor(ends)[:, None])
-        # 2. flow matching: x_t = (1 - t) z + t x, velocity x - z
-        z = torch.from_numpy(rng.standard_normal(goal.shape, dtype=np.float32))
-        t = 1 - torch.cos(torch.from_numpy(rng.random(len(goal), dtype=np.float32)) * torch.pi / 2)
-        mixed = (1 - t[:, None, None]) * z + t[:, None, None] * goal
-        keep = torch.from_numpy(
-            (rng.random(len(goal)) >= config["drop_condition"]).astype(np.float32)
-        )
-        with fast_math(fused=length > 36):
-            mu = model.encode(batch, mask).float()
-        prior = (mu - goal).abs().mean(1)[counted].mean()
+        return drawn(rows, config, step)
+
+    batches = drawn_ahead(draw, first, args.ahead)
+    for step, made in zip(run.steps(first), batches, strict=False):
+        b = to_device(made, args.device)
+        fused = bool(b["fused"])
+        with fast_math(args.device, fused=fused):
+            mu = model.encode(b["codes"], b["mask"]).float()
+        prior = (mu - b["goal"]).abs().mean(1)[b["counted"]].mean()
         if (
             step < config["prior_steps"] and run.fresh
         ):  # the velocity needs a prior that means something
             run.update(step, prior)
             run.close_step(step, {"prior": prior.item()})
             continue
-        with fast_math(fused=length > 36):
-            spk = model.project_speaker(torch.stack(speakers)).float()
+        with fast_math(args.device, fused=fused):
+            spk = model.project_speaker(b["speakers"]).float()
             v = model.decoder.estimator(
-                mixed,
-                t,
-                mu * keep[:, None, None],
-                spk * keep[:, None],
-                cond * keep[:, None, None],
-                frames,
+                b["mixed"],
+                b["t"],
+                mu * b["keep"][:, None, None],
+                spk * b["keep"][:, None],
+                b["cond"] * b["keep"][:, None, None],
+                b["frames"],
             ).float()
-        error = (v - (goal - z)).square().mean(1)
-        loss_flow = error[counted].mean()
+        error = (v - (b["goal"] - b["z"])).square().mean(1)
+        loss_flow = error[b["counted"]].mean()
         run.update(step, loss_flow + config["prior_weight"] * prior)
         values = {"flow": loss_flow.item(), "prior": prior.item()}
-        run.close_step(step, values | {"seconds": float(frames.sum()) / 50})
+        run.close_step(step, values | {"seconds": float(b["frames"].sum()) / 50})
     run.finish()
 
 

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recipes.nano.ahead import drawn_ahead, to_device
+from recipes.nano.channels import augment
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import (
     RATE,
     Run,
-    augment,
     bucket,
     clip_seconds,
     fast_math,
@@ -128,8 +129,8 @@ def main() -> None:
 
     # 1. model, feature statistics
     torch.random.default_generator.manual_seed(config["seed"])
-    model = LinguisticTokenizer(LinguisticConfig(**config["model"]))
-    head = nn.Linear(config["model"]["d_model"], 2 * count)
+    model = LinguisticTokenizer(LinguisticConfig(**config["model"])).to(args.device)
+    head = nn.Linear(config["model"]["d_model"], 2 * count).to(args.device)
     usable, free, seconds, weights = select(corpus)
     log.info("%d aligned clips (%.1f h), %d free", len(usable), seconds.sum() / 3600, len(free))
     optimizer = torch.optim.AdamW(
@@ -153,9 +154,9 @@ def main() -> None:
 
     def posteriors(wave: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            hidden = model.hidden(features(wave)[None], None)
+            hidden = model.hidden(features(wave)[None].to(args.device), None)
             logits = head(hidden).view(-1, count)
-        return functional.log_softmax(logits, -1).numpy()
+        return functional.log_softmax(logits, -1).cpu().numpy()
 
     def align_free() -> None:
         for i in free:
@@ -163,9 +164,21 @@ def main() -> None:
             string = np.array(record["labels"])
             paths[i] = viterbi(posteriors(corpus.audio(record)), string, 0)
 
-    for step in range(first, config["steps"]):
+    def draw(step: int) -> tuple[list[Tensor], list[Tensor], np.random.Generator]:
+        nonlocal usable, free, seconds, weights
         if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
             usable, free, seconds, weights = select(corpus)
+        rng = step_rng(config["seed"], step)
+        rows: list[Tensor] = []
+        targets: list[Tensor] = []
+        for j in bucket(rng, seconds, weights, config["batch_seconds"] * (0.75 if paths else 1.0)):
+            record = corpus.records[usable[j]]
+            rows.append(features(augment(rng, corpus.audio(record))))
+            targets.append(phone_targets(corpus.phones(record), len(rows[-1])))
+        return rows, targets, rng
+
+    batches = drawn_ahead(draw, first, args.ahead)
+    for step in run.steps(first):
         if (
             step >= config["align_from"]
             and free
@@ -174,22 +187,17 @@ def main() -> None:
             began = time.time()
             align_free()
             log.info("aligned %d free clips in %.0f s", len(free), time.time() - began)
-        rng = step_rng(config["seed"], step)
-        rows: list[Tensor] = []
-        targets: list[Tensor] = []
-        for j in bucket(rng, seconds, weights, config["batch_seconds"] * (0.75 if paths else 1.0)):
-            record = corpus.records[usable[j]]
-            rows.append(features(augment(rng, corpus.audio(record))))
-            targets.append(phone_targets(corpus.phones(record), len(rows[-1])))
+        rows, targets, rng = next(batches)
         if paths:
             for i in rng.choice(free, 2):
                 wave = augment(rng, corpus.audio(corpus.records[int(i)]))
                 tokens = min(100, len(paths[int(i)]) // 2)
                 rows.append(features(wave)[:tokens])
                 targets.append(torch.from_numpy(paths[int(i)]).view(-1, 2)[: len(rows[-1])])
-        batch, lengths = pad(rows)
+        batch, lengths = to_device(pad(rows), args.device)
         goal = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=-100)
-        with fast_math():
+        goal = goal.to(args.device)
+        with fast_math(args.device):
             logits = head(model.hidden(batch, lengths)).float()
         logits = logits.view(*batch.shape[:2], 2, count)
         loss = functional.cross_entropy(logits.flatten(0, 2), goal.flatten(), label_smoothing=0.05)
@@ -199,6 +207,7 @@ def main() -> None:
             right = (logits.flatten(0, 2).argmax(-1) == goal.flatten())[valid].float().mean()
         run.close_step(step, {"acc": float(right)})
 
+    model.cpu()
     # 3. codebook: k-means over the output, real voices weighted up
     rng = step_rng(config["seed"], 2_000_000)
     collected: list[Tensor] = []

@@ -18,6 +18,7 @@ import numpy as np
 import sentencepiece
 import torch
 
+from recipes.nano.ahead import drawn_ahead, to_device
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.corpus.groups import FIRST
 from recipes.nano.export import CODEBOOK
@@ -267,6 +268,7 @@ def main() -> None:
     store = TokenStore(args.tokens, corpus)
     tasks = Tasks(corpus, store, config["longest"], config["native"])
     model = start_model(config, text, args.models, config["seed"])
+    model.to(args.device)
     decayed = [p for p in parameters(model) if p.ndim > 1]
     rest = [p for p in parameters(model) if p.ndim == 1]
     optimizer = torch.optim.AdamW(
@@ -280,13 +282,15 @@ def main() -> None:
     log.info(
         "%.1f M parameters, %d pieces", sum(p.numel() for p in parameters(model)) / 1e6, text.size
     )
-    for step in range(first, config["steps"]):
+
+    def draw(step: int) -> tuple[torch.Tensor, ...]:
+        nonlocal store, tasks
         if step % 250 == 0 and step and step < config["steps"] * 0.7:  # the corpus may still grow
             corpus.refresh()
             store = TokenStore(args.tokens, corpus)
             tasks = Tasks(corpus, store, config["longest"], config["native"])
         rng = step_rng(config["seed"], step)
-        # 1. a batch of similar lengths
+        # a batch of similar lengths
         pool = [
             example(
                 tasks.draw(rng, config, run.fresh and step < config["copy_first"]),
@@ -313,11 +317,16 @@ def main() -> None:
             index.append(b * longest + torch.arange(len(prompt) - 1, len(full) - 1))
             goals.append(torch.tensor(target))
             slots.append(torch.arange(len(target)) % GROUP)
-        # 2. loss on the answer only
-        with fast_math(fused=True):
-            hidden = model(ids).flatten(0, 1)[torch.cat(index)]
+        return ids, torch.cat(index), torch.cat(goals), torch.cat(slots)
+
+    batches = drawn_ahead(draw, first, args.ahead)
+    for step, made in zip(run.steps(first), batches, strict=False):
+        ids, index, goals, slots = to_device(made, args.device)
+        # the loss is on the answer only
+        with fast_math(args.device, fused=True):
+            hidden = model(ids).flatten(0, 1)[index]
             loss, hit_linguistic, hit_semantic = slot_loss(
-                hidden, model.lm_head.weight, torch.cat(goals), torch.cat(slots), vocabulary
+                hidden, model.lm_head.weight, goals, slots, vocabulary
             )
         run.update(step, loss)
         values = {"linguistic": hit_linguistic, "semantic": hit_semantic, "ids": ids.numel()}

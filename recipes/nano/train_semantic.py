@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recipes.nano.ahead import drawn_ahead, to_device
+from recipes.nano.channels import augment
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.train_linguistic import kmeans, phone_count
 from recipes.nano.training import (
     RATE,
     Run,
-    augment,
     bucket,
     clip_seconds,
     fast_math,
@@ -111,29 +112,38 @@ def main() -> None:
     args, config = options(__doc__ or "", "semantic")
     corpus = Corpus(args.corpus)
     torch.random.default_generator.manual_seed(config["seed"])
-    model = SemanticTokenizer(SemanticConfig(**config["model"]))
-    reader = Reader(config["model"]["d_model"], phone_count())
+    model = SemanticTokenizer(SemanticConfig(**config["model"])).to(args.device)
+    reader = Reader(config["model"]["d_model"], phone_count()).to(args.device)
     optimizer = torch.optim.AdamW(
         parameters(model, reader), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02
     )
     sums = torch.zeros_like(model.codebook)
-    counts = torch.zeros(len(model.codebook))
+    counts = torch.zeros(len(model.codebook), device=args.device)
     first, started = 0, False
     run = Run(args.out, config, optimizer, 2.0, model=model, reader=reader)
     if (state := run.resume()) is not None:
-        sums, counts, first, started = (state[k] for k in ("sums", "counts", "step", "started"))
+        sums, counts, first, started = (
+            to_device(state[k], args.device) for k in ("sums", "counts", "step", "started")
+        )
 
     usable, seconds, weights = select(corpus)
     log.info("%d clips, %.1f h", len(usable), seconds.sum() / 3600)
     recent: list[Tensor] = []
-    for step in range(first, config["steps"]):
+
+    def draw(step: int) -> tuple[dict[str, Tensor], np.random.Generator]:
+        nonlocal usable, seconds, weights
         if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
             usable, seconds, weights = select(corpus)
         rng = step_rng(config["seed"], step)
         picks = bucket(rng, seconds, weights, config["batch_seconds"])
-        batch = clip_batch(corpus, [corpus.records[usable[j]] for j in picks], rng)
-        valid = torch.arange(batch["mel"].shape[1] // 2)[None] < batch["tokens"][:, None]
-        with fast_math():
+        return clip_batch(corpus, [corpus.records[usable[j]] for j in picks], rng), rng
+
+    batches = drawn_ahead(draw, first, args.ahead)
+    for step, (drawn, rng) in zip(run.steps(first), batches, strict=False):
+        batch = to_device(drawn, args.device)
+        count = torch.arange(batch["mel"].shape[1] // 2, device=args.device)
+        valid = count[None] < batch["tokens"][:, None]
+        with fast_math(args.device):
             hidden = model.hidden(batch["log_mel"], batch["frames"])[:, : valid.shape[1]].float()
         live = hidden[valid]
         loss_commit = torch.zeros(())
@@ -149,10 +159,10 @@ def main() -> None:
                 chosen = model.codebook[codes]
                 model.codebook.copy_(sums / counts.clamp(min=1e-4)[:, None])
                 dead = (counts < 0.02).nonzero()[:, 0]
-                if len(dead) and step < config["steps"] * 0.8:
-                    draw = live.detach()[torch.from_numpy(rng.integers(0, len(live), len(dead)))]
-                    model.codebook[dead] = draw
-                    sums[dead] = draw * 0.1
+                if len(dead) and run.spent(step) < 0.8:
+                    fresh = live.detach()[torch.from_numpy(rng.integers(0, len(live), len(dead)))]
+                    model.codebook[dead] = fresh
+                    sums[dead] = fresh * 0.1
                     counts[dead] = 0.1
                 used = float((counts > 0.02).float().mean())
             loss_commit = functional.mse_loss(live, chosen) * live.shape[-1]
@@ -172,7 +182,7 @@ def main() -> None:
         level = (batch["mel"] * valid.repeat_interleave(2, 1)[..., None]).sum(1) / (
             2 * batch["tokens"][:, None]
         )
-        with fast_math():
+        with fast_math(args.device):
             mel, pitch, phone = (x.float() for x in reader(quantised, level))
         frames = valid.repeat_interleave(2, 1)
         loss_mel = (mel - batch["mel"]).abs().mean(-1)[frames].mean()

@@ -17,11 +17,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from recipes.nano.ahead import drawn_ahead, to_device
+from recipes.nano.channels import augment
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import (
     RATE,
     Run,
-    augment,
     fast_math,
     log,
     options,
@@ -90,23 +91,29 @@ def main() -> None:
     log.info("%d speakers, %d of them real timbres", len(names), len(real))
     torch.random.default_generator.manual_seed(config["seed"])
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items()}
-    model = SpeakerEncoder(SpeakerConfig(**sizes))
-    classes = nn.Linear(model.config.embedding, len(names), bias=False)
-    wanted = portraits(corpus, by_speaker, names)
-    painter = nn.Linear(model.config.embedding, wanted.shape[1])
+    model = SpeakerEncoder(SpeakerConfig(**sizes)).to(args.device)
+    classes = nn.Linear(model.config.embedding, len(names), bias=False).to(args.device)
+    wanted = portraits(corpus, by_speaker, names).to(args.device)
+    painter = nn.Linear(model.config.embedding, wanted.shape[1]).to(args.device)
     optimizer = torch.optim.AdamW(parameters(model, classes, painter), lr=1e-3, weight_decay=0.01)
     run = Run(args.out, config, optimizer, 5.0, model=model, classes=classes, painter=painter)
     state = run.resume()
-    for step in range(state["step"] if state else 0, config["steps"]):
+    first = state["step"] if state else 0
+
+    def draw(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         rng = step_rng(config["seed"], step)
         picks = rng.choice(len(names), config["batch"], p=weights / weights.sum())
         clips = [by_speaker[names[i]][int(rng.integers(len(by_speaker[names[i]])))] for i in picks]
-        batch = torch.stack([crop_features(corpus, r, config["frames"], rng) for r in clips])
-        goal = torch.from_numpy(picks)
-        with fast_math():
+        crops = [crop_features(corpus, r, config["frames"], rng) for r in clips]
+        return torch.stack(crops), torch.from_numpy(picks)
+
+    batches = drawn_ahead(draw, first, args.ahead)
+    for step, drawn in zip(run.steps(first), batches, strict=False):
+        batch, goal = to_device(drawn, args.device)
+        with fast_math(args.device):
             vectors = model(batch).float()
         cosine = functional.normalize(vectors) @ functional.normalize(classes.weight).T
-        grown = min(1.0, max(0.0, step / config["steps"] - 0.3) / 0.3)
+        grown = min(1.0, max(0.0, run.spent(step) - 0.3) / 0.3)
         margin = functional.one_hot(goal, len(names)) * config["margin"] * grown
         who = functional.cross_entropy(config["scale"] * (cosine - margin), goal)
         unit = functional.normalize(vectors) * vectors.shape[1] ** 0.5

@@ -8,7 +8,9 @@ Spectral losses alone leave a buzz, so small discriminators on spectra join for 
 from __future__ import annotations
 
 import copy
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from recipes.nano.ahead import drawn_ahead, to_device
 from recipes.nano.corpus.dataset import Corpus
+from recipes.nano.spectral import (
+    NARROW_HZ,
+    loudness,
+    resolutions,
+    spectra,
+    spectral_distance,
+)
 from recipes.nano.training import (
     RATE,
     Run,
@@ -34,75 +44,15 @@ from recipes.nano.training import (
     stage_weight,
     step_rng,
 )
-from stepedit_core.audio.mel import mel_filters, prompt_mel
+from recipes.nano.words_heard import WordsHeard
+from stepedit_core.audio.mel import prompt_mel
+from stepedit_core.measure.recogniser import WHISPER_VARIABLE
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
 from stepedit_core.train.run_folder import read_state as load_checkpoint
 from stepedit_core.train.run_folder import write_state as save_checkpoint
 
 HOP = 480
-NARROW_HZ = 7_500.0
-"""Recordings at 16 kHz say nothing about what lies above; neither their losses nor the judges do."""
 NARROW_STAGES = ("people", "acted", "libri", "real")
-RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 128), (256, 64, 0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resolution:
-    """One STFT of the spectral distance."""
-
-    size: int
-    """Samples of its window."""
-    hop: int
-    """Samples between frames."""
-    filters: Tensor | None
-    """Mel filters (bands, size // 2 + 1), or None where it has no mel term."""
-
-
-def resolutions() -> tuple[Resolution, ...]:
-    """The four of RESOLUTIONS with their mel filters up to 12 kHz."""
-    return tuple(
-        Resolution(
-            size=size,
-            hop=hop,
-            filters=mel_filters(RATE, size, bands, 0.0, 12_000.0) if bands else None,
-        )
-        for size, hop, bands in RESOLUTIONS
-    )
-
-
-def heard_bins(wide: Tensor, size: int) -> Tensor:
-    """1 where a bin of an STFT counts, else 0: (B, size // 2 + 1, 1).
-
-    All bins of clips that are `wide` (B,); of the rest, which end at 8 kHz, those below NARROW_HZ.
-    """
-    low = torch.arange(size // 2 + 1) * RATE / size < NARROW_HZ
-    return (wide[:, None] | low).float()[..., None]
-
-
-def spectra(wave: Tensor, stfts: tuple[Resolution, ...]) -> list[Tensor]:
-    """Magnitudes (B, size // 2 + 1, T) of wave (B, N) at every resolution."""
-    found = []
-    for r in stfts:
-        window = torch.hann_window(r.size)
-        both = torch.stft(wave, r.size, r.hop, window=window, return_complex=True, center=True)
-        found.append((both.real.square() + both.imag.square() + 1e-7).sqrt())
-    return found
-
-
-def spectral_distance(
-    one: list[Tensor], other: list[Tensor], wide: Tensor, stfts: tuple[Resolution, ...]
-) -> Tensor:
-    """Mean over resolutions of log-magnitude L1, half a relative L2 and log-mel L1."""
-    total = torch.zeros(())
-    for x, y, r in zip(one, other, stfts, strict=True):
-        heard = heard_bins(wide, r.size)
-        log_x, log_y = (m.clamp(min=1e-3).log() for m in (x, y))
-        total = total + ((log_x - log_y).abs() * heard).sum() / (heard.sum() * x.shape[-1])
-        total = total + ((x - y) * heard).norm() / ((y * heard).norm() + 1e-3) * 0.5
-        if r.filters is not None:
-            mel_x, mel_y = ((r.filters @ (m * heard)).clamp(min=1e-5).log() for m in (x, y))
-            total = total + (mel_x - mel_y).abs().mean()
-    return total / len(stfts)
 
 
 class SpectrumJudge(nn.Module):
@@ -129,12 +79,16 @@ class SpectrumJudge(nn.Module):
         verdicts, features = [], []
         for (size, hop), stack, end in zip(self.SIZES, self.stacks, self.ends, strict=True):
             spectrum = torch.stft(
-                wave, size, hop, window=torch.hann_window(size), return_complex=True
+                wave,
+                size,
+                hop,
+                window=torch.hann_window(size, device=wave.device),
+                return_complex=True,
             )
             power = torch.view_as_real(spectrum).square().sum(-1)
             power = power[:, : int(NARROW_HZ * size / RATE)]
             x = (power + 1e-6).log()[:, None] * 0.3
-            with fast_math():
+            with fast_math(wave.device):
                 for layer in stack:  # type: ignore[attr-defined]
                     x = functional.leaky_relu(layer(x), 0.1)
                     features.append(x)
@@ -221,8 +175,41 @@ def pitch_loss(predicted: Tensor, goal: Crop) -> Tensor:
     return (distance * weight).sum() / weight.sum().clamp(min=1.0)
 
 
+class Draw:
+    """Batches of crops by their step, worker and seed."""
+
+    def __init__(self, corpus: Corpus, config: dict[str, Any], seed: int) -> None:
+        self.corpus, self.config, self.seed = corpus, config, seed
+        self.weights = select(corpus)
+
+    def crops(self, step: int, count: int, frames: int) -> tuple[Crop, np.random.Generator]:
+        """So many crops, and the step's generator after them."""
+        if step % 100 == 0 and self.corpus.refresh():  # the corpus may still grow
+            self.weights = select(self.corpus)
+        rng = step_rng(self.seed, step)
+        picks = rng.choice(len(self.corpus.records), count, p=self.weights)
+        records = [self.corpus.records[i] for i in picks]
+        return batch([crop(self.corpus, record, frames, rng) for record in records]), rng
+
+    def pitched(self, step: int) -> Crop:
+        """A batch for the pitch predictor."""
+        return self.crops(step, 24, 80)[0]
+
+    def voiced(self, step: int) -> tuple[Crop, Tensor]:
+        """A batch for the gains, and its noise: one row each, two where draws are compared."""
+        goal, rng = self.crops(step, self.config["batch"], self.config["frames"])
+        rows = (2 if self.config["repulsion"] else 1) * len(goal.wave)
+        shape = (rows, goal.wave.shape[-1])
+        return goal, torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+
+
 def train_pitch(
-    model: SourceFilter, corpus: Corpus, config: dict[str, Any], weights: np.ndarray, *, fresh: bool
+    model: SourceFilter,
+    draw: Draw,
+    config: dict[str, Any],
+    *,
+    fresh: bool,
+    ahead: int,
 ) -> None:
     """The pitch predictor alone: cheap steps that everything after relies on."""
     optimizer = torch.optim.AdamW(model.f0_predictor.parameters(), lr=1e-3, weight_decay=0.0)
@@ -232,12 +219,9 @@ def train_pitch(
             model.f0_predictor.classifier.weight.mul_(30.0)
     timer = Timer()
     steps = config["pitch_steps"]
-    for step in range(steps):
-        if step % 100 == 0 and corpus.refresh():
-            weights = select(corpus)
-        rng = step_rng(config["seed"] + 100, step)
-        picks = rng.choice(len(corpus.records), 24, p=weights)
-        goal = batch([crop(corpus, corpus.records[i], 80, rng) for i in picks])
+    device = next(model.parameters()).device
+    for step, drawn in zip(range(steps), drawn_ahead(draw.pitched, 0, ahead), strict=False):
+        goal = to_device(drawn, device)
         predicted = model.f0_predictor(goal.mel)
         loss = pitch_loss(predicted, goal)
         rate = learning_rate(step, peak=config["pitch_lr"], warmup=50, steps=steps)
@@ -273,13 +257,13 @@ def main() -> None:
     worker = join_workers()
     corpus = Corpus(args.corpus)
     torch.random.default_generator.manual_seed(config["seed"])
-    model = SourceFilter(SourceFilterConfig(**config["model"]))
+    model = SourceFilter(SourceFilterConfig(**config["model"])).to(args.device)
     # pitch is learnt before; at the full rate it would be lost again within 200 steps
     pitch = parameters(model.f0_predictor)
     rest = [w for name, w in model.named_parameters() if not name.startswith("f0_predictor.")]
     groups = [{"params": pitch, "scale": config["pitch_lr_factor"]}, {"params": rest}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
-    judge = SpectrumJudge(config["judge_channels"])
+    judge = SpectrumJudge(config["judge_channels"]).to(args.device)
     judge_optimizer = torch.optim.AdamW(
         judge.parameters(), lr=config["judge_lr"], betas=(0.8, 0.99)
     )
@@ -290,36 +274,37 @@ def main() -> None:
     if state:
         judge_optimizer.load_state_dict(state["judge_optimizer"])
         judge_optimizer.param_groups[0]["lr"] = config["judge_lr"]
+    judge_file = args.out / "judge.pt"
+    if state is None and (known_judge := load_checkpoint(judge_file)) is not None:
+        judge.load_state_dict(known_judge)
+    listener = None
+    if config["words_weight"]:
+        listener = WordsHeard(Path(os.environ[WHISPER_VARIABLE]), device=args.device)
     stfts = resolutions()
-    weights = select(corpus)
     log.info("%d clips", len(corpus.records))
     if state is None:
         if run.fresh:
-            model.mel_mean, model.mel_std = mel_statistics(corpus, config["seed"])
+            mean, std = mel_statistics(corpus, config["seed"])
+            model.mel_mean.copy_(mean)
+            model.mel_std.copy_(std)
             nn.init.constant_(model.out.bias, -4.0)  # near the level of speech
         pitch_file = args.out / "pitch.pt"
         if (known_pitch := load_checkpoint(pitch_file)) is None:
-            train_pitch(model, corpus, config, weights, fresh=run.fresh)
-            weights = select(corpus)
+            of_pitch = Draw(corpus, config, config["seed"] + 100)
+            train_pitch(model, of_pitch, config, fresh=run.fresh, ahead=args.ahead)
             save_checkpoint(pitch_file, model.f0_predictor.state_dict())
         else:
             model.f0_predictor.load_state_dict(known_pitch)
     average = state["average"] if state else copy.deepcopy(model.state_dict())
-    run.start_clock()
+    draw = Draw(corpus, config, config["seed"] + 1000 * worker)
+    draws = 2 if config["repulsion"] else 1
     step = first
-    while run.spent(step) < 1:
-        if step % 100 == 0 and corpus.refresh():  # the corpus may still grow
-            weights = select(corpus)
-        rng = step_rng(config["seed"] + 1000 * worker, step)
-        picks = rng.choice(len(corpus.records), config["batch"], p=weights)
-        goal = batch([crop(corpus, corpus.records[i], config["frames"], rng) for i in picks])
+    batches = drawn_ahead(draw.voiced, first, args.ahead)
+    for step, drawn in zip(run.steps(first), batches, strict=False):
+        goal, noise = to_device(drawn, args.device)
         predicted = model.f0_predictor(goal.mel)
         loss_f0 = pitch_loss(predicted, goal)
-        draws = 2 if config["repulsion"] else 1
-        noise = torch.from_numpy(
-            rng.standard_normal((draws * len(picks), goal.wave.shape[-1]), dtype=np.float32)
-        )
-        with fast_math():
+        with fast_math(args.device):
             gains, turn = model.gains(goal.mel)
         out = model.render(
             gains.repeat(draws, 1, 1),
@@ -329,17 +314,28 @@ def main() -> None:
         )
         natural = spectra(goal.wave, stfts)
         made = [spectra(part, stfts) for part in out.chunk(draws)]
-        loss_wave = torch.stack(
-            [spectral_distance(m, natural, goal.wide, stfts) for m in made]
-        ).mean()
+        heard = loudness(natural, goal.wide, stfts, config["loudness"])
+        loss_wave = torch.stack([spectral_distance(m, natural, heard, stfts) for m in made]).mean()
         values = {"wave": loss_wave.item(), "f0": loss_f0.item()}
         values["cents"] = median_cents(predicted.detach(), goal)
         loss = loss_wave + 0.5 * loss_f0
         if draws == 2:
-            apart = spectral_distance(made[0], made[1], goal.wide, stfts)
+            apart = spectral_distance(made[0], made[1], heard, stfts)
             loss = loss - 0.5 * config["repulsion"] * apart
             values["apart"] = apart.item()
-        out = out[: len(picks)]
+        out = out[: len(goal.wave)]
+        if listener is not None:
+            with fast_math(args.device):
+                with torch.no_grad():
+                    natural_words = listener(goal.wave)
+                words = torch.stack(
+                    [
+                        (a - b).abs().mean()
+                        for a, b in zip(listener(out), natural_words, strict=True)
+                    ]
+                ).mean()
+            loss = loss + config["words_weight"] * words
+            values["words"] = words.item()
         judging = step >= config["judge_from"] - config["judge_alone"]
         if judging and step % config["judge_every"] == 0:
             pairs = [v.chunk(2) for v in judge(torch.cat([goal.wave, out.detach()]))[0]]
@@ -365,9 +361,10 @@ def main() -> None:
             for name, value in model.state_dict().items():
                 average[name].lerp_(value, 1 - min(config["average"], (step + 1) / (step + 10)))
         run.close_step(step, values, average=average, judge_optimizer=judge_optimizer.state_dict())
-        step += 1
     run.finish(average)
-    log.info("%d steps in %.0f minutes; %s", step, run.seconds / 60, run.last)
+    if run.writes:
+        save_checkpoint(judge_file, judge.state_dict())
+    log.info("%d steps in %.0f minutes; %s", step + 1, run.seconds / 60, run.last)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.fft
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -61,6 +60,10 @@ def options(text: str, stage: str, *folders: str) -> tuple[argparse.Namespace, d
     default = Path(__file__).parent / f"configs/{stage}.json"
     parser.add_argument("--config", type=Path, default=default)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument(
+        "--ahead", type=int, default=0, help="processes that draw batches of a finished corpus"
+    )
     add_set_option(parser)
     args = parser.parse_args()
     setup(args.threads)
@@ -68,12 +71,16 @@ def options(text: str, stage: str, *folders: str) -> tuple[argparse.Namespace, d
 
 
 @contextlib.contextmanager
-def fast_math(*, fused: bool = False) -> Iterator[None]:
+def fast_math(device: torch.device | None = None, *, fused: bool = False) -> Iterator[None]:
     """Matrix products in bf16 where the processor has it; the rest of a step stays float32.
 
     `fused` attention pays on long rows with a constant bias (a step of the language model: 2 x 900
     ids 0.88 s, with plain products 1.74 s); on short ones its backward pass is the slower.
     """
+    if device is not None and device.type != "cpu":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
     has_bf16 = torch.cpu._is_avx512_bf16_supported()
     kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH] if fused else [SDPBackend.MATH]
     with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16), sdpa_kernel(kernels):
@@ -199,6 +206,14 @@ class Run:
             return float(share)
         return float(step / self.config["steps"])
 
+    def steps(self, first: int) -> Iterator[int]:
+        """Steps from `first` until the training is over; the clock starts now."""
+        self.start_clock()
+        step = first
+        while self.spent(step) < 1:
+            yield step
+            step += 1
+
     def rate(self, step: int) -> float:
         """Learning rate of this step."""
         peak, warmup = self.config["peak_lr"], self.config["warmup"]
@@ -318,45 +333,6 @@ def bucket(
             break
         out.append(i)
     return out
-
-
-def augment(rng: np.random.Generator, wave: np.ndarray, rate: int = RATE) -> np.ndarray:
-    """One random recording channel: gain, equaliser, band limit, reverberation, noise.
-
-    wave (N,) float32. Half of the draws leave each part out; a quarter leaves the clip clean.
-    """
-    n = len(wave)
-    wave = wave * 10 ** rng.uniform(-0.7, 0.15)
-    if rng.random() < 0.25:
-        return wave.astype(np.float32)
-    size = scipy.fft.next_fast_len(n + rate // 4, real=True)
-    spectrum = scipy.fft.rfft(wave.astype(np.float32), size)
-    hz = np.fft.rfftfreq(size, 1 / rate)
-    octave = np.log2(np.maximum(hz, 50) / 50)
-    if rng.random() < 0.6:
-        knots = np.cumsum(rng.normal(0, 2.0, 9))
-        spectrum *= 10 ** (np.interp(octave, np.arange(9), knots - knots[4]) / 20)
-    if rng.random() < 0.3:
-        cut = rng.uniform(3400, 9000)
-        spectrum /= np.sqrt(1 + (hz / cut) ** rng.choice([8, 16, 32]))
-    if rng.random() < 0.25:
-        low = rng.uniform(60, 250)
-        spectrum /= np.sqrt(1 + (low / np.maximum(hz, 1)) ** 8)
-    if rng.random() < 0.35:
-        length = int(rate * 0.25)
-        decay = np.exp(-np.arange(length) / rate * 6.9 / rng.uniform(0.1, 0.5))
-        echo = rng.normal(size=length) * decay * rng.uniform(0.02, 0.12)
-        echo[0] = 1.0
-        spectrum *= scipy.fft.rfft(echo.astype(np.float32), size)
-    out = scipy.fft.irfft(spectrum.astype(np.complex64), size)[:n]
-    if rng.random() < 0.5:
-        level = np.sqrt(np.mean(out**2) + 1e-9) * 10 ** (-rng.uniform(12, 45) / 20)
-        noise = scipy.fft.rfft(rng.standard_normal(size, dtype=np.float32))
-        slope = np.float32(-rng.choice([0.0, 0.25, 0.5]))
-        colour = np.maximum(np.arange(len(noise), dtype=np.float32), 1.0) ** slope
-        shaped = scipy.fft.irfft(noise * colour, size)[:n]
-        out = out + shaped * level / (np.std(shaped) + 1e-9)
-    return out.astype(np.float32)
 
 
 def read_config(path: Path, overrides: Sequence[str]) -> dict[str, Any]:

@@ -6,7 +6,10 @@ Files are read and written with soundfile (libsndfile): WAV, FLAC, OGG and MP3, 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import soundfile
 import torch
@@ -14,37 +17,91 @@ import torch
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
-from .clips import check_rate, check_seconds, float_samples, mono_clip
+from .clips import MOST_CHANNELS, check_rate, check_seconds, float_samples, mono_clip
+from .containers import with_known_length
+from .streams import LengthError
+
+MOST_SAMPLES = 2**31
+"""Of all channels of a file that is decoded."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """All of a sound file."""
+
+    samples: Any
+    """numpy (N, channels) of the type that was asked for."""
+    sample_rate: int
+    subtype: str
+    """Kind of the samples in the file, as libsndfile names it."""
 
 
 def read_clip(path: str | Path) -> Clip:
     """Read a sound file as a checked mono clip at its own rate; channels are averaged.
 
-    Raises ValueError for a file that is missing, empty or not audio, and as check_clip.
+    Raises ValueError for a file that is missing, empty, not audio or cut off, and as check_clip.
     """
-    path = Path(path)
+    found = decoded(Path(path), lambda subtype: "float32", check_seconds)
+    return mono_clip(torch.from_numpy(found.samples).T, found.sample_rate)
+
+
+def decoded(
+    path: Path, kind: Callable[[str], str], check: Callable[[float], None] | None = None
+) -> Decoded:
+    """Every sample of a sound file, to its end.
+
+    Args:
+        path: the file.
+        kind: says for the kind of samples in the file which type they are read as.
+        check: receives the seconds before anything is decoded: a wrong file may be hours long.
+
+    Raises ValueError for a file that is missing, empty or not audio, that has less or more sound
+    than it says, and for a rate or a number of channels that is not read.
+    """
     if not path.is_file():
         raise ValueError(
             f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
         )
+    where = f"'{shown(path.name)}'"
     if path.stat().st_size == 0:
         raise ValueError(
-            f"'{shown(path.name)}' is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
+            f"{where} is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
             "Save the recording again."
         )
     try:
-        with soundfile.SoundFile(path) as file:
-            # checked before decoding: a wrong file may be hours long
+        with path.open("rb") as raw, soundfile.SoundFile(with_known_length(raw)) as file:
             check_rate(file.samplerate)
-            check_seconds(file.frames / file.samplerate)
-            samples = file.read(dtype="float32", always_2d=True)
-            rate = file.samplerate
-    except soundfile.SoundFileError as error:
+            _check_size(file, where)
+            if check is not None:
+                check(file.frames / file.samplerate)
+            samples = file.read(dtype=kind(file.subtype), always_2d=True)
+            if len(samples) < file.frames:
+                raise LengthError(
+                    f"has {len(samples) / file.samplerate:.2f} s of the "
+                    f"{file.frames / file.samplerate:.2f} s that it says; it was cut off"
+                )
+            return Decoded(samples, file.samplerate, file.subtype)
+    except LengthError as error:
+        raise ValueError(f"{where} {shown(error)}. Copy or export the recording again.") from error
+    except (soundfile.SoundFileError, TypeError, MemoryError, AssertionError) as error:
         raise ValueError(
-            f"'{shown(path.name)}' cannot be read as audio ({shown(error)}); WAV, FLAC, OGG and "
-            "MP3 are read. Convert it to WAV."
+            f"{where} cannot be read as audio; WAV, FLAC, OGG and MP3 are read. Convert it to WAV, "
+            "or export it again."
         ) from error
-    return mono_clip(torch.from_numpy(samples).T, rate)
+
+
+def _check_size(file: soundfile.SoundFile, where: str) -> None:
+    """Raise ValueError for more channels or samples than a recording has."""
+    if file.channels > MOST_CHANNELS:
+        raise ValueError(
+            f"{where} has {int(file.channels)} channels; 1 to {MOST_CHANNELS} are read. "
+            "Mix it down to one."
+        )
+    if file.frames * file.channels > MOST_SAMPLES:
+        raise ValueError(
+            f"{where} says that it is {file.frames / file.samplerate:.3g} s long; that much is not "
+            "read. Cut it into shorter pieces."
+        )
 
 
 def write_wav(path: str | Path, clip: Clip) -> None:

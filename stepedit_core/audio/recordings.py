@@ -17,7 +17,8 @@ from torch import Tensor
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
-from .clips import check_rate, float_samples, mixed
+from .clips import float_samples, mixed
+from .files import decoded
 
 WHOLE_TYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16"}
 """Kinds of samples that are read as 16-bit integers without a loss."""
@@ -57,22 +58,9 @@ def read_recording(path: str | Path) -> Recording:
     Raises ValueError for a file that is missing, empty or not audio, and for a rate out of range.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(
-            f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
-        )
-    try:
-        with soundfile.SoundFile(path) as file:
-            check_rate(file.samplerate)
-            kind = READ_AS.get(file.subtype, "float32")
-            samples = file.read(dtype=kind, always_2d=True)
-            rate = file.samplerate
-            subtype = file.subtype if file.subtype in READ_AS else LOSSY
-    except soundfile.SoundFileError as error:
-        raise ValueError(
-            f"'{shown(path.name)}' cannot be read as audio ({shown(error)}); WAV, FLAC, OGG and "
-            "MP3 are read. Convert it to WAV."
-        ) from error
+    found = decoded(path, lambda subtype: READ_AS.get(subtype, "float32"))
+    samples, rate = found.samples, found.sample_rate
+    subtype = found.subtype if found.subtype in READ_AS else LOSSY
     if not len(samples):
         raise ValueError(
             f"'{shown(path.name)}' has no samples; a recording is needed. Save it again."
@@ -113,7 +101,7 @@ def check_name(path: Path, recording: Recording) -> tuple[str, str]:
     subtype = bytes_of[container] if bits_8 else recording.subtype
     if not soundfile.check_format(container, subtype):
         raise ValueError(
-            f"'{shown(path.name)}' would need {shown(subtype)} samples, which {shown(container)} "
-            "does not have. Name the result .wav."
+            f"'{shown(path.name)}' would need {shown(subtype)} samples, which "
+            f"{shown(container)} does not have. Name the result .wav."
         )
     return container, subtype

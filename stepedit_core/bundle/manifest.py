@@ -8,14 +8,15 @@ Nothing in a bundle is executed: weights are safetensors, the rest is JSON and S
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from ..files.strict import from_json
+from ..files.reading import parse_object, read_text
+from ..files.strict import Bounds, from_json
+from ..files.tensors import read_header
 from ..models.bigvgan import BigVGAN, BigVGANConfig
 from ..models.flow import Flow, FlowConfig
 from ..models.hift import HiFT, HiFTConfig
@@ -26,14 +27,20 @@ from ..models.scorer import MarginScorer, ScorerConfig
 from ..models.semantic import SemanticConfig, SemanticTokenizer
 from ..models.source_filter import SourceFilter, SourceFilterConfig
 from ..models.speaker import SpeakerConfig, SpeakerEncoder
-from ..vocab import Vocabulary
+from ..printable import shown
+from ..text.edits import edit_vocabulary
+from ..vocab import AUDIO_CODES, Vocabulary
+from .bounds import bounds_of, check_lists
 from .precision import Stored
-from .weights import read_header
 
 FORMAT = 1
 MANIFEST = "bundle.json"
 MANIFEST_LIMIT = 2**20
 """Most bytes of bundle.json that are read."""
+CORRECT = "Correct bundle.json."
+NAME_LIMIT = 100
+"""Most characters of the name of a bundle, a codebook or an option."""
+COPY_AGAIN = "Copy the bundle again from where it came from."
 TOKENIZER = "tokenizer.model"
 OPTIONAL_PARTS = ("scorer", "recogniser")
 PARTS = ("llm", "flow", "vocoder", "linguistic", "semantic", "speaker", *OPTIONAL_PARTS)
@@ -56,6 +63,8 @@ _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
 class FileEntry:
     """What one file of the bundle must be."""
 
+    BOUNDS: ClassVar[Bounds] = {"size": (0, 2**50)}
+
     size: int
     """Bytes."""
     sha256: str
@@ -66,6 +75,11 @@ class FileEntry:
 class Manifest:
     """bundle.json."""
 
+    BOUNDS: ClassVar[Bounds] = {
+        "candidates": (1, 64),
+        "audio_offset": (0, 2**20),
+        "end_id": (0, 2**20),
+    }
     name: str
     """Short name the bundle is asked for by."""
     licence: str
@@ -131,15 +145,10 @@ def kind_of(part: str, vocoder: str) -> tuple[type[Any], type[nn.Module]]:
 
 def parse_manifest(text: str) -> Manifest:
     """Manifest from the text of bundle.json; ValueError names the key that is wrong."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    data = parse_object(text, MANIFEST, COPY_AGAIN)
+    if data.get("format", FORMAT) != FORMAT:
         raise ValueError(
-            f"{MANIFEST} is not JSON ({error}). Copy the bundle again from where it came from."
-        ) from error
-    if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
-        raise ValueError(
-            f"{MANIFEST} has format {data['format']!r}; this version reads {FORMAT}. "
+            f"{MANIFEST} has format {shown(data['format'], 40)}; this version reads {FORMAT}. "
             "Update StepEdit or choose another bundle."
         )
     raw = from_json(Manifest, data, MANIFEST)
@@ -151,13 +160,56 @@ def parse_manifest(text: str) -> Manifest:
             f"'{(unknown or missing)[0]}'; a bundle is {', '.join(PARTS)}, of "
             f"which {' and '.join(OPTIONAL_PARTS)} are optional."
         )
-    configs = {
-        part: from_json(kind_of(part, raw.vocoder)[0], config, f"{MANIFEST} {part}")
-        for part, config in raw.components.items()
-    }
+    configs = {part: _config(raw, part) for part in raw.components}
     manifest = replace(raw, components=configs)
     check_files(manifest)
+    _check_values(manifest)
     return manifest
+
+
+def network_of(part: str, vocoder: str) -> str:
+    """The kind of network of a part, as in `bounds.TABLE`."""
+    return vocoder if part == "vocoder" else part
+
+
+def _config(raw: Manifest, part: str) -> Any:
+    """The config of a part, each number within its bounds."""
+    network = network_of(part, raw.vocoder)
+    cls, where = kind_of(part, raw.vocoder)[0], f"{MANIFEST} {part}"
+    config = from_json(cls, raw.components[part], where, bounds=bounds_of(network, cls))
+    check_lists(network, config, where, CORRECT)
+    return config
+
+
+def _check_values(manifest: Manifest) -> None:
+    """Raise ValueError for names that are none, digests that are none, and ids beyond the model."""
+    for key in ("name", "codebook"):
+        text = getattr(manifest, key)
+        if not 0 < len(text) <= NAME_LIMIT or not text.isprintable() or set(text) & set("/\\"):
+            raise ValueError(
+                f"{MANIFEST} has {key} '{shown(text, 40)}'; 1 to {NAME_LIMIT} printable characters "
+                f"without slashes are expected. {CORRECT}"
+            )
+    for name, entry in manifest.files.items():
+        if len(entry.sha256) != 64 or set(entry.sha256) - set("0123456789abcdef"):
+            raise ValueError(
+                f"{MANIFEST} has '{shown(entry.sha256, 70)}' as sha256 of {shown(name)}; 64 hex "
+                f"digits are expected. {CORRECT}"
+            )
+    rows = manifest.components["llm"].vocab_size
+    if manifest.audio_offset + AUDIO_CODES > rows or manifest.end_id >= rows:
+        raise ValueError(
+            f"{MANIFEST} has audio_offset {manifest.audio_offset} and end_id {manifest.end_id}; "
+            f"the language model has {rows} ids, and {AUDIO_CODES} of them are audio. {CORRECT}"
+        )
+    for kind, options in manifest.edit_options.items():
+        wrong = [o for o in options if not 0 < len(o) <= NAME_LIMIT or not o.isprintable()]
+        if wrong or len(set(options)) < len(options):
+            raise ValueError(
+                f"{MANIFEST} has an option of {shown(kind, 40)} that has no name or comes twice. "
+                f"{CORRECT}"
+            )
+    edit_vocabulary(manifest.edit_vocabulary, manifest.edit_options)
 
 
 def check_files(manifest: Manifest) -> None:
@@ -165,8 +217,8 @@ def check_files(manifest: Manifest) -> None:
     for name in manifest.files:
         if Path(name).name != name or "\\" in name or name in ("", ".", ".."):
             raise ValueError(
-                f"{MANIFEST} names the file '{name}', which leads out of the bundle; allowed are "
-                "plain names. Do not use this bundle."
+                f"{MANIFEST} names the file '{shown(name)}', which leads out of the bundle; "
+                "allowed are plain names. Do not use this bundle."
             )
     expected = {file_of(part) for part in manifest.parts} | {TOKENIZER}
     wrong = sorted(set(manifest.files) ^ expected)
@@ -185,15 +237,7 @@ def read_manifest(folder: str | Path) -> Manifest:
             f"'{Path(folder).name}' has no {MANIFEST}; a bundle is a folder with {MANIFEST} and "
             "its weights. Choose another folder, or see `stepedit bundles`."
         )
-    if path.stat().st_size > MANIFEST_LIMIT:
-        raise ValueError(
-            f"{MANIFEST} has {path.stat().st_size} bytes; allowed are {MANIFEST_LIMIT}. "
-            "Do not use this bundle."
-        )
-    try:
-        return parse_manifest(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{MANIFEST} is not UTF-8 text. Copy the bundle again.") from error
+    return parse_manifest(read_text(path, MANIFEST_LIMIT, COPY_AGAIN))
 
 
 def manifest_sha256(folder: str | Path) -> str:

@@ -8,9 +8,11 @@ from typing import Literal
 import torch
 from torch import nn
 
+from ..files.tensors import read_header
 from ..models.llm import Step1LM
 from ..models.quantized import with_quantized_layers
-from .manifest import Manifest, file_of, kind_of
+from .bounds import check_header
+from .manifest import Manifest, file_of, kind_of, network_of
 from .precision import TABLE, Precision, resolve
 from .weights import build_empty, load_into
 
@@ -55,11 +57,14 @@ def load_part(
     quantize: Literal["", "int8", "int4"] = "",
 ) -> nn.Module:
     """One part of a bundle, filled exactly from its file; `quantize` makes plain matrices so."""
+    path, what = folder / file_of(part), f"{file_of(part)} of bundle '{manifest.name}'"
+    network = network_of(part, manifest.vocoder)
+    check_header(network, manifest.components[part], read_header(path), what)
     return load_into(
         build_part(manifest, part),
-        folder / file_of(part),
+        path,
         device=device,
         dtype=dtype,
-        what=f"{file_of(part)} of bundle '{manifest.name}'",
+        what=what,
         quantize="" if manifest.llm_weights != "float" else quantize,
     )

@@ -1,29 +1,24 @@
 """Weights between safetensors files and modules, exactly: every tensor used, every place filled.
 
 Files are memory-mapped and read tensor by tensor; modules are built without storage, so a part is
-never in memory twice. No pickles. Source of the format: the safetensors README (8 bytes of header
-length, a JSON header, then the raw tensors).
+never in memory twice. No pickles.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..files.tensors import Header, check_finite, read_header, read_tensor
 from ..models.llm import Step1LM
 from ..models.quantized import Kind, quantized, with_quantized_layers
 
-HEADER_LIMIT = 8 * 2**20
-"""Most bytes of JSON header; the released language model needs 33 kB."""
-DTYPES = ("F16", "BF16", "F32", "I64", "I32", "I8", "U8")
 CODES = {
     torch.float16: "F16",
     torch.bfloat16: "BF16",
@@ -33,6 +28,8 @@ CODES = {
     torch.int8: "I8",
     torch.uint8: "U8",
 }
+FINITE_LIMIT = 2**27
+"""Files up to so many bytes are looked through for NaN; larger ones stay mapped, unread."""
 SMALL_BUFFER = 2**14
 """Buffers of fewer numbers are stored in the precision they have."""
 SHOWN = 10
@@ -76,46 +73,12 @@ def build_empty(make: Callable[[], M]) -> M:
     return module.eval().requires_grad_(False)
 
 
-def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Name -> (dtype, shape) of every tensor of a safetensors file; ValueError when unreadable."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(HEADER_LIMIT, size - 8):
-            raise ValueError(
-                f"{path.name} claims a header of {length} bytes in a file of {size} bytes; "
-                f"allowed are {HEADER_LIMIT} bytes and no more than the file. Copy the file again."
-            )
-        raw = file.read(length)
-    try:
-        header = json.loads(raw)
-        entries = {
-            str(name): (str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
-            for name, entry in header.items()
-            if name != "__metadata__"
-        }
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(
-            f"{path.name} has no readable safetensors header ({type(error).__name__}); a bundle "
-            "has safetensors files only. Copy the file again."
-        ) from error
-    for name, (dtype, _) in entries.items():
-        if dtype not in DTYPES:
-            raise ValueError(
-                f"{path.name} stores {name} as {dtype}; allowed are {', '.join(DTYPES)}. "
-                "Convert the file."
-            )
-    return entries
-
-
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more if names else "none"
 
 
-def check_fit(
-    module: nn.Module, header: Mapping[str, tuple[str, tuple[int, ...]]], what: str
-) -> None:
+def check_fit(module: nn.Module, header: Header, what: str) -> None:
     """Raise ValueError unless names and shapes of file and module are the same, both ways."""
     expected = {name: tuple(t.shape) for name, t in module.state_dict(keep_vars=True).items()}
     only_file = sorted(header.keys() - expected.keys())
@@ -173,22 +136,12 @@ def load_into(
     """
     header = read_header(path)
     check_fit(module, header, what or path.name)
-    try:
-        tensors = ((name, _mapped(path, name)) for name in header)
-        return fill(module, tensors, device=device, dtype=dtype, quantize=quantize)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{what or path.name} is damaged ({error}); Copy the file again from where the bundle "
-            "came from."
-        ) from error
+    tensors = ((name, read_tensor(path, name)) for name in header)
+    if path.stat().st_size <= FINITE_LIMIT:
+        tensors = (_finite(name, tensor, path.name) for name, tensor in tensors)
+    return fill(module, tensors, device=device, dtype=dtype, quantize=quantize)
 
 
-def _mapped(path: Path, name: str) -> Tensor:
-    """One tensor, in a mapping of its own.
-
-    Tensors of one handle share a mapping, whose pages stay in memory until the last of them is
-    gone; so a weight that is copied (reordered, quantised, moved) gives its pages back at once.
-    """
-    with safe_open(path, framework="pt", device="cpu") as file:
-        tensor: Tensor = file.get_tensor(name)
-        return tensor
+def _finite(name: str, tensor: Tensor, file: str) -> tuple[str, Tensor]:
+    check_finite(tensor, name, file)
+    return name, tensor

@@ -135,7 +135,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
 
     from ..audio.recordings import write_recording
     from ..files.terminal import Bar, table
-    from ..pipelines.long_edit import edit_long
+    from ..pipelines.long_edit import LongEdit, edit_long
 
     recording, out = _opened(arguments)
     bundle = load_bundle(arguments)
@@ -148,10 +148,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
             bundle,
             recording,
             words,
-            request,
-            settings=_settings(arguments),
-            kept=kept,
-            hooks=bar,
+            LongEdit(request, _settings(arguments), kept, bar),
         )
     write_recording(out, made.recording)
     shutil.rmtree(kept, ignore_errors=True)

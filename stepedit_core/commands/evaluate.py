@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..files.lock import locked
 from ..files.strict import without_nan
 from ..files.whole import ready_folder, write_whole
+from ..printable import shown
 from .options import add_bundle, add_seed, place, whole_number
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
             scores.append(judge.score(source, made, row["label"]))
         return sum(scores) / max(1, len(scores))
 
-    rows, held_out = _lines(path)
+    rows, held_out = _lines(path, sounds=True)
     clips = [read_clip(path.parent / row["audio"]) for row in rows]
     spans = [(row["label"], row["start"], row["end"]) for row in rows]
     judge = train_sound_judge(
@@ -212,9 +213,30 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
     return 0
 
 
-def _lines(path: Path) -> tuple[list[dict[str, Any]], list[bool]]:
+def _lines(path: Path, *, sounds: bool = False) -> tuple[list[dict[str, Any]], list[bool]]:
     """The lines of a file of labelled clips, and which are held out."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    from ..files.reading import parse_object, read_lines
+
+    rows, remedy = [], "Correct the file of clips."
+    for number, text in read_lines(path, remedy):
+        where = f"line {number} of {shown(path.name)}"
+        row = parse_object(text, where, remedy)
+        for name in ("source", "audio", "label"):
+            value = row.get(name)
+            if not isinstance(value, str) or not value.strip() or "\0" in value:
+                raise ValueError(f"{where} has no text as {name}; a clip has one. {remedy}")
+        if row.get("split", "train") not in ("train", "dev"):
+            raise ValueError(f"{where} has another split than train and dev. {remedy}")
+        if "start" in row or "end" in row or sounds:
+            start, end = row.get("start"), row.get("end")
+            numbers = isinstance(start, (int, float)) and isinstance(end, (int, float))
+            if not (numbers and 0 <= float(start or 0) < float(end or 0) <= 3600):
+                raise ValueError(
+                    f"{where} has no start and end in seconds, one after the other. {remedy}"
+                )
+        rows.append(row)
+    if not rows:
+        raise ValueError(f"{shown(path.name)} has no clips. {remedy}")
     return rows, [row.get("split", "train") == "dev" for row in rows]
 
 

@@ -20,11 +20,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..engines import WorkerSetting, run_tasks
-from ..files.strict import from_json
+from ..files.reading import parse_json, read_lines
+from ..files.strict import Bounds, from_json
 from ..files.whole import write_whole
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import Draws, DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
@@ -45,6 +47,7 @@ class Side:
     """Codes of the same bundle, saved before."""
     clone: str = ""
     """Sound file whose voice and delivery say the order's text."""
+    BOUNDS: ClassVar[Bounds] = {"seed": (0, 2**63 - 1)}
     clone_text: str = ""
     """Words in the clone's sound file."""
     seed: int = 0
@@ -62,6 +65,8 @@ class EditName:
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """One line of a plan."""
+
+    BOUNDS: ClassVar[Bounds] = {"margin": (0, 100), "scale": (1, 100)}
 
     source: Side
     target: Side
@@ -112,10 +117,7 @@ Make = Callable[[Bundle, Task], Example]
 def parse_order(task: Task) -> Order:
     """The order of a task; ValueError with the plan's line number."""
     where = f"line {task.number} of the plan"
-    try:
-        data = json.loads(task.line)
-    except ValueError as error:
-        raise ValueError(f"{where} is not JSON ({error}). {REMEDY}") from error
+    data = parse_json(task.line, where, REMEDY)
     order = from_json(Order, data, where, REMEDY)
     for name, side in (("source", order.source), ("target", order.target)):
         given = [k for k in ("audio", "tokens", "clone") if getattr(side, k)]
@@ -124,6 +126,15 @@ def parse_order(task: Task) -> Order:
                 f"{where} gives {' and '.join(given) or 'nothing'} for its {name}; exactly one of "
                 f"audio, tokens and clone is expected. {REMEDY}"
             )
+        if not getattr(side, given[0]).isprintable():
+            raise ValueError(
+                f"{where} has '{shown(getattr(side, given[0]), 60)}' for its {name}; the name of "
+                f"a file is expected. {REMEDY}"
+            )
+    if order.margin is not None and not 0 <= order.margin <= order.scale:
+        raise ValueError(
+            f"{where} has the margin {order.margin:g}; its scale goes to {order.scale}. {REMEDY}"
+        )
     return order
 
 
@@ -192,18 +203,19 @@ def tasks_of(plan: Path, bundle_sha256: str) -> list[Task]:
     """The plan's orders; blank lines are passed over, equal orders appear once."""
     if not plan.is_file():
         raise ValueError(
-            f"there is no plan '{plan.name}'; expected is a JSON-lines file. See --help."
+            f"there is no plan '{shown(plan.name)}'; expected is a JSON-lines file. See --help."
         )
     found: dict[str, Task] = {}
-    for number, line in enumerate(plan.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            try:
-                same = canonical(json.loads(line))
-            except ValueError:  # said by name when its turn comes
-                same = line
-            key = digest("build", same, bundle_sha256)
-            task = Task(line=line, key=key, folder=str(plan.parent), number=number)
-            found.setdefault(key, task)
+    for number, line in read_lines(plan, REMEDY):
+        try:
+            same = canonical(parse_json(line, f"line {number} of the plan", REMEDY))
+        except ValueError:  # said by name when its turn comes
+            same = line
+        key = digest("build", same, bundle_sha256)
+        task = Task(line=line, key=key, folder=str(plan.parent), number=number)
+        found.setdefault(key, task)
+    if not found:
+        raise ValueError(f"the plan '{shown(plan.name)}' has no orders. {REMEDY}")
     return list(found.values())
 
 

@@ -27,11 +27,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from ..files.strict import Bounds, from_json
 from ..models.scorer import edit_name
 from ..types import DualCodes, EditRequest
 
+REMEDY = "Build the data again, or take the folder again from where it came from."
+MOST_GROUPS = 2**31
+"""Groups of a shard: more than any file has."""
 Kind = Literal["triplet", "quadruplet", "sample", "pair"]
 
 
@@ -113,3 +117,56 @@ def canonical(value: object) -> str:
     return json.dumps(
         value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Edit:
+    """The edit of a line."""
+
+    kind: str
+    option: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """The values of a line, for their types and bounds."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "margin": (0, 100),
+        "scale": (1, 100),
+        "source": (0, MOST_GROUPS),
+        "target": (0, MOST_GROUPS),
+        "rejected": (0, MOST_GROUPS),
+    }
+    id: str
+    kind: Kind
+    edit: _Edit
+    text: str
+    new_text: str
+    source: tuple[int, int]
+    target: tuple[int, int]
+    rejected: tuple[int, int] | None = None
+    margin: float | None
+    scale: int
+    speaker: str
+    language: str
+    split: Literal["train", "dev"]
+    provenance: str
+    licence: str
+    key: str
+
+
+def checked_line(data: object, where: str) -> dict[str, Any]:
+    """The JSON object of a line; ValueError unless it has all that the format says, and no more."""
+    line = from_json(_Line, data, where, REMEDY)
+    pair = line.kind == "pair"
+    if pair != (line.rejected is not None):
+        raise ValueError(
+            f"{where} is a {line.kind} with{'out' if pair else ''} a rejected answer; a pair has "
+            f"one, and nothing else has. {REMEDY}"
+        )
+    sides = (line.source, line.target, line.rejected)
+    if any(side is not None and side[1] < 1 for side in sides):
+        raise ValueError(f"{where} has a side of no groups; 1 or more are expected. {REMEDY}")
+    assert isinstance(data, dict)
+    return data

@@ -17,9 +17,10 @@ from ..measure.margin import can_score, score
 from ..measure.words import SAME_WORDS, word_distance
 from ..pipelines.generate import prompt_ids
 from ..pipelines.limits import longest_answer
+from ..pipelines.run import Run
 from ..pipelines.sampling import sample_answers
 from ..registry.handle import Bundle
-from ..types import DualCodes, EditRequest, Hooks, Sampling, stage_generator
+from ..types import DualCodes, EditRequest, Hooks, Sampling, SilentHooks, stage_generator
 from .records import Example, digest
 from .shards import Dataset, Writer
 
@@ -100,12 +101,11 @@ def answers_of(
         bundle.llm,
         [prompt] * answers,
         vocabulary=bundle.vocabulary,
-        sampling=Sampling(temperature=temperature),
+        sampling=Sampling(temperature=temperature, max_ids=longest_answer(request, example.source)),
         generators=[
             stage_generator(seed, f"sample/{example.prompt_id}", n) for n in range(answers)
         ],
-        max_ids=longest_answer(request, example.source),
-        hooks=hooks,
+        run=Run(hooks=hooks or SilentHooks()),
     )
     for answer in drawn:
         if answer.whole:

@@ -14,14 +14,17 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from ..files.lock import Lock
+from ..files.reading import kind_of_value, parse_json, read_lines, read_object
+from ..files.tensors import read_tensors
+from ..files.tokens import CODEBOOK_LIMIT, codes_of
 from ..files.whole import ready_folder, whole_file, write_whole
+from ..printable import shown
 from ..types import DualCodes, EditRequest
 from ..vocab import LINGUISTIC_PER_GROUP, SEMANTIC_PER_GROUP
-from .records import Example, line_of
+from .records import REMEDY, Example, checked_line, line_of
 
 FORMAT = 1
 ABOUT = "dataset.json"
@@ -38,11 +41,18 @@ def read_about(folder: Path) -> dict[str, Any]:
             f"'{folder.name}' has no {ABOUT}; expected is a folder that `stepedit data` wrote. "
             "Check the path, or build the data first."
         )
-    about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if about.get("format") != FORMAT:
+    about = read_object(path, remedy=REMEDY)
+    found = about.get("format")
+    if found != FORMAT or type(found) is not int:
         raise ValueError(
-            f"{ABOUT} of '{folder.name}' has format {about.get('format')!r}; this version reads "
-            f"{FORMAT}. Build the data again."
+            f"{ABOUT} of '{shown(folder.name)}' has format {shown(found, 40)}; this version reads "
+            f"{FORMAT}. {REMEDY}"
+        )
+    codebook = about.get("codebook")
+    if not isinstance(codebook, str) or not 0 < len(codebook) <= CODEBOOK_LIMIT:
+        raise ValueError(
+            f"{ABOUT} of '{shown(folder.name)}' has {kind_of_value(codebook)} as codebook; the "
+            f"name of a tokenizer pair is expected. {REMEDY}"
         )
     return about
 
@@ -57,11 +67,12 @@ class Dataset:
         self.lines: list[dict[str, Any]] = []
         self._shards: list[str] = []
         self._shard_of: list[int] = []
-        self._tensors: dict[int, dict[str, Tensor]] = {}
+        self._tensors: dict[int, DualCodes] = {}
         for path in sorted(self.folder.glob("data-*.jsonl")):
             self._shards.append(path.stem)
-            for text in path.read_text(encoding="utf-8").splitlines():
-                self.lines.append(json.loads(text))
+            for line in read_lines(path, REMEDY, whole=True):
+                where = f"line {line.number} of '{shown(path.name)}'"
+                self.lines.append(checked_line(parse_json(line.text, where, REMEDY), where))
                 self._shard_of.append(len(self._shards) - 1)
 
     def __len__(self) -> int:
@@ -73,11 +84,17 @@ class Dataset:
     def __getitem__(self, index: int) -> Example:
         """One example with its codes."""
         line, shard = self.lines[index], self._shard_of[index]
-        if shard not in self._tensors:
-            path = self.folder / f"{self._shards[shard]}.safetensors"
-            self._tensors[shard] = load_file(path)
-        tensors = self._tensors[shard]
-        codes = {s: self._codes(tensors, line[s]) for s in SIDES if line.get(s) is not None}
+        tensors = self._codes_of(shard)
+        codes = {s: self._cut(tensors, line[s]) for s in SIDES if line.get(s) is not None}
+        example = self._example(line, codes)
+        if example.id != line["id"]:
+            raise ValueError(
+                f"an example in '{self._shards[shard]}' of '{shown(self.folder.name)}' is not the "
+                f"one that was written: its words, edit or codes have changed. {REMEDY}"
+            )
+        return example
+
+    def _example(self, line: Mapping[str, Any], codes: Mapping[str, DualCodes]) -> Example:
         return Example(
             kind=line["kind"],
             request=EditRequest(
@@ -99,11 +116,26 @@ class Dataset:
             key=line["key"],
         )
 
-    def _codes(self, tensors: Mapping[str, Tensor], span: Sequence[int]) -> DualCodes:
+    def _codes_of(self, shard: int) -> DualCodes:
+        """All codes of a shard, read once."""
+        if shard not in self._tensors:
+            path = self.folder / f"{self._shards[shard]}.safetensors"
+            tensors = read_tensors(path, ("linguistic", "semantic"), REMEDY).tensors
+            where = f"'{shown(path.name)}'"
+            self._tensors[shard] = codes_of(tensors, self.codebook, where, REMEDY)
+        return self._tensors[shard]
+
+    def _cut(self, codes: DualCodes, span: Sequence[int]) -> DualCodes:
+        """The codes of one side; ValueError where the span leads out of the shard."""
         first, groups = span
+        if first + groups > codes.groups:
+            raise ValueError(
+                f"a line of '{shown(self.folder.name)}' names the groups {first} to "
+                f"{first + groups}; its shard has {codes.groups}. {REMEDY}"
+            )
         cut = {}
         for name, per in (("linguistic", LINGUISTIC_PER_GROUP), ("semantic", SEMANTIC_PER_GROUP)):
-            cut[name] = tensors[name][first * per : (first + groups) * per].long()
+            cut[name] = getattr(codes, name)[first * per : (first + groups) * per]
         return DualCodes(codebook=self.codebook, **cut)
 
     @property

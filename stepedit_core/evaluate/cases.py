@@ -7,10 +7,11 @@ file and line; the data's task is spelt "paralingustic"; act_cute is another spe
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files.reading import parse_object, read_lines
+from ..printable import shown
 from ..text.edits import without_tags
 from ..types import EditRequest
 
@@ -69,25 +70,22 @@ def read_cases(path: str | Path) -> list[Case]:
             "path."
         )
     cases = []
-    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"line {number} of {source.name}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{where} is not JSON ({error}). {REMEDY}") from error
-        missing = [
-            f for f in FIELDS if not isinstance(row, dict) or not isinstance(row.get(f), str)
-        ]
+    for number, line in read_lines(source, REMEDY):
+        where = f"line {number} of {shown(source.name)}"
+        row = parse_object(line, where, REMEDY)
+        missing = [f for f in FIELDS if not isinstance(row.get(f), str)]
         if missing:
             raise ValueError(
                 f"{where} lacks the text '{missing[0]}'; needed are {', '.join(FIELDS)}. {REMEDY}"
             )
+        for field in ("prompt_audio", "task_sub", "gen_text"):
+            if not row[field].strip() or "\0" in row[field]:
+                raise ValueError(f"{where} has nothing readable as {field}. {REMEDY}")
         kind = TASKS.get(row["task"])
         if kind is None:
             raise ValueError(
-                f"{where} has the task '{row['task']}'; known are {', '.join(TASKS)}. {REMEDY}"
+                f"{where} has the task '{shown(row['task'], 40)}'; known are {', '.join(TASKS)}. "
+                f"{REMEDY}"
             )
         cases.append(
             Case(
@@ -101,4 +99,6 @@ def read_cases(path: str | Path) -> list[Case]:
                 label=SPELLINGS.get(row["task_sub"], row["task_sub"]),
             )
         )
+    if not cases:
+        raise ValueError(f"{shown(source.name)} has no cases. {REMEDY}")
     return cases

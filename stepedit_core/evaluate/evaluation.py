@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..files.chart import Point, lines
 from ..files.lock import locked
+from ..files.reading import LINES_LIMIT, parse_object, read_text
 from ..files.terminal import table
 from ..files.whole import append, ready_folder, write_whole
+from ..printable import shown
 from ..registry.handle import Bundle
 from .cases import Case
 from .intervals import Interval, class_interval, interval
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CLIPS = "clips.jsonl"
+REMEDY = "Remove the file, or name another folder."
 Row = dict[str, Any]
 
 
@@ -89,14 +92,35 @@ def read_rows(path: Path) -> list[Row]:
     """Whole cases of a clips.jsonl; what a kill left torn at its end is cut off the file."""
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    text = read_text(path, LINES_LIMIT, REMEDY)
+    rows = []
+    for number, line in enumerate(text.split("\n")[:-1], start=1):  # what follows the last is torn
+        where = f"line {number} of {shown(path.name)}"
+        rows.append(_checked(parse_object(line, where, REMEDY), where))
     while rows and not rows[-1]["last"]:
         rows.pop()
     kept = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     if kept != text:
         write_whole(path, kept)
     return rows
+
+
+TEXTS = ("case", "speaker", "language", "kind", "label", "voice")
+NUMBERS = ("margin", "accuracy", "seconds", "real_time")
+
+
+def _checked(row: Row, where: str) -> Row:
+    """A line that row_of may have written; ValueError for any other."""
+    texts = all(isinstance(row.get(name), str) for name in TEXTS)
+    absent = [name for name in NUMBERS if name not in row]
+    others = {k: v for k, v in row.items() if k not in (*TEXTS, "about", "last")}
+    figures = all(value is None or type(value) in (int, float) for value in others.values())
+    known = type(row.get("iteration")) is int and 0 <= row["iteration"] <= 100
+    flag = isinstance(row.get("last"), bool) and isinstance(row.get("about"), dict)
+    times = all(type(row.get(name)) in (int, float) for name in ("seconds", "real_time"))
+    if not (texts and figures and known and flag and times) or absent:
+        raise ValueError(f"{where} is not a clip that `stepedit evaluate run` wrote. {REMEDY}")
+    return row
 
 
 def row_of(outcome: Outcome, judges: Mapping[str, Judge], figures: Mapping[str, Figure]) -> Row:

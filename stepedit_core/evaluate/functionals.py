@@ -15,16 +15,19 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..audio.resample import resample
-from ..files.strict import without_nan
+from ..files.reading import parse_object
+from ..files.strict import Bounds, from_json, without_nan
+from ..files.tensors import read_metadata, read_tensors
 from ..files.whole import whole_file
+from ..printable import shown
 from ..types import Clip
 
 RATE = 16_000
@@ -198,20 +201,43 @@ def load_judge(path: str | Path) -> AcousticJudge:
     source = Path(path)
     if not source.is_file():
         raise ValueError(
-            f"there is no judge '{source.name}'. Train one with `stepedit evaluate judge`."
+            f"there is no judge '{shown(source.name)}'. Train one with `stepedit evaluate judge`."
         )
-    with safe_open(source, framework="pt", device="cpu") as file:
-        raw = file.metadata() or {}
-        if raw.get("kind") != KIND:
-            raise ValueError(
-                f"{source.name} has no judge; expected is a file of `stepedit evaluate judge`. "
-                "Choose another file."
-            )
-        about = json.loads(raw["about"])
-        tensors = {name: file.get_tensor(name) for name in ("mean", "scale", "weight")}
-    accuracy = float("nan") if about["accuracy"] is None else about["accuracy"]
-    figures = {"accuracy": accuracy, "elsewhere": about["elsewhere"]}
-    return AcousticJudge(tuple(about["labels"]), **figures, **tensors)
+    remedy = "Choose another file, or train the judge again."
+    raw = read_metadata(source, remedy)
+    if raw.get("kind") != KIND:
+        raise ValueError(
+            f"'{shown(source.name)}' has no judge; expected is a file of `stepedit evaluate "
+            f"judge`. {remedy}"
+        )
+    where = f"the description in '{shown(source.name)}'"
+    # a judge without held-out clips was written with the accuracy NaN until 2026-11
+    text = raw.get("about", "").replace('"accuracy": NaN', '"accuracy": null')
+    about = from_json(_About, parse_object(text, where, remedy), where, remedy)
+    tensors = read_tensors(source, ("mean", "scale", "weight"), remedy).tensors
+    width = tensors["mean"].shape[0] if tensors["mean"].ndim == 1 else 0
+    shapes = {"mean": (width,), "scale": (width,), "weight": (len(about.labels), width + 1)}
+    wrong = [n for n, shape in shapes.items() if tensors[n].shape != shape or not width]
+    wrong += [n for n in shapes if tensors[n].dtype != torch.float32]
+    if wrong or len(set(about.labels)) < max(2, len(about.labels)):
+        raise ValueError(
+            f"'{shown(source.name)}' has {wrong[0] if wrong else 'labels'} that do not fit the "
+            f"rest. {remedy}"
+        )
+    if not bool((tensors["scale"] > 0).all()):
+        raise ValueError(f"'{shown(source.name)}' has scales that are not above 0. {remedy}")
+    accuracy = float("nan") if about.accuracy is None else about.accuracy
+    return AcousticJudge(about.labels, **tensors, accuracy=accuracy, elsewhere=about.elsewhere)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    """What the file of a judge says of it."""
+
+    BOUNDS: ClassVar[Bounds] = {"accuracy": (0, 1), "elsewhere": (0, 1)}
+    labels: tuple[str, ...]
+    accuracy: float | None
+    elsewhere: dict[str, float]
 
 
 def train_judge(

@@ -52,7 +52,7 @@ def sinc_taps() -> Tensor:
 
 
 class Taps(nn.Module):
-    """Holds one constant filter under its released name, (1, 1, 12)."""
+    """One constant filter under its released name, (1, 1, 12)."""
 
     filter: Tensor
 
@@ -62,7 +62,7 @@ class Taps(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Holds the filter ``lowpass.filter``."""
+    """The filter ``lowpass.filter``."""
 
     def __init__(self) -> None:
         super().__init__()

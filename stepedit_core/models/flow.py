@@ -8,7 +8,7 @@ depends on the caller's seed only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .flow_dit import DiT
-from .flow_encoder import FlowEncoder
+from .flow_encoder import EncoderSizes, FlowEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +108,19 @@ class PromptGuide(NamedTuple):
     """(B, Q) bool, True where the prompt has such a place."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Euler:
+    """How a mel is integrated from noise, and who watches."""
+
+    steps: int = 10
+    guidance: float = 0.7
+    """Weight of classifier-free guidance; 0 is off."""
+    contrast: float | None = None
+    """Weight of the guidance away from the prompt's own codes; None takes the config's."""
+    on_step: Callable[[int, int], None] | None = None
+    """Called with (done, steps) after every step; may raise to cancel."""
+
+
 class FlowMatching(nn.Module):
     """The velocity estimator and its Euler sampler."""
 
@@ -122,21 +135,17 @@ class FlowMatching(nn.Module):
         cond: Tensor,
         *,
         noise: Tensor,
-        steps: int = 10,
-        guidance: float = 0.7,
-        mask: Tensor | None = None,
+        euler: Euler,
         plain: Tensor | None = None,
-        contrast: float = 0.0,
-        on_step: Callable[[int, int], None] | None = None,
     ) -> Tensor:
         """Integrate from noise to a mel, both (B, mel, F).
 
         mu, cond (B, mel, F); spk (B, mel), projected. The velocity is
         ``(1 + guidance) * conditional - guidance * unconditional``; all conditions of the second
         are zero, the speaker after its projection (spec 13, trap 9). With `plain`, another mu,
-        ``contrast * (conditional - conditional on plain)`` is added. ``on_step(done, steps)`` is
-        called after every step and may raise to cancel.
+        ``contrast * (conditional - conditional on plain)`` is added.
         """
+        steps, guidance = euler.steps, euler.guidance
         batch = noise.shape[0]
         contexts = [self.estimator.context(mu, spk, cond)]
         weights = [1.0 + guidance]
@@ -145,23 +154,22 @@ class FlowMatching(nn.Module):
             weights.append(-guidance)
         if plain is not None:
             contexts.append(self.estimator.context(plain, spk, cond))
+            contrast = euler.contrast or 0.0
             weights[0] += contrast
             weights.append(-contrast)
         branches, context = len(contexts), torch.cat(contexts)
-        if mask is not None:
-            mask = mask.repeat(branches, 1)
         times, lengths = step_times(steps)
         modulations = self.estimator.modulations(times.to(noise.device))
         x = noise
         for step in range(steps):
             rows = x.repeat(branches, 1, 1) if batch > 1 else x
-            said = self.estimator.velocity(rows, context, modulations.row(step), mask)
+            said = self.estimator.velocity(rows, context, modulations.row(step))
             v = weights[0] * said[:batch]
             for branch in range(1, branches):
                 v = v + weights[branch] * said[branch * batch : (branch + 1) * batch]
             x = x + float(lengths[step]) * v
-            if on_step is not None:
-                on_step(step + 1, steps)
+            if euler.on_step is not None:
+                euler.on_step(step + 1, steps)
         return x
 
 
@@ -175,14 +183,16 @@ class Flow(nn.Module):
         self.input_embedding = TokenEmbedding(c.vocab, c.embed_dim)
         self.spk_embed_affine_layer = nn.Linear(c.speaker_dim, c.mel)
         self.encoder = FlowEncoder(
-            input_dim=2 * c.embed_dim,
-            dim=c.encoder_dim,
-            heads=c.encoder_heads,
-            ffn=c.encoder_ffn,
-            blocks=c.encoder_blocks,
-            up_blocks=c.encoder_up_blocks,
-            lookahead=c.lookahead,
-            dropout=c.dropout,
+            EncoderSizes(
+                input_dim=2 * c.embed_dim,
+                dim=c.encoder_dim,
+                heads=c.encoder_heads,
+                ffn=c.encoder_ffn,
+                blocks=c.encoder_blocks,
+                up_blocks=c.encoder_up_blocks,
+                lookahead=c.lookahead,
+                dropout=c.dropout,
+            )
         )
         self.encoder_proj = nn.Linear(c.encoder_dim, c.mel)
         self.decoder = FlowMatching(
@@ -221,21 +231,20 @@ class Flow(nn.Module):
         spk: Tensor,
         *,
         noise: Tensor,
-        steps: int = 10,
-        guidance: float = 0.7,
-        contrast: float | None = None,
+        euler: Euler | None = None,
         guide: PromptGuide | None = None,
-        on_step: Callable[[int, int], None] | None = None,
     ) -> Tensor:
         """Mel (B, mel, F - 2P) of the tokens that follow the prompt.
 
         pairs (B, P + Q, 2) int64, prompt pairs first; prompt_mel (B, mel, 2P), already resized to
         the prompt tokens; spk (B, speaker_dim); noise (B, mel, F) standard normal, F = 2 (P + Q);
-        guide is the prompt in the target's time, for a model with `prompt_guide`; contrast is the
-        weight of the guidance away from the prompt's own codes, None takes the config's.
+        guide is the prompt in the target's time, for a model with `prompt_guide`. The config scales
+        guidance and noise.
         """
+        euler = euler or Euler()
+        contrast = euler.contrast
         if contrast is None:
-            contrast = guidance * self.config.contrast_scale
+            contrast = euler.guidance * self.config.contrast_scale
         mu = self.encode(pairs)
         prompt = prompt_mel.shape[-1]
         cond = torch.zeros_like(mu)
@@ -251,10 +260,9 @@ class Flow(nn.Module):
             self.project_speaker(spk),
             cond,
             noise=noise * self.config.noise_scale,
-            steps=steps,
-            guidance=guidance * self.config.guidance_scale,
+            euler=replace(
+                euler, guidance=euler.guidance * self.config.guidance_scale, contrast=contrast
+            ),
             plain=plain,
-            contrast=contrast,
-            on_step=on_step,
         )
         return mel[..., prompt:]

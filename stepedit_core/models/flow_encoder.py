@@ -8,6 +8,7 @@ with relative positions (arXiv:1901.02860, appendix B). No streaming caches.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -166,30 +167,33 @@ class Upsample(nn.Module):
         return out
 
 
+@dataclass(frozen=True, kw_only=True)
+class EncoderSizes:
+    """Sizes of the token encoder; FlowConfig says what each is."""
+
+    input_dim: int
+    dim: int
+    heads: int
+    ffn: int
+    blocks: int
+    up_blocks: int
+    lookahead: int
+    dropout: float
+
+
 class FlowEncoder(nn.Module):
     """Embedding, look-ahead, blocks at 25 Hz, upsampling, blocks at 50 Hz, final norm."""
 
-    def __init__(
-        self,
-        *,
-        input_dim: int,
-        dim: int,
-        heads: int,
-        ffn: int,
-        blocks: int,
-        up_blocks: int,
-        lookahead: int,
-        dropout: float,
-    ) -> None:
+    def __init__(self, sizes: EncoderSizes) -> None:
         super().__init__()
-        self.embed = InputEmbed(input_dim, dim, dropout)
-        self.pre_lookahead_layer = PreLookahead(dim, lookahead)
-        self.encoders = nn.ModuleList(EncoderBlock(dim, heads, ffn, dropout) for _ in range(blocks))
+        dim, dropout = sizes.dim, sizes.dropout
+        block = (dim, sizes.heads, sizes.ffn, dropout)
+        self.embed = InputEmbed(sizes.input_dim, dim, dropout)
+        self.pre_lookahead_layer = PreLookahead(dim, sizes.lookahead)
+        self.encoders = nn.ModuleList(EncoderBlock(*block) for _ in range(sizes.blocks))
         self.up_layer = Upsample(dim)
         self.up_embed = InputEmbed(dim, dim, dropout)
-        self.up_encoders = nn.ModuleList(
-            EncoderBlock(dim, heads, ffn, dropout) for _ in range(up_blocks)
-        )
+        self.up_encoders = nn.ModuleList(EncoderBlock(*block) for _ in range(sizes.up_blocks))
         self.after_norm = nn.LayerNorm(dim, eps=1e-5)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

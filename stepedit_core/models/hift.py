@@ -97,7 +97,7 @@ class TimeUpsampling(nn.ConvTranspose1d):
 
 
 class Snake(nn.Module):
-    """Holds alpha, one value a channel, linear scale."""
+    """Has alpha, one value a channel, linear scale."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

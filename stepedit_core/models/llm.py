@@ -241,15 +241,8 @@ class Step1LM(nn.Module):
                 f"{length} ids were asked for in one sequence; the model takes up to "
                 f"{config.max_seq_len}. Shorten the audio or the text."
             )
-        return KVCache(
-            config.num_hidden_layers,
-            batch,
-            length,
-            config.num_attention_groups,
-            config.head_dim,
-            weight.dtype,
-            weight.device,
-        )
+        shape = (2, config.num_attention_groups, length, config.head_dim)
+        return KVCache(weight.new_zeros(config.num_hidden_layers, batch, *shape))
 
     @torch.no_grad()
     def prefill_hidden(

@@ -24,20 +24,9 @@ class KVCache:
     before it are masked. Distances, the only positions the model knows, are not affected.
     """
 
-    def __init__(
-        self,
-        layers: int,
-        batch: int,
-        length: int,
-        groups: int,
-        head_dim: int,
-        dtype: torch.dtype,
-        device: torch.device | str,
-    ) -> None:
-        self.kv = torch.zeros(
-            layers, batch, 2, groups, length, head_dim, dtype=dtype, device=device
-        )
-        self.start = torch.zeros(batch, dtype=torch.int64, device=device)
+    def __init__(self, kv: Tensor) -> None:
+        self.kv = kv
+        self.start = torch.zeros(kv.shape[1], dtype=torch.int64, device=kv.device)
         self.used = 0
         self.bias: Tensor | None = None
         """(H, length): the bias of the newest query to slot distances length-1 .. 0."""

@@ -14,15 +14,18 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..files.strict import from_json
+from ..files.reading import parse_object
+from ..files.strict import Bounds, from_json
+from ..files.tensors import read_metadata, read_tensors
 from ..files.whole import whole_file
+from ..printable import listed, shown
 from .llm import Step1LM
 from .packed import Linear
 
@@ -34,6 +37,8 @@ KIND = "stepedit-lora-1"
 class LoraConfig:
     """Size and place of the adapters."""
 
+    BOUNDS: ClassVar[Bounds] = {"rank": (1, 4096), "alpha": (0, 1e6)}
+
     rank: int = 16
     """Inner width R."""
     alpha: float = 32.0
@@ -43,6 +48,14 @@ class LoraConfig:
         *("gate_proj", "up_proj", "down_proj"),
     )
     """Last names of the linear layers that get one."""
+
+    def __post_init__(self) -> None:
+        """Check that some layer gets one."""
+        if not self.targets or not all(name.isprintable() and name for name in self.targets):
+            raise ValueError(
+                f"the adapters have the targets {listed(self.targets)}; names of linear layers are "
+                "expected. Correct targets."
+            )
 
 
 class LoraLinear(Linear):
@@ -95,7 +108,7 @@ def attach(lm: Step1LM, config: LoraConfig, generator: torch.Generator) -> Step1
     missing = set(config.targets) - {name.split(".")[-1] for name, _ in found}
     if missing or any(isinstance(module, LoraLinear) for _, module in found):
         raise ValueError(
-            f"adapters were asked for {', '.join(sorted(missing)) or 'layers that have one'}; "
+            f"adapters were asked for {listed(sorted(missing), 'layers that have one')}; "
             "allowed are linear layers of the model without one. Correct targets, or merge first."
         )
     for name, module in found:
@@ -147,25 +160,25 @@ def check_adapter(path: str | Path, bases: Collection[str] = ()) -> dict[str, st
     `bases` (where both are known).
     """
     source = Path(path)
-    try:
-        with safe_open(source, framework="pt", device="cpu") as file:
-            about: dict[str, str] = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{source.name} is not a readable safetensors file ({error}). Choose an adapter file."
-        ) from error
+    about = read_metadata(source, "Choose an adapter file.")
     if about.get("kind") != KIND:
         raise ValueError(
-            f"{source.name} has no adapter; expected is a file that `stepedit train` wrote with "
-            "model.adapters=true. Choose another file."
+            f"'{shown(source.name)}' has no adapter; expected is a file that `stepedit train` "
+            "wrote with model.adapters=true. Choose another file."
         )
     base = about.get("base", "")
     if bases and base and base not in bases:
         raise ValueError(
-            f"{source.name} belongs to the weights {base[:12]}; these are "
+            f"'{shown(source.name)}' belongs to the weights {shown(base[:12])}; these are "
             f"{' or '.join(sorted(b[:12] for b in bases))}. Load the model it was trained on."
         )
     return about
+
+
+def adapter_config(text: str, name: str) -> LoraConfig:
+    """The settings of an adapter out of its file's metadata."""
+    where, remedy = f"the config of '{shown(name)}'", "Train it again."
+    return from_json(LoraConfig, parse_object(text, where, remedy), where, remedy)
 
 
 def load_adapter(lm: Step1LM, path: str | Path, bases: Collection[str] = ()) -> Step1LM:
@@ -175,8 +188,15 @@ def load_adapter(lm: Step1LM, path: str | Path, bases: Collection[str] = ()) -> 
     """
     source = Path(path)
     about = check_adapter(source, bases)
-    state = load_file(source)
-    config = from_json(LoraConfig, json.loads(about["config"]), source.name, "Train it again.")
+    remedy = "Train it again."
+    config = adapter_config(about.get("config", ""), source.name)
+    state = read_tensors(source, remedy=remedy).tensors
+    widest = max((max(tensor.shape, default=0) for tensor in state.values()), default=0)
+    if config.rank > widest:
+        raise ValueError(
+            f"'{shown(source.name)}' says rank {config.rank}; its tensors have no such width. "
+            f"{remedy}"
+        )
     attach(lm, config, torch.Generator())
     layers = dict(adapters(lm))
     places = {
@@ -190,8 +210,8 @@ def load_adapter(lm: Step1LM, path: str | Path, bases: Collection[str] = ()) -> 
     if wrong:
         merge(lm)
         raise ValueError(
-            f"{source.name} does not fit the model: {len(wrong)} tensors differ, first "
-            f"{wrong[0]}. Load the model it was trained on."
+            f"'{shown(source.name)}' does not fit the model: {len(wrong)} tensors differ, first "
+            f"{shown(wrong[0])}. Load the model it was trained on."
         )
     with torch.no_grad():
         for name, tensor in state.items():

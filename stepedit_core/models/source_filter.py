@@ -48,6 +48,9 @@ class SourceFilterConfig:
     phase: bool = False
     """Whether the network also turns the phase of the pulses, bin by bin. A voice's own pulses are
     not of minimum phase: the opening of the folds runs backwards in time."""
+    detail: bool = False
+    """Whether each mel frame says what is new in each of its STFT frames. Without it the fine
+    blocks see the line between two frames and cannot tell where inside a frame a burst lies."""
     peak: float = 0.99
     """The wave is clamped to plus and minus this."""
 
@@ -140,6 +143,10 @@ class SourceFilter(nn.Module):
         self.register_buffer("mel_std", torch.ones(c.mel))
         self.conv_in = nn.Conv1d(c.mel, c.channels, 7, padding=3)
         self.blocks = nn.ModuleList(Block(c.channels, c.hidden) for _ in range(c.blocks))
+        if c.detail:
+            self.detail = nn.Linear(c.channels, c.frame_samples // c.hop_samples * c.channels)
+            nn.init.zeros_(self.detail.weight)
+            nn.init.zeros_(self.detail.bias)
         self.fine_blocks = nn.ModuleList(Block(c.channels, c.hidden) for _ in range(c.fine_blocks))
         self.norm = nn.LayerNorm(c.channels)
         self.out = nn.Linear(c.channels, c.n_fft + 2)
@@ -165,7 +172,11 @@ class SourceFilter(nn.Module):
         wide = F.pad(x.transpose(1, 2), (1, 1), mode="replicate")
         count = ratio * mel.shape[-1]
         fine = F.interpolate(wide, size=count + ratio + 1, mode="linear", align_corners=True)
-        x = fine[..., ratio // 2 : ratio // 2 + count + 1].transpose(1, 2)
+        fine = fine[..., ratio // 2 : ratio // 2 + count + 1].transpose(1, 2)
+        if c.detail:
+            own = self.detail(x).reshape(x.shape[0], count, c.channels)
+            fine = fine + F.pad(own, (0, 0, 0, 1))
+        x = fine
         for block in self.fine_blocks:
             x = block(x)
         x = self.norm(x)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bundle.manifest import sha256_of
+from ..files.reading import read_object
 from ..files.whole import exchange, hidden, leftovers, sweep, write_whole
 from ..printable import shown
 
@@ -115,7 +116,7 @@ def _arrive(ready: Path, folder: Path) -> None:
 
     It may have been begun before: what is done already is passed over.
     """
-    own = json.loads((ready / REPLACES).read_text(encoding="utf-8"))
+    own = read_object(ready / REPLACES, REPORT_LIMIT)
     new = {path.name for path in ready.iterdir()} - {REPLACES}
     if REPORT in new:
         (folder / REPORT).unlink(missing_ok=True)
@@ -145,12 +146,12 @@ def _alone(folder: Path, stage: Path, own: Mapping[str, str]) -> bool:
 def _read(path: Path) -> dict[str, Any] | None:
     """A report of StepEdit; None for anything else."""
     try:
-        if not _is_file(path) or path.stat().st_size > REPORT_LIMIT:
+        if not _is_file(path):
             return None
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        report = read_object(path, REPORT_LIMIT)
+    except (OSError, ValueError):
         return None
-    if not isinstance(report, dict) or not isinstance(report.get("stepedit"), str):
+    if not isinstance(report.get("stepedit"), str):
         return None
     return report
 

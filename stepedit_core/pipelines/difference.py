@@ -17,6 +17,8 @@ network sees two rows, three where there are such places and guidance is not zer
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -96,25 +98,25 @@ def difference_decode(
     if decoding.strength == 0 and path.known.all():
         hooks.progress(STAGE, decoding.steps, decoding.steps)
         return source
-    return _moved(
-        bundle,
-        codes,
-        voice,
-        path,
-        source,
-        noise=prompt_and_answer_noise(codes, voice, draws),
-        decoding=decoding,
-        hooks=hooks,
-    )
+    noise = prompt_and_answer_noise(codes, voice, draws)
+    placed = _Placed(codes, path, source)
+    return _moved(bundle, placed, voice, noise=noise, decoding=decoding, hooks=hooks)
+
+
+class _Placed(NamedTuple):
+    """An answer of G groups, and the recording in its time."""
+
+    codes: DualCodes
+    path: TimePath
+    source: Tensor
+    """The recording's mel (80, 6G)."""
 
 
 @torch.no_grad()
 def _moved(
     bundle: Bundle,
-    codes: DualCodes,
+    placed: _Placed,
     voice: Voice,
-    path: TimePath,
-    source: Tensor,
     *,
     noise: Tensor,
     decoding: Decoding,
@@ -122,6 +124,7 @@ def _moved(
 ) -> Tensor:
     """The source (80, 6G) moved by the difference; noise (1, 80, 6P + 6G) standard normal."""
     check_weights(bundle, "flow")
+    codes, path, source = placed
     flow = bundle.flow
     estimator = flow.decoder.estimator
     weight = flow.encoder_proj.weight

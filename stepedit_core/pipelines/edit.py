@@ -27,6 +27,8 @@ class RoundInput:
     """What prompts the decoder."""
     base: DualCodes
     """Codes from before the first round of this edit; the margin score compares with them."""
+    again: bool = False
+    """Whether this is the second try of the round, with draws of its own."""
 
 
 def edit(
@@ -36,7 +38,6 @@ def edit(
     plan: Plan,
     *,
     number: int = 1,
-    again: bool = False,
     run: Run,
 ) -> Round:
     """One finished round, not yet measured.
@@ -47,12 +48,11 @@ def edit(
         step: the request.
         plan: seed, sampling and decoding.
         number: of this round, from 1; part of every stage's seed.
-        again: whether this is the second try of the round, with draws of its own.
         run: who watches, and the clock of this round.
 
     Raises ValueError for a request the bundle does not know, or another bundle's codes.
     """
-    draws, request, hooks = plan.draws(number, again=again), step.request, run.hooks
+    draws, request, hooks = plan.draws(number, again=start.again), step.request, run.hooks
     if stands_still(bundle, request, plan.decoding):
         made = Generated(start.codes, ended=True)
     else:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from ..measure.alignment import guide_of
 from ..measure.finite import check_finite, check_weights
 from ..models.cancel import cancellable
-from ..models.flow import PromptGuide
+from ..models.flow import Euler, PromptGuide
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..types import Decoding, Draws, DualCodes, Hooks, SilentHooks, Voice
@@ -89,11 +89,13 @@ def flow_decode(
             mel.to(weight),
             voice.speaker[None].to(weight),
             noise=noise.to(weight),
-            steps=decoding.steps,
-            guidance=decoding.guidance,
-            contrast=decoding.contrast,
+            euler=Euler(
+                steps=decoding.steps,
+                guidance=decoding.guidance,
+                contrast=decoding.contrast,
+                on_step=on_step,
+            ),
             guide=guide,
-            on_step=on_step,
         )
     drawn = out[0].float().cpu()
     check_finite(drawn, "flow decoder", bundle)

@@ -73,7 +73,7 @@ def generate(
         rule_of_2025 = bundle.manifest.prompt_layout.startswith("2025")
         sampling = replace(sampling, forbid_repeats=rule_of_2025)
     prompt = prompt_ids(bundle, codes, request)
-    limit = longest_answer(request, codes)
+    limit = sampling.max_ids or longest_answer(request, codes)
     run.hooks.check()
     check_weights(bundle, "llm")
     stages = [STAGE]
@@ -83,11 +83,9 @@ def generate(
         bundle.llm,
         [prompt] * len(stages),
         vocabulary=bundle.vocabulary,
-        sampling=sampling,
+        sampling=replace(sampling, max_ids=limit),
         generators=[draws.generator(stage) for stage in stages],
-        max_ids=limit,
-        hooks=run.hooks,
-        memory=run.prompts,
+        run=run,
     )
     kept = _nearest(bundle, codes, answers, run)
     log.info(

@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import torch
 from ..audio.clips import SHORTEST_S, SILENCE_PEAK
 from ..audio.recordings import Recording, read_recording, write_recording
 from ..measure.timeline import Word, words_between
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import EditRequest, Hooks, SilentHooks
 from .plan import Plan, make_plan
@@ -76,15 +77,25 @@ def pieces_of(recording: Recording) -> Iterator[tuple[int, int]]:
     yield first, length
 
 
+@dataclass(frozen=True)
+class LongEdit:
+    """What all pieces share."""
+
+    request: EditRequest
+    """An edit that keeps the words; its own text is not read."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the plan: rounds, seed, sampling, decoding."""
+    kept: Path | None = None
+    """Folder for finished pieces; None keeps none."""
+    hooks: Hooks = field(default_factory=SilentHooks)
+    """Progress, counted in pieces, and cancelling."""
+
+
 def edit_long(
     bundle: Bundle,
     recording: Recording,
     words: Sequence[Word],
-    request: EditRequest,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    kept: Path | None = None,
-    hooks: Hooks | None = None,
+    how: LongEdit,
 ) -> LongResult:
     """The recording with every piece of speech edited.
 
@@ -92,17 +103,12 @@ def edit_long(
         bundle: the model.
         recording: of any length.
         words: its words with their times, for the pieces' transcripts.
-        request: an edit that keeps the words; its own text is not read.
-        settings: further fields of the plan: rounds, seed, sampling, decoding.
-        kept: folder for finished pieces; None keeps none.
-        hooks: progress, counted in pieces, and cancelling.
+        how: the edit, and what watches it.
 
     A piece whose answer cannot be put in stays as recorded, and its note says why. Raises
     ValueError for an edit that keeps no recording.
     """
-    check_keeps(request)
-    hooks = hooks or SilentHooks()
-    how = _How(request, settings or {}, kept, hooks)
+    check_keeps(how.request)
     rate, borders = recording.sample_rate, list(pieces_of(recording))
     patches: list[Patch] = []
     notes: list[PieceNote] = []
@@ -113,18 +119,8 @@ def edit_long(
         notes.append(note)
         if patch is not None:
             patches.append(patch)
-        hooks.progress(STAGE, number + 1, len(borders))
+        how.hooks.progress(STAGE, number + 1, len(borders))
     return LongResult(recording=patched(recording, patches), pieces=tuple(notes))
-
-
-@dataclass(frozen=True)
-class _How:
-    """What all pieces share."""
-
-    request: EditRequest
-    settings: Mapping[str, Any]
-    kept: Path | None
-    hooks: Hooks
 
 
 class _Quiet(SilentHooks):
@@ -139,7 +135,7 @@ class _Quiet(SilentHooks):
 
 
 def _edited(
-    bundle: Bundle, recording: Recording, part: Part, text: str, how: _How
+    bundle: Bundle, recording: Recording, part: Part, text: str, how: LongEdit
 ) -> tuple[Patch | None, PieceNote]:
     """What a piece becomes, None where it stays, and the note on it."""
     rate = recording.sample_rate
@@ -159,7 +155,7 @@ def _edited(
         number = result.best_number
         patch = patch_of(bundle, recording, part, plan, result, number=number)
     except ValueError as error:
-        log.warning("%.1f to %.1f s stay as recorded: %s", note.start, note.end, error)
+        log.warning("%.1f to %.1f s stay as recorded: %s", note.start, note.end, shown(error))
         return None, replace(note, note=str(error))
     if how.kept is not None and patch.samples.shape[1]:
         places = f"{number}.{patch.start - part.start}.{patch.stop - part.start}"

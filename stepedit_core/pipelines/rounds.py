@@ -26,6 +26,7 @@ from ..audio.mel import PROMPT_HOP
 from ..audio.resample import resample
 from ..measure.holding import damage, faults_of, recording_notes
 from ..measure.sound import measure_round
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..registry.torch_state import rounds_in_own_state
 from ..types import SAMPLE_RATE, Clip, EditResult, Hooks, Rejected, Round, SilentHooks, Voice
@@ -148,13 +149,13 @@ def _round(bundle: Bundle, given: RoundInput, plan: Plan, done: Sequence[Round],
     step = plan.steps[number - 1]
 
     def attempt(again: bool) -> Round:
-        made = edit(bundle, given, step, plan, number=number, again=again, run=run)
+        made = edit(bundle, replace(given, again=again), step, plan, number=number, run=run)
         return _measured(bundle, made, done, run)
 
     made = attempt(False)
     faults = faults_of(made)
     if faults and plan.sampling.temperature > 0 and not plan.sampling.max_ids:
-        log.info("round %d is made again: %s", number, " ".join(faults))
+        log.info("round %d is made again: %s", number, shown(" ".join(faults)))
         other = attempt(True)
         if damage(other) < damage(made):
             made, other = other, made
@@ -169,7 +170,7 @@ def _round(bundle: Bundle, given: RoundInput, plan: Plan, done: Sequence[Round],
         )
         faults = faults_of(made)
     for fault in faults:
-        log.warning("round %d: %s", number, fault)
+        log.warning("round %d: %s", number, shown(fault))
     return replace(made, notes=faults)
 
 
@@ -209,7 +210,7 @@ def _input(
     first = _measured(bundle, first, [], run)
     notes = [*transcript_notes(bundle, text, codes.seconds), *recording_notes(first, voice)]
     for note in notes:
-        log.warning("the recording: %s", note)
+        log.warning("the recording: %s", shown(note))
     return replace(first, notes=tuple(notes)), voice
 
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ..models.cancel import cancellable
 from ..models.llm import Step1LM
-from ..models.llm_cache import KVCache, PromptMemory
 from ..printable import shown
-from ..types import Hooks, Sampling, SilentHooks
+from ..types import Sampling
 from ..vocab import GROUP, Vocabulary
+from .run import Run
 from .settings import check_sampling
 
 SHORTEST_PART = 32
@@ -68,10 +68,7 @@ def sample_answers(
     vocabulary: Vocabulary,
     sampling: Sampling,
     generators: Sequence[torch.Generator],
-    max_ids: int,
-    hooks: Hooks | None = None,
-    cache: KVCache | None = None,
-    memory: PromptMemory | None = None,
+    run: Run | None = None,
 ) -> list[Answer]:
     """Continue B prompts of any lengths with audio ids until each ends or max_ids is reached.
 
@@ -79,28 +76,25 @@ def sample_answers(
         model: the language model, on any device, in any dtype.
         prompts: LM ids that end where the answer begins.
         vocabulary: where the audio ids and the end id are.
-        sampling: temperature and filters; its max_ids, when above 0, replaces max_ids.
+        sampling: temperature, filters, and the most ids a row may get; whole groups count.
         generators: one CPU generator per prompt; a row's draws depend on its own alone.
-        max_ids: most ids a row may get, whole groups count.
-        hooks: called at every id.
-        cache: an empty cache for B rows of longest prompt + max_ids ids; made when absent.
-        memory: what the call before ran, of the same model; a beginning that is equal up to a cut
-            is not run again. The ids are the same without it.
+        run: its hooks are called at every id; its prompts are what the call before ran, of the
+            same model: a beginning that is equal up to a cut is not run again. The ids are the
+            same without it.
     """
-    hooks = hooks or SilentHooks()
+    run = run or Run()
+    hooks = run.hooks
     check_sampling(sampling)
-    limit = sampling.max_ids or max_ids
-    limit -= limit % GROUP
+    limit = sampling.max_ids - sampling.max_ids % GROUP
     _check_generators(prompts, generators, limit)
-    if cache is None:
-        cache = model.new_cache(len(prompts), max(map(len, prompts)) + limit)
+    cache = model.new_cache(len(prompts), max(map(len, prompts)) + limit)
     device = cache.kv.device
     drawn: list[list[int]] = [[] for _ in prompts]
     ended = [False] * len(prompts)
     alive = list(range(len(prompts)))
     cuts = [prompt_cuts(prompt, vocabulary) for prompt in prompts]
     with cancellable(model, hooks):
-        hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=memory)
+        hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=run.prompts)
     for position in range(limit):
         hooks.check()
         hooks.progress("generate", position, limit)

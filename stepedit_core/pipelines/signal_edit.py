@@ -20,6 +20,10 @@ from .plan import Step
 from .run import Run
 from .tokenize import codes_of
 
+MOST_DB = 20.0
+"""How far Denoise pushes noise down. Without a limit more words and more of the voice go with it
+(docs/benchmarks/2026-11-28-signal.md); at this distance the noise is hardly heard."""
+
 
 def signal_edit(bundle: Bundle, previous: Round, base: DualCodes, step: Step, *, run: Run) -> Round:
     """One finished round, not yet measured.
@@ -60,7 +64,7 @@ def signal_edit(bundle: Bundle, previous: Round, base: DualCodes, step: Step, *,
 def changed(wave: Tensor, rate: int, request: EditRequest) -> Tensor:
     """Wave (N,) at `rate` Hz after an edit of `text/engines.py`; pitch, words and rate stay."""
     if request.kind == "denoise":
-        return denoise(wave, rate)
+        return denoise(wave, rate, most_db=MOST_DB)
     if request.kind == "trim_silence":
         return shorten_silence(wave, rate)
     if request.option == FIT:

@@ -24,7 +24,7 @@ from ..bundle.manifest import (
 )
 from ..bundle.parts import dtype_of
 from ..bundle.precision import Precision
-from ..bundle.weights import read_header
+from ..files.tensors import read_header
 from ..files.whole import restore
 from ..models.lora import check_adapter
 from ..models.quantized import is_matrix

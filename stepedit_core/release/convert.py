@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from ..bundle.bounds import bounds_of, check_header, check_lists
 from ..bundle.manifest import (
     MANIFEST,
     TOKENIZER,
@@ -33,10 +34,11 @@ from ..bundle.manifest import (
 from ..bundle.memory import check_memory
 from ..bundle.parts import build_part
 from ..bundle.saving import stream_module
-from ..bundle.weights import fill, read_header
+from ..bundle.weights import fill
 from ..bundle.write import copy_whole
 from ..files.lock import locked
-from ..files.strict import to_json
+from ..files.strict import from_json, to_json
+from ..files.tensors import read_header
 from ..files.whole import full_disk_said, write_whole
 from ..models.flow import FlowConfig
 from ..models.hift import HiFTConfig
@@ -66,6 +68,7 @@ SAMPLES, SAMPLE_BYTES = 16, 2**16
 """Places of a source file that are read to know it again, and how much of each."""
 SPARE = 2**28
 """Free bytes needed on the disk beside the bundle itself."""
+LM_BOUNDS = bounds_of("llm", LMConfig)
 _LM_KEYS = {
     "vocab_size",
     "hidden_size",
@@ -108,13 +111,9 @@ def lm_config(config: Mapping[str, Any]) -> LMConfig:
             "Remove the key or set it to false."
         )
     values = {key: config[key] for key in sorted(_LM_KEYS)}
-    wrong = [k for k, v in values.items() if type(v) not in (int, float) or not 0 < v < 2**31]
-    if wrong:
-        raise ValueError(
-            f"config.json has {wrong[0]} {values[wrong[0]]!r}; a number above 0 is expected."
-        )
-    numbers = {k: float(v) if k == "rms_norm_eps" else int(v) for k, v in values.items()}
-    return LMConfig(**numbers)  # type: ignore[arg-type]
+    found = from_json(LMConfig, values, "config.json", "Download it again.", LM_BOUNDS)
+    check_lists("llm", found, "config.json", "Download it again.")
+    return found
 
 
 def version_of(release: Release, asked: Version = "auto") -> Literal["2025", "2026"]:
@@ -138,9 +137,13 @@ def plan_part(
 
     `module` is the empty part where the caller has one.
     """
-    module = build_part(manifest, part) if module is None else module
     if part == "llm":
-        return assign(module, SafetensorsFiles(release.llm), LANGUAGE_MODEL)
+        files = SafetensorsFiles(release.llm)
+        header = {name: ("", shape) for name, shape in files.shapes().items()}
+        check_header(part, manifest.components[part], header, files.label)
+        module = build_part(manifest, part) if module is None else module
+        return assign(module, files, LANGUAGE_MODEL)
+    module = build_part(manifest, part) if module is None else module
     if part == "flow":
         return assign(module, TorchFile(release.flow), FLOW)
     if part == "vocoder":
@@ -185,6 +188,8 @@ def load_released(
     quantize: Kind | Literal[""] = "",
 ) -> nn.Module:
     """A part straight from the released files; a language model in its own dtype stays mapped."""
+    if part == "llm":  # checked before it is built
+        plan_part(release, manifest, part)
     module = build_part(manifest, part)
     tensors = plan_part(release, manifest, part, module).tensors()
     if part == "recogniser":  # the same numbers as in a converted bundle, so the same words

@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .sources import shards
+from ..files.reading import read_object
+from ..printable import shown
+from .sources import DOWNLOAD, shards
 
 CONFIG_LIMIT = 2**20
 """Most bytes of a JSON configuration that are read."""
@@ -56,30 +57,13 @@ class Release:
         return sum(path.stat().st_size for path in self.files)
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; ValueError when it is none."""
-    if path.stat().st_size > CONFIG_LIMIT:
-        raise ValueError(
-            f"{path.name} has {path.stat().st_size} bytes; allowed are {CONFIG_LIMIT}."
-        )
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is not JSON ({error}). Download it again.") from error
-    if not isinstance(data, dict):
-        raise ValueError(
-            f"{path.name} has {type(data).__name__}, not an object. Download it again."
-        )
-    return data
-
-
 def looks_like_release(folder: Path) -> bool:
     """Whether a folder has the released language model, and is not a bundle of ours."""
     path = folder / "config.json"
     if not path.is_file() or (folder / "bundle.json").exists():
         return False
     try:
-        return read_object(path).get("model_type") == "step1"
+        return bool(read_object(path, CONFIG_LIMIT).get("model_type") == "step1")
     except ValueError:
         return False
 
@@ -93,14 +77,15 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
     root = Path(model)
     if not root.is_dir():
         raise ValueError(
-            f"'{root}' is not a folder; the folder Step-Audio-EditX is expected. Correct the path."
+            f"'{shown(root)}' is not a folder; the folder Step-Audio-EditX is expected. "
+            "Correct the path."
         )
     folders = [root]
     if tokenizer is not None:
         if not Path(tokenizer).is_dir():
             raise ValueError(
-                f"'{tokenizer}' is not a folder; the folder Step-Audio-Tokenizer is expected. "
-                "Correct the path."
+                f"'{shown(tokenizer)}' is not a folder; the folder Step-Audio-Tokenizer is "
+                "expected. Correct the path."
             )
         folders.insert(0, Path(tokenizer))
     else:
@@ -138,7 +123,7 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
     }
     missing = [name for name, path in expected.items() if path is None]
     if missing:
-        places = " and ".join(f"'{folder.name}'" for folder in folders)
+        places = " and ".join(f"'{shown(folder.name)}'" for folder in folders)
         raise ValueError(
             f"{places} lack {', '.join(missing)}; a release is the two folders Step-Audio-EditX "
             "and Step-Audio-Tokenizer as published. Name both, or download what is missing."
@@ -148,8 +133,10 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
     paths = [path for path in expected.values() if path is not None]
     return Release(
         folder=root,
-        config=read_object(config),
-        tokenizer_config=read_object(settings) if settings.is_file() else {},
+        config=read_object(config, CONFIG_LIMIT, DOWNLOAD),
+        tokenizer_config=read_object(settings, CONFIG_LIMIT, DOWNLOAD)
+        if settings.is_file()
+        else {},
         llm=llm,
         tokenizer=paths[2],
         flow=paths[3],

@@ -5,25 +5,31 @@ Nothing is executed: pickles are read with weights_only=True, ONNX graphs are lo
 
 from __future__ import annotations
 
-import json
-import pickle
+import io
+import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..bundle.weights import read_header
 from ..files.missing import pip_line
+from ..files.reading import LONGEST_NUMBER, UnreadableFileError, read_bytes, read_object, read_text
+from ..files.states import read_state
+from ..files.tensors import check_finite, read_header, read_tensor
+from ..printable import listed, shown
 
 INDEX = "model.safetensors.index.json"
 INDEX_LIMIT = 2**23
 """Most bytes of the shard index that are read; the released one has 30 kB."""
+DOWNLOAD = "Download the file again."
+CMVN_LIMIT = 2**20
+"""Most bytes of am.mvn; the released one has 11 kB."""
+LARGEST = 1e30
+"""Most that a shift or scale may be."""
 GRAPH_LIMIT = 2**31
 """Most bytes of an ONNX file: the format's own limit."""
 
@@ -52,15 +58,7 @@ class SafetensorsFiles:
 
     def tensor(self, name: str) -> Tensor:
         """One tensor, mapped from the file."""
-        path = self._where[name]
-        try:
-            with safe_open(path, framework="pt", device="cpu") as file:
-                out: Tensor = file.get_tensor(name)
-                return out
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path.name} is damaged ({error}). Download the file again."
-            ) from error
+        return read_tensor(self._where[name], name, DOWNLOAD)
 
 
 def shards(folder: Path) -> list[Path]:
@@ -71,23 +69,23 @@ def shards(folder: Path) -> list[Path]:
     index = folder / INDEX
     if not index.is_file():
         return sorted(folder.glob("*.safetensors"))
-    if index.stat().st_size > INDEX_LIMIT:
-        raise ValueError(f"{INDEX} has {index.stat().st_size} bytes; allowed are {INDEX_LIMIT}.")
-    try:
-        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{INDEX} is not a shard index ({error}). Download it again.") from error
+    where = read_object(index, INDEX_LIMIT, DOWNLOAD).get("weight_map")
+    if not isinstance(where, dict) or not where:
+        raise ValueError(f"{INDEX} is not a shard index: it has no weight_map. {DOWNLOAD}")
+    names = list(dict.fromkeys(map(str, where.values())))
     paths = []
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
+        if Path(name).name != name or not name.isprintable() or len(name) > 200:
             raise ValueError(
-                f"{INDEX} names the file {name!r}; plain names are allowed. Do not use it."
+                f"{INDEX} names the file '{shown(name, 60)}'; plain names are allowed. "
+                "Do not use it."
             )
         paths.append(folder / name)
     absent = [p.name for p in paths if not p.is_file()]
     if absent:
         raise ValueError(
-            f"{folder.name} lacks {', '.join(absent[:3])}, which {INDEX} names. Download it."
+            f"'{shown(folder.name)}' lacks {listed(absent, most=3)}, which {INDEX} names. "
+            "Download it."
         )
     return paths
 
@@ -97,57 +95,31 @@ class TorchFile:
 
     def __init__(self, path: Path) -> None:
         self.label = path.name
-        self._tensors = _tensors_of(_unpickled(path), path)
+        self._tensors = _tensors_of(read_state(path, DOWNLOAD), path)
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of every tensor."""
         return {name: tuple(t.shape) for name, t in self._tensors.items()}
 
     def tensor(self, name: str) -> Tensor:
-        """One tensor."""
-        return self._tensors[name]
+        """One tensor; ValueError where a number in it is not finite."""
+        found = self._tensors[name]
+        check_finite(found, name, self.label, DOWNLOAD)
+        return found
 
 
-def _unpickled(path: Path) -> Any:
-    """What a torch file has; code in it is refused, never run."""
-    for mapped in (True, False):  # files older than torch 1.6 cannot be mapped
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # old pickle protocols are fine
-                return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-        except pickle.UnpicklingError as error:
-            raise ValueError(
-                f"{path.name} has more than tensors and was not opened: loading it would run "
-                "code. Take the file from the original release."
-            ) from error
-        except (RuntimeError, ValueError, EOFError, OSError, KeyError, AttributeError) as error:
-            if not mapped:
-                raise ValueError(
-                    f"{path.name} is not a readable torch file ({_first(error)}). Download "
-                    "it again."
-                ) from error
-    raise AssertionError("unreachable")
-
-
-def _first(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
-
-
-def _tensors_of(state: Any, path: Path) -> dict[str, Tensor]:
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+def _tensors_of(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    if isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
-    if not isinstance(state, Mapping) or not state:
+    if not state:
+        raise ValueError(f"{path.name} has no tensors. Choose the right file.")
+    other = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if other:
         raise ValueError(
-            f"{path.name} has {type(state).__name__}, not a state_dict. Choose the right file."
+            f"{path.name} has '{shown(other[0], 60)}', which is not a tensor; a state_dict has "
+            "tensors only. Choose the right file."
         )
-    tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
-    if len(tensors) != len(state):
-        other = next(str(k) for k, v in state.items() if not isinstance(v, Tensor))
-        raise ValueError(
-            f"{path.name} has '{other}', which is not a tensor; a state_dict has tensors only. "
-            "Choose the right file."
-        )
-    return tensors
+    return {str(name): value for name, value in state.items()}
 
 
 class OnnxFile:
@@ -168,16 +140,11 @@ class OnnxFile:
                 f"{path.name} is an ONNX file, which needs the onnx package to be read once. "
                 f"Run: {pip_line('onnx')}"
             ) from error
-        if path.stat().st_size > GRAPH_LIMIT:
-            raise ValueError(
-                f"{path.name} has {path.stat().st_size} bytes; an ONNX file has at most 2 GB."
-            )
+        data = read_bytes(path, GRAPH_LIMIT, DOWNLOAD)
         try:
-            graph = onnx.load(str(path), load_external_data=False).graph
+            graph = onnx.load_from_string(data).graph
         except Exception as error:  # protobuf raises its own family of errors
-            raise ValueError(
-                f"{path.name} is not a readable ONNX file ({_first(error)}). Download it again."
-            ) from error
+            raise ValueError(f"{path.name} is not a readable ONNX file. {DOWNLOAD}") from error
         if any(t.data_location == onnx.TensorProto.EXTERNAL for t in graph.initializer):
             raise ValueError(
                 f"{path.name} keeps its weights in another file; the released one has them "
@@ -187,18 +154,25 @@ class OnnxFile:
         held |= {
             node.output[0]: node.attribute[0].t
             for node in graph.node
-            if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value"
+            if node.op_type == "Constant"
+            and node.output
+            and node.attribute
+            and node.attribute[0].name == "value"
         }
-        renamed = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity"}
+        renamed = {
+            node.output[0]: node.input[0]
+            for node in graph.node
+            if node.op_type == "Identity" and node.input and node.output
+        }
         self._tensors: dict[str, Any] = {}
         self._read = numpy_helper.to_array
         seen: set[str] = set()
         for node in graph.node:
             for place, name in enumerate(node.input):
-                while name in renamed:
-                    name = renamed[name]
+                name = self._first_name(name, renamed)
                 if name not in held or not _is_weight(held[name]):
                     continue
+                _check_size(held[name], name, self.label)
                 label = f"{node.name}#{place}" if by_node or _is_number(name) else name
                 if name not in seen or by_node:
                     self._tensors[label] = held[name]
@@ -209,13 +183,45 @@ class OnnxFile:
         return {name: tuple(t.dims) for name, t in self._tensors.items()}
 
     def tensor(self, name: str) -> Tensor:
-        """One weight."""
-        return torch.from_numpy(np.array(self._read(self._tensors[name])))
+        """One weight; ValueError where it is not as large as it says, or not finite."""
+        try:
+            found = torch.from_numpy(np.array(self._read(self._tensors[name])))
+        except Exception as error:  # the library raises what it likes, by the damage
+            raise ValueError(
+                f"{self.label} has '{shown(name, 60)}' with other data than its shape needs. "
+                f"{DOWNLOAD}"
+            ) from error
+        check_finite(found, name, self.label, DOWNLOAD)
+        return found
+
+    def _first_name(self, name: str, renamed: Mapping[str, str]) -> str:
+        """What a value was called before Identity nodes renamed it."""
+        seen = {name}
+        while name in renamed:
+            name = renamed[name]
+            if name in seen:
+                raise ValueError(
+                    f"{self.label} has a ring of Identity nodes at '{shown(name, 60)}'. {DOWNLOAD}"
+                )
+            seen.add(name)
+        return name
+
+
+def _check_size(tensor: Any, name: str, label: str) -> None:
+    """Raise ValueError for a weight whose shape is not made of sizes, or larger than its data."""
+    sizes = list(tensor.dims)
+    numbers = max(len(tensor.raw_data) // 2, len(tensor.float_data), len(tensor.int32_data))
+    numbers = max(numbers, len(tensor.double_data))
+    if min(sizes) < 0 or math.prod(sizes) > numbers:
+        raise ValueError(
+            f"{label} has '{shown(name, 60)}' with a shape of {shown(sizes, 60)}, which its data "
+            f"does not fill. {DOWNLOAD}"
+        )
 
 
 def _is_weight(tensor: Any) -> bool:
     """Whether an ONNX tensor is floating point and more than one number."""
-    return tensor.data_type in (1, 10, 11, 16) and int(np.prod(tensor.dims)) > 1
+    return tensor.data_type in (1, 10, 11, 16) and math.prod(tensor.dims) not in (0, 1)
 
 
 def _is_number(name: str) -> bool:
@@ -225,34 +231,49 @@ def _is_number(name: str) -> bool:
 
 def kaldi_cmvn(path: Path, width: int) -> tuple[Tensor, Tensor]:
     """Shift and scale (width,) of an am.mvn text: the vectors after <AddShift> and <Rescale>."""
-    text = path.read_text("utf-8", errors="replace")
-    vectors = []
-    for tag in ("AddShift", "Rescale"):
-        found = re.search(rf"<{tag}>.*?\[([^\]]*)\]", text, re.DOTALL)
-        try:
-            values = [float(v) for v in found[1].split()] if found else []
-        except ValueError:
-            values = []
-        if len(values) != width:
-            raise ValueError(
-                f"{path.name} has {len(values)} numbers after <{tag}>; {width} are expected. "
-                "Download the file again."
-            )
-        vectors.append(torch.tensor(values))
-    return vectors[0], vectors[1]
+    text = read_text(path, CMVN_LIMIT, DOWNLOAD)
+    shift, scale = (_vector(text, tag, width, path.name) for tag in ("AddShift", "Rescale"))
+    return shift, scale
+
+
+def _vector(text: str, tag: str, width: int, file: str) -> Tensor:
+    """The numbers between the first brackets after a tag, and before the next tag."""
+    _, _, after = text.partition(f"<{tag}>")
+    inside = after.partition("[")[2].partition("]")[0]
+    words = inside.split(maxsplit=width)
+    try:
+        values = [float(word) if len(word) <= LONGEST_NUMBER else math.nan for word in words]
+    except ValueError:
+        values = []
+    if len(values) != width or any(not abs(value) < LARGEST for value in values):
+        raise ValueError(
+            f"{file} has {len(values)} numbers after <{tag}>; {width} finite ones are expected. "
+            f"{DOWNLOAD}"
+        )
+    before = after.partition("[")[0]
+    if any(f"<{other}>" in before for other in ("AddShift", "Rescale")):
+        raise ValueError(f"{file} has no numbers after <{tag}>, before the next tag. {DOWNLOAD}")
+    if tag == "Rescale" and not all(values):
+        raise ValueError(f"{file} has a scale of 0 after <{tag}>. {DOWNLOAD}")
+    return torch.tensor(values)
 
 
 def npy_matrix(path: Path, shape: tuple[int, int]) -> Tensor:
     """A float matrix (rows, columns) out of a .npy file; objects in it are refused."""
+    most = 4096 + shape[0] * shape[1] * 8
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        array = np.load(io.BytesIO(read_bytes(path, most, DOWNLOAD)), allow_pickle=False)
+        found = array.shape, array.dtype.kind
+    except UnreadableFileError:
+        raise
+    except Exception as error:  # the header is a Python literal: the parser has many errors
+        raise ValueError(f"{path.name} is not a readable .npy matrix. {DOWNLOAD}") from error
+    if found != (shape, "f"):
         raise ValueError(
-            f"{path.name} is not a readable .npy matrix ({_first(error)}). Download it again."
-        ) from error
-    if array.shape != shape or array.dtype.kind != "f":
-        raise ValueError(
-            f"{path.name} has {array.dtype} {array.shape}; floats {shape} are expected. "
-            "Choose the right file."
+            f"{path.name} has {shown(array.dtype, 40)} {shown(array.shape, 60)}; floats {shape} "
+            "are expected. Choose the right file."
         )
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    with np.errstate(over="ignore"):
+        tensor = torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    check_finite(tensor, "matrix", path.name, DOWNLOAD)
+    return tensor

@@ -119,7 +119,7 @@ def _join(old: np.ndarray, new: np.ndarray, start: int, margin: int, rate: int) 
     room = min(margin, start)
     fade = min(round(FADE_S * rate), room)
     if fade < SHORTEST_FADE_S * rate:
-        # no margin: inside of the piece, if the recording goes on before it
+        # no margin: inside of the piece, if the recording continues before it
         fade = min(round(FADE_S * rate), len(new) // 4, len(old) - start) if start else 0
         return _Join(start, margin, fade, 0.0, 1.0)
     shift = min(round(SHIFT_S * rate), (room - fade) // 2)

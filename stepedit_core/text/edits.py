@@ -206,6 +206,12 @@ def _check_new_text(request: EditRequest, vocabulary: EditVocabulary) -> None:
         allowed = (*vocabulary.tags, *vocabulary.dialects)
     found = tags_in(text)
     for tag in found:
+        bare = tag.strip()
+        if tag != bare and bare in allowed:
+            raise ValueError(
+                f"the sound tag '[{shown(tag)}]' is written with spaces inside; [{shown(bare)}] is "
+                "expected. Remove the spaces."
+            )
         if tag not in allowed:
             raise ValueError(choice("sound tag", tag, allowed))
     if request.kind == "sounds" and not found:

@@ -82,11 +82,16 @@ def check_offered(bundle: str, request: EditRequest, vocabulary: EditVocabulary)
     """
     if request.kind in vocabulary.options or request.kind not in KINDS:
         return
-    makes = ", ".join(kind for kind in KINDS if kind in vocabulary.options) or "no edit"
     remedy = f"Load {RELEASE}"
     if request.kind in SIGNAL_OPTIONS:
         remedy = f"Use Iterative Edit or `stepedit edit` with the engine signal, or load {RELEASE}"
     raise ValueError(
-        f"the model of {shown(bundle)} does not make {request.kind}; it makes {shown(makes)}, and "
-        f"the engine signal {', '.join(SIGNAL_OPTIONS)}. {remedy}."
+        f"the model of {shown(bundle)} does not make {request.kind}; it makes "
+        f"{makes(vocabulary)}. {remedy}."
     )
+
+
+def makes(vocabulary: EditVocabulary) -> str:
+    """What a model of this vocabulary makes, and what signal processing does, for a sentence."""
+    own = ", ".join(kind for kind in KINDS if kind in vocabulary.options) or "no edit"
+    return f"{own}, and the engine signal {', '.join(SIGNAL_OPTIONS)}"

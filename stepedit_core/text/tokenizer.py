@@ -11,12 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
+
+from ..files.reading import read_bytes
 
 _NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"
 """Protobuf bytes of ModelProto { normalizer_spec { add_dummy_prefix: false } }; appended to a
 model they override that one field, because protobuf merges repeated messages."""
+MODEL_LIMIT = 2**26
+"""Most bytes of tokenizer.model; the released one has 1.5 MB."""
+REMEDY = "Copy tokenizer.model again from where the bundle came from."
 _SPECIAL = re.compile(r"<[^<>]+>")
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
@@ -31,10 +37,8 @@ class TextTokenizer:
                 f"no tokenizer at {path.name}; a bundle has tokenizer.model beside bundle.json. "
                 "Copy the missing file from where the bundle came from."
             )
-        self._model = sentencepiece.SentencePieceProcessor(
-            model_proto=path.read_bytes() + _NO_DUMMY_PREFIX
-        )
-        model = self._model
+        data = read_bytes(path, MODEL_LIMIT, REMEDY)
+        self._model = model = _opened(data, path.name)
         # learned pieces have a negative score, control and user-defined ones have 0
         self._specials: dict[str, int] = {
             piece: i
@@ -104,3 +108,19 @@ class TextTokenizer:
             else:
                 out += piece.replace("▁", " ").encode()
         return out.decode(errors="replace")
+
+
+def _opened(data: bytes, name: str) -> Any:
+    """The model in these bytes; ValueError where there is none."""
+    problem = f"{name} is not a SentencePiece model with pieces. {REMEDY}"
+    if not data:
+        raise ValueError(problem)
+    try:
+        model = sentencepiece.SentencePieceProcessor(model_proto=data + _NO_DUMMY_PREFIX)
+        pieces = len(model)
+        model.encode("a")
+    except Exception as error:  # the library raises what it likes, by the damage
+        raise ValueError(problem) from error
+    if not pieces:
+        raise ValueError(problem)
+    return model

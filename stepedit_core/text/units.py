@@ -11,6 +11,10 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..files.reading import decoded, kind_of_value, parse_json, read_bytes
+from ..printable import shown
+
+REMEDY = "Take the file from the released Paraformer folder."
 UNITS_LIMIT = 2**20
 """Most bytes of tokens.json that are read; 8501 units need about 100 kB."""
 UNIT_LIMIT = 64
@@ -26,31 +30,24 @@ def read_units(path: Path, count: int) -> tuple[str, ...]:
 
     Raises ValueError for any other content: too large, not JSON, not a list of `count` short texts.
     """
-    size = path.stat().st_size
-    if size > UNITS_LIMIT:
-        raise ValueError(
-            f"{path.name} has {size} bytes; allowed are {UNITS_LIMIT}. Take the file from the "
-            "released Paraformer folder."
-        )
-    return parse_units(path.read_bytes(), count, path.name)
+    return parse_units(read_bytes(path, UNITS_LIMIT, REMEDY), count, path.name)
 
 
 def parse_units(data: bytes, count: int, name: str) -> tuple[str, ...]:
     """As read_units, of the bytes of the file that messages call `name`."""
-    remedy = "Take the file from the released Paraformer folder."
-    try:
-        units = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} cannot be read as JSON ({error}). {remedy}") from error
+    units = parse_json(decoded(data, name, REMEDY), name, REMEDY)
     if not isinstance(units, list):
-        raise ValueError(f"{name} has {type(units).__name__}; expected is a list. {remedy}")
+        raise ValueError(f"{name} has {kind_of_value(units)}; expected is a list. {REMEDY}")
     if len(units) != count:
-        raise ValueError(f"{name} has {len(units)} units; the network has {count}. {remedy}")
+        raise ValueError(f"{name} has {len(units)} units; the network has {count}. {REMEDY}")
     for place, unit in enumerate(units):
         if not isinstance(unit, str) or not 0 < len(unit) <= UNIT_LIMIT or not unit.isprintable():
+            found = (
+                kind_of_value(unit) if not isinstance(unit, str) else repr(shown(unit, UNIT_LIMIT))
+            )
             raise ValueError(
-                f"{name} has {str(unit)[:UNIT_LIMIT]!r} as unit {place}; expected are 1 to "
-                f"{UNIT_LIMIT} printable characters. {remedy}"
+                f"{name} has {found} as unit {place}; expected are 1 to {UNIT_LIMIT} printable "
+                f"characters. {REMEDY}"
             )
     return tuple(units)
 

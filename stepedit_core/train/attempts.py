@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..data.records import Example
+from ..files.strict import Bounds
 from ..models.llm import Step1LM
 from ..pipelines.limits import longest_answer
 from ..pipelines.sampling import Answer, sample_answers
@@ -37,6 +38,11 @@ STAGE = "rollout"
 @dataclass(frozen=True, kw_only=True)
 class RolloutConfig:
     """How answers are drawn."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "temperature": (1e-3, 100),
+        "max_ids": (5, 10**5),
+    }
 
     temperature: float = 1.0
     """Of the draws and of all log-probabilities."""
@@ -182,9 +188,8 @@ def draw_answers(
         lm,
         [one.prompt for one in asked],
         vocabulary=vocabulary,
-        sampling=Sampling(temperature=temperature),
+        sampling=Sampling(temperature=temperature, max_ids=max(one.limit for one in asked)),
         generators=[stage_generator(seed, f"{STAGE}/{one.number}", step) for one in asked],
-        max_ids=max(one.limit for one in asked),
     )
     # all are drawn together up to the largest limit; what an answer has beyond its own is cut off
     whole = [one.limit - one.limit % GROUP for one in asked]

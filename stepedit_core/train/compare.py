@@ -7,7 +7,6 @@ that prompts of unlike difficulty do not hide them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,11 @@ from torch import Tensor
 
 from ..data.records import Example
 from ..evaluate.intervals import interval
+from ..files.reading import read_object
 from ..files.strict import from_json
 from ..files.terminal import table
 from ..models.llm import Step1LM
+from ..printable import shown
 from ..registry.handle import Bundle
 from .attempts import KINDS, RolloutConfig, Total, attempts_at
 from .grpo import GRPOConfig
@@ -58,13 +59,14 @@ def compare(
     The prompts are those of `data`, or the run's own. Raises ValueError for another kind of run.
     """
     path = run / CONFIG
-    about = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if about.get("recipe") not in RECIPES:
+    about = read_object(path, remedy="Train it again.") if path.exists() else {}
+    recipe = about.get("recipe", "nothing")
+    if not isinstance(recipe, str) or recipe not in RECIPES:
         raise ValueError(
-            f"'{run.name}' is a run of '{about.get('recipe', 'nothing')}'; one of "
+            f"'{shown(run.name)}' is a run of '{shown(recipe, 40)}'; one of "
             f"{' or '.join(RECIPES)} is expected. Check the path."
         )
-    config = from_json(RECIPES[about["recipe"]], about["config"], CONFIG, "Train it again.")
+    config = from_json(RECIPES[recipe], about.get("config"), CONFIG, "Train it again.")
     with join_team(config.run) as team:
         base = start_from(config.model, config.run)
         made = start_from(replace(config.model, start=str(run)), config.run)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from ..files.missing import pip_line
-from ..files.strict import from_json
+from ..files.reading import DEEPEST, kind_of_value, read_text
+from ..files.strict import Bounds, from_json
 from ..models.lora import LoraConfig
+from ..printable import shown
 
-C = TypeVar("C")
+C = TypeVar("C", bound="Recipe")
 CONFIGS = Path(__file__).parent / "configs"
 REMEDY = "Correct the config; YAML reads 1e-5 as text, write 1.0e-5."
 
@@ -23,6 +25,16 @@ REMEDY = "Correct the config; YAML reads 1e-5 as text, write 1.0e-5."
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """AdamW with a cosine schedule."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "lr": (0, 1),
+        "last_lr": (0, 1),
+        "warmup": (0, 1),
+        "weight_decay": (0, 10),
+        "beta1": (0, 0.9999),
+        "beta2": (0, 0.99999),
+        "clip_norm": (1e-9, 1e9),
+    }
 
     lr: float = 1e-5
     """Rate after the warm-up."""
@@ -44,6 +56,8 @@ class OptimizerConfig:
 class ModelConfig:
     """Where the language model comes from and how it is computed."""
 
+    BOUNDS: ClassVar[Bounds] = {"micro_ids": (1, 10**8)}
+
     bundle: str = "step-audio-editx"
     """Bundle: tokenizer, ids, prompt layout, and the first weights."""
     start: str = ""
@@ -64,6 +78,8 @@ class ModelConfig:
 class RunConfig:
     """Seed, stopping and saving."""
 
+    BOUNDS: ClassVar[Bounds] = {"seed": (0, 2**63 - 1), "save_every": (1, 10**9)}
+
     seed: int = 0
     """Of order, rollouts and adapters."""
     save_every: int = 50
@@ -72,6 +88,14 @@ class RunConfig:
     """auto takes the accelerator, one a process, else the CPU."""
     export: bool = True
     """Write a bundle with the trained model beside the weights, ready for the Load Model node."""
+
+
+class Recipe(Protocol):
+    """The settings of any recipe."""
+
+    @property
+    def run(self) -> RunConfig:
+        """Seed, stopping and saving."""
 
 
 def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = ()) -> C:
@@ -91,29 +115,69 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
     if not path.is_file():
         known = sorted(p.stem.removeprefix(f"{recipe}_") for p in CONFIGS.glob(f"{recipe}_*.yaml"))
         raise ValueError(
-            f"there is no config '{name}' of {recipe}; shipped are {', '.join(known)}, and a path "
-            "of a YAML file is allowed. Choose one."
+            f"there is no config '{shown(name)}' of {recipe}; shipped are {', '.join(known)}, and "
+            "a path of a YAML file is allowed. Choose one."
         )
-    yaml = _yaml()
-    try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name} is not YAML ({error}). Correct it.") from error
+    data = parse_yaml(read_text(path, remedy=REMEDY), f"'{shown(path.name)}'")
+    data = {} if data is None else data
+    if not isinstance(data, dict):
+        raise ValueError(
+            f"'{shown(path.name)}' is {kind_of_value(data)}; keys with values are expected. "
+            f"{REMEDY}"
+        )
     change(data, changes)
-    return from_json(cls, data, path.name, REMEDY)
+    config = from_json(cls, data, path.name, REMEDY)
+    named = (*getattr(config, "data", ()), config.run.device)
+    wrong = next((text for text in named if not text.strip() or not text.isprintable()), None)
+    if wrong is not None:
+        raise ValueError(
+            f"{path.name} names the folder or device '{shown(wrong)}', which has no readable name. "
+            f"{REMEDY}"
+        )
+    return config
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The value of a YAML text; ValueError for what is not plain: links, tags, a key twice."""
+    yaml = _yaml()
+
+    class Plain(yaml.SafeLoader):  # type: ignore[misc, name-defined]
+        """Refuses what settings have no use for and what can grow without end."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self.depth = getattr(self, "depth", 0) + 1
+            if self.check_event(yaml.AliasEvent) or self.depth > DEEPEST:
+                raise ValueError
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [key.value for key, _ in node.value if isinstance(key.value, str)]
+            if len(set(names)) < len(node.value) or any(len(name) > 100 for name in names):
+                raise ValueError
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(text, Plain)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" (wrong at line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ValueError(f"{where} is not plain YAML{place}. {REMEDY}") from error
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        raise ValueError(
+            f"{where} is not plain YAML: keys once each, without links, not deeper than "
+            f"{DEEPEST}. {REMEDY}"
+        ) from error
 
 
 def change(data: dict[str, Any], changes: Sequence[str]) -> None:
     """Put "key.key=value" into nested mappings; values are read as YAML."""
-    yaml = _yaml()
     for text in changes:
         key, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--set '{text}' is not understood; KEY=VALUE is expected.")
-        try:
-            _put(data, key.split("."), yaml.safe_load(value))
-        except yaml.YAMLError as error:
-            raise ValueError(f"--set '{text}' is not YAML ({error}). Correct it.") from error
+            raise ValueError(f"--set '{shown(text)}' is not understood; KEY=VALUE is expected.")
+        _put(data, key.split("."), parse_yaml(value, f"--set '{shown(text)}'"))
 
 
 def _yaml() -> Any:

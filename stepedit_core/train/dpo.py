@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ..files.strict import Bounds
 from .batches import AnswerBatch, Row, Sampler, pack
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, pair_parts, save_language_model, start_from
@@ -31,6 +33,13 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class DPOConfig:
     """Settings of direct preference optimisation."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "epochs": (0, 1000),
+        "batch": (1, 10**6),
+        "longest": (2, 10**6),
+        "beta": (1e-6, 100),
+    }
 
     data: tuple[str, ...] = ()
     """Data folders of pairs."""

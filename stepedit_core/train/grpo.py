@@ -10,10 +10,12 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ..files.strict import Bounds
 from .advantages import group_advantages
 from .attempts import KINDS, RolloutConfig, StepAttempts, Total, Trials, mean_rewards, try_prompts
 from .batches import Sampler, pack, parts_of
@@ -35,6 +37,16 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class GRPOConfig:
     """Settings of GRPO."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "steps": (0, 10**7),
+        "batch": (1, 10**6),
+        "answers": (2, 10**4),
+        "passes": (1, 1000),
+        "longest": (2, 10**6),
+        "clip": (1e-6, 10),
+        "beta": (0, 100),
+    }
 
     data: tuple[str, ...] = ()
     """Data folders of prompts."""

@@ -12,11 +12,12 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..files.strict import Bounds
 from .advantages import gae, moments, shaped_rewards, whiten
 from .attempts import KINDS, RolloutConfig, Total, Trials, mean_rewards, try_prompts
 from .batches import AnswerBatch, Row, Sampler, in_parts, pack, parts_of
@@ -38,6 +39,19 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
     """Settings of PPO."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "steps": (0, 10**7),
+        "critic_warmup": (0, 10**7),
+        "batch": (1, 10**6),
+        "passes": (1, 1000),
+        "longest": (2, 10**6),
+        "clip": (1e-6, 10),
+        "value_clip": (0, 1000),
+        "beta": (0, 100),
+        "gamma": (0, 1),
+        "lam": (0, 1),
+    }
 
     data: tuple[str, ...] = ()
     """Data folders of prompts; `stepedit data hardest` makes one."""

@@ -6,18 +6,18 @@ values a token are what PPO's critic starts from.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..data.records import Example
-from ..files.strict import from_json
+from ..files.reading import read_object
+from ..files.strict import Bounds, from_json
 from ..models.reward import RewardModel
 from ..registry.handle import Bundle
 from ..registry.registry import Registry
@@ -39,6 +39,12 @@ KINDS = ("pair",)
 @dataclass(frozen=True, kw_only=True)
 class RewardConfig:
     """Settings of the reward model."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "epochs": (0, 1000),
+        "batch": (1, 10**6),
+        "longest": (2, 10**6),
+    }
 
     data: tuple[str, ...] = ()
     """Data folders of pairs; the dev split measures the accuracy."""
@@ -136,8 +142,8 @@ def pair_margins(run: Path, groups: Mapping[str, Sequence[Example]]) -> dict[str
         raise ValueError(
             f"'{run.name}' has no {CONFIG}; expected is a run of `train reward`. Check the path."
         )
-    about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    config = from_json(RewardConfig, about["config"], CONFIG, REMEDY)
+    about = read_object(path, remedy=REMEDY)
+    config = from_json(RewardConfig, about.get("config"), CONFIG, REMEDY)
     bundle = Registry().load(config.model.bundle, device="cpu", precision="fp32")
     critic = Critic(load_reward(run, bundle))
     found: dict[str, list[float]] = {}

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..files.strict import Bounds
 from ..measure.words import word_distance
 from ..registry.handle import Bundle
 from ..vocab import GROUP, Vocabulary
@@ -37,6 +39,13 @@ class RewardWeights:
 
     The shipped configs add `words`, which needs nothing but the bundle's own codebook.
     """
+
+    BOUNDS: ClassVar[Bounds] = {
+        "model": (0, 1000),
+        "words": (0, 1000),
+        "length": (0, 1000),
+        "legality": (0, 1000),
+    }
 
     model: float = 1.0
     """The reward model."""
@@ -146,7 +155,7 @@ def length_kept(attempts: Sequence[Attempt]) -> Tensor:
 
 
 def legality(attempts: Sequence[Attempt]) -> Tensor:
-    """1 where an answer ended by itself behind one or more whole groups, else 0."""
+    """1 where an answer ended by itself after one or more whole groups, else 0."""
     fine = [
         a.answer.ended and bool(a.answer.ids) and not len(a.answer.ids) % GROUP for a in attempts
     ]

@@ -13,15 +13,20 @@ import torch
 from torch import nn
 
 from .. import __version__
+from ..files.reading import kind_of_value, parse_object, read_lines, read_object
+from ..files.states import check_numbers, read_state
 from ..files.strict import to_json, without_nan
 from ..files.whole import append, whole_file, write_whole
+from ..printable import shown
 from .config import RunConfig
-from .sharding import load_learned, state_of
+from .sharding import check_learned, load_learned, state_of
 from .team import Team
 
 log = logging.getLogger(__name__)
 
 
+LARGEST_STEP = 10**8
+REMEDY = "Take the run folder again from where it came from, or begin in another folder."
 STATE, CURVE, CONFIG = "state.pt", "curve.jsonl", "run.json"
 
 
@@ -41,23 +46,16 @@ def _bytes_of(value: object) -> int:
     return sum(map(_bytes_of, value)) if isinstance(value, (list, tuple)) else 0
 
 
-def read_state(path: Path) -> dict[str, Any] | None:
-    """A checkpoint on the CPU; None where there is none yet."""
-    if not path.is_file():
-        return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
 def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
     """Write run.json, or refuse to mix two runs in one folder.
 
     `about` must be what the run began with; `further` is written and not compared.
     """
     path = folder / CONFIG
-    about = json.loads(json.dumps(about, allow_nan=False))
-    if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+    text = json.dumps(about, allow_nan=False)
+    about = parse_object(text, CONFIG)
+    if path.exists():
+        before = read_object(path, remedy=REMEDY)
         changed = [k for k in about if before.get(k) != about[k]]
         if changed:
             raise ValueError(
@@ -73,7 +71,7 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
 
 
 def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: float) -> None:
-    """One line of curve.jsonl; numbers are kept as they are."""
+    """One line of curve.jsonl; null for a number that is not finite."""
     row = without_nan({"step": step, **values, "seconds": round(seconds, 1)})
     line = json.dumps(row, allow_nan=False)
     append(folder / CURVE, line + "\n")
@@ -82,9 +80,33 @@ def append_curve(folder: Path, step: int, values: Mapping[str, float], seconds: 
 def cut_curve(folder: Path, step: int) -> None:
     """Drop the lines from `step` on, and a torn one: they are made again."""
     path = folder / CURVE
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    kept = [x for x in lines if x.endswith("}") and json.loads(x)["step"] < step]
+    lines = read_lines(path, REMEDY) if path.exists() else []
+    if lines and not lines[-1].text.endswith("}"):
+        lines.pop()
+    kept = []
+    for number, line in lines:
+        where = f"line {number} of {CURVE}"
+        values = parse_object(line, where, REMEDY)
+        odd = [
+            name for name, value in values.items() if type(value) not in (int, float, type(None))
+        ]
+        if odd or type(values.get("step")) is not int:
+            raise ValueError(
+                f"{where} has {kind_of_value(values.get(odd[0] if odd else 'step'))} as "
+                f"{shown(odd[0] if odd else 'step', 40)}; a number is expected. {REMEDY}"
+            )
+        kept += [line] if values["step"] < step else []
     write_whole(path, "".join(x + "\n" for x in kept))
+
+
+def whole_number(state: Mapping[str, Any], name: str, least: int, most: int) -> int:
+    """A whole number of a state; ValueError where it is absent or anything else."""
+    found = state.get(name)
+    if type(found) is not int or not least <= found <= most:
+        raise ValueError(
+            f"{STATE} has {kind_of_value(found)} as {name}; {least} to {most} are allowed. {REMEDY}"
+        )
+    return found
 
 
 class Settings(Protocol):
@@ -127,23 +149,37 @@ class Run:
 
     def _resume(self) -> int:
         """Load state.pt where there is one; the next step."""
-        state = read_state(self.folder / STATE)
-        if state is None:
+        path = self.folder / STATE
+        if not path.exists():
             step = 0
         else:
-            step = int(state["step"])
-            if state["processes"] != self.team.world:
+            state = read_state(path, REMEDY)
+            step = whole_number(state, "step", 0, LARGEST_STEP)
+            world = whole_number(state, "processes", 1, 10**6)
+            if world != self.team.world:
                 raise ValueError(
-                    f"'{self.folder.name}' was saved by {state['processes']} processes; "
+                    f"'{self.folder.name}' was saved by {world} processes; "
                     f"{self.team.world} are running. Start as many as before."
                 )
-            for name, (module, optimizer) in self.learned.items():
-                load_learned(module, optimizer, state[name], self.team)
+            self._load(state)
             log.info("resumes at step %d", step)
         if self.team.main:
             cut_curve(self.folder, step)
         self.team.wait()
         return step
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        """Put back what every module and optimiser had; ValueError before anything is changed."""
+        for name, (module, optimizer) in self.learned.items():
+            found = state.get(name)
+            parts = found if isinstance(found, Mapping) else {}
+            if not all(isinstance(parts.get(part), Mapping) for part in ("model", "optimizer")):
+                raise ValueError(f"{STATE} has no weights or no optimiser of {name}. {REMEDY}")
+            if self.team.world == 1:
+                check_learned(module, optimizer, parts, REMEDY)
+            check_numbers(parts, STATE, REMEDY)
+        for name, (module, optimizer) in self.learned.items():
+            load_learned(module, optimizer, state[name], self.team)
 
     def end_step(self, step: int, steps: int, **values: float) -> None:
         """One line of the curve; state.pt every `save_every` steps and after the last one."""

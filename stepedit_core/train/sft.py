@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ..files.strict import Bounds
 from .batches import Row, Sampler, pack, parts_of
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, row_length, rows_of, save_language_model, start_from
@@ -31,6 +33,12 @@ KINDS = ("triplet", "quadruplet")
 @dataclass(frozen=True, kw_only=True)
 class SFTConfig:
     """Settings of supervised fine-tuning."""
+
+    BOUNDS: ClassVar[Bounds] = {
+        "epochs": (0, 1000),
+        "batch": (1, 10**6),
+        "longest": (2, 10**6),
+    }
 
     data: tuple[str, ...] = ()
     """Data folders; their train split is learnt, their dev split measured at the end."""

@@ -5,7 +5,7 @@ Source: torch.distributed.fsdp.fully_shard. One process alone keeps its modules 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.llm import Layer
+from ..printable import shown
 from .batches import pack
 from .team import Team
 
@@ -77,6 +78,45 @@ def state_of(module: nn.Module, optimizer: torch.optim.Optimizer, team: Team) ->
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
     model, optim = get_state_dict(module, optimizer, options=options)
     return {"model": model, "optimizer": optim}
+
+
+def check_learned(
+    module: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], remedy: str
+) -> None:
+    """Raise ValueError unless a state has what `state_of` takes of these two, no more, no less."""
+    model, kept = state["model"], state["optimizer"]
+    learning = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    wrong = sorted(learning.keys() ^ model.keys()) or [
+        name for name, place in learning.items() if not _alike(model[name], place)
+    ]
+    if wrong:
+        raise ValueError(
+            f"the state has other weights than the model, first {shown(wrong[0], 60)}. {remedy}"
+        )
+    groups = optimizer.param_groups
+    found = kept.get("param_groups")
+    same = isinstance(found, list) and len(found) == len(groups)
+    if not same or any(
+        not isinstance(mine, Mapping)
+        or mine.keys() != {*group}
+        or len(mine["params"]) != len(group["params"])
+        for mine, group in zip(found, groups, strict=True)
+    ):
+        raise ValueError(f"the state has an optimiser of other settings. {remedy}")
+    places = [p for group in groups for p in group["params"]]
+    moments = kept.get("state")
+    if not isinstance(moments, Mapping) or moments.keys() - set(range(len(places))):
+        raise ValueError(f"the state has an optimiser of other weights. {remedy}")
+    for number, about in moments.items():
+        wrong = [n for n in ("exp_avg", "exp_avg_sq") if not _alike(about.get(n), places[number])]
+        if wrong or not isinstance(about.get("step"), Tensor) or about["step"].numel() != 1:
+            raise ValueError(f"the state has an optimiser of other weights. {remedy}")
+
+
+def _alike(value: object, place: Tensor) -> bool:
+    """Whether a value is a tensor that fits where another is."""
+    fits = isinstance(value, Tensor) and value.shape == place.shape
+    return fits and isinstance(value, Tensor) and value.dtype == place.dtype
 
 
 def load_learned(

@@ -27,8 +27,12 @@ async ([type, values]) => {
   app.canvas.setDirty(true, true);
 }
 """
-TELL = "(told) => app.graph.nodes[0].onExecuted({ stepedit_rounds: told })"
-VALUE = "(name) => app.graph.nodes[0].widgets.find((w) => w.name === name).value"
+TELL = """
+(told) => { app.canvas.graph.nodes[0].widgets.find((w) => w.name === "listen").value = told; }
+"""
+VALUE = """
+(name) => app.graph.nodes.flatMap((n) => n.widgets ?? []).find((w) => w.name === name).value
+"""
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\">"
 
 
@@ -40,6 +44,9 @@ def told(rounds: int = 4, **more: Any) -> dict[str, Any]:
             {
                 "round": number,
                 "edit": "emotion happy" if number else "input",
+                "kind": "emotion" if number else "",
+                "option": "happy" if number else "",
+                "word_distance": number / 10 if number else None,
                 "seconds": 2.0,
                 "score": 3.5 + number if number else None,
                 "voice_similarity": 1 - number / 10,

@@ -10,7 +10,7 @@ import pytest
 
 from stepedit_core.text import edits
 from tests.browser.page import Page
-from tests.browser.panel import HOSTILE, VALUE, open_node, panel, shoot, tell, told, until
+from tests.browser.panel import HOSTILE, TELL, VALUE, open_node, panel, shoot, tell, told, until
 from tests.conftest import REPOSITORY
 from tests.server.comfyui import PATIENCE, Server
 
@@ -23,8 +23,10 @@ def test_rounds_are_listed_with_score_and_voice(page: Page, renderer: bool) -> N
     tell(page, told())
     rows = panel(page).get_by_role("radio")
     assert rows.count() == 4
-    assert rows.nth(0).get_attribute("aria-label") == "0 · Input, 2.0 s, Score -, Voice 1.00"
-    words = "2 · emotion happy, 2.0 s, Score 5.5, Voice 0.80"
+    assert (
+        rows.nth(0).get_attribute("aria-label") == "0 · Input, 2.0 s, Score -, Words -, Voice 1.00"
+    )
+    words = "2 · Happy, 2.0 s, Score 5.5, Words 0.20, Voice 0.80"
     assert rows.nth(2).get_attribute("aria-label") == words
     assert [rows.nth(k).get_attribute("aria-checked") for k in range(4)] == [
         *("true", "false", "false", "false"),
@@ -99,10 +101,10 @@ def test_a_batch_has_a_choice_of_clips(page: Page, renderer: bool) -> None:
 
 def test_hostile_words_are_shown_as_words(page: Page, renderer: bool) -> None:
     open_node(page, "IterativeEdit")
-    tell(page, told(2, edit=HOSTILE))
+    tell(page, told(2, edit=HOSTILE, kind=HOSTILE, option=HOSTILE))
     row = panel(page).get_by_role("radio").nth(1)
     assert HOSTILE in row.get_attribute("aria-label")
-    assert row.inner_text().startswith("1 · src=x onerror")
+    assert row.inner_text().startswith("1 · <img src=x onerror")
     assert panel(page).locator("img").count() == 0
     assert page.page.title() != "hacked"
     open_node(page, "NonverbalSounds", text_with_sounds=HOSTILE)
@@ -218,9 +220,7 @@ def test_the_panel_works_inside_a_subgraph_and_beside_many_nodes(
         """
     )
     assert count == 1
-    page.evaluate(
-        "(told) => app.canvas.graph.nodes[0].onExecuted({ stepedit_rounds: told })", [told()]
-    )
+    page.evaluate(TELL, [told()])
     until(page, lambda: panel(page).get_by_role("radio").count() == 4)
     assert panel(page).get_by_role("radio").first.is_visible()
     page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")

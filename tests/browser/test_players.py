@@ -11,7 +11,9 @@ from tests.browser.panel import HOSTILE, open_node, shoot, until
 from tests.server.comfyui import Server
 
 pytestmark = pytest.mark.browser
-TELL = "(told) => app.graph.nodes[0].onExecuted({ stepedit_players: told })"
+TELL = """
+(told) => { app.graph.nodes[0].widgets.find((w) => w.name === "players").value = told; }
+"""
 GRAPH = """
 () => {
   const clip = LiteGraph.createNode("LoadAudio");

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from typing import Any
 
 import pytest
 
-from tests.browser.page import Page
+from tests.browser.page import READY, Page
 from tests.browser.panel import panel, until
 from tests.conftest import REPOSITORY
-from tests.server.comfyui import Server
+from tests.server.comfyui import PATIENCE, Server
 
 pytestmark = pytest.mark.browser
 PATH = "01_edit_emotion_by_rounds"
@@ -27,16 +28,15 @@ WIDGET = """
 HEARD = """
 async () => {
   const sounds = [];
-  const node = app.graph.nodes.find((one) => one.type === "StepEdit_IterativeEdit");
-  for (const { file } of node.widgets.find((one) => one.name === "listen").value[0].rounds) {
-    const answer = await fetch(`/view?${new URLSearchParams(file)}`, { cache: "no-store" });
+  for (const link of document.querySelectorAll(".stepedit a.save")) {
+    const answer = await fetch(link.href, { cache: "no-store" });
     const digest = await crypto.subtle.digest("SHA-256", await answer.arrayBuffer());
     sounds.push(Array.from(new Uint8Array(digest)).join());
   }
   return sounds;
 }
 """
-"""Digests of the files that the panel plays."""
+"""Digests of the files that the panel offers."""
 
 
 def widget(page: Page, name: str, value: Any = None) -> Any:
@@ -87,3 +87,109 @@ def test_the_star_keeps_the_sound_of_a_node_on_randomize(
     page.page.wait_for_timeout(500)
     assert page.evaluate(HEARD) == before
     assert page.errors == []
+
+
+SAID = """
+() => [...document.querySelectorAll(".lg-node, .comfy-multiline-input, .dom-widget")]
+  .map((one) => one.textContent || one.value || "").join(" / ")
+"""
+"""Whatever is written on nodes."""
+LINE = re.compile(r"round \d+ of|best is round|loading tiny")
+
+
+def test_a_line_lands_in_the_workflow_that_was_queued_and_nowhere_else(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    graph = workflow(server, rounds=2)
+    page.load(graph)
+    count = len(server.get("/history"))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    page.load(workflow(server))  # another tab, whose nodes have the same numbers
+    seen = set()
+    while len(server.get("/history")) == count:
+        seen |= set(LINE.findall(page.evaluate(SAID)))
+        page.page.wait_for_timeout(20)
+    page.page.wait_for_timeout(500)
+    assert not seen
+    assert rows(page) == 0
+    assert page.errors == []
+
+
+def test_a_line_is_seen_on_the_nodes_of_the_workflow_that_was_queued(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    page.load(workflow(server, rounds=2))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    until(page, lambda: LINE.search(page.evaluate(SAID)) is not None)
+    until(page, lambda: rows(page) == 3, 60)
+    assert page.errors == []
+
+
+def queue(page: Page) -> None:
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+
+
+def status(page: Page) -> str:
+    return str(panel(page).get_by_role("status").inner_text())
+
+
+def test_rounds_can_be_heard_during_the_run_and_stay_after_cancel_and_a_new_page(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    page.load(workflow(server, rounds=10))
+    count = len(server.get("/history"))
+    queue(page)
+    until(page, lambda: rows(page) >= 2, 60)
+    assert len(server.get("/history")) == count  # it is still running
+    panel(page).get_by_role("radio").nth(1).click()
+    panel(page).get_by_role("button", name="Pause").wait_for(timeout=20_000 * PATIENCE)
+    server.post("/interrupt", {})
+    until(page, lambda: len(server.get("/history")) > count, 60)
+    until(page, lambda: status(page).startswith("Cancelled."))
+    kept = rows(page)
+    assert 2 <= kept < 11
+    sounds = page.evaluate(HEARD)
+    page.page.reload()
+    page.page.wait_for_function(READY, timeout=120_000 * PATIENCE)
+    until(page, lambda: rows(page) == kept)
+    assert page.evaluate(HEARD) == sounds
+    assert page.errors == []
+
+
+def test_takes_are_kept_and_one_more_round_is_the_same_take(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    page.load(workflow(server, rounds=1))
+    takes = panel(page).get_by_role("group", name="Takes, one a run").get_by_role("button")
+    heard = []
+    for seed, chips in ((401, 0), (402, 2)):
+        widget(page, "seed", seed)
+        run(page, server)
+        until(page, lambda chips=chips: (rows(page), takes.count()) == (2, chips))
+        heard.append(page.evaluate(HEARD))
+    assert heard[0][0] == heard[1][0]  # the input
+    assert heard[0][1] != heard[1][1]
+    widget(page, "rounds", 2)
+    run(page, server)
+    until(page, lambda: rows(page) == 3)
+    assert takes.count() == 2
+    assert page.evaluate(HEARD)[:2] == heard[1]
+    takes.nth(0).click()
+    assert page.evaluate(HEARD) == heard[0]
+    panel(page).get_by_role("button", name="Make this round the best: 1").click()
+    assert (widget(page, "seed"), widget(page, "rounds")) == (401, 1)
+    assert page.errors == []
+
+
+def test_why_a_run_failed_is_said_inside_the_panel(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    page.load(workflow(server))
+    widget(page, "text", " ")
+    run(page, server)
+    alert = panel(page).get_by_role("alert")
+    until(page, lambda: "Type the words that are spoken." in alert.inner_text())
+    widget(page, "text", "hello good morning world")
+    widget(page, "rounds", 99)
+    queue(page)  # refused before it runs
+    until(page, lambda: "99" in alert.inner_text())

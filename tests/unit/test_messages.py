@@ -21,7 +21,19 @@ NUMBERS = {
     *("start", "end", "head", "tail", "samples", "sample_rate", "groups", "total", "bytes"),
     *("heads", "d_model", "units", "hidden_size", "num_attention_heads", "vocab_size", "batch"),
     *("num_attention_groups", "max_seq_len", "used", "shift", "kernel", "longest", "max_ids"),
-    *("processes", "world", "workers", "strength", "steps", "speakers", "margin", "scale"),
+    *(
+        "at",
+        "stated",
+        "counted",
+        "processes",
+        "world",
+        "workers",
+        "strength",
+        "steps",
+        "speakers",
+        "margin",
+        "scale",
+    ),
     *("sha256", "positions", "most", "least", "prompts", "answers", "most_db", "tempo", "lineno"),
     *(
         "from_hz",
@@ -43,7 +55,18 @@ NUMBERS = {
 """Names of numbers, and calls that give one."""
 WORDS = {
     *("remedy", "verb", "allowed", "example", "allow", "owner", "problem", "strerror", "bounds"),
-    *("what", "last", "package", "kind", "_kind", "_last_score", "PACKAGES"),
+    *(
+        "where",
+        "what",
+        "last",
+        "kind_of_value",
+        "place",
+        "package",
+        "kind",
+        "_kind",
+        "_last_score",
+        "PACKAGES",
+    ),
 }
 """Names of words that this code, or the operating system, has written."""
 SAID = {"warning", "info", "error", "say_error", "say", "UsageError", "ArgumentTypeError"}

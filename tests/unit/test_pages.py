@@ -55,7 +55,7 @@ def test_commands_of_the_readme_fit_a_terminal_and_the_parser() -> None:
 
 @pytest.mark.parametrize(
     ("page", "made"),
-    [("README.md", ("happier.wav", "new_words.wav")), ("stepedit_core/README.md", ("out.wav",))],
+    [("README.md", ("happier.wav", "fitting.wav")), ("stepedit_core/README.md", ("out.wav",))],
 )
 def test_python_of_a_readme_runs(
     page: str,

@@ -68,19 +68,22 @@ def make_group(
         return []
     base = revoice(base, who, rng)
     steps = edits_of(base, text, who, tools, rng, early)
-    return render(group, text, base, steps, who.level_db, tools, rng)
+    return render((group, text), base, steps, who.level_db, tools, rng)
 
 
 def render(
-    group: str,
-    text: str,
+    named: tuple[str, str],
     base: Frames,
     steps: list[tuple[dict, Frames]],
     level_db: float,
     tools: dict,
     rng: np.random.Generator,
 ) -> list[tuple[dict, np.ndarray, Frames]]:
-    """Synthesise the neutral base and its edits with one gain, add noisy copies to four of ten."""
+    """Synthesise the neutral base and its edits with one gain, add noisy copies to four of ten.
+
+    `named` are the group and its text.
+    """
+    group, text = named
     steps = [({"kind": "neutral", "option": "", "strength": 0.0}, base), *steps]
     waves = [synthesise(frames, rng) for _, frames in steps]
     gain = tools["level"](waves[0], level_db)

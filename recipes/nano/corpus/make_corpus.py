@@ -139,7 +139,7 @@ def make_kokoro(shard: Shard, number: int, tools: dict) -> None:
                 who = replace(speaker(0), id=name, f0_hz=mean_hz)
                 steps = edits_of(base, text, who, tools, rng, number < EARLY_SHARDS)
                 group = f"k{number:05d}-{k:03d}"
-                clips = render(group, text, base, steps, level_db, tools, rng)
+                clips = render((group, text), base, steps, level_db, tools, rng)
                 for n, (told, sound, frames) in enumerate(clips):
                     record = {"id": f"kokoro-{group}-{n:02d}", "speaker": name, "split": "train"}
                     shard.add(record | told, sound, frames.f0, frames.phones)
@@ -201,7 +201,7 @@ def make_real(shard: Shard, number: int, tools: dict) -> None:
         steps = edits_of(base, record["text"], who, tools, rng, number % 2 == 0)
         group = f"r{number:05d}-{k:03d}"
         level_db = float(rng.uniform(-27, -19))
-        made = render(group, record["text"], base, steps, level_db, tools, rng)
+        made = render((group, record["text"]), base, steps, level_db, tools, rng)
         for n, (told, sound, frames) in enumerate(made):
             fields = {"id": f"real-{group}-{n:02d}", "native": True} | told
             fields |= {key: record[key] for key in ("speaker", "split")}

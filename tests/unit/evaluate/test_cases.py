@@ -39,7 +39,8 @@ def test_the_benchmarks_lines_become_cases(tmp_path: Path):
     ("text", "words"),
     [
         ("{", "line 1 of x.jsonl is not JSON"),
-        ("[]", "line 1 of x.jsonl lacks the text 'speaker'; needed are speaker, gen_text"),
+        ("[]", "line 1 of x.jsonl is a list; an object is expected"),
+        ("{}", "line 1 of x.jsonl lacks the text 'speaker'; needed are speaker, gen_text"),
         (json.dumps({**LINE, "lang": 3}), "lacks the text 'lang'"),
         (
             json.dumps({**LINE, "task": "denoise"}),

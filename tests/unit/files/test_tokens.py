@@ -50,7 +50,7 @@ def test_a_weight_file_is_refused(tmp_path: Path):
     [
         ([0, 1024], [0, 0, 0], "linguistic codes outside 0 to 1023"),
         ([0, 1], [0, -1, 0], "semantic codes outside 0 to 4095"),
-        ([[0, 1]], [0, 1, 0], "linguistic codes outside"),
+        ([[0, 1]], [0, 1, 0], r"linguistic codes as int16 of shape \(1, 2\)"),
         ([0, 1], [0, 1], "a group is 2 linguistic and 3 semantic"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stepedit_core.models.flow import Flow, FlowConfig
+from stepedit_core.models.flow import Euler, Flow, FlowConfig
 from stepedit_core.models.hift import HiFT, HiFTConfig
 from tests.golden import capture_decoder as capture
 
@@ -34,7 +34,7 @@ def test_codes_prompt_and_speaker_become_the_official_wave() -> None:
         normal(SEED + 2, 1, 80, 2 * capture.PROMPT_PAIRS),
         normal(SEED + 3, 1, capture.WHOLE["speaker_dim"]),
         noise=normal(SEED, 1, 80, 2 * capture.PAIRS),
-        steps=capture.STEPS,
+        euler=Euler(steps=capture.STEPS),
     )
     noise = normal(SEED + 4, 1, 9, 480 * mel.shape[-1])
     wave = hift.decode(mel, hift.source(hift.f0_predictor(mel), noise))

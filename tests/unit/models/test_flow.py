@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from stepedit_core.models.flow import Flow, FlowConfig, PromptGuide, step_times
+from stepedit_core.models.flow import Euler, Flow, FlowConfig, PromptGuide, step_times
 from stepedit_core.models.flow_dit import Modulation
 from stepedit_core.models.flow_encoder import align_relative, relative_positions
 from tests.golden import capture_decoder as capture
@@ -133,7 +133,7 @@ def whole(model: Flow, **options: object) -> Tensor:
         normal(42, 1, mel, prompt),
         normal(43, 1, capture.FLOW["speaker_dim"]),
         noise=normal(40, 1, mel, 2 * capture.PAIRS),
-        **options,
+        euler=Euler(**options),  # type: ignore[arg-type]
     )
 
 
@@ -184,13 +184,15 @@ def test_a_bundle_scales_guidance_and_noise(model: Flow) -> None:
         normal(42, 1, capture.FLOW["mel"], 2 * capture.PROMPT_PAIRS),
         normal(43, 1, capture.FLOW["speaker_dim"]),
     )
-    plain = model.sample(*arguments, noise=noise * 0.4, steps=3, guidance=2.1)
+    plain = model.sample(*arguments, noise=noise * 0.4, euler=Euler(steps=3, guidance=2.1))
     config = model.config
     model.config = replace(config, guidance_scale=3.0, noise_scale=0.4)
-    scaled = model.sample(*arguments, noise=noise, steps=3, guidance=0.7)
+    scaled = model.sample(*arguments, noise=noise, euler=Euler(steps=3))
     model.config = config
     torch.testing.assert_close(scaled, plain, **CLOSE)
-    assert not torch.allclose(model.sample(*arguments, noise=noise, steps=3), scaled, atol=1e-2)
+    assert not torch.allclose(
+        model.sample(*arguments, noise=noise, euler=Euler(steps=3)), scaled, atol=1e-2
+    )
 
 
 PROMPT, TARGET = 2, 4
@@ -207,7 +209,7 @@ def guided(model: Flow, guide: PromptGuide, **changes: float) -> Tensor:
             normal(3, 1, capture.FLOW["mel"], 2 * PROMPT),
             normal(1, 1, capture.FLOW["speaker_dim"]),
             noise=normal(2, 1, capture.FLOW["mel"], 2 * (PROMPT + TARGET)),
-            steps=1,
+            euler=Euler(steps=1),
             guide=guide,
         )
     finally:
@@ -261,10 +263,12 @@ def test_a_batch_is_sampled_row_by_row(model: Flow) -> None:
     spk, noise = normal(1, 2, 12), normal(2, 2, mel, 2 * pairs)
     prompt = normal(3, 2, mel, 4)
     both = torch.cat((tokens(4, pairs), tokens(5, pairs)))
-    got = model.sample(both, prompt, spk, noise=noise, steps=4)
+    got = model.sample(both, prompt, spk, noise=noise, euler=Euler(steps=4))
     for row in range(2):
         part = slice(row, row + 1)
-        alone = model.sample(both[part], prompt[part], spk[part], noise=noise[part], steps=4)
+        alone = model.sample(
+            both[part], prompt[part], spk[part], noise=noise[part], euler=Euler(steps=4)
+        )
         torch.testing.assert_close(got[part], alone, **CLOSE)
 
 
@@ -392,7 +396,7 @@ def test_the_result_has_the_dtype_of_the_weights() -> None:
             normal(2, 1, capture.FLOW["mel"], 2).bfloat16(),
             normal(3, 1, capture.FLOW["speaker_dim"]).bfloat16(),
             noise=normal(4, 1, capture.FLOW["mel"], 8).bfloat16(),
-            steps=2,
+            euler=Euler(steps=2),
         )
     assert mel.dtype == torch.bfloat16
     assert torch.isfinite(mel).all()

@@ -141,6 +141,19 @@ def test_a_turn_of_half_a_circle_negates_the_pulses_and_leaves_the_noise() -> No
 
 
 @torch.no_grad()
+def test_detail_puts_each_quarter_of_a_frame_where_it_belongs() -> None:
+    model = SourceFilter(replace(SMALL, detail=True, fine_blocks=0)).eval()
+    mel = torch.zeros(1, 80, 5)
+    model.blocks = torch.nn.ModuleList()
+    flat = model.gains(mel)[0]
+    width = SMALL.channels
+    # every frame speaks up in the third of its four STFT frames, in one channel
+    model.detail.bias[2 * width] = 5.0
+    changed = (model.gains(mel)[0] - flat).abs().amax(-1)[0] > 1e-6
+    assert changed.nonzero()[:, 0].tolist() == [2, 6, 10, 14, 18]
+
+
+@torch.no_grad()
 def test_same_seed_same_wave_and_length() -> None:
     model = small_model()
     mel = torch.randn(1, 80, 11, generator=torch.Generator().manual_seed(3)) - 6

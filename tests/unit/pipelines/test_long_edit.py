@@ -10,7 +10,7 @@ import torch
 
 from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines import long_edit
-from stepedit_core.pipelines.long_edit import edit_long, pieces_of
+from stepedit_core.pipelines.long_edit import LongEdit, edit_long, pieces_of
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Decoding, EditRequest, EditResult, Round, SilentHooks
 from tests.unit.pipelines.test_range_edit import changed, stereo
@@ -53,19 +53,19 @@ def test_every_piece_is_edited_once_and_kept_for_the_next_run(
     recording = stereo(25.0, 16_000)
     calls: list[str] = []
     monkeypatch.setattr(long_edit, "iterate", answered(calls))
-    first = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS, kept=tmp_path)
+    first = edit_long(bundle, recording, WORDS, LongEdit(HAPPY, SETTINGS, tmp_path))
     count = len(first.pieces)
     assert count >= 3
     assert " ".join(calls) == " ".join(word.text for word in WORDS)
     assert not torch.equal(first.recording.samples, recording.samples)
     assert [piece.round for piece in first.pieces] == [1] * count
-    again = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS, kept=tmp_path)
+    again = edit_long(bundle, recording, WORDS, LongEdit(HAPPY, SETTINGS, tmp_path))
     assert len(calls) == count
     assert all(piece.kept for piece in again.pieces)
     assert torch.equal(again.recording.samples, first.recording.samples)
     # one other word is one other piece
     other = (*WORDS[:2], replace(WORDS[2], text="else"), *WORDS[3:])
-    edit_long(bundle, recording, other, HAPPY, settings=SETTINGS, kept=tmp_path)
+    edit_long(bundle, recording, other, LongEdit(HAPPY, SETTINGS, tmp_path))
     assert len(calls) == count + 1
 
 
@@ -75,10 +75,10 @@ def test_a_damaged_piece_is_made_again(
     recording = stereo(9.0, 16_000)
     calls: list[str] = []
     monkeypatch.setattr(long_edit, "iterate", answered(calls))
-    first = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS, kept=tmp_path)
+    first = edit_long(bundle, recording, WORDS, LongEdit(HAPPY, SETTINGS, tmp_path))
     for path in tmp_path.iterdir():
         path.write_bytes(b"half a file")
-    again = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS, kept=tmp_path)
+    again = edit_long(bundle, recording, WORDS, LongEdit(HAPPY, SETTINGS, tmp_path))
     assert len(calls) == 2
     assert torch.equal(again.recording.samples, first.recording.samples)
 
@@ -88,7 +88,7 @@ def test_a_piece_that_fails_stays_as_recorded_and_says_why(
 ) -> None:
     recording = stereo(25.0, 16_000)
     monkeypatch.setattr(long_edit, "iterate", answered([], fail="word0"))
-    out = edit_long(bundle, recording, WORDS, HAPPY, settings=SETTINGS)
+    out = edit_long(bundle, recording, WORDS, LongEdit(HAPPY, SETTINGS))
     failed = out.pieces[0]
     assert "Try another seed" in failed.note
     assert failed.round == 0
@@ -98,9 +98,9 @@ def test_a_piece_that_fails_stays_as_recorded_and_says_why(
 
 def test_silence_and_pieces_without_words_stay(bundle: Bundle) -> None:
     recording = stereo(9.0, 16_000)
-    out = edit_long(bundle, recording, (), HAPPY, settings=SETTINGS)
+    out = edit_long(bundle, recording, (), LongEdit(HAPPY, SETTINGS))
     assert out.pieces[0].note == "No word was heard in it."
     silent = replace(recording, samples=torch.zeros_like(recording.samples))
-    assert "silent" in edit_long(bundle, silent, WORDS, HAPPY).pieces[0].note
+    assert "silent" in edit_long(bundle, silent, WORDS, LongEdit(HAPPY)).pieces[0].note
     with pytest.raises(ValueError, match="Edit the whole clip"):
-        edit_long(bundle, recording, WORDS, EditRequest(kind="denoise"))
+        edit_long(bundle, recording, WORDS, LongEdit(EditRequest(kind="denoise")))

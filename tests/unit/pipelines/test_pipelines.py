@@ -629,7 +629,6 @@ def test_of_several_candidates_the_one_nearest_in_words_is_kept(tmp_path: Path, 
                 vocabulary=handle.vocabulary,
                 sampling=SHORT,
                 generators=[stage_generator(1, stage, 1)],
-                max_ids=15,
             )[0].whole
         )
         for stage in stages
@@ -719,9 +718,9 @@ class Faulty:
         self.ended, self.again = list(ended), []
         self.real = edit
 
-    def __call__(self, *args: object, again: bool = False, **named: object) -> Round:
-        self.again.append(again)
-        return replace(self.real(*args, again=again, **named), ended=self.ended.pop(0))
+    def __call__(self, bundle: Bundle, given: RoundInput, *more: object, **named: object) -> Round:
+        self.again.append(given.again)
+        return replace(self.real(bundle, given, *more, **named), ended=self.ended.pop(0))
 
 
 @pytest.mark.parametrize(

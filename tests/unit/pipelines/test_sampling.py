@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from stepedit_core.models.llm import LMConfig, Step1LM
 from stepedit_core.models.llm_cache import PromptMemory
+from stepedit_core.pipelines.run import Run
 from stepedit_core.pipelines.sampling import (
     draw,
     filter_logits,
@@ -24,8 +26,13 @@ VOCABULARY = Vocabulary(audio_offset=40, codebook="tiny")
 PROMPTS = [[1, 4, *range(10, 30)], [1, 4, 9], [1, 4, *range(5, 12)]]
 
 
-def whole_answers(*args: object, **settings: object) -> list[list[int]]:
-    return [answer.whole for answer in sample_answers(*args, **settings)]
+def whole_answers(
+    *args: object, sampling: Sampling, max_ids: int, run: Run | None = None, **settings: object
+) -> list[list[int]]:
+    """Answers of at most `max_ids` ids, or of as many as the sampling says."""
+    sampling = replace(sampling, max_ids=sampling.max_ids or max_ids)
+    made = sample_answers(*args, sampling=sampling, run=run, **settings)  # type: ignore[arg-type]
+    return [answer.whole for answer in made]
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +161,7 @@ def watched(lm: Step1LM, watch: Watch) -> list[list[int]]:
         sampling=Sampling(),
         generators=[stage_generator(1, "generate")],
         max_ids=20,
-        hooks=watch,
+        run=Run(hooks=watch),
     )
 
 
@@ -307,7 +314,7 @@ def run_rounds(model: Step1LM, memory: PromptMemory | None) -> tuple[list[list[i
             sampling=Sampling(),
             generators=[stage_generator(3, "generate", number)],
             max_ids=20,
-            memory=memory,
+            run=None if memory is None else Run(prompts=memory),
         )
         reused.append(0 if memory is None else memory.reused)
     return ids, reused

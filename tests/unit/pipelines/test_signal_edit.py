@@ -137,9 +137,16 @@ def test_noise_is_taken_from_the_clip_itself(
 ) -> None:
     monkeypatch.setattr(denoising, "installed", lambda: "noisereduce")
     monkeypatch.setattr(denoising, "find_spec", lambda name: object())
-    monkeypatch.setattr(signal_edit, "denoise", lambda wave, rate: 0.5 * wave)
+    limits = []
+
+    def halved(wave: torch.Tensor, rate: int, *, most_db: float) -> torch.Tensor:
+        limits.append((rate, most_db))
+        return 0.5 * wave
+
+    monkeypatch.setattr(signal_edit, "denoise", halved)
     result = iterate(fresh, clip, make_plan(fresh, clip, [CLEANER]))
     assert torch.equal(result.final.clip.wave, 0.5 * result.rounds[0].clip.wave)
+    assert limits == [(24_000, 20.0)]
 
 
 def test_a_missing_denoiser_is_said_before_anything_is_loaded(

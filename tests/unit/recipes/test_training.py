@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.nano.train_vocoder import heard_bins, resolutions, spectra, spectral_distance
+from recipes.nano.spectral import (
+    heard_bins,
+    loudness,
+    resolutions,
+    spectra,
+    spectral_distance,
+)
 from recipes.nano.training import load_grown, timed_rate
 
 
@@ -38,6 +44,22 @@ def test_what_lies_above_a_narrow_recording_is_not_compared() -> None:
     one, other = spectra(low[None], stfts), spectra(high[None], stfts)
     narrow, wide = torch.tensor([False]), torch.tensor([True])
     assert heard_bins(narrow, 480).sum() == 150  # 7.5 kHz in steps of 50 Hz
-    assert spectral_distance(one, one, wide, stfts) == 0
-    near = spectral_distance(one, other, narrow, stfts)
-    assert near < 0.02 * spectral_distance(one, other, wide, stfts)
+    everything, below = (loudness(one, clips, stfts, 0.0) for clips in (wide, narrow))
+    assert spectral_distance(one, one, everything, stfts) == 0
+    near = spectral_distance(one, other, below, stfts)
+    assert near < 0.02 * spectral_distance(one, other, everything, stfts)
+
+
+def test_loudness_weighs_words_above_the_noise_between_them() -> None:
+    stfts = resolutions()
+    wave = 0.001 * torch.randn(1, 9600, generator=torch.Generator().manual_seed(0))
+    wave[:, 4800:] *= 300
+    natural = spectra(wave, stfts)
+    for even, loud in zip(
+        *(loudness(natural, torch.tensor([True]), stfts, power) for power in (0.0, 0.3)),
+        strict=True,
+    ):
+        half = even.shape[-1] // 2
+        assert torch.equal(even, torch.ones_like(even))
+        assert loud.mean() == pytest.approx(1.0, abs=1e-5)
+        assert loud[..., half + 5 :].mean() > 3 * loud[..., : half - 5].mean()

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from stepedit_core.bundle.manifest import file_of, verify
-from stepedit_core.bundle.weights import build_empty, read_header
+from stepedit_core.bundle.weights import build_empty
 from stepedit_core.bundle.write import write_bundle
+from stepedit_core.files.tensors import read_header
 from stepedit_core.measure.paraformer import recogniser_of
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
 from stepedit_core.models.paraformer import UNIT_TEXT, Paraformer, ParaformerConfig
@@ -183,5 +184,5 @@ class TestWithout:
     def test_a_list_damaged_in_the_bundle_is_refused(self, folder):
         model = Registry().load(folder, device="cpu").recogniser
         getattr(model, UNIT_TEXT)[0] = 0
-        with pytest.raises(ValueError, match=r"the recogniser's unit list cannot be read as JSON"):
+        with pytest.raises(ValueError, match=r"the recogniser's unit list is not JSON"):
             _ = model.units

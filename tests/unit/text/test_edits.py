@@ -246,3 +246,12 @@ def test_tags_are_found_and_taken_out() -> None:
     assert tags_in(text) == ["sigh", "clears throat"]
     assert without_tags(text) == "So it is, yes"
     assert not re.search(r"[\[\]]", without_tags(text))
+
+
+def test_a_tag_with_spaces_inside_is_said_and_not_called_unknown():
+    request = EditRequest(kind="sounds", text="hello", new_text="hello [ Laughter ]")
+    vocabulary = edit_vocabulary("nano", {"sounds": ("Laughter",)})
+    with pytest.raises(
+        ValueError, match=r"is written with spaces inside; \[Laughter\] is expected"
+    ):
+        validate(request, vocabulary)

@@ -25,16 +25,16 @@ def test_the_list_is_read_in_the_order_of_ids(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[1,", r"tokens.json cannot be read as JSON"),
-        ('["\udcff", "a"]', r"tokens.json cannot be read as JSON"),
-        ("[" * 100_000, r"tokens.json cannot be read as JSON"),
-        ({"a": 1}, r"tokens.json has dict; expected is a list"),
+        ("[1,", r"tokens.json is not JSON \(wrong at line 1, column 4\)"),
+        ('["\udcff", "a"]', r"tokens.json is not UTF-8 text"),
+        ("[" * 100_000, r"tokens.json is nested too deep"),
+        ({"a": 1}, r"tokens.json has an object; expected is a list"),
         (["a"], r"tokens.json has 1 units; the network has 2"),
-        (["a", 7], r"tokens.json has '7' as unit 1; expected are 1 to 64 printable"),
+        (["a", 7], r"tokens.json has the value 7 as unit 1; expected are 1 to 64 printable"),
         (["", "a"], r"tokens.json has '' as unit 0"),
         (["a" * 65, "a"], r"as unit 0; expected are 1 to 64"),
         (["a\x1b[2J", "a"], r"as unit 0; expected are 1 to 64 printable"),
-        (" " * (UNITS_LIMIT + 1), rf"tokens.json has {UNITS_LIMIT + 1} bytes; allowed are"),
+        (" " * (UNITS_LIMIT + 1), rf"tokens.json' has {UNITS_LIMIT + 1} bytes; allowed are"),
     ],
 )
 def test_anything_else_is_refused_with_a_sentence(content, said, tmp_path):

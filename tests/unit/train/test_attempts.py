@@ -95,8 +95,7 @@ def test_the_product_still_gets_whole_groups_of_the_same_draws():
         lm,
         PROMPTS,
         vocabulary=VOCABULARY,
-        sampling=Sampling(temperature=1.0),
+        sampling=Sampling(temperature=1.0, max_ids=15),
         generators=[stage_generator(4, f"rollout/{n}", 0) for n in range(3)],
-        max_ids=15,
     )
     assert again == [list(a.ids) for a in drawn(lm, [0, 1, 2])]

@@ -653,7 +653,7 @@ def test_overrides_reach_inner_keys():
         ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is expected"),
         ("batch", "--set 'batch' is not understood; KEY=VALUE is expected"),
         ("batch.size=3", "--set reaches into 'batch', which has no keys"),
-        ("epochs: 1=[", "is not YAML"),
+        ("epochs: 1=[", "is not plain YAML"),
     ],
 )
 def test_a_wrong_setting_ends_with_a_sentence(change: str, words: str):
