@@ -63,8 +63,8 @@ def evaluate(
         other = next((row for row in done if row["about"] != about), None)
         if other is not None:
             raise ValueError(
-                f"'{out.name}' has clips of another bundle, seed, start or number of rounds. Name "
-                "another folder."
+                f"'{shown(out.name)}' has clips of another bundle, seed, start or number of "
+                "rounds. Name another folder."
             )
         known = {(row["case"], row["voice"]) for row in done}
         for number, case in enumerate(cases, start=1):

@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.server.comfyui import PATIENCE, Server
 
 pytestmark = pytest.mark.browser
-PATH = "01_edit_emotion_by_rounds"
+PATH = "01 Excited, round by round"
 WIDGET = """
 ([name, value]) => {
   const node = app.graph.nodes.find((one) => one.type === "StepEdit_IterativeEdit");
