@@ -110,7 +110,9 @@ def _check_widths(head: bytes) -> None:
     )
     plain = kind in (1, 3, 0xFFFE)
     if plain and channels and not 0 <= align // channels * 8 - bits < 8:
-        raise LengthError(f"has samples of {bits} bits in {align // channels} bytes; it is damaged")
+        raise LengthError(
+            f"has samples of {int(bits)} bits in {int(align // channels)} bytes; it is damaged"
+        )
 
 
 def _aiff(file: BinaryIO, size: int) -> BinaryIO | None:

@@ -181,7 +181,7 @@ class OnnxFile:
                     self._tensors[label] = held[name]
                 seen.add(name)
         if not self._tensors:
-            raise ValueError(f"{path.name} has no weights in its graph. {DOWNLOAD}")
+            raise ValueError(f"{shown(path.name)} has no weights in its graph. {DOWNLOAD}")
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of every weight."""
