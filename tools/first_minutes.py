@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 from tests.browser.page import Page, open_page
 from tests.server.comfyui import PACK_NAME, PATIENCE, Server
 
-FIRST = "01_edit_emotion_by_rounds"
+FIRST = "01 Excited, round by round"
 PANEL = "Rounds to listen to"
 OPEN = """
 async ([pack, name]) => {
-  const answer = await fetch(`/api/workflow_templates/${pack}/${name}.json`);
+  const answer = await fetch(`/api/workflow_templates/${pack}/${encodeURIComponent(name)}.json`);
   await app.loadGraphData(await answer.json());
   const known = LiteGraph.registered_node_types;
   return app.graph.nodes.filter((node) => !(node.type in known)).map((node) => node.type);

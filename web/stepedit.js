@@ -7,6 +7,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addRoundsPanel, panelOf, reloadPanels, showStoredRounds } from "./rounds_panel.mjs";
+import { colourWires } from "./colours.mjs";
 import { showLine } from "./line.mjs";
 import { addPlayers, showPlayers, showStoredPlayers } from "./players.mjs";
 import { addOptionPalette, addSoundPalette } from "./palette.mjs";
@@ -44,7 +45,16 @@ if (!known)
       await loadWords(api);
     },
 
+    setup() {
+      colourWires(app);
+    },
+
+    afterConfigureGraph() {
+      colourWires(app);
+    },
+
     nodeCreated(node) {
+      if (node.comfyClass?.startsWith("StepEdit_")) colourWires(app);
       const kind = OPTIONS[node.comfyClass];
       if (kind) addOptionPalette(app, api, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
       if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, api, node);

@@ -57,7 +57,7 @@ class LoadedModel:
 
         for request in requests:
             if not can_score(self.bundle, request):
-                what = f"{request.kind} {request.option}".strip()
+                what = f"{request.kind} {shown(request.option)}".strip()
                 raise ValueError(
                     f"the scorer of bundle '{shown(self.bundle.name)}' does not know the edit "
                     f"'{what}', and a score was asked for. Choose another edit, or a bundle that "

@@ -90,11 +90,11 @@ class Judges:
 def held_out(root: Path) -> list[tuple[str, Path, str]]:
     """(name, file, words) of the clips that are judged."""
     clips = []
-    for line in (root / "ljspeech/transcripts.tsv").read_text("utf-8").splitlines():
+    for line in filter(None, (root / "ljspeech/transcripts.tsv").read_text("utf-8").split("\n")):
         name, words = line.split("\t")
         path = next((root / "ljspeech").glob(f"{name}.*"))
         clips.append((name, path, words))
-    for line in (root / "editx_examples/text.txt").read_text("utf-8").splitlines():
+    for line in filter(None, (root / "editx_examples/text.txt").read_text("utf-8").split("\n")):
         name, _, words = line.strip().partition(" ")
         if words.isascii() and words.strip():
             clips.append((name.removesuffix(".wav"), root / "editx_examples" / name, words.strip()))

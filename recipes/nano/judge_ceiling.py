@@ -37,7 +37,7 @@ WAYS = ("clip", "mel", "own voice", "plain voice")
 def held_out(exam: Path, kind: str, speakers: int) -> Iterator[tuple[Clip, Clip, str]]:
     """(plain clip, the same words in a manner, label) of the first held-out speakers."""
     seen: list[str] = []
-    for line in (exam / f"judge-{kind}.jsonl").read_text("utf-8").splitlines():
+    for line in filter(None, (exam / f"judge-{kind}.jsonl").read_text("utf-8").split("\n")):
         row = json.loads(line)
         words = row["audio"].rpartition("-")[0]
         if (

@@ -128,7 +128,7 @@ def main() -> None:
     bundle, judges = as_taught(Registry().load(args.bundle)), Judges()
     rows: list[Row] = []
     if args.out.exists():
-        rows = [json.loads(line) for line in args.out.read_text("utf-8").splitlines()]
+        rows = [json.loads(line) for line in filter(None, args.out.read_text("utf-8").split("\n"))]
     known = {(row["clip"], row["edit"], row["way"]) for row in rows}
     for number, path in enumerate(chosen(args.people, args.count)):
         clip = read_clip(path)

@@ -51,8 +51,8 @@ def main() -> None:
     reward = words_kept(bundle.vocabulary, bundle.linguistic.codebook)
     judges = Judges()
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    lines = args.out.read_text("utf-8").splitlines() if args.out.exists() else []
-    rows = [json.loads(line) for line in lines]
+    lines = args.out.read_text("utf-8").split("\n") if args.out.exists() else []
+    rows = [json.loads(line) for line in lines if line]
     for record, what in list(zip(clips, cycle(EDITS), strict=False))[len(rows) :]:
         clip = Clip(wave=torch.from_numpy(corpus.audio(record)), sample_rate=RATE)
         request = EditRequest(kind=EDITS[what][0], option=EDITS[what][1], text=record["text"])

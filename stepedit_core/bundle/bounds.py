@@ -15,6 +15,7 @@ from typing import Any
 
 from ..files.strict import Bounds
 from ..files.tensors import Header
+from ..printable import shown
 from ..types import SAMPLE_RATE
 
 WIDTH = (1, 2**17)
@@ -110,8 +111,8 @@ def check_lists(kind: str, config: Any, where: str, remedy: str) -> None:
         least = 0 if field.name == "calibration" else 1
         if isinstance(value, tuple) and not least <= len(value) <= most:
             raise ValueError(
-                f"{where}.{field.name} has {len(value)} values; {least} to {most} are allowed. "
-                f"{remedy}"
+                f"{where}.{shown(field.name)} has {len(value)} values; {least} to {most} are "
+                f"allowed. {remedy}"
             )
     problem = _stages(config) if kind in ("hift", "bigvgan") else ""
     if kind == "speaker" and len(config.blocks) != len(config.dilations):
@@ -169,6 +170,6 @@ def check_header(kind: str, config: Any, header: Header, what: str) -> None:
         if asked > most:
             have = f"{len(header)} tensors" if depth else f"{numbers} numbers"
             raise ValueError(
-                f"{what} does not fit its config: {field.name} is {asked}, and the file has {have}."
-                " Use weights and bundle.json of the same bundle."
+                f"{what} does not fit its config: {shown(field.name)} is {shown(asked)}, and the "
+                f"file has {shown(have)}. Use weights and bundle.json of the same bundle."
             )

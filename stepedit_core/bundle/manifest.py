@@ -157,7 +157,7 @@ def parse_manifest(text: str) -> Manifest:
     if unknown or missing:
         raise ValueError(
             f"{MANIFEST} {'has the unknown' if unknown else 'lacks the'} component "
-            f"'{(unknown or missing)[0]}'; a bundle is {', '.join(PARTS)}, of "
+            f"'{shown((unknown or missing)[0])}'; a bundle is {', '.join(PARTS)}, of "
             f"which {' and '.join(OPTIONAL_PARTS)} are optional."
         )
     configs = {part: _config(raw, part) for part in raw.components}
@@ -187,8 +187,8 @@ def _check_values(manifest: Manifest) -> None:
         text = getattr(manifest, key)
         if not 0 < len(text) <= NAME_LIMIT or not text.isprintable() or set(text) & set("/\\"):
             raise ValueError(
-                f"{MANIFEST} has {key} '{shown(text, 40)}'; 1 to {NAME_LIMIT} printable characters "
-                f"without slashes are expected. {CORRECT}"
+                f"{MANIFEST} has {shown(key)} '{shown(text, 40)}'; 1 to {NAME_LIMIT} printable "
+                f"characters without slashes are expected. {CORRECT}"
             )
     for name, entry in manifest.files.items():
         if len(entry.sha256) != 64 or set(entry.sha256) - set("0123456789abcdef"):
@@ -225,7 +225,8 @@ def check_files(manifest: Manifest) -> None:
     if wrong:
         raise ValueError(
             f"{MANIFEST} {'lists the unknown' if wrong[0] in manifest.files else 'lacks the'} file "
-            f"'{wrong[0]}'; expected are {', '.join(sorted(expected))}. Correct bundle.json."
+            f"'{shown(wrong[0])}'; expected are {shown(', '.join(sorted(expected)))}. Correct "
+            "bundle.json."
         )
 
 
@@ -234,8 +235,8 @@ def read_manifest(folder: str | Path) -> Manifest:
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise ValueError(
-            f"'{Path(folder).name}' has no {MANIFEST}; a bundle is a folder with {MANIFEST} and "
-            "its weights. Choose another folder, or see `stepedit bundles`."
+            f"'{shown(Path(folder).name)}' has no {MANIFEST}; a bundle is a folder with {MANIFEST} "
+            "and its weights. Choose another folder, or see `stepedit bundles`."
         )
     return parse_manifest(read_text(path, MANIFEST_LIMIT, COPY_AGAIN))
 
@@ -259,18 +260,20 @@ def check_file(folder: Path, manifest: Manifest, name: str, *, full: bool) -> No
     path, entry = folder / name, manifest.files[name]
     if not path.is_file():
         raise ValueError(
-            f"bundle '{manifest.name}' lacks {name}. Copy the file from where the bundle came from."
+            f"bundle '{shown(manifest.name)}' lacks {shown(name)}. Copy the file from where the "
+            "bundle came from."
         )
     size = path.stat().st_size
     if size != entry.size:
         raise ValueError(
-            f"{name} of bundle '{manifest.name}' has {size} bytes; {entry.size} are expected. "
-            "Copy the file again from where the bundle came from."
+            f"{shown(name)} of bundle '{shown(manifest.name)}' has {size} bytes; {entry.size} are "
+            "expected. Copy the file again from where the bundle came from."
         )
     if full and sha256_of(path) != entry.sha256:
         raise ValueError(
-            f"{name} of bundle '{manifest.name}' has another sha256 than {MANIFEST} says; the file "
-            "is damaged or was changed. Copy it again from where the bundle came from."
+            f"{shown(name)} of bundle '{shown(manifest.name)}' has another sha256 than {MANIFEST} "
+            "says; the file is damaged or was changed. Copy it again from where the bundle came "
+            "from."
         )
 
 

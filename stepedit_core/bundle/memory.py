@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from ..printable import shown
+
 MEMINFO = Path("/proc/meminfo")
 
 
@@ -30,5 +32,6 @@ def check_memory(need: int, device: torch.device, what: str) -> None:
     if free is not None and need > free:
         raise ValueError(
             f"{what} needs {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free on "
-            f"'{device}'. Close other programs, or take a smaller precision such as int8 or int4."
+            f"'{shown(device)}'. Close other programs, or take a smaller precision such as int8 or "
+            "int4."
         )

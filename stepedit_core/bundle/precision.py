@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..printable import shown
+
 Stored = Literal["float", "int8", "int4"]
 """How a bundle keeps the matrices of the language model's layers."""
 SMALL_LM = 2**30
@@ -56,13 +58,15 @@ def resolve(precision: str, *, stored: Stored = "float", lm_bytes: int = 0) -> P
     """
     if precision not in PRECISIONS:
         raise ValueError(
-            f"precision '{precision}' is unknown; allowed are {', '.join(PRECISIONS)}. Choose one."
+            f"precision '{shown(precision)}' is unknown; allowed are {', '.join(PRECISIONS)}. "
+            "Choose one."
         )
     if stored != "float":
         if precision not in ("auto", stored):
             raise ValueError(
-                f"precision '{precision}' was asked of a bundle that has {stored} weights; "
-                f"allowed are auto and {stored}. Convert the release again for another."
+                f"precision '{shown(precision)}' was asked of a bundle that has {shown(stored)} "
+                f"weights; allowed are auto and {shown(stored)}. Convert the release again for "
+                "another."
             )
         return TABLE[stored]
     if precision == "auto":

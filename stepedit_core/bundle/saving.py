@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..files.whole import full_disk_said, whole_file
+from ..printable import shown
 from .weights import CODES, SMALL_BUFFER
 
 
@@ -97,8 +98,8 @@ def stream_module(
                     tensor = entry.make().detach().to(entry.dtype).contiguous()
                     if tuple(tensor.shape) != entry.shape:
                         raise ValueError(
-                            f"{entry.name} has shape {tuple(tensor.shape)}; {entry.shape} was "
-                            "announced. Use the file as it was released."
+                            f"{shown(entry.name)} has shape {tuple(tensor.shape)}; {entry.shape} "
+                            "was announced. Use the file as it was released."
                         )
                     if tensor.numel():
                         file.write(tensor.view(-1).view(torch.uint8).numpy().data)

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from ..files.tensors import Header, check_finite, read_header, read_tensor
 from ..models.llm import Step1LM
 from ..models.quantized import Kind, quantized, with_quantized_layers
+from ..printable import shown
 
 CODES = {
     torch.float16: "F16",
@@ -90,9 +91,9 @@ def check_fit(module: nn.Module, header: Header, what: str) -> None:
     ]
     if only_file or only_module or shapes:
         raise ValueError(
-            f"{what} does not fit its config: only in the file: {_listed(only_file)}; only in the "
-            f"model: {_listed(only_module)}; other shape in the model: {_listed(shapes)}. Use "
-            "weights and bundle.json of the same bundle."
+            f"{what} does not fit its config: only in the file: {shown(_listed(only_file))}; only "
+            f"in the model: {shown(_listed(only_module))}; other shape in the model: "
+            f"{shown(_listed(shapes))}. Use weights and bundle.json of the same bundle."
         )
 
 

@@ -265,7 +265,7 @@ def _pairs(arguments: argparse.Namespace) -> int:
         for pair in preference_pairs(samples, margin=arguments.margin, most=arguments.most)
     ]
     if not made:
-        log.warning("%s", why_no_pairs(groups.values(), arguments.margin))
+        log.warning("%s", shown(why_no_pairs(groups.values(), arguments.margin)))
     return _written(arguments.out, data, made, of=len(groups))
 
 

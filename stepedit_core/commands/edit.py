@@ -214,7 +214,7 @@ def _folder(
             yield folder
     finally:
         if made.kept is not None:
-            said = f"the older result in '{arguments.out}' stays; the new rounds are in "
+            said = f"the older result in '{shown(arguments.out)}' stays; the new rounds are in "
             say_error(f"{shown(said)}'{shown(made.kept)}'.", FAILED)
 
 

@@ -176,7 +176,8 @@ def _also(given: list[str]) -> dict[str, Path]:
         name, equals, path = text.partition("=")
         if not equals:
             raise ValueError(
-                f"--also '{text}' is not understood; NAME=CLIPS.jsonl is expected. Correct it."
+                f"--also '{shown(text)}' is not understood; NAME=CLIPS.jsonl is expected. Correct "
+                "it."
             )
         found[name] = Path(path)
     return found
@@ -224,7 +225,7 @@ def _lines(path: Path, *, sounds: bool = False) -> tuple[list[dict[str, Any]], l
         for name in ("source", "audio", "label"):
             value = row.get(name)
             if not isinstance(value, str) or not value.strip() or "\0" in value:
-                raise ValueError(f"{where} has no text as {name}; a clip has one. {remedy}")
+                raise ValueError(f"{where} has no text as {shown(name)}; a clip has one. {remedy}")
         if row.get("split", "train") not in ("train", "dev"):
             raise ValueError(f"{where} has another split than train and dev. {remedy}")
         if "start" in row or "end" in row or sounds:
@@ -330,8 +331,8 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
         kind, equals, what = text.partition("=")
         if not equals or kind not in ("emotion", "style", "sounds"):
             raise ValueError(
-                f"--judge '{text}' is not understood; emotion=, style= or sounds= and a judge are "
-                "expected. Correct it."
+                f"--judge '{shown(text)}' is not understood; emotion=, style= or sounds= and a "
+                "judge are expected. Correct it."
             )
         if what.endswith(".safetensors") and kind == "sounds":
             sounds = load_sound_judge(what)

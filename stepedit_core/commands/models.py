@@ -90,7 +90,7 @@ def add(commands: Any) -> None:
         "--threads",
         type=whole_number(1, 1024),
         metavar="N",
-        help="threads of the processor; default: torch's choice",
+        help="threads of the processor; default: 1 for a small model, else torch's choice",
     )
     bench.add_argument(
         "--against",
@@ -149,7 +149,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     if arguments.out:
         ready_folder(arguments.out.absolute().parent)
     if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+        torch.set_num_threads(arguments.threads)  # of this process, for what is not a stage
     with Bar(rounds=1) as bar:
         done = bench(
             Registry(),
@@ -161,6 +161,7 @@ def _bench(arguments: argparse.Namespace) -> int:
                 ids=arguments.ids,
                 runs=arguments.runs,
                 against=arguments.against,
+                threads=arguments.threads or 0,
             ),
             on_stage=lambda stage: bar.progress(stage, 0, 1),
         )

@@ -123,13 +123,13 @@ def parse_order(task: Task) -> Order:
         given = [k for k in ("audio", "tokens", "clone") if getattr(side, k)]
         if len(given) != 1:
             raise ValueError(
-                f"{where} gives {' and '.join(given) or 'nothing'} for its {name}; exactly one of "
-                f"audio, tokens and clone is expected. {REMEDY}"
+                f"{where} gives {shown(' and '.join(given) or 'nothing')} for its {shown(name)}; "
+                f"exactly one of audio, tokens and clone is expected. {REMEDY}"
             )
         if not getattr(side, given[0]).isprintable():
             raise ValueError(
-                f"{where} has '{shown(getattr(side, given[0]), 60)}' for its {name}; the name of "
-                f"a file is expected. {REMEDY}"
+                f"{where} has '{shown(getattr(side, given[0]), 60)}' for its {shown(name)}; the "
+                f"name of a file is expected. {REMEDY}"
             )
     if order.margin is not None and not 0 <= order.margin <= order.scale:
         raise ValueError(

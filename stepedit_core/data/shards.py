@@ -38,8 +38,8 @@ def read_about(folder: Path) -> dict[str, Any]:
     path = folder / ABOUT
     if not path.is_file():
         raise ValueError(
-            f"'{folder.name}' has no {ABOUT}; expected is a folder that `stepedit data` wrote. "
-            "Check the path, or build the data first."
+            f"'{shown(folder.name)}' has no {ABOUT}; expected is a folder that `stepedit data` "
+            "wrote. Check the path, or build the data first."
         )
     about = read_object(path, remedy=REMEDY)
     found = about.get("format")
@@ -89,8 +89,8 @@ class Dataset:
         example = self._example(line, codes)
         if example.id != line["id"]:
             raise ValueError(
-                f"an example in '{self._shards[shard]}' of '{shown(self.folder.name)}' is not the "
-                f"one that was written: its words, edit or codes have changed. {REMEDY}"
+                f"an example in '{shown(self._shards[shard])}' of '{shown(self.folder.name)}' is "
+                f"not the one that was written: its words, edit or codes have changed. {REMEDY}"
             )
         return example
 
@@ -184,8 +184,9 @@ class Writer:
             found = Dataset(self.folder)
             if found.codebook != codebook:
                 raise ValueError(
-                    f"'{self.folder.name}' has codes of codebook '{found.codebook}'; these are "
-                    f"of '{codebook}'. Name another folder, or use the same bundle."
+                    f"'{shown(self.folder.name)}' has codes of codebook '{shown(found.codebook)}'; "
+                    f"these are of '{shown(codebook)}'. Name another folder, or use the same "
+                    "bundle."
                 )
             self.ids = {line["id"] for line in found.lines}
             self.keys = {line["key"] for line in found.lines if line["key"]}
@@ -225,8 +226,8 @@ class Writer:
             for codes in (example.source, example.target, example.rejected):
                 if codes is not None and codes.codebook != self.codebook:
                     raise ValueError(
-                        f"an example has codes of codebook '{codes.codebook}'; this folder takes "
-                        f"'{self.codebook}'. Tokenize with the same bundle."
+                        f"an example has codes of codebook '{shown(codes.codebook)}'; this folder "
+                        f"takes '{shown(self.codebook)}'. Tokenize with the same bundle."
                     )
             if example.id not in self.ids:
                 self.ids.add(example.id)

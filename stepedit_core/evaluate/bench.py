@@ -34,6 +34,7 @@ from ..pipelines.vocode import vocode
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..registry.registry import Registry
+from ..registry.threads import threads_of
 from ..types import SAMPLE_RATE, Clip, Draws, DualCodes, EditRequest, Voice
 from ..vocab import GROUP, Vocabulary
 from .agreement import Agreement, agreement
@@ -178,6 +179,8 @@ class BenchSettings:
     """Measured calls of each stage."""
     against: str = ""
     """A precision to compare the answers with; empty for none."""
+    threads: int = 0
+    """Of the processor; 0 leaves the choice to registry/threads.py."""
 
 
 def bench(
@@ -208,6 +211,7 @@ def bench(
     on_stage("load")
     start = perf_counter()
     bundle = registry.load(name, device=device, precision=precision)
+    bundle.threads = settings.threads
     bundle.load_all()
     loading = perf_counter() - start
     watch = Stopwatch(bundle.device, runs, on_stage)
@@ -232,7 +236,7 @@ def bench(
         "lm_parameters": _parameters(bundle),
         "against": against,
         "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        "threads": threads_of(bundle),
         "machine": f"{platform.machine()} {_processor()}",
         "clip_seconds": round(clip.seconds, 3),
         "prompt_ids": len(prompt),

@@ -66,8 +66,8 @@ def read_cases(path: str | Path) -> list[Case]:
     source = Path(path)
     if not source.is_file():
         raise ValueError(
-            f"there is no file '{source.name}'; expected is a JSON-lines file of cases. Check the "
-            "path."
+            f"there is no file '{shown(source.name)}'; expected is a JSON-lines file of cases. "
+            "Check the path."
         )
     cases = []
     for number, line in read_lines(source, REMEDY):
@@ -76,11 +76,12 @@ def read_cases(path: str | Path) -> list[Case]:
         missing = [f for f in FIELDS if not isinstance(row.get(f), str)]
         if missing:
             raise ValueError(
-                f"{where} lacks the text '{missing[0]}'; needed are {', '.join(FIELDS)}. {REMEDY}"
+                f"{where} lacks the text '{shown(missing[0])}'; needed are {', '.join(FIELDS)}. "
+                f"{REMEDY}"
             )
         for field in ("prompt_audio", "task_sub", "gen_text"):
             if not row[field].strip() or "\0" in row[field]:
-                raise ValueError(f"{where} has nothing readable as {field}. {REMEDY}")
+                raise ValueError(f"{where} has nothing readable as {shown(field)}. {REMEDY}")
         kind = TASKS.get(row["task"])
         if kind is None:
             raise ValueError(

@@ -63,8 +63,8 @@ def evaluate(
         other = next((row for row in done if row["about"] != about), None)
         if other is not None:
             raise ValueError(
-                f"'{out.name}' has clips of another bundle, seed, start or number of rounds. Name "
-                "another folder."
+                f"'{shown(out.name)}' has clips of another bundle, seed, start or number of "
+                "rounds. Name another folder."
             )
         known = {(row["case"], row["voice"]) for row in done}
         for number, case in enumerate(cases, start=1):
@@ -90,7 +90,7 @@ def evaluate(
 
 def read_rows(path: Path) -> list[Row]:
     """Whole cases of a clips.jsonl; what a kill left torn at its end is cut off the file."""
-    if not path.is_file():
+    if not path.exists():
         return []
     text = read_text(path, LINES_LIMIT, REMEDY)
     rows = []

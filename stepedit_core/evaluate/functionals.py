@@ -221,8 +221,8 @@ def load_judge(path: str | Path) -> AcousticJudge:
     wrong += [n for n in shapes if tensors[n].dtype != torch.float32]
     if wrong or len(set(about.labels)) < max(2, len(about.labels)):
         raise ValueError(
-            f"'{shown(source.name)}' has {wrong[0] if wrong else 'labels'} that do not fit the "
-            f"rest. {remedy}"
+            f"'{shown(source.name)}' has {shown(wrong[0] if wrong else 'labels')} that do not fit "
+            f"the rest. {remedy}"
         )
     if not bool((tensors["scale"] > 0).all()):
         raise ValueError(f"'{shown(source.name)}' has scales that are not above 0. {remedy}")

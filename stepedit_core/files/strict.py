@@ -43,7 +43,7 @@ def from_json(
     if unknown:
         raise ValueError(
             f"{where} has the unknown key '{shown(unknown[0], 40)}'; known are "
-            f"{', '.join(known)}. " + remedy
+            f"{shown(', '.join(known))}. " + remedy
         )
     hints = get_type_hints(cls)
     if bounds is None:
@@ -57,7 +57,7 @@ def from_json(
             if name in bounds:
                 _check_bounds(values[name], bounds[name], place, remedy)
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"{where} lacks the key '{name}'. {remedy}")
+            raise ValueError(f"{where} lacks the key '{shown(name)}'. {remedy}")
     return cls(**values)
 
 
@@ -113,7 +113,7 @@ def _value(hint: Any, value: Any, where: str, remedy: str) -> Any:
     if _fits(hint, value):
         return float(value) if hint is float else value
     name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-    raise ValueError(f"{where} is {kind_of_value(value)}; {name} is expected. {remedy}")
+    raise ValueError(f"{where} is {kind_of_value(value)}; {shown(name)} is expected. {remedy}")
 
 
 def _tuple(args: tuple[Any, ...], value: Any, where: str, remedy: str) -> tuple[Any, ...]:

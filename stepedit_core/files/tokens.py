@@ -39,7 +39,7 @@ def load_tokens(path: str | Path) -> DualCodes:
     """Codes of a file that save_tokens wrote; ValueError when it is anything else."""
     source = Path(path)
     if not source.is_file():
-        raise ValueError(f"no file {source.name}; give a tokens file. Check the path.")
+        raise ValueError(f"no file {shown(source.name)}; give a tokens file. Check the path.")
     remedy = "Choose a tokens_K.safetensors file, or save the tokens again."
     if source.stat().st_size > TOKENS_LIMIT:
         raise ValueError(
@@ -70,10 +70,11 @@ def codes_of(tensors: Mapping[str, Tensor], codebook: str, where: str, remedy: s
         whole = part.dtype in (torch.int16, torch.int32, torch.int64) and part.ndim == 1
         if not whole or not len(part):
             raise ValueError(
-                f"{where} has {name} codes as {str(part.dtype).removeprefix('torch.')} of shape "
-                f"{tuple(part.shape)}; a row of whole numbers is expected. {remedy}"
+                f"{where} has {shown(name)} codes as "
+                f"{shown(str(part.dtype).removeprefix('torch.'))} of shape {tuple(part.shape)}; a "
+                f"row of whole numbers is expected. {remedy}"
             )
         if not 0 <= int(part.min()) <= int(part.max()) < size:
-            raise ValueError(f"{where} has {name} codes outside 0 to {size - 1}. {remedy}")
+            raise ValueError(f"{where} has {shown(name)} codes outside 0 to {size - 1}. {remedy}")
         found[name] = part.long()
     return DualCodes(codebook=codebook, **found)

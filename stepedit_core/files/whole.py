@@ -190,11 +190,11 @@ def full_disk_said(
         if not _means_full(error, free):
             raise
         room = _megabytes(free + _taken(growing))
-        folder = shown(_visible(target.parent))
+        folder = _visible(target.parent)
         said = (
-            f"{room} free in '{folder}'"
+            f"{room} free in '{shown(folder)}'"
             if size is None
-            else f"{_megabytes(size)} needed in '{folder}', {room} free"
+            else f"{_megabytes(size)} needed in '{shown(folder)}', {room} free"
         )
         raise DiskFullError(f"disk full: {shown(said)}. Free space, then run again.") from error
 

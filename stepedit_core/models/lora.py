@@ -170,7 +170,8 @@ def check_adapter(path: str | Path, bases: Collection[str] = ()) -> dict[str, st
     if bases and base and base not in bases:
         raise ValueError(
             f"'{shown(source.name)}' belongs to the weights {shown(base[:12])}; these are "
-            f"{' or '.join(sorted(b[:12] for b in bases))}. Load the model it was trained on."
+            f"{' or '.join(sorted(map(shown, (b[:12] for b in bases))))}. Load the model it was "
+            "trained on."
         )
     return about
 

@@ -231,8 +231,8 @@ def check_fits(found: ModelEntry, adapter: Path) -> None:
     check_adapter(adapter, known)
     if about.llm_weights != "float":
         raise ValueError(
-            f"bundle '{about.name}' has {about.llm_weights} weights; an adapter is added to "
-            "float ones. Choose the bundle in 16 bits, with the precision you want."
+            f"bundle '{shown(about.name)}' has {shown(about.llm_weights)} weights; an adapter is "
+            "added to float ones. Choose the bundle in 16 bits, with the precision you want."
         )
 
 

@@ -54,6 +54,8 @@ class Bundle:
         self.sha256 = entry.sha256 if adapter is None else _with_adapter(entry.sha256, adapter)
         self.device = device
         self.precision = precision
+        self.threads = 0
+        """Threads of a run on the CPU; 0 leaves the choice to registry/threads.py."""
         self._registry = registry
         self.release_files = entry.release if isinstance(entry, ReleaseEntry) else None
         self._parts: dict[str, nn.Module] = {}

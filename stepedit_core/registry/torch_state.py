@@ -10,9 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import torch
+
+from .threads import own_threads
+
+if TYPE_CHECKING:
+    from .handle import Bundle
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,12 +80,23 @@ def _restore(before: dict[Any, str]) -> None:
             backend.fp32_precision = precision
 
 
+@contextmanager
+def _state_of(arguments: tuple[object, ...]) -> Iterator[None]:
+    """`own_state`, and the threads of the bundle that a stage is given first."""
+    with own_state():
+        if arguments and hasattr(arguments[0], "threads"):
+            with own_threads(cast("Bundle", arguments[0])):
+                yield
+        else:
+            yield
+
+
 def in_own_state(stage: Callable[P, R]) -> Callable[P, R]:
-    """A stage that runs in `own_state`."""
+    """A stage that runs in `own_state`; its first argument, a bundle, decides on the threads."""
 
     @wraps(stage)
     def run(*arguments: P.args, **keywords: P.kwargs) -> R:
-        with own_state():
+        with _state_of(arguments):
             return stage(*arguments, **keywords)
 
     return run
@@ -94,7 +110,7 @@ def rounds_in_own_state(made: Callable[P, Iterator[R]]) -> Callable[P, Iterator[
         steps = cast("Generator[R, None, None]", made(*arguments, **keywords))
         with closing(steps):
             while True:
-                with own_state():
+                with _state_of(arguments):
                     try:
                         item = next(steps)
                     except StopIteration:

@@ -102,7 +102,7 @@ def lm_config(config: Mapping[str, Any]) -> LMConfig:
     missing = sorted(_LM_KEYS - set(config))
     if missing:
         raise ValueError(
-            f"config.json lacks {', '.join(missing)}; the release names "
+            f"config.json lacks {shown(', '.join(missing))}; the release names "
             f"{', '.join(sorted(_LM_KEYS))}. Download it again."
         )
     if config.get("tie_word_embeddings", False) is not False:
@@ -167,8 +167,8 @@ def _unit_list(release: Release, recogniser: ParaformerConfig) -> bytes:
     """The text of the released list of units, as the recogniser's file keeps it."""
     if release.units is None:
         raise ValueError(
-            f"{release.paraformer.parent.name} lacks tokens.json, the list of the recogniser's "
-            "units. Download it beside model.pt."
+            f"{shown(release.paraformer.parent.name)} lacks tokens.json, the list of the "
+            "recogniser's units. Download it beside model.pt."
         )
     return units_text(read_units(release.units, recogniser.units))
 
@@ -207,8 +207,8 @@ def describe(
     first = TextTokenizer(release.tokenizer).encode_inside("<audio_0>")
     if len(first) != 1 or first[0] + AUDIO_CODES > llm.vocab_size:
         raise ValueError(
-            f"{release.tokenizer.name} has no audio ids that fit the {llm.vocab_size} rows of the "
-            "language model. Take both files from the same release."
+            f"{shown(release.tokenizer.name)} has no audio ids that fit the {llm.vocab_size} rows "
+            "of the language model. Take both files from the same release."
         )
     recogniser = {}
     if release.units is not None:
@@ -338,7 +338,9 @@ def source_digest(release: Release) -> str:
 def _start(work: Path, release: Release) -> None:
     """The folder a bundle grows in; what another release left there is removed."""
     if work.is_symlink():
-        raise ValueError(f"'{work}' is a link; a folder of its own is needed there. Remove it.")
+        raise ValueError(
+            f"'{shown(work)}' is a link; a folder of its own is needed there. Remove it."
+        )
     work.mkdir(parents=True, exist_ok=True)
     note, digest = work / SOURCE, source_digest(release)
     if note.is_file() and note.read_text("utf-8").strip() == digest:
@@ -387,7 +389,7 @@ def verify_conversion(
                 ours = stored.tensor(leaf)
                 if not torch.equal(ours, value.to(ours.dtype)):
                     raise ValueError(
-                        f"{leaf} in {path.name} is not the released tensor. "
+                        f"{shown(leaf)} in {shown(path.name)} is not the released tensor. "
                         "Convert the release again."
                     )
         rows.append((part, len(plan.places), plan.used, sum(plan.dropped.values())))

@@ -125,8 +125,9 @@ def find_release(model: str | Path, tokenizer: str | Path | None = None) -> Rele
     if missing:
         places = " and ".join(f"'{shown(folder.name)}'" for folder in folders)
         raise ValueError(
-            f"{places} lack {', '.join(missing)}; a release is the two folders Step-Audio-EditX "
-            "and Step-Audio-Tokenizer as published. Name both, or download what is missing."
+            f"{shown(places)} lack {shown(', '.join(missing))}; a release is the two folders "
+            "Step-Audio-EditX and Step-Audio-Tokenizer as published. Name both, or download what "
+            "is missing."
         )
     assert config is not None
     settings = config.parent / "tokenizer_config.json"

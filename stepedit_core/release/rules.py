@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..printable import shown
+
 SHOWN = 5
 """Names listed of each kind when a file and a network do not fit."""
 
@@ -96,7 +98,7 @@ class WeightNorm(Rule):
         lost = next((n for n in (g, v) if n not in shapes), None)
         if lost is not None:
             raise ValueError(
-                f"{source.label} has {name} without {lost}; both are needed. "
+                f"{shown(source.label)} has {shown(name)} without {shown(lost)}; both are needed. "
                 "Download the file again."
             )
         if name == g:
@@ -143,8 +145,9 @@ class Drop(Rule):
             tensor = source.tensor(name).float()
             if not torch.allclose(tensor, torch.full_like(tensor, self.value), atol=1e-6):
                 raise ValueError(
-                    f"{source.label} has {name} with other values than {self.value:g}; this "
-                    f"network has no place for them ({self.why}). Use the file as it was released."
+                    f"{shown(source.label)} has {shown(name)} with other values than "
+                    f"{self.value:g}; this network has no place for them ({self.why}). Use the "
+                    "file as it was released."
                 )
         return {}
 
@@ -257,10 +260,11 @@ def assign(
     ]
     if unknown or twice or shape or expected.keys() - made.keys():
         raise ValueError(
-            f"{source.label} does not fit the network: unknown in the file: {_listed(unknown)}; "
-            f"missing from it: {_listed(expected.keys() - made.keys())}; named twice: "
-            f"{_listed(twice)}; other shape in the network: {_listed(shape)}. Use the file as it "
-            "was released, or the config that belongs to it."
+            f"{shown(source.label)} does not fit the network: unknown in the file: "
+            f"{shown(_listed(unknown))}; missing from it: "
+            f"{shown(_listed(expected.keys() - made.keys()))}; named twice: "
+            f"{shown(_listed(twice))}; other shape in the network: {shown(_listed(shape))}. Use "
+            "the file as it was released, or the config that belongs to it."
         )
     places = tuple(Place(name=n, shape=expected[n], make=made[n][1]) for n in expected)
     used = len(source.shapes()) - sum(dropped.values())

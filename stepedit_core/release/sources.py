@@ -47,8 +47,9 @@ class SafetensorsFiles:
             for name, (_, shape) in read_header(path).items():
                 if name in self._where:
                     raise ValueError(
-                        f"{path.name} repeats {name} of {self._where[name].name}; each tensor is "
-                        "in one shard. Download the folder again."
+                        f"{shown(path.name)} repeats {shown(name)} of "
+                        f"{shown(self._where[name].name)}; each tensor is in one shard. Download "
+                        "the folder again."
                     )
                 self._where[name], self._shapes[name] = path, shape
 
@@ -112,12 +113,12 @@ def _tensors_of(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     if isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not state:
-        raise ValueError(f"{path.name} has no tensors. Choose the right file.")
+        raise ValueError(f"{shown(path.name)} has no tensors. Choose the right file.")
     other = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if other:
         raise ValueError(
-            f"{path.name} has '{shown(other[0], 60)}', which is not a tensor; a state_dict has "
-            "tensors only. Choose the right file."
+            f"{shown(path.name)} has '{shown(other[0], 60)}', which is not a tensor; a state_dict "
+            "has tensors only. Choose the right file."
         )
     return {str(name): value for name, value in state.items()}
 
@@ -137,17 +138,19 @@ class OnnxFile:
             from onnx import numpy_helper
         except ImportError as error:
             raise ValueError(
-                f"{path.name} is an ONNX file, which needs the onnx package to be read once. "
-                f"Run: {pip_line('onnx')}"
+                f"{shown(path.name)} is an ONNX file, which needs the onnx package to be read "
+                f"once. Run: {pip_line('onnx')}"
             ) from error
         data = read_bytes(path, GRAPH_LIMIT, DOWNLOAD)
         try:
             graph = onnx.load_from_string(data).graph
         except Exception as error:  # protobuf raises its own family of errors
-            raise ValueError(f"{path.name} is not a readable ONNX file. {DOWNLOAD}") from error
+            raise ValueError(
+                f"{shown(path.name)} is not a readable ONNX file. {DOWNLOAD}"
+            ) from error
         if any(t.data_location == onnx.TensorProto.EXTERNAL for t in graph.initializer):
             raise ValueError(
-                f"{path.name} keeps its weights in another file; the released one has them "
+                f"{shown(path.name)} keeps its weights in another file; the released one has them "
                 "itself. Download it again."
             )
         held = {t.name: t for t in graph.initializer}
@@ -177,6 +180,8 @@ class OnnxFile:
                 if name not in seen or by_node:
                     self._tensors[label] = held[name]
                 seen.add(name)
+        if not self._tensors:
+            raise ValueError(f"{path.name} has no weights in its graph. {DOWNLOAD}")
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of every weight."""
@@ -188,8 +193,8 @@ class OnnxFile:
             found = torch.from_numpy(np.array(self._read(self._tensors[name])))
         except Exception as error:  # the library raises what it likes, by the damage
             raise ValueError(
-                f"{self.label} has '{shown(name, 60)}' with other data than its shape needs. "
-                f"{DOWNLOAD}"
+                f"{shown(self.label)} has '{shown(name, 60)}' with other data than its shape "
+                f"needs. {DOWNLOAD}"
             ) from error
         check_finite(found, name, self.label, DOWNLOAD)
         return found
@@ -201,7 +206,8 @@ class OnnxFile:
             name = renamed[name]
             if name in seen:
                 raise ValueError(
-                    f"{self.label} has a ring of Identity nodes at '{shown(name, 60)}'. {DOWNLOAD}"
+                    f"{shown(self.label)} has a ring of Identity nodes at '{shown(name, 60)}'. "
+                    f"{DOWNLOAD}"
                 )
             seen.add(name)
         return name
@@ -214,8 +220,8 @@ def _check_size(tensor: Any, name: str, label: str) -> None:
     numbers = max(numbers, len(tensor.double_data))
     if min(sizes) < 0 or math.prod(sizes) > numbers:
         raise ValueError(
-            f"{label} has '{shown(name, 60)}' with a shape of {shown(sizes, 60)}, which its data "
-            f"does not fill. {DOWNLOAD}"
+            f"{shown(label)} has '{shown(name, 60)}' with a shape of {shown(sizes, 60)}, which its "
+            f"data does not fill. {DOWNLOAD}"
         )
 
 
@@ -247,14 +253,16 @@ def _vector(text: str, tag: str, width: int, file: str) -> Tensor:
         values = []
     if len(values) != width or any(not abs(value) < LARGEST for value in values):
         raise ValueError(
-            f"{file} has {len(values)} numbers after <{tag}>; {width} finite ones are expected. "
-            f"{DOWNLOAD}"
+            f"{shown(file)} has {len(values)} numbers after <{shown(tag)}>; {width} finite ones "
+            f"are expected. {DOWNLOAD}"
         )
     before = after.partition("[")[0]
     if any(f"<{other}>" in before for other in ("AddShift", "Rescale")):
-        raise ValueError(f"{file} has no numbers after <{tag}>, before the next tag. {DOWNLOAD}")
+        raise ValueError(
+            f"{shown(file)} has no numbers after <{shown(tag)}>, before the next tag. {DOWNLOAD}"
+        )
     if tag == "Rescale" and not all(values):
-        raise ValueError(f"{file} has a scale of 0 after <{tag}>. {DOWNLOAD}")
+        raise ValueError(f"{shown(file)} has a scale of 0 after <{shown(tag)}>. {DOWNLOAD}")
     return torch.tensor(values)
 
 
@@ -267,11 +275,11 @@ def npy_matrix(path: Path, shape: tuple[int, int]) -> Tensor:
     except UnreadableFileError:
         raise
     except Exception as error:  # the header is a Python literal: the parser has many errors
-        raise ValueError(f"{path.name} is not a readable .npy matrix. {DOWNLOAD}") from error
+        raise ValueError(f"{shown(path.name)} is not a readable .npy matrix. {DOWNLOAD}") from error
     if found != (shape, "f"):
         raise ValueError(
-            f"{path.name} has {shown(array.dtype, 40)} {shown(array.shape, 60)}; floats {shape} "
-            "are expected. Choose the right file."
+            f"{shown(path.name)} has {shown(array.dtype, 40)} {shown(array.shape, 60)}; floats "
+            f"{shape} are expected. Choose the right file."
         )
     with np.errstate(over="ignore"):
         tensor = torch.from_numpy(np.ascontiguousarray(array, np.float32))

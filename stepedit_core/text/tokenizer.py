@@ -16,6 +16,7 @@ from typing import Any
 import sentencepiece
 
 from ..files.reading import read_bytes
+from ..printable import shown
 
 _NO_DUMMY_PREFIX = b"\x1a\x02\x18\x00"
 """Protobuf bytes of ModelProto { normalizer_spec { add_dummy_prefix: false } }; appended to a
@@ -34,8 +35,8 @@ class TextTokenizer:
         path = Path(model_path)
         if not path.is_file():
             raise ValueError(
-                f"no tokenizer at {path.name}; a bundle has tokenizer.model beside bundle.json. "
-                "Copy the missing file from where the bundle came from."
+                f"no tokenizer at {shown(path.name)}; a bundle has tokenizer.model beside "
+                "bundle.json. Copy the missing file from where the bundle came from."
             )
         data = read_bytes(path, MODEL_LIMIT, REMEDY)
         self._model = model = _opened(data, path.name)
@@ -112,7 +113,7 @@ class TextTokenizer:
 
 def _opened(data: bytes, name: str) -> Any:
     """The model in these bytes; ValueError where there is none."""
-    problem = f"{name} is not a SentencePiece model with pieces. {REMEDY}"
+    problem = f"{shown(name)} is not a SentencePiece model with pieces. {REMEDY}"
     if not data:
         raise ValueError(problem)
     try:

@@ -37,17 +37,17 @@ def parse_units(data: bytes, count: int, name: str) -> tuple[str, ...]:
     """As read_units, of the bytes of the file that messages call `name`."""
     units = parse_json(decoded(data, name, REMEDY), name, REMEDY)
     if not isinstance(units, list):
-        raise ValueError(f"{name} has {kind_of_value(units)}; expected is a list. {REMEDY}")
+        raise ValueError(f"{shown(name)} has {kind_of_value(units)}; expected is a list. {REMEDY}")
     if len(units) != count:
-        raise ValueError(f"{name} has {len(units)} units; the network has {count}. {REMEDY}")
+        raise ValueError(f"{shown(name)} has {len(units)} units; the network has {count}. {REMEDY}")
     for place, unit in enumerate(units):
         if not isinstance(unit, str) or not 0 < len(unit) <= UNIT_LIMIT or not unit.isprintable():
             found = (
                 kind_of_value(unit) if not isinstance(unit, str) else repr(shown(unit, UNIT_LIMIT))
             )
             raise ValueError(
-                f"{name} has {found} as unit {place}; expected are 1 to {UNIT_LIMIT} printable "
-                f"characters. {REMEDY}"
+                f"{shown(name)} has {shown(found)} as unit {place}; expected are 1 to {UNIT_LIMIT} "
+                f"printable characters. {REMEDY}"
             )
     return tuple(units)
 

@@ -115,8 +115,8 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
     if not path.is_file():
         known = sorted(p.stem.removeprefix(f"{recipe}_") for p in CONFIGS.glob(f"{recipe}_*.yaml"))
         raise ValueError(
-            f"there is no config '{shown(name)}' of {recipe}; shipped are {', '.join(known)}, and "
-            "a path of a YAML file is allowed. Choose one."
+            f"there is no config '{shown(name)}' of {shown(recipe)}; shipped are "
+            f"{shown(', '.join(known))}, and a path of a YAML file is allowed. Choose one."
         )
     data = parse_yaml(read_text(path, remedy=REMEDY), f"'{shown(path.name)}'")
     data = {} if data is None else data
@@ -131,8 +131,8 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
     wrong = next((text for text in named if not text.strip() or not text.isprintable()), None)
     if wrong is not None:
         raise ValueError(
-            f"{path.name} names the folder or device '{shown(wrong)}', which has no readable name. "
-            f"{REMEDY}"
+            f"{shown(path.name)} names the folder or device '{shown(wrong)}', which has no "
+            f"readable name. {REMEDY}"
         )
     return config
 
@@ -196,5 +196,5 @@ def _put(data: Any, keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
-            raise ValueError(f"--set reaches into '{key}', which has no keys. {REMEDY}")
+            raise ValueError(f"--set reaches into '{shown(key)}', which has no keys. {REMEDY}")
     data[keys[-1]] = value

@@ -22,6 +22,7 @@ from ..models.llm import Step1LM
 from ..models.lora import attach, merge, save_adapter
 from ..models.reward import RewardModel
 from ..pipelines.generate import prompt_ids
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..registry.registry import Registry
 from ..text.edits import REMOVE, edit_vocabulary
@@ -65,8 +66,9 @@ class Examples:
         for number, data in enumerate(self._data):
             if data.codebook != bundle.manifest.codebook:
                 raise ValueError(
-                    f"'{data.folder.name}' has codes of codebook '{data.codebook}'; bundle "
-                    f"'{bundle.name}' reads '{bundle.manifest.codebook}'. Build the data again."
+                    f"'{shown(data.folder.name)}' has codes of codebook '{shown(data.codebook)}'; "
+                    f"bundle '{shown(bundle.name)}' reads '{shown(bundle.manifest.codebook)}'. "
+                    "Build the data again."
                 )
             for index, line in enumerate(data.lines):
                 if line["split"] != split or line["kind"] not in kinds:
@@ -79,7 +81,7 @@ class Examples:
                         left_out += 1
                     else:
                         self._places.append((number, index, back))
-        log.info("%d items of %s; %d over %d ids", len(self), split, left_out, longest)
+        log.info("%d items of %s; %d over %d ids", len(self), shown(split), left_out, longest)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -170,8 +172,8 @@ def start_from(config: ModelConfig, run: RunConfig) -> Base:
 def _found(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(
-            f"'{path.parent.name}' has no {path.name}; expected is the folder of a finished run. "
-            "Finish that stage first, or correct the path."
+            f"'{shown(path.parent.name)}' has no {shown(path.name)}; expected is the folder of a "
+            "finished run. Finish that stage first, or correct the path."
         )
     return path
 

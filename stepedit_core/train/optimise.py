@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..printable import shown
 from .config import OptimizerConfig
 from .numerics import Numerics
 
@@ -82,6 +83,6 @@ def step_optimizer(
     if math.isfinite(value):
         optimizer.step()
     else:
-        log.warning("a step was left out: the gradient's norm is %s", value)
+        log.warning("a step was left out: the gradient's norm is %s", shown(value))
     optimizer.zero_grad(set_to_none=True)
     return {"lr": rate, "norm": value}

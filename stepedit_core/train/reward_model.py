@@ -19,6 +19,7 @@ from ..data.records import Example
 from ..files.reading import read_object
 from ..files.strict import Bounds, from_json
 from ..models.reward import RewardModel
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..registry.registry import Registry
 from .batches import Row, Sampler, in_parts, pack
@@ -112,7 +113,7 @@ def train(config: RewardConfig, out: Path, *, stop_at: int | None = None) -> dic
                 )
             figures["dev_accuracy"] = float((margins > 0).double().mean())
         save_reward(critic, out, base, team, "model.")
-        log.info("%s", figures)
+        log.info("%s", shown(figures))
         return figures
 
 
@@ -140,7 +141,8 @@ def pair_margins(run: Path, groups: Mapping[str, Sequence[Example]]) -> dict[str
     path = run / CONFIG
     if not path.is_file():
         raise ValueError(
-            f"'{run.name}' has no {CONFIG}; expected is a run of `train reward`. Check the path."
+            f"'{shown(run.name)}' has no {CONFIG}; expected is a run of `train reward`. Check the "
+            "path."
         )
     about = read_object(path, remedy=REMEDY)
     config = from_json(RewardConfig, about.get("config"), CONFIG, REMEDY)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..files.strict import Bounds
 from ..measure.words import word_distance
+from ..printable import shown
 from ..registry.handle import Bundle
 from ..vocab import GROUP, Vocabulary
 from .attempts import Attempt, Total
@@ -88,8 +89,9 @@ def compose(
     unknown = sorted(name for name, weight in weights.items() if weight and name not in terms)
     if unknown:
         raise ValueError(
-            f"the reward '{unknown[0]}' has a weight but no term; terms are {', '.join(terms)}. "
-            "Give it weight 0, or name what it needs (for `model`, the reward model)."
+            f"the reward '{shown(unknown[0])}' has a weight but no term; terms are "
+            f"{shown(', '.join(terms))}. Give it weight 0, or name what it needs (for `model`, the "
+            "reward model)."
         )
     active = {name: terms[name] for name, weight in weights.items() if weight}
 

@@ -59,8 +59,8 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
         changed = [k for k in about if before.get(k) != about[k]]
         if changed:
             raise ValueError(
-                f"'{folder.name}' has a run with another {changed[0]}; a run resumes only with "
-                "the settings and data it began with. Name another folder."
+                f"'{shown(folder.name)}' has a run with another {shown(changed[0])}; a run resumes "
+                "only with the settings and data it began with. Name another folder."
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +90,7 @@ def cut_curve(folder: Path, step: int) -> None:
         odd = [
             name for name, value in values.items() if type(value) not in (int, float, type(None))
         ]
+        odd += [] if type(values.get("seconds", 0.0)) in (int, float) else ["seconds"]
         if odd or type(values.get("step")) is not int:
             raise ValueError(
                 f"{where} has {kind_of_value(values.get(odd[0] if odd else 'step'))} as "
@@ -104,7 +105,8 @@ def whole_number(state: Mapping[str, Any], name: str, least: int, most: int) -> 
     found = state.get(name)
     if type(found) is not int or not least <= found <= most:
         raise ValueError(
-            f"{STATE} has {kind_of_value(found)} as {name}; {least} to {most} are allowed. {REMEDY}"
+            f"{STATE} has {kind_of_value(found)} as {shown(name)}; {least} to {most} are allowed. "
+            f"{REMEDY}"
         )
     return found
 
@@ -158,7 +160,7 @@ class Run:
             world = whole_number(state, "processes", 1, 10**6)
             if world != self.team.world:
                 raise ValueError(
-                    f"'{self.folder.name}' was saved by {world} processes; "
+                    f"'{shown(self.folder.name)}' was saved by {world} processes; "
                     f"{self.team.world} are running. Start as many as before."
                 )
             self._load(state)
@@ -174,7 +176,9 @@ class Run:
             found = state.get(name)
             parts = found if isinstance(found, Mapping) else {}
             if not all(isinstance(parts.get(part), Mapping) for part in ("model", "optimizer")):
-                raise ValueError(f"{STATE} has no weights or no optimiser of {name}. {REMEDY}")
+                raise ValueError(
+                    f"{STATE} has no weights or no optimiser of {shown(name)}. {REMEDY}"
+                )
             if self.team.world == 1:
                 check_learned(module, optimizer, parts, REMEDY)
             check_numbers(parts, STATE, REMEDY)
@@ -192,8 +196,8 @@ class Run:
         if self.team.main:
             append_curve(self.folder, step, values, time.monotonic() - self._started)
             if step % 10 == 0:
-                shown = " ".join(f"{k} {v:.4g}" for k, v in values.items())
-                log.info("step %d %s", step, shown)
+                figures = " ".join(f"{k} {v:.4g}" for k, v in values.items())
+                log.info("step %d %s", step, shown(figures))
 
     def _save(self, step: int) -> None:
         """Write state.pt: after `step` steps."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..files.strict import Bounds
+from ..printable import shown
 from .batches import Row, Sampler, pack, parts_of
 from .config import ModelConfig, OptimizerConfig, RunConfig
 from .items import Examples, row_length, rows_of, save_language_model, start_from
@@ -106,7 +107,7 @@ def train(config: SFTConfig, out: Path, *, stop_at: int | None = None) -> dict[s
         if len(dev):
             figures["dev_loss"] = dev_loss(policy, dev, config, team)
         save_language_model(policy, out, base, team, config.model, export=config.run.export)
-        log.info("%s", figures)
+        log.info("%s", shown(figures))
         return figures
 
 

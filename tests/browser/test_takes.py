@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.server.comfyui import PATIENCE, Server
 
 pytestmark = pytest.mark.browser
-PATH = "01_edit_emotion_by_rounds"
+PATH = "01 Excited, round by round"
 WIDGET = """
 ([name, value]) => {
   const node = app.graph.nodes.find((one) => one.type === "StepEdit_IterativeEdit");
@@ -100,7 +100,7 @@ LINE = re.compile(r"round \d+ of|best is round|loading tiny")
 def test_a_line_lands_in_the_workflow_that_was_queued_and_nowhere_else(
     page: Page, server: Server, renderer: bool
 ) -> None:
-    graph = workflow(server, rounds=6)
+    graph = workflow(server, rounds=2)
     page.load(graph)
     count = len(server.get("/history"))
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
@@ -118,10 +118,10 @@ def test_a_line_lands_in_the_workflow_that_was_queued_and_nowhere_else(
 def test_a_line_is_seen_on_the_nodes_of_the_workflow_that_was_queued(
     page: Page, server: Server, renderer: bool
 ) -> None:
-    page.load(workflow(server, rounds=6))
+    page.load(workflow(server, rounds=2))
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
     until(page, lambda: LINE.search(page.evaluate(SAID)) is not None)
-    until(page, lambda: rows(page) == 7, 60)
+    until(page, lambda: rows(page) == 3, 60)
     assert page.errors == []
 
 

@@ -16,7 +16,7 @@ from tools.catalogue import SNAPSHOT
 
 FILES = sorted((REPOSITORY / "workflows").glob("*.json"))
 BLUEPRINTS = sorted((REPOSITORY / "subgraphs").glob("*.json"))
-CORE = {"LoadAudio", "PreviewAudio", "SaveAudio", "PreviewImage", "PreviewAny", "MarkdownNote"}
+CORE = {"LoadAudio", "PreviewImage", "PreviewAny", "MarkdownNote"}
 INFOS = json.loads(SNAPSHOT.read_text("utf-8"))
 
 
@@ -31,6 +31,29 @@ def workflow(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def test_there_are_six_workflows() -> None:
     assert [path.stem[:2] for path in FILES] == ["01", "02", "03", "04", "05", "06"]
+
+
+def test_names_are_titles_that_a_person_would_write() -> None:
+    for path in FILES:
+        assert re.fullmatch(r"0\d [A-Z][a-z, ]+[a-z]", path.stem)
+        assert path.stem in (REPOSITORY / "README.md").read_text("utf-8")
+
+
+def test_notes_have_no_code_which_is_blue_on_blue(workflow: dict[str, Any]) -> None:
+    for node in workflow["nodes"]:
+        if node["type"] == "MarkdownNote":
+            assert "`" not in node["widgets_values"][0]
+
+
+def test_no_canvas_shows_a_report_as_json(workflow: dict[str, Any]) -> None:
+    reports = {
+        link
+        for node in workflow["nodes"]
+        for output in node.get("outputs", [])
+        for link in output["links"] or []
+        if output["name"] == "report"
+    }
+    assert not reports
 
 
 def test_every_node_is_ours_or_of_core(workflow: dict[str, Any]) -> None:
@@ -101,7 +124,7 @@ def test_no_path_of_a_machine_is_inside_and_a_picture_beside(path: Path) -> None
     assert not re.search(r"(/home/|/root/|/tmp/|/Users/|[A-Z]:\\\\)", text)
     with Image.open(path.with_suffix(".jpg")) as picture:
         assert picture.format == "JPEG"
-        assert picture.width >= 640
+        assert (picture.width, picture.height) == (800, 600)  # before above, after below
     assert path.with_suffix(".jpg").stat().st_size < 200_000
 
 

@@ -27,7 +27,7 @@ from stepedit_core.models.lora import LoraConfig, adapters, attach, merge, save_
 from stepedit_core.registry.registry import Registry
 from stepedit_core.types import Clip
 from tests.conftest import REPOSITORY
-from tests.server.comfyui import ENVIRONMENT, PACK_NAME, Run, Server, wait_for
+from tests.server.comfyui import ENVIRONMENT, PACK_NAME, PATIENCE, Run, Server, wait_for
 from tests.server.graph import Graph
 from tests.server.material import WORDS
 
@@ -334,7 +334,7 @@ def test_a_text_that_no_log_takes_is_refused_and_the_next_prompt_runs(
         ):
             entry["inputs"][name] = text
     refused = server.post("/prompt", {"prompt": graph})[0] == 400
-    assert refused or server.run(graph).outcome == "error"
+    assert refused or server.run(graph, seconds=60 * PATIENCE).outcome == "error"
     graph = Graph()
     keep(graph, recording(graph), "after")
     assert server.run(graph).outcome == "success"

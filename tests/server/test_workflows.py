@@ -6,29 +6,32 @@ import json
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from stepedit_core.registry.registry import ASSETS, DEFAULT_BUNDLE
-from stepedit_core.signal.denoise import installed
 from tests.conftest import REPOSITORY, not_tested
 from tests.server.comfyui import Server
-from tests.server.graph import to_prompt
+from tests.server.graph import Graph, to_prompt
+from tests.server.material import WORDS
+from tests.server.test_graph import DECODE, DRAW, SEED
 from tools.catalogue import SNAPSHOT, snapshot
 
 pytestmark = pytest.mark.server
 FILES = sorted((REPOSITORY / "workflows").glob("*.json"))
 PLAYERS = {
-    "01_edit_emotion_by_rounds": {"rounds": 4, "last round": 1, "SaveAudio": 1},
-    "02_every_stage_open": {"PreviewAudio": 1, "SaveAudio": 1},
-    "03_clone_a_voice": {"PreviewAudio": 1, "SaveAudio": 1},
-    "04_chain_style_then_laughter": {"rounds": 3, "SaveAudio": 1},
-    "05_clean_up_for_dubbing": {"rounds": 4, "cleaned up": 1, "SaveAudio": 1},
-    "06_compare_rounds_keep_the_best": {"best round": 1, "SaveAudio": 1},
+    "01 Excited, round by round": {"every round": 4, "the best, as a file": 1},
+    "02 Every stage a node": {"the edited clip": 1},
+    "03 Two feelings side by side": {"excited": 1, "sad": 1},
+    "04 Sad, then slower": {"every round": 5, "the last, as a file": 1},
+    "05 No pauses, another pace": {
+        "the input, without pauses, faster": 3,
+        "the result, as a file": 1,
+    },
+    "06 Compare rounds, keep the best": {"the best, as a file": 1},
 }
-"""Title (or type) of a node with sound -> how many clips it must hold."""
-FOR_THE_RELEASE = {"03_clone_a_voice": "clone", "04_chain_style_then_laughter": "sounds"}
-"""Workflows with an edit that nano does not offer; `tiny` offers all, as the release does."""
+"""Title of a player -> how many clips it must have. All run on nano as it is installed."""
 
 
 def on_tiny(prompt: dict[str, Any]) -> None:
@@ -47,11 +50,6 @@ def test_a_shipped_workflow_runs_as_it_is(
     if not (ASSETS / DEFAULT_BUNDLE).is_dir():
         on_tiny(prompt)
         not_tested(request.config, "nano bundle", "it is not in assets; workflows ran on tiny")
-    if path.stem in FOR_THE_RELEASE:
-        on_tiny(prompt)
-    if "Denoise" in path.read_text("utf-8") and not installed():
-        on_tiny(prompt)  # whose model makes it
-        not_tested(request.config, "signal extra", "no denoiser is here; 05 ran on tiny")
     run = server.run(prompt)
     assert run.outcome == "success", run.error
     held = {
@@ -65,14 +63,22 @@ def test_a_shipped_workflow_runs_as_it_is(
             assert run.outputs[str(node["id"])]["images"]
 
 
-@pytest.mark.parametrize("name", FOR_THE_RELEASE)
-def test_nano_refuses_what_it_does_not_offer_and_says_who_does(
-    server: Server, infos: dict[str, Any], name: str
-) -> None:
-    path = REPOSITORY / "workflows" / f"{name}.json"
-    run = server.run(to_prompt(json.loads(path.read_text("utf-8")), infos))
+@pytest.mark.parametrize("kind", ["clone", "sounds"])
+def test_nano_refuses_what_it_does_not_offer_and_says_who_does(server: Server, kind: str) -> None:
+    graph = Graph()
+    model = (graph.add("StepEdit_LoadModel", bundle="nano", device="auto", precision="auto"), 0)
+    audio = (graph.add("LoadAudio", audio="speech.wav"), 0)
+    given = {"model": model, "audio": audio, "text": WORDS, "seed": SEED}
+    if kind == "clone":
+        made = graph.add("StepEdit_CloneVoice", **given, new_words="good night", **DRAW, **DECODE)
+    else:
+        words = {"text_with_sounds": f"{WORDS} [Laughter]"}
+        edit = (graph.add("StepEdit_NonverbalSounds", **words), 0)
+        more = {"rounds": 1, "voice": "stay with the original"}
+        made = graph.add("StepEdit_IterativeEdit", **given, edit=edit, **more)
+    graph.add("ProbeShow", value=(made, 0))
+    run = server.run(graph)
     assert run.outcome != "success"
-    kind = FOR_THE_RELEASE[name]
     assert f"the model of nano does not make {kind}; it makes emotion, style" in str(run.error)
     assert "Load the released model Step-Audio-EditX." in str(run.error)
 
@@ -101,6 +107,6 @@ def test_the_workflows_are_offered_as_templates(server: Server) -> None:
     offered = server.get("/workflow_templates")
     (names,) = [v for k, v in offered.items() if k.startswith("ComfyUI-StepEdit")]
     assert sorted(names) == [path.stem for path in FILES]
-    address = f"{server.url}/api/workflow_templates/ComfyUI-StepEdit.v2/{FILES[0].name}"
+    address = f"{server.url}/api/workflow_templates/ComfyUI-StepEdit.v2/{quote(FILES[0].name)}"
     with urllib.request.urlopen(address) as answer:
         assert json.load(answer)["version"] == 0.4

@@ -35,7 +35,7 @@ class Corpus:
             if stem in self._seen or (self.stages and path.parent.name not in self.stages):
                 continue
             self._seen.add(stem)
-            for line in path.read_text("utf-8").splitlines():
+            for line in filter(None, path.read_text("utf-8").split("\n")):
                 record = json.loads(line)
                 record["shard"] = stem
                 self.records.append(record)

@@ -284,7 +284,7 @@ def _pick(rng: np.random.Generator, options):
 def _verse_clauses(text: str) -> list[str]:
     """Clauses of 3 to 14 words between the stops of each verse."""
     out = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         _, _, verse = line.partition(" ")
         for part in re.split(r"(?<=[.:;?!])\s+", re.sub(r"[\[\]()]", "", verse)):
             clean = re.sub(r"[^A-Za-z',?!. ]", "", part).strip(" ,'")
