@@ -180,7 +180,7 @@ class Measures:
     """Median F0 in Hz; None where nothing is voiced."""
     words: float | None
     """Distance 0..2 of the linguistic codes to those that said these words before; 0 is the same.
-    None for the input, and for a round that changed the words."""
+    For sounds it counts only what is lost beside them. None for the input and for a clone."""
     heard: str | None = None
     """Words that the bundle's recogniser hears; None where it has none."""
     misheard: float | None = None

@@ -20,6 +20,7 @@ import folder_paths
 from comfy.model_management import InterruptProcessingException
 from comfy_execution.utils import get_executing_context
 
+from ...stepedit_core.files.reading import read_object
 from ...stepedit_core.files.whole import write_whole
 from ...stepedit_core.printable import shown
 from .progress import tell
@@ -133,13 +134,11 @@ def _file(panel: str) -> Path:
 def _read(path: Path) -> list[dict[str, Any]]:
     """The takes of a file; none where it cannot be read."""
     try:
-        if path.stat().st_size > _BYTES:
-            return []
-        takes: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["takes"]
+        takes: list[dict[str, Any]] = read_object(path, _BYTES)["takes"]
         for take in takes:
             _sounds(take)
             take["take"] = int(take["take"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return []
     for take in takes:
         if take.get("state") == "running":  # its process was ended

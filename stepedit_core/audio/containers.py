@@ -79,6 +79,8 @@ def _riff(file: BinaryIO, size: int, long: bool) -> BinaryIO | None:
         name, length = read_at(file, at, 4), int.from_bytes(read_at(file, at + 4, 4), "little")
         if long and name == b"ds64":
             stated = int.from_bytes(read_at(file, at + 16, 8), "little")
+        if name == b"fmt ":
+            _check_widths(read_at(file, at + 8, 16))
         if name == b"data":
             break
         at += 8 + length + length % 2
@@ -98,6 +100,19 @@ def _riff(file: BinaryIO, size: int, long: bool) -> BinaryIO | None:
         _check(_Chunk(start, length, at + 4), size)
     _check_rest(file, start + length + length % 2, size, "little")
     return None
+
+
+def _check_widths(head: bytes) -> None:
+    """Raise LengthError for a WAV whose samples have one width by their bits, another by bytes."""
+    kind, channels, _, _, align, bits = (
+        int.from_bytes(head[a:b], "little")
+        for a, b in ((0, 2), (2, 4), (4, 8), (8, 12), (12, 14), (14, 16))
+    )
+    plain = kind in (1, 3, 0xFFFE)
+    if plain and channels and not 0 <= align // channels * 8 - bits < 8:
+        raise LengthError(
+            f"has samples of {int(bits)} bits in {int(align // channels)} bytes; it is damaged"
+        )
 
 
 def _aiff(file: BinaryIO, size: int) -> BinaryIO | None:

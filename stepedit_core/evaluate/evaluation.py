@@ -90,7 +90,7 @@ def evaluate(
 
 def read_rows(path: Path) -> list[Row]:
     """Whole cases of a clips.jsonl; what a kill left torn at its end is cut off the file."""
-    if not path.is_file():
+    if not path.exists():
         return []
     text = read_text(path, LINES_LIMIT, REMEDY)
     rows = []

@@ -10,7 +10,7 @@ from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..types import DualCodes, EditRequest, Hooks, SilentHooks
 from ..vocab import group_rows
-from .finite import check_finite
+from .finite import check_finite, check_weights
 
 STAGE = "score"
 
@@ -45,6 +45,7 @@ def score(
                 "generate again."
             )
     hooks.check()
+    check_weights(bundle, "scorer")
     scorer = bundle.scorer
     device = scorer.head.weight.device
     index = torch.tensor([scorer.edit_index(request.kind, request.option)], device=device)

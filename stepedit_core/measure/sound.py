@@ -11,7 +11,7 @@ from ..types import Clip, Hooks, Measures, Round, SilentHooks
 from .holding import with_heard
 from .pitch import median_pitch_hz
 from .voice import speaker_vector, voice_similarity
-from .words import SAME_WORDS, WordDistances
+from .words import SAME_WORDS, WordDistances, lost_words
 
 
 def measure_round(
@@ -35,7 +35,10 @@ def measure_round(
     words = None
     if before and made.request is not None and made.request.kind in SAME_WORDS:
         spoken = next((b for b in reversed(before) if _changed_words(b)), before[0])
-        words = (distances or WordDistances()).between(bundle, spoken.codes, made.codes)
+        known = distances or WordDistances()
+        words = max(0.0, known.between(bundle, spoken.codes, made.codes))
+    elif before and made.request is not None and made.request.kind == "sounds":
+        words = lost_words(bundle, before[-1].codes, made.codes)
     measures = measure_sound(bundle, made.clip, original, words=words, hooks=hooks)
     expected = made.text
     if not expected and before and before[0].measures is not None:

@@ -11,7 +11,7 @@ from ..models.cancel import cancellable
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..types import Clip, Hooks, SilentHooks
-from .finite import check_finite
+from .finite import check_finite, check_weights
 
 
 @in_own_state
@@ -25,6 +25,7 @@ def speaker_vector(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) ->
 def vector_of(bundle: Bundle, heard: torch.Tensor, hooks: Hooks) -> torch.Tensor:
     """Speaker vector (192,) float32 on the CPU of a capped wave (N,) at 16 kHz."""
     hooks.check()
+    check_weights(bundle, "speaker")
     features = speaker_features(heard).to(next(bundle.speaker.parameters()))
     with cancellable(bundle.speaker, hooks):
         vectors: torch.Tensor = bundle.speaker(features[None])

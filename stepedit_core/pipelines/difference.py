@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..measure.alignment import guide_of
-from ..measure.finite import check_finite
+from ..measure.finite import check_finite, check_weights
 from ..measure.time_path import TimePath, time_path
 from ..models.cancel import cancellable
 from ..models.flow import step_times
@@ -123,6 +123,7 @@ def _moved(
     hooks: Hooks,
 ) -> Tensor:
     """The source (80, 6G) moved by the difference; noise (1, 80, 6P + 6G) standard normal."""
+    check_weights(bundle, "flow")
     codes, path, source = placed
     flow = bundle.flow
     estimator = flow.decoder.estimator

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..measure.alignment import guide_of
-from ..measure.finite import check_finite
+from ..measure.finite import check_finite, check_weights
 from ..models.cancel import cancellable
 from ..models.flow import Euler, PromptGuide
 from ..registry.handle import Bundle
@@ -60,6 +60,7 @@ def flow_decode(
             "another seed."
         )
     hooks.check()
+    check_weights(bundle, "flow")
     flow = bundle.flow
     weight = flow.encoder_proj.weight
     rows = torch.cat([pairs(part.linguistic, part.semantic) for part in (voice.codes, codes)]).to(

@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from typing import NamedTuple
 
+from ..measure.finite import check_weights
 from ..measure.words import SAME_WORDS
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
@@ -74,6 +75,7 @@ def generate(
     prompt = prompt_ids(bundle, codes, request)
     limit = sampling.max_ids or longest_answer(request, codes)
     run.hooks.check()
+    check_weights(bundle, "llm")
     stages = [STAGE]
     if request.kind in SAME_WORDS and sampling.temperature > 0:
         stages += [f"{STAGE}/{k}" for k in range(1, bundle.manifest.candidates)]

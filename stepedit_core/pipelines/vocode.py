@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..measure.finite import check_finite
+from ..measure.finite import check_finite, check_weights
 from ..models.bigvgan import BigVGAN
 from ..models.cancel import cancellable
 from ..registry.handle import Bundle
@@ -24,6 +24,7 @@ def vocode(bundle: Bundle, mel: Tensor, *, draws: Draws, hooks: Hooks | None = N
     """
     hooks = hooks or SilentHooks()
     hooks.check()
+    check_weights(bundle, "vocoder")
     vocoder = bundle.vocoder
     rows = mel[None].to(next(vocoder.parameters()))
     with cancellable(vocoder, hooks):

@@ -180,6 +180,8 @@ class OnnxFile:
                 if name not in seen or by_node:
                     self._tensors[label] = held[name]
                 seen.add(name)
+        if not self._tensors:
+            raise ValueError(f"{shown(path.name)} has no weights in its graph. {DOWNLOAD}")
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of every weight."""

@@ -90,6 +90,7 @@ def cut_curve(folder: Path, step: int) -> None:
         odd = [
             name for name, value in values.items() if type(value) not in (int, float, type(None))
         ]
+        odd += [] if type(values.get("seconds", 0.0)) in (int, float) else ["seconds"]
         if odd or type(values.get("step")) is not int:
             raise ValueError(
                 f"{where} has {kind_of_value(values.get(odd[0] if odd else 'step'))} as "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -138,16 +139,17 @@ def make_report(folder: Path) -> None:
     out = folder / "out"
     out.mkdir()
     rows = [{"round": 0, "file": "round_0.wav", "tokens_file": "tokens_0.safetensors"}]
-    (out / "report.json").write_text(json.dumps({"rounds": rows, "finished": True}), "utf-8")
     (out / "round_0.wav").write_bytes(b"x")
+    files = {"round_0.wav": hashlib.sha256(b"x").hexdigest()}
+    report = {"stepedit": "0.1.0", "rounds": rows, "finished": True, "files": files}
+    (out / "report.json").write_text(json.dumps(report), "utf-8")
 
 
 def read_report(folder: Path) -> object:
     """As the next run into the folder looks at it."""
     bundle = SimpleNamespace(name="tiny", sha256="0", device=torch.device("cpu"), precision="fp32")
-    run = RunFolder(folder / "out", folder / "in.wav", bundle, None, "edit")  # type: ignore[arg-type]
-    clear = getattr(run, "_clear", None)
-    return clear() if clear else None
+    with RunFolder(folder / "out", folder / "in.wav", bundle, None, "edit") as run:  # type: ignore[arg-type]
+        return run.kept
 
 
 SOUNDS = (

@@ -224,14 +224,14 @@ def test_bundles_shows_the_names_to_type_and_keeps_codes_off_the_terminal(
     for name in ("one", "two"):
         shutil.copytree(bundles / "tiny", tmp_path / name)
     path = tmp_path / "two" / "bundle.json"
-    path.write_text(path.read_text().replace('"Apache-2.0"', '"\\u001b[31mApache\\ud800"'))
+    path.write_text(path.read_text().replace('"Apache-2.0"', '"\\u001b[31mApache\\u202e"'))
     (tmp_path / "bad\x1b[2J").mkdir()
     (tmp_path / "bad\x1b[2J" / "bundle.json").write_text("{")
     monkeypatch.setenv("STEPEDIT_HOME", str(tmp_path))
     code, table, errors = stepedit("bundles")
     assert code == 1
     assert [line.split()[0] for line in table.splitlines()] == ["name", "tiny", "two", "nano"]
-    assert "\\x1b[31mApache\\ud800" in table
+    assert "\\x1b[31mApache\\u202e" in table
     assert f"'{tmp_path}/bad\\x1b[2J' is not listed: bundle.json is not JSON" in errors
     assert (table + errors).replace("\n", "").isprintable()
 

@@ -72,7 +72,7 @@ def unpack(folder: Path, out: Path) -> int:
     from scipy.signal import resample_poly
 
     data = np.load(folder / CLIPS)
-    lines = (folder / INDEX).read_text("utf-8").splitlines()
+    lines = (folder / INDEX).read_text("utf-8").strip("\n").split("\n")
     shards = {stage: Shard(out / stage / f"{stage}-packed") for stage in STAGES}
     for k, line in enumerate(lines):
         record = json.loads(line)

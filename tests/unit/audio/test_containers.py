@@ -122,6 +122,14 @@ def test_more_channels_than_a_recording_has_are_said(tmp_path: Path, channels: i
         read_clip(tmp_path / "a.wav")
 
 
+def test_a_wav_whose_bits_and_bytes_differ_is_refused(tmp_path: Path):
+    raw = encoded("wav")
+    raw[34:36] = (1).to_bytes(2, "little")
+    (tmp_path / "a.wav").write_bytes(raw)
+    with pytest.raises(ValueError, match="has samples of 1 bits in 2 bytes; it is damaged"):
+        read_clip(tmp_path / "a.wav")
+
+
 def test_a_damaged_mp3_is_said_before_it_is_decoded(tmp_path: Path):
     raw = encoded("mp3")
     raw[:288] = b""  # the frame that has a header of its own

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepedit_core.measure.words import word_distance
+from stepedit_core.measure.words import WordDistances, lost_words, word_distance
+from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import DualCodes
 
 BOOK = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
@@ -61,3 +62,29 @@ def test_speed_costs_nothing_and_lost_words_cost() -> None:
     lost = word_distance(BOOK, codes(words), codes(words[:4]))
     assert lost > 0.1
     assert word_distance(BOOK, codes(words), codes(words[:6])) < lost
+
+
+def test_a_laugh_between_words_costs_nothing_and_lost_words_cost(bundle: Bundle) -> None:
+    def drawn(groups: int, seed: int) -> DualCodes:
+        generator = torch.Generator().manual_seed(seed)
+        return DualCodes(
+            linguistic=torch.randint(0, 1024, (2 * groups,), generator=generator),
+            semantic=torch.zeros(3 * groups, dtype=torch.int64),
+            codebook="tiny-1",
+        )
+
+    def joined(*parts: torch.Tensor) -> DualCodes:
+        linguistic = torch.cat(parts)
+        return DualCodes(
+            linguistic=linguistic,
+            semantic=torch.zeros(len(linguistic) * 3 // 2, dtype=torch.int64),
+            codebook="tiny-1",
+        )
+
+    said, laugh = drawn(12, 1), drawn(5, 2).linguistic
+    words = said.linguistic
+    laughing = joined(words[:10], laugh, words[10:])
+    assert lost_words(bundle, said, laughing) == pytest.approx(0, abs=1e-6)
+    assert WordDistances().between(bundle, said, laughing) > 0.1
+    cut = joined(words[:6], laugh)
+    assert lost_words(bundle, said, cut) > 0.25

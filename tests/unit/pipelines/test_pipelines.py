@@ -789,8 +789,24 @@ def test_a_weight_that_is_nan_stops_the_run_with_the_name_of_its_part(
     handle = Registry([bundles], {}).load("tiny", device="cpu")
     weights = dict(handle.part(part).named_parameters())
     name = parameter or next(n for n, w in weights.items() if w.ndim > 1)
-    weights[name].data.fill_(torch.nan)
+    weights[name].data.view(-1)[0] = torch.nan
     with pytest.raises(ValueError, match=r"NaN .*(Check|check)") as error:
         run_of(handle, clip, [HAPPY], sampling=SHORT)
-    said = {"flow": "flow decoder", "llm": "language model", "speaker": "speaker encoder"}
-    assert said.get(part, part) in str(error.value)
+    assert f"of the {part} of 'tiny'" in str(error.value)
+
+
+def test_scores_that_are_nan_stop_a_model_that_is_too_large_to_read_through(
+    bundles: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepedit_core.measure.finite.MOST_NUMBERS", 0)
+    handle = Registry([bundles], {}).load("tiny", device="cpu")
+    for weight in handle.llm.parameters():
+        weight.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match="the language model made NaN at id 0"):
+        run_of(handle, clip, [HAPPY], sampling=SHORT)
+    for part, said in (("flow", "flow decoder"), ("speaker", "speaker encoder")):
+        handle = Registry([bundles], {}).load("tiny", device="cpu")
+        for weight in handle.part(part).parameters():
+            weight.data.fill_(torch.nan)
+        with pytest.raises(ValueError, match=f"the {said} of 'tiny' made [0-9]+ NaN"):
+            run_of(handle, clip, [HAPPY], sampling=SHORT)
