@@ -168,10 +168,9 @@ def answer(server: Server, graph: Graph) -> str:
     status, told = server.post("/prompt", {"prompt": graph})
     if status != 200:
         wrong = [error for entry in told["node_errors"].values() for error in entry["errors"]]
-        # the core repeats the sentence against every input that was validated together
-        sentences = {error["details"].split(" - ", 1)[1] for error in wrong}
-        assert len(sentences) == 1, wrong
-        return str(wrong[0]["details"])
+        sentences = {error["details"].partition(" - ")[2] or error["details"] for error in wrong}
+        assert len(sentences) == 1, wrong  # ComfyUI repeats it for each input of validate_inputs
+        return sentences.pop()
     with_id = told["prompt_id"]
     wait_for(lambda: with_id in server.get(f"/history/{with_id}"))
     messages = server.get(f"/history/{with_id}")[with_id]["status"]["messages"]
