@@ -29,7 +29,7 @@ from torch import nn
 
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
-from recipes.nano.training import log, setup
+from recipes.nano.training import log, saved_state, setup
 from stepedit_core.bundle.manifest import TOKENIZER, Manifest, read_manifest
 from stepedit_core.bundle.parts import build_part, load_part
 from stepedit_core.bundle.write import write_bundle
@@ -42,7 +42,7 @@ from stepedit_core.models.source_filter import SourceFilterConfig
 from stepedit_core.models.speaker import SpeakerConfig
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.text.tokenizer import TextTokenizer
-from stepedit_core.train.run_folder import read_state, write_state
+from stepedit_core.train.run_folder import write_state
 from stepedit_core.vocab import AUDIO_CODES
 
 CODEBOOK = "nano-1"
@@ -84,7 +84,7 @@ def trained(models: Path, folder: str) -> dict[str, Any] | None:
     paths = [models / folder / name for name in ("final.pt", "last.pt")]
     paths = [path for path in paths if path.exists()]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
-        state = read_state(path)
+        state = saved_state(path)
         if state is not None and "config" in state:
             log.info("%s: %s of step %s", folder, path.name, state.get("step", "end"))
             return state

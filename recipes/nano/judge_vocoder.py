@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from recipes.nano.judge import Judges
-from recipes.nano.training import log, setup
+from recipes.nano.training import log, saved_state, setup
 from stepedit_core.audio.files import read_clip
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.audio.resample import resample
@@ -29,7 +29,6 @@ from stepedit_core.bundle.manifest import read_manifest
 from stepedit_core.bundle.parts import load_part
 from stepedit_core.measure.recogniser import plain_words
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
-from stepedit_core.train.run_folder import read_state
 from stepedit_core.types import Clip
 
 RATE_HZ = 24_000
@@ -59,7 +58,7 @@ def load_vocoder(path: Path) -> SourceFilter:
         about = read_manifest(path)
         part = load_part(path, about, "vocoder", device=torch.device("cpu"), dtype=torch.float32)
         return part.eval()  # type: ignore[return-value]
-    state = read_state(path)
+    state = saved_state(path)
     if state is None:
         raise SystemExit(f"no checkpoint at {path}")
     model = SourceFilter(SourceFilterConfig(**state["config"]))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.export import CODEBOOK
-from recipes.nano.training import RATE, chunks, log, pad, setup
+from recipes.nano.training import RATE, chunks, log, pad, saved_state, setup
 from stepedit_core.audio.fbank import linguistic_features, speaker_features
 from stepedit_core.audio.mel import semantic_log_mel
 from stepedit_core.audio.resample import resample
@@ -31,13 +31,12 @@ from stepedit_core.files.whole import whole_file
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
 from stepedit_core.models.semantic import SemanticConfig, SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerConfig, SpeakerEncoder
-from stepedit_core.train.run_folder import read_state
 from stepedit_core.types import DualCodes
 
 
 def build(root: Path, name: str) -> torch.nn.Module:
     """A trained part of `name`, from its final checkpoint."""
-    state = read_state(root / name / "final.pt")
+    state = saved_state(root / name / "final.pt")
     if state is None:
         raise SystemExit(f"{root / name}/final.pt is missing; train {name} first")
     kinds = {

@@ -41,6 +41,7 @@ from recipes.nano.training import (
     mean_gradients,
     options,
     parameters,
+    saved_state,
     stage_weight,
     step_rng,
 )
@@ -48,7 +49,6 @@ from recipes.nano.words_heard import WordsHeard
 from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.measure.recogniser import WHISPER_VARIABLE
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
-from stepedit_core.train.run_folder import read_state as load_checkpoint
 from stepedit_core.train.run_folder import write_state as save_checkpoint
 
 HOP = 480
@@ -275,7 +275,7 @@ def main() -> None:
         judge_optimizer.load_state_dict(state["judge_optimizer"])
         judge_optimizer.param_groups[0]["lr"] = config["judge_lr"]
     judge_file = args.out / "judge.pt"
-    if state is None and (known_judge := load_checkpoint(judge_file)) is not None:
+    if state is None and (known_judge := saved_state(judge_file)) is not None:
         judge.load_state_dict(known_judge)
     listener = None
     if config["words_weight"]:
@@ -289,7 +289,7 @@ def main() -> None:
             model.mel_std.copy_(std)
             nn.init.constant_(model.out.bias, -4.0)  # near the level of speech
         pitch_file = args.out / "pitch.pt"
-        if (known_pitch := load_checkpoint(pitch_file)) is None:
+        if (known_pitch := saved_state(pitch_file)) is None:
             of_pitch = Draw(corpus, config, config["seed"] + 100)
             train_pitch(model, of_pitch, config, fresh=run.fresh, ahead=args.ahead)
             save_checkpoint(pitch_file, model.f0_predictor.state_dict())

@@ -24,13 +24,13 @@ from torch import Tensor, distributed, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stepedit_core.commands.train import add_set_option
+from stepedit_core.files.states import read_state
 from stepedit_core.train.config import REMEDY, change
 from stepedit_core.train.run_folder import (
     CONFIG,
     agree,
     append_curve,
     cut_curve,
-    read_state,
     write_state,
 )
 
@@ -107,6 +107,11 @@ def timed_rate(spent: float, *, peak: float, warmup: float) -> float:
     return peak * max(0.02, min(1.0, 1.0 - 0.98 * (spent - 2 / 3) * 3))
 
 
+def saved_state(path: Path) -> dict[str, Any] | None:
+    """A checkpoint on the CPU; None where there is none yet."""
+    return read_state(path) if path.exists() else None
+
+
 def join_workers() -> int:
     """This worker's number; with WORLD_SIZE above 1 in the environment, joins the others.
 
@@ -120,7 +125,7 @@ def join_workers() -> int:
 
 
 def mean_gradients(weights: Sequence[nn.Parameter]) -> None:
-    """Replace gradients by their mean over workers; nothing to do for one."""
+    """Replace gradients by their mean over workers."""
     if not distributed.is_initialized():
         return
     grads = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
@@ -158,8 +163,7 @@ class Run:
         """Whether this worker writes the run folder."""
         self.before = 0.0
         """Seconds of training before the last resume."""
-        self.last = ""
-        """The last line of the log."""
+        self.last = ""  # the last line of the log
         self.fresh = True
         """Whether the model had random weights when this schedule began."""
 
@@ -169,7 +173,7 @@ class Run:
         With final.pt alone a new schedule begins from the weights of that training. Raises
         ValueError where last.pt belongs to other settings.
         """
-        state = read_state(self.out / LAST)
+        state = saved_state(self.out / LAST)
         if self.writes:
             if state is None:
                 (self.out / CONFIG).unlink(missing_ok=True)
@@ -182,7 +186,7 @@ class Run:
             self.optimizer.load_state_dict(state["optimizer"])
             self.fresh = state.get("fresh", False)
             self.before = state.get("seconds", 0.0)
-        elif (ended := read_state(self.out / FINAL)) is not None:
+        elif (ended := saved_state(self.out / FINAL)) is not None:
             load_grown(self.parts["model"], ended["model"])
             self.fresh = False
             log.info("begins from the weights of final.pt")

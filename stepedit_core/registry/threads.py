@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..printable import shown
+
 if TYPE_CHECKING:
     from .handle import Bundle
 
@@ -48,5 +50,10 @@ def own_threads(bundle: Bundle) -> Iterator[None]:
 
 
 def _said(bundle: Bundle, chosen: int, before: int) -> int:
-    log.info("StepEdit: %s runs on %d of torch's %d threads", bundle.name, chosen, before)
+    log.info(
+        "StepEdit: %s runs on %d of torch's %d threads",
+        shown(bundle.name),
+        int(chosen),
+        int(before),
+    )
     return chosen

@@ -87,7 +87,7 @@ def check_offered(bundle: str, request: EditRequest, vocabulary: EditVocabulary)
         remedy = f"Use Iterative Edit or `stepedit edit` with the engine signal, or load {RELEASE}"
     raise ValueError(
         f"the model of {shown(bundle)} does not make {request.kind}; it makes "
-        f"{makes(vocabulary)}. {remedy}."
+        f"{shown(makes(vocabulary))}. {remedy}."
     )
 
 
