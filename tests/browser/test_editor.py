@@ -108,11 +108,7 @@ def test_the_blueprints_are_offered(server: Server) -> None:
 
 
 def test_run_in_the_editor_plays_every_round(page: Page, server: Server, renderer: bool) -> None:
-    workflow = read(FILES[0])
-    values = {n["type"]: n["widgets_values"] for n in workflow["nodes"] if "widgets_values" in n}
-    values["StepEdit_LoadModel"][0] = "tiny"
-    values["LoadAudio"][0] = "speech.wav"
-    page.load(workflow)
+    open_tiny(page, FILES[0].stem)
     count = len(server.get("/history"))
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
     for _ in range(int(300 * PATIENCE)):

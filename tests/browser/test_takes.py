@@ -51,6 +51,7 @@ def workflow(server: Server, rounds: int = 3) -> dict[str, Any]:
     shutil.copy(server.base / "input" / "speech.wav", server.base / "input" / clip)
     values = {n["type"]: n["widgets_values"] for n in graph["nodes"] if "widgets_values" in n}
     values["StepEdit_LoadModel"][0] = "tiny"
+    values["StepEdit_Emotion"][0] = "happy"  # which the tiny bundle offers
     values["LoadAudio"][0] = clip
     values["StepEdit_IterativeEdit"][1] = rounds
     return dict(graph)
