@@ -111,6 +111,7 @@ def test_run_in_the_editor_plays_every_round(page: Page, server: Server, rendere
     workflow = read(FILES[0])
     values = {n["type"]: n["widgets_values"] for n in workflow["nodes"] if "widgets_values" in n}
     values["StepEdit_LoadModel"][0] = "tiny"
+    values["StepEdit_Emotion"][0] = "happy"
     values["LoadAudio"][0] = "speech.wav"
     page.load(workflow)
     count = len(server.get("/history"))

@@ -600,7 +600,7 @@ def test_an_adapter_that_is_none_is_refused(server: Server) -> None:
     (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
     for name, words in (
         ("absent", "no adapter 'absent'; found are adapters/"),
-        ("adapters/odd.safetensors", "odd.safetensors is not a readable safetensors file"),
+        ("adapters/odd.safetensors", "'odd.safetensors' is not a readable safetensors file"),
     ):
         load["inputs"]["adapter"] = name
         status, answer = server.post("/prompt", {"prompt": graph})
