@@ -8,23 +8,25 @@ let waiting = []; // what the server told of prompts before their numbers were k
 /** Begin to note which workflow each prompt comes from; `refused` receives what was refused. */
 export function watchRuns(app, api, refused) {
   const queue = api.queuePrompt;
-  api.queuePrompt = async function (...given) {
+  api.queuePrompt = function (...given) {
     const owner = openWorkflow(app);
     queueing++;
-    try {
-      const answer = await queue.apply(this, given);
-      owners.set(answer.prompt_id, owner);
-      refused(answer.node_errors);
-      return answer;
-    } catch (error) {
-      refused(error?.response?.node_errors);
-      throw error;
-    } finally {
-      queueing--;
-      const told = waiting;
-      waiting = [];
-      for (const tell of told) tell();
-    }
+    const sent = queue.apply(this, given); // handed on as it is: its errors are the editor's own
+    sent
+      .then(
+        (answer) => {
+          owners.set(answer.prompt_id, owner);
+          refused(answer.node_errors);
+        },
+        (error) => refused(error?.response?.node_errors),
+      )
+      .finally(() => {
+        queueing--;
+        const told = waiting;
+        waiting = [];
+        for (const tell of told) tell();
+      });
+    return sent;
   };
 }
 

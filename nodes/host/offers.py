@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from aiohttp import web
 from server import PromptServer
 
 from .folders import find_bundle, registry
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from ...stepedit_core.types import EditRequest
 
 ADDRESS = "/stepedit/offers"
@@ -49,6 +50,7 @@ def _request(kind: str, option: str) -> EditRequest:
 
 def answer_offers() -> None:
     """Add the address to ComfyUI's server; once, when the pack is loaded."""
+    from aiohttp import web
 
     @PromptServer.instance.routes.get(ADDRESS)
     async def offers(request: web.Request) -> web.Response:

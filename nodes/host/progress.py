@@ -48,6 +48,7 @@ class GraphHooks:
         self._clips = clips
         self._finished = 0
         self._bar = ProgressBar(BAR_UNITS)
+        self._part = 0.0  # of the whole bar; a round that is made again does not move it back
         self._sent = 0.0
         self._score: float | None = None
         self._line = ""
@@ -64,6 +65,7 @@ class GraphHooks:
             self._say(f"{where.doing}{self._last_score()}")
             least = self._rounds * self._clips
             part = min(self._finished + where.start + where.share * part, least) / least
+            part = self._part = max(self._part, part)
         self._bar.update_absolute(round(part * BAR_UNITS), BAR_UNITS)
 
     def check(self) -> None:

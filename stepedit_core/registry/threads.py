@@ -2,7 +2,7 @@
 
 Two threads on a busy machine wait for each other in every layer; the layers of a small model are
 over sooner than that. One thread also sums in one order, so an equal seed gives equal samples
-whatever the machine has. docs/decisions says what was measured.
+whatever the machine has. decision 0025 says what was measured.
 """
 
 from __future__ import annotations

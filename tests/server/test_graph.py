@@ -241,9 +241,10 @@ def test_any_rate_and_channels_come_back_as_24_khz_mono(server: Server, kind: st
 
 def test_a_batch_comes_back_as_a_list_of_single_clips(server: Server) -> None:
     graph = Graph()
-    node = edited(graph, recording(graph, "batch"))
+    seed = 8  # of the tries of a round that says noise the first is kept, as the stages make it
+    node = edited(graph, recording(graph, "batch"), seed=seed)
     seen = keep(graph, (node, 0), "batch")
-    stages = every_stage(graph, audio=recording(graph, "batch"))
+    stages = every_stage(graph, seed=seed, audio=recording(graph, "batch"))
     by_stage = keep(graph, (stages["audio"], 0), "batch-stages")
     run = server.run(graph)
     assert [item["shape"][:2] for item in run.outputs[seen]["items"]] == [[1, 1]] * 2
@@ -600,7 +601,7 @@ def test_an_adapter_that_is_none_is_refused(server: Server) -> None:
     (load,) = [n for n in graph.values() if n["class_type"] == "StepEdit_LoadModel"]
     for name, words in (
         ("absent", "no adapter 'absent'; found are adapters/"),
-        ("adapters/odd.safetensors", "odd.safetensors is not a readable safetensors file"),
+        ("adapters/odd.safetensors", "'odd.safetensors' is not a readable safetensors file"),
     ):
         load["inputs"]["adapter"] = name
         status, answer = server.post("/prompt", {"prompt": graph})
