@@ -43,8 +43,6 @@ class Page:
     def _console(self, message: Any) -> None:
         text = message.text
         foreign = "Content Security Policy" in text  # the frontend asks its registry about nodes
-        # what the server refused is said by the editor, with the way through our watch of prompts
-        foreign = foreign or text.startswith("PromptExecutionError")
         if message.type == "error" and "stepedit" in text.lower() and not foreign:
             self.errors.append(text)
 
