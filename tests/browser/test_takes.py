@@ -59,6 +59,10 @@ def workflow(server: Server, rounds: int = 3) -> dict[str, Any]:
 
 def run(page: Page, server: Server) -> dict[str, Any]:
     """Press Run and wait for the end; the entry of the history."""
+    until(page, lambda: panel(page).count() == 1)
+    page.page.wait_for_timeout(
+        300
+    )  # the editor makes a loaded workflow the open one a little later
     count = len(server.get("/history"))
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
     until(page, lambda: len(server.get("/history")) > count, 60)
@@ -172,8 +176,7 @@ def test_takes_are_kept_and_one_more_round_is_the_same_take(
     assert heard[0][1] != heard[1][1]
     widget(page, "rounds", 2)
     run(page, server)
-    until(page, lambda: rows(page) == 3)
-    assert takes.count() == 2
+    until(page, lambda: (rows(page), takes.count()) == (3, 2))
     assert page.evaluate(HEARD)[:2] == heard[1]
     takes.nth(0).click()
     assert page.evaluate(HEARD) == heard[0]
