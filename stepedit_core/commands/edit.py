@@ -14,12 +14,12 @@ from .options import (
     FAILED,
     UsageError,
     add_model,
+    add_rounds,
     add_seed,
     load_bundle,
     number,
     place,
     say_error,
-    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -74,13 +74,7 @@ def add(commands: Any) -> None:
         metavar="S",
         help="length of the clip after --speed 'fit to seconds'",
     )
-    edit.add_argument(
-        "--rounds",
-        type=whole_number(1, 10),
-        default=1,
-        metavar="N",
-        help="how often the edit is applied, 1 to 10; default 1",
-    )
+    add_rounds(edit)
     edit.add_argument(
         "--voice",
         choices=("original", "previous"),

@@ -13,11 +13,11 @@ from .options import (
     DONE,
     UsageError,
     add_model,
+    add_rounds,
     add_seed,
     load_bundle,
     number,
     place,
-    whole_number,
 )
 from .transcribe import add_recogniser
 
@@ -71,13 +71,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
         help="the words of the recording; default: what the recogniser hears",
     )
     add_recogniser(parser)
-    parser.add_argument(
-        "--rounds",
-        type=whole_number(1, 10),
-        default=1,
-        metavar="N",
-        help="how often the edit is applied, 1 to 10; default 1",
-    )
+    add_rounds(parser)
     parser.add_argument(
         "--strength",
         type=number(0, 1.5),

@@ -73,6 +73,17 @@ def _not_allowed(
     return argparse.ArgumentTypeError(f"'{shown(text)}' is not allowed; {what} {bounds} is")
 
 
+def add_rounds(parser: argparse.ArgumentParser) -> None:
+    """The argument that says how often an edit is applied."""
+    parser.add_argument(
+        "--rounds",
+        type=whole_number(1, 10),
+        default=1,
+        metavar="N",
+        help="how often the edit is applied, 1 to 10; default 1",
+    )
+
+
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """The start of all random draws."""
     parser.add_argument(

@@ -19,8 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..audio.clips import SHORTEST_S, SILENCE_PEAK
 from ..audio.recordings import Recording, read_recording, write_recording
 from ..measure.timeline import Word, words_between
@@ -28,7 +26,7 @@ from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import EditRequest, Hooks, SilentHooks
 from .plan import Plan, make_plan
-from .range_edit import AROUND_S, Part, Patch, check_keeps, patch_of, patched
+from .range_edit import AROUND_S, Part, Patch, check_keeps, patch_of, patched, quietest
 from .rounds import iterate
 
 PIECE_S = 10.0
@@ -67,11 +65,10 @@ def pieces_of(recording: Recording) -> Iterator[tuple[int, int]]:
     A piece of more than 10 s ends at its quietest 0.2 s between 5 and 10 s.
     """
     rate, length = recording.sample_rate, recording.samples.shape[1]
-    most, width, first = round(PIECE_S * rate), round(0.2 * rate), 0
+    most, first = round(PIECE_S * rate), 0
     while length - first > most:
-        wave = recording.clip(first + most // 2, first + most).wave.double().square()
-        sums = torch.cat([wave.new_zeros(1), wave.cumsum(0)])
-        end = first + most // 2 + int((sums[width:] - sums[:-width]).argmin()) + width // 2
+        squares = recording.clip(first + most // 2, first + most).wave.double().square().numpy()
+        end = first + most // 2 + quietest(squares, rate)
         yield first, end
         first = end
     yield first, length

@@ -156,18 +156,17 @@ def part_of(recording: Recording, start_s: float, end_s: float) -> Part:
             "scale); the range needs speech. Choose another."
         )
     squares = wave.double().square().numpy()
-    keep = round(0.5 * CONTEXT_S * rate)
+    keep, search = round(0.5 * CONTEXT_S * rate), round(SEARCH_S * rate)
     if first > 0:
-        first += _quietest(squares[: max(0, start - first - keep)], rate)
+        first += quietest(squares[: max(0, start - first - keep)][:search], rate)
     if last < length:
-        last -= _quietest(squares[::-1][: max(0, last - end - keep)], rate)
+        last -= quietest(squares[::-1][: max(0, last - end - keep)][:search], rate)
     return Part(start=start, end=end, window_start=first, window_end=last)
 
 
-def _quietest(squares: np.ndarray, rate: int) -> int:
-    """Middle of the quietest 0.2 s among the first samples (N,); 0 where there is no room."""
+def quietest(squares: np.ndarray, rate: int) -> int:
+    """Middle of the quietest 0.2 s among squared samples (N,); 0 where there is no room."""
     width = round(PAUSE_S * rate)
-    squares = squares[: round(SEARCH_S * rate)]
     if len(squares) <= width:
         return 0
     sums = np.concatenate([[0.0], np.cumsum(squares)])
