@@ -13,6 +13,7 @@ from ..stepedit_core.text.edits import check_written
 from ..stepedit_core.text.engines import ENGINES
 from ..stepedit_core.types import EditRequest
 from .compat import StepEditModel, advanced
+from .host import folders
 
 LARGEST_SEED = 2**53 - 1
 """Above it a browser can no longer tell neighbouring integers apart."""
@@ -29,6 +30,35 @@ def recording() -> io.Input:
         "audio",
         tooltip="Speech, 0.5 to 30 s, any rate in Hz. Channels are averaged; a batch is worked on "
         "clip by clip and comes back as a list.",
+    )
+
+
+def any_recording() -> io.Input:
+    """A recording that keeps its rate and channels."""
+    return io.Audio.Input(
+        "audio", tooltip="One recording of speech of any length, 8 to 192 kHz, any channels."
+    )
+
+
+def recogniser() -> io.Input:
+    """Which recogniser hears."""
+    return io.Combo.Input(
+        "recogniser",
+        options=folders.recogniser_names(),
+        default=folders.AUTO,
+        tooltip="Who hears the words: a faster-whisper model in "
+        "models/step_audio_editx/recognisers/. auto: the folder that $STEPEDIT_RECOGNISER names, "
+        "else the first of the list, else the model's own recogniser.",
+    )
+
+
+def hearing_model() -> io.Input:
+    """A model whose recogniser hears."""
+    return StepEditModel.Input(
+        "model",
+        optional=True,
+        tooltip="From Load StepEdit Model. Its recogniser hears the words where no folder of one "
+        "is there; the rest of it is not needed.",
     )
 
 

@@ -35,6 +35,7 @@ LOCAL_LISTS = {
     ("StepEdit_LoadModel", "bundle"),
     ("StepEdit_LoadModel", "adapter"),
     ("StepEdit_LoadTokens", "file"),
+    ("StepEdit_Transcribe", "recogniser"),
 }
 """Combos whose options are files of this machine."""
 KEPT = (

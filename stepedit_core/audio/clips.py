@@ -49,7 +49,7 @@ def mono_clip(wave: Tensor | np.ndarray, sample_rate: int) -> Clip:
         )
     if samples.ndim == 2:
         samples = mixed(samples)
-    clip = Clip(wave=samples, sample_rate=_whole_rate(sample_rate))
+    clip = Clip(wave=samples, sample_rate=whole_rate(sample_rate))
     check_clip(clip)
     return clip
 
@@ -136,7 +136,7 @@ def check_clip(clip: Clip) -> None:
             f"the wave of the clip is {shown(found)}; float32 of shape (samples,) is needed. Make "
             "the clip with audio.clips.mono_clip."
         )
-    check_rate(_whole_rate(clip.sample_rate))
+    check_rate(whole_rate(clip.sample_rate))
     check_seconds(clip.seconds)
     wave = wave.detach()
     if not bool(torch.isfinite(wave).all()):
@@ -183,7 +183,7 @@ def check_seconds(seconds: float) -> None:
         )
 
 
-def _whole_rate(rate: Any) -> int:
+def whole_rate(rate: Any) -> int:
     """A sample rate as an int; ValueError for what is not a whole number."""
     if isinstance(rate, (float, np.floating)) and float(rate).is_integer():
         return int(rate)

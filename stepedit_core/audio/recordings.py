@@ -19,7 +19,7 @@ from torch import Tensor
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
-from .clips import float_samples, mixed
+from .clips import MOST_CHANNELS, check_rate, float_samples, mixed, whole_rate
 from .files import decoded
 
 WHOLE_TYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16"}
@@ -54,6 +54,28 @@ class Recording:
         """One channel of the samples first to end as float32; channels are mixed."""
         part = self.samples[:, first : self.samples.shape[1] if end is None else end]
         return Clip(wave=mixed(float_samples(part)), sample_rate=self.sample_rate)
+
+
+def recording_of(samples: Tensor, sample_rate: object) -> Recording:
+    """A recording of samples (C, N) that lie in memory as floats, as a graph has them.
+
+    Raises ValueError for no samples, too many channels, samples that are not numbers, and a rate
+    out of range.
+    """
+    rate = whole_rate(sample_rate)
+    check_rate(rate)
+    count, length = samples.shape
+    if not length or not 1 <= count <= MOST_CHANNELS:
+        raise ValueError(
+            f"the recording has {count} channels of {length} samples; 1 to {MOST_CHANNELS} "
+            "channels of 1 sample or more are needed. Pass another."
+        )
+    if bad := int((~torch.isfinite(samples)).sum()):
+        raise ValueError(
+            f"the recording has NaN or infinite samples ({bad} of {samples.numel()}); all must be "
+            "finite numbers. Export it again."
+        )
+    return Recording(samples=samples.detach().cpu(), sample_rate=rate)
 
 
 def read_recording(path: str | Path) -> Recording:
@@ -94,7 +116,7 @@ def is_own_result(path: Path) -> bool:
     try:
         with soundfile.SoundFile(path) as file:
             mark = file.comment
-        return mark.startswith(MARK) and mark == _mark(read_recording(path))
+        return bool(mark == _mark(read_recording(path)))
     except (ValueError, OSError, soundfile.SoundFileError):
         return False
 
