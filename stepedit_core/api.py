@@ -21,7 +21,16 @@ from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
-from .pipelines.plan import Plan, check_names, check_plan, facts_of, make_plan, plan_from_json
+from .pipelines.listened import noted
+from .pipelines.plan import (
+    Plan,
+    check_names,
+    check_plan,
+    facts_of,
+    listened,
+    make_plan,
+    plan_from_json,
+)
 from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
 from .pipelines.rounds import iterate
@@ -56,6 +65,7 @@ def edit(
     clip: Clip | str | Path,
     *,
     text: str = "",
+    recogniser: str | Path = "",
     hooks: Hooks | None = None,
     **what: Any,
 ) -> EditResult:
@@ -64,7 +74,10 @@ def edit(
     Args:
         model: from `load`.
         clip: a recording of 0.5 to 30 s, or the path of one.
-        text: its words; denoise, trim_silence and the engine signal do without.
+        text: its words; without them they are what the recogniser hears. denoise, trim_silence and
+            the engine signal do without.
+        recogniser: folder of a faster-whisper model; default: $STEPEDIT_RECOGNISER, or the model's
+            own recogniser. It also checks a given text; notes of round 0 say what it found.
         hooks: progress and cancelling.
         what: one of emotion="happy", style="whisper", speed="faster", sounds="a [Laughter] here",
             denoise=True, trim_silence=True; for speed, denoise and trim_silence engine="model" or
@@ -76,8 +89,11 @@ def edit(
     _check_call(model, hooks)
     request, settings = _request(text, what)
     recording = _clip(clip)
+    found = listened(model, recording, [request], recogniser, hooks=hooks)
+    request = request if found is None else replace(request, text=found.text)
     plan = make_plan(model, recording, [request], **settings)
-    return iterate(model, recording, plan, hooks=hooks)
+    made = iterate(model, recording, plan, hooks=hooks)
+    return replace(made, rounds=(noted(made.rounds[0], found), *made.rounds[1:]))
 
 
 def clone(

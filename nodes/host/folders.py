@@ -199,7 +199,8 @@ def _recognisers() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for place in map(Path, folder_paths.get_folder_paths(FOLDER_KEY)):
         for path in _listing(place / RECOGNISERS):
-            if path.name != AUTO and all(_is_there(path / name) for name in FILES):
+            hidden = path.name.startswith(".")
+            if path.name != AUTO and not hidden and all(_is_there(path / n) for n in FILES):
                 found.setdefault(path.name, path)
     return found
 

@@ -14,6 +14,12 @@ VARIABLE = "STEPEDIT_RECOGNISER"
 """Environment variable: folder of a faster-whisper model."""
 
 
+def can_hear(bundle: Bundle, folder: str | Path = "") -> bool:
+    """Whether there is a recogniser for `recogniser_for` to open."""
+    named = str(folder) or os.environ.get(VARIABLE, "")
+    return bool(named) or "recogniser" in bundle.manifest.components
+
+
 def recogniser_for(
     bundle: Bundle | None, folder: str | Path = "", *, hooks: Hooks | None = None
 ) -> Recogniser:
