@@ -26,8 +26,9 @@ from ..measure.timeline import Word, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import EditRequest, Hooks, SilentHooks
+from .inside import AROUND_S, Part
 from .plan import Plan, make_plan
-from .range_edit import AROUND_S, Part, check_keeps, patch_of, quietest
+from .range_edit import check_keeps, patch_of, quietest
 from .rounds import iterate
 
 PIECE_S = 10.0
