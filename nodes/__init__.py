@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import edit, instructions, listen, load, picture_nodes, stages, tokens, training_data, words
+from . import (
+    edit,
+    instructions,
+    listen,
+    load,
+    picture_nodes,
+    ranges,
+    stages,
+    tokens,
+    training_data,
+    words,
+)
 from .host import folders, offers
 
 
@@ -24,6 +35,7 @@ class StepEdit(ComfyExtension):
             edit.IterativeEdit,
             edit.CloneVoice,
             *words.NODES,
+            *ranges.NODES,
             listen.PlayAndSave,
             tokens.SaveTokens,
             tokens.LoadTokens,

@@ -353,6 +353,7 @@ ONLY_IN_HELP: dict[str, Any] = {
         node("quadruplets", "StepEdit_QuadrupletBuilder", (500, 260), size=[400, 400]),
         node("transcribe", "StepEdit_Transcribe", (2500, 0), size=[400, 260]),
         node("pairs", "StepEdit_PreferencePairs", (1000, 0), size=[400, 560]),
+        node("range", "StepEdit_EditRange", (2500, 340), size=[420, 620]),
     ],
     "links": [],
 }
