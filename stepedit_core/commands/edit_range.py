@@ -146,10 +146,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
         )
     write_recording(out, made.recording)
     shutil.rmtree(kept, ignore_errors=True)
-    rows = [
-        (f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.note or ("kept" if p.kept else "edited"))
-        for p in made.pieces
-    ]
+    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in made.pieces]
     print(table(("from", "to", "round", "what was done"), rows))
     return DONE
 
