@@ -81,6 +81,15 @@ def float_samples(wave: object) -> Tensor:
     return wave.float()
 
 
+def samples_as(wave: Tensor, dtype: torch.dtype) -> Tensor:
+    """A wave of floats -1..1 as samples of a type that float_samples reads, none past its range."""
+    if dtype.is_floating_point:
+        return wave.to(dtype)
+    zero, full = INTEGERS[dtype]
+    limits = torch.iinfo(dtype)
+    return (wave * full + zero).round().clamp(limits.min, limits.max).to(dtype)
+
+
 def mixed(channels: Tensor) -> Tensor:
     """One wave (N,) of channels (C, N): their average, or the loudest where they cancel.
 

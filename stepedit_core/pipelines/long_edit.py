@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from ..audio.clips import SHORTEST_S, SILENCE_PEAK
+from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording, read_recording, write_recording
 from ..measure.timeline import Word, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import EditRequest, Hooks, SilentHooks
 from .plan import Plan, check_request, make_plan
-from .range_edit import AROUND_S, Part, Patch, check_keeps, patch_of, patched, quietest
+from .range_edit import AROUND_S, Part, check_keeps, patch_of, quietest
 from .rounds import iterate
 
 PIECE_S = 10.0
