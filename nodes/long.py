@@ -116,8 +116,8 @@ def _edited(
     how = replace(how, kept=folders.pieces_folder(), hooks=hooks)
     made = edit_long(bundle, recording, words, how)
     made.check_edited()
-    done = sum(piece.round > 0 for piece in made.pieces)
-    progress.say(f"done: {done} of {len(made.pieces)} pieces edited")
+    count = sum(piece.round > 0 for piece in made.pieces)
+    progress.say(f"done: {count} of {len(made.pieces)} pieces edited")
     rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in made.pieces]
     pieces = table(("from", "to", "round", "what was done"), rows)
     return io.NodeOutput(sound.whole_audio(made.recording), pieces)

@@ -113,5 +113,5 @@ class CountingHooks(GraphHooks):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Say how many are done."""
-        say(f"{self._what} {done} of {total}")
+        say(f"{shown(self._what)} {int(done)} of {total}")
         super().progress(stage, done, total)
