@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..stepedit_core.printable import shown
-from .host import folders, models, progress, sound
-from .words import hear
+from .host import models, progress, sound
+from .words import hear, known_or_heard
 
 if TYPE_CHECKING:
+    from ..stepedit_core.audio.patches import Patch
     from ..stepedit_core.audio.recordings import Recording
     from ..stepedit_core.pipelines.plan import Plan
-    from ..stepedit_core.pipelines.range_edit import Part, Patch
+    from ..stepedit_core.pipelines.range_edit import Part
     from ..stepedit_core.types import EditRequest, EditResult, Round
     from .words import Words
 
@@ -26,6 +27,8 @@ class Known:
 
     recording: Recording
     words: Words
+    recogniser: str
+    """Who hears what became of them."""
     why: str = ""
     """Why there are no words."""
 
@@ -55,20 +58,19 @@ class _Made:
 
 
 def known_words(
-    model: models.LoadedModel, recording: Recording, text: str, given: Words | None
+    recording: Recording,
+    words: Words | None,
+    model: models.LoadedModel,
+    recogniser: str,
+    text: str,
 ) -> Known:
     """The words of a recording: given with their times, else heard, else none and why."""
-    from ..stepedit_core.measure.timeline import fit_transcript
-
-    if given is not None:
-        words = fit_transcript(given, text, recording.seconds) if text.strip() else tuple(given)
-        why = "" if words else "no word is heard in the recording. Choose seconds instead."
-        return Known(recording, words, why)
     try:
-        words = hear(recording, model, folders.AUTO, text)
+        found = tuple(known_or_heard(recording, words, model, recogniser, text))
     except ValueError as error:
-        return Known(recording, (), str(error))
-    return Known(recording, words, "" if words else "no word is heard. Choose seconds instead.")
+        return Known(recording, (), recogniser, str(error))
+    why = "" if found else "no word is heard in the recording. Choose seconds instead."
+    return Known(recording, found, recogniser, why)
 
 
 def listened(recording: Recording, known: Known) -> PartRun:
@@ -105,9 +107,10 @@ def _edited(
     edits: Sequence[EditRequest],
     settings: Mapping[str, Any],
 ) -> _Made:
+    from ..stepedit_core.audio.patches import patched
     from ..stepedit_core.pipelines.best import best_round
     from ..stepedit_core.pipelines.plan import make_plan
-    from ..stepedit_core.pipelines.range_edit import patch_of, patched
+    from ..stepedit_core.pipelines.range_edit import patch_of
     from ..stepedit_core.pipelines.rounds import iterate_rounds
     from ..stepedit_core.types import EditResult
 
@@ -140,8 +143,8 @@ def _lost(
     rate, longer = whole.sample_rate, whole.samples.shape[1] - known.recording.samples.shape[1]
     window = whole.samples[:, part.window_start : part.window_end + longer]
     try:
-        heard = hear(replace(whole, samples=window), model, folders.AUTO)
-    except ValueError:  # nothing hears here; words_in came from elsewhere
+        heard = hear(replace(whole, samples=window), model, known.recogniser)
+    except ValueError:  # nothing hears here; the words came from elsewhere
         return None
     chosen = (part.start / rate, part.end / rate)
     return lost_words(

@@ -8,8 +8,9 @@ from comfy_api.latest import io
 
 from ..stepedit_core.printable import shown
 from . import inputs
-from .compat import StepEditEdit, StepEditWords, schema
-from .host import models, sound
+from .compat import StepEditEdit, schema
+from .host import folders, models, sound
+from .words import recogniser_found
 
 if TYPE_CHECKING:
     from .instructions import Edit
@@ -48,14 +49,8 @@ class EditRange(io.ComfyNode):
                 StepEditEdit.Input(
                     "edit", tooltip="What to change: emotion, style, speed or sounds."
                 ),
-                io.String.Input(
-                    "text",
-                    multiline=True,
-                    default="",
-                    placeholder="The words that are spoken; empty: they are heard",
-                    tooltip="The words of the whole recording. Empty: those of words_in, else what "
-                    "a recogniser hears, where there is one.",
-                ),
+                inputs.whole_text(),
+                inputs.recogniser(),
                 io.String.Input(
                     "phrase",
                     default="",
@@ -80,22 +75,9 @@ class EditRange(io.ComfyNode):
                     tooltip="Rounds of each edit, 1 to 10; more are stronger. The strongest that "
                     "keeps words and voice is taken.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=1.5,
-                    step=0.05,
-                    tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 1.5 "
-                    "goes further.",
-                ),
+                inputs.strength(),
                 inputs.seed(),
-                StepEditWords.Input(
-                    "words_in",
-                    optional=True,
-                    tooltip="From Transcribe: the words with their times, so that nothing has to "
-                    "be heard here.",
-                ),
+                inputs.known_words(),
             ],
             outputs=[
                 io.Audio.Output(
@@ -114,7 +96,11 @@ class EditRange(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, phrase: str | None = None, start: float | None = None, end: float | None = None
+        cls,
+        recogniser: str = folders.AUTO,
+        phrase: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
     ) -> bool | str:
         """A start before an end, unless a phrase says where; what a link brings is not known."""
         from ..stepedit_core.pipelines.chosen_part import check_seconds
@@ -126,7 +112,12 @@ class EditRange(io.ComfyNode):
             check_seconds(first, last)
         except ValueError as error:
             return str(error)
-        return True
+        return recogniser_found(recogniser)
+
+    @classmethod
+    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
+        """Which folder hears, so that one that was added is used."""
+        return folders.find_recogniser(recogniser)
 
     @classmethod
     def execute(
@@ -135,13 +126,14 @@ class EditRange(io.ComfyNode):
         audio: dict[str, Any],
         edit: Edit,
         text: str,
+        recogniser: str,
         phrase: str,
         start: float,
         end: float,
         rounds: int,
         strength: float,
         seed: int,
-        words_in: Words | None = None,
+        words: Words | None = None,
     ) -> io.NodeOutput:
         """Edit the chosen part, or only listen."""
         from ..stepedit_core.pipelines.chosen_part import (
@@ -155,7 +147,7 @@ class EditRange(io.ComfyNode):
 
         check_part_edits(edit)
         recording = sound.recording(audio)
-        known = known_words(model, recording, text, words_in)
+        known = known_words(recording, words, model, recogniser, text)
         if phrase.strip() and not known.words:
             raise ValueError(shown(known.why))
         chosen = chosen_seconds(known.words, phrase, start, end)

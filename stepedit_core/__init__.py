@@ -15,7 +15,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import clone, edit, edit_range, load, resynthesize, run, save, transcribe
+    from .api import (
+        clone,
+        edit,
+        edit_range,
+        load,
+        remove_words,
+        resynthesize,
+        run,
+        save,
+        transcribe,
+    )
     from .types import Clip, Decoding, EditRequest, EditResult, Round, Sampling
 
 __version__ = "0.1.0"
@@ -23,7 +33,7 @@ _HOME = {
     **dict.fromkeys(
         (
             *("load", "edit", "edit_range", "clone", "run", "resynthesize"),
-            *("transcribe", "save"),
+            *("remove_words", "transcribe", "save"),
         ),
         "api",
     ),
@@ -42,6 +52,7 @@ __all__ = [
     "edit",
     "edit_range",
     "load",
+    "remove_words",
     "resynthesize",
     "run",
     "save",

@@ -282,6 +282,13 @@ def annotated_path(name: str) -> Path:
     return Path(folder_paths.get_annotated_filepath(name))
 
 
+def pieces_folder() -> Path:
+    """Folder below temp for finished pieces of long recordings: a stopped run resumes."""
+    folder = Path(folder_paths.get_temp_directory(), "stepedit", "pieces")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def registry() -> Registry:
     """A registry that also looks into ComfyUI's folders; the models themselves are kept above."""
     from ...stepedit_core.registry.registry import Registry

@@ -81,6 +81,15 @@ def float_samples(wave: object) -> Tensor:
     return wave.float()
 
 
+def samples_as(wave: Tensor, dtype: torch.dtype) -> Tensor:
+    """A wave of floats -1..1 as samples of a type that float_samples reads, none past its range."""
+    if dtype.is_floating_point:
+        return wave.to(dtype)
+    zero, full = INTEGERS[dtype]
+    limits = torch.iinfo(dtype)
+    return (wave * full + zero).round().clamp(limits.min, limits.max).to(dtype)
+
+
 def mixed(channels: Tensor) -> Tensor:
     """One wave (N,) of channels (C, N): their average, or the loudest where they cancel.
 
@@ -170,7 +179,8 @@ def check_seconds(seconds: float) -> None:
     if seconds > LONGEST_S:
         raise ValueError(
             f"clip is {max(seconds, LONGEST_S + 0.01):.2f} s long; {SHORTEST_S} to "
-            f"{LONGEST_S:.0f} s can be edited. Cut it into shorter pieces."
+            f"{LONGEST_S:.0f} s can be edited. Take `stepedit edit-long` or the node Edit Long, or "
+            "cut it into shorter pieces."
         )
 
 

@@ -11,13 +11,14 @@ from difflib import SequenceMatcher
 from math import inf
 from typing import Any
 
+from ..audio.patches import Patch
 from ..audio.recordings import Recording
 from ..measure.timeline import Word, find_phrase, words_between
 from ..printable import shown
 from ..text.engines import FIT
 from ..text.units import bare
 from ..types import EditRequest
-from .range_edit import Part, Patch, check_keeps
+from .range_edit import Part, check_keeps
 
 
 def check_seconds(start: float, end: float) -> None:
@@ -73,8 +74,8 @@ def window_text(recording: Recording, part: Part, words: Sequence[Word], text: s
     if text.strip() and not words:
         raise ValueError(
             f"the part is edited together with {start:.1f} to {end:.1f} s around it, and nothing "
-            "hears which words of the transcript are said there. Connect Transcribe to words_in, "
-            "or cut the recording to 10 s."
+            "hears which words of the transcript are said there. Connect Transcribe, or cut the "
+            "recording to 10 s."
         )
     return words_between(words, start, end)
 

@@ -42,7 +42,7 @@ def ranged(graph: Graph, audio: tuple[str, int], *, kind: str = "", **values: An
     model = (graph.add("StepEdit_LoadModel", bundle=bundle, device="auto", precision="auto"), 0)
     edit = graph.add(kind or "StepEdit_Emotion", **({} if kind else {"emotion": "happy"}))
     given = {"text": "", "phrase": "", "start": 0.0, "end": 0.0, "rounds": 1, "strength": 1.0}
-    given |= {"seed": 7, **values}
+    given |= {"seed": 7, "recogniser": "auto", **values}
     return graph.add("StepEdit_EditRange", model=model, audio=audio, edit=(edit, 0), **given)
 
 
@@ -105,7 +105,7 @@ def test_a_phrase_and_its_seconds_are_the_same_part_and_lost_words_are_named(
     audio = (graph.add("LoadAudio", audio=STEREO), 0)
     heard = (graph.add("StepEdit_Transcribe", audio=audio, recogniser="auto", text=SAID), 1)
     how = {"bundle": "nano", "text": SAID}
-    by_phrase = ranged(graph, audio, phrase="When i heard", words_in=heard, **how)
+    by_phrase = ranged(graph, audio, phrase="When i heard", words=heard, **how)
     keep(graph, (by_phrase, AUDIO), "by-phrase")
     _, report, panel = done(server, graph, by_phrase)
     start, end = report["range"]["start"], report["range"]["end"]
@@ -144,6 +144,7 @@ def test_strength_0_changes_nothing(server: Server) -> None:
         ({"start": 2.0, "end": 1.0}, "the range starts at 2 s and ends at 1 s"),
         ({"start": -1.0}, "start is -1.0; seconds from 0 on are allowed."),
         ({"end": float("inf")}, "end is inf"),
+        ({"recogniser": "../ears"}, "no recogniser '../ears'"),
         ({"rounds": 11}, "rounds"),
         ({"strength": 2.0}, "strength"),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from stepedit_core.audio.patches import Patch
 from stepedit_core.audio.recordings import Recording
 from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines.chosen_part import (
@@ -18,7 +19,7 @@ from stepedit_core.pipelines.chosen_part import (
     part_entry,
     window_text,
 )
-from stepedit_core.pipelines.range_edit import Part, Patch
+from stepedit_core.pipelines.range_edit import Part
 from stepedit_core.types import EditRequest
 
 RATE = 8_000
