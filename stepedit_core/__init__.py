@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import clone, edit, edit_range, load, resynthesize, run, save, transcribe
+    from .api import clone, edit, edit_range, load, resynthesize, run, save, script, transcribe
     from .types import Clip, Decoding, EditRequest, EditResult, Round, Sampling
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ _HOME = {
     **dict.fromkeys(
         (
             *("load", "edit", "edit_range", "clone", "run", "resynthesize"),
-            *("transcribe", "save"),
+            *("transcribe", "script", "save"),
         ),
         "api",
     ),
@@ -45,6 +45,7 @@ __all__ = [
     "resynthesize",
     "run",
     "save",
+    "script",
     "transcribe",
 ]
 

@@ -81,6 +81,15 @@ def float_samples(wave: object) -> Tensor:
     return wave.float()
 
 
+def as_type(wave: Tensor, like: Tensor) -> Tensor:
+    """A wave -1..1 of any shape as samples of the type that `like` has, rounded and limited."""
+    if like.is_floating_point():
+        return wave.to(like.dtype)
+    zero, full = INTEGERS[like.dtype]
+    limits = torch.iinfo(like.dtype)
+    return (wave * full + zero).round().clamp(limits.min, limits.max).to(like.dtype)
+
+
 def mixed(channels: Tensor) -> Tensor:
     """One wave (N,) of channels (C, N): their average, or the loudest where they cancel.
 
