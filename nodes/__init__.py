@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import edit, instructions, listen, load, picture_nodes, stages, tokens, training_data, words
+from . import (
+    edit,
+    instructions,
+    listen,
+    load,
+    long,
+    picture_nodes,
+    stages,
+    tokens,
+    training_data,
+    words,
+)
 from .host import folders, offers
 
 
@@ -23,6 +34,7 @@ class StepEdit(ComfyExtension):
             stages.MarginScore,
             edit.IterativeEdit,
             edit.CloneVoice,
+            *long.NODES,
             *words.NODES,
             listen.PlayAndSave,
             tokens.SaveTokens,

@@ -1,4 +1,4 @@
-"""The library in nine calls: load, edit, edit_range, script, clone, run, and the small ones.
+"""The library: load, edit, edit_range, remove_words, script, clone, run, transcribe and others.
 
 Each is a few lines over `pipelines/`; the command and the nodes take the same way, so the same seed
 gives the same samples everywhere.
@@ -7,7 +7,7 @@ gives the same samples everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .pipelines import resynthesize as codec
 from .pipelines.listened import noted
 from .pipelines.plan import (
     Plan,
+    check_known,
     check_names,
     check_plan,
     facts_of,
@@ -34,6 +35,8 @@ from .pipelines.plan import (
 )
 from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
+from .pipelines.remove_words import Removal, RemovedWords, check_removal
+from .pipelines.remove_words import remove_words as take_out
 from .pipelines.rounds import iterate
 from .pipelines.script_files import lines_of, read_script
 from .pipelines.script_lines import Defaults, edits_of
@@ -226,6 +229,39 @@ def script(
         read, base = lines_of(lines, defaults), Path()
     run = ScriptRun(bundle=model, base=base, seed=seed, recogniser=str(recogniser), hooks=hooks)
     return run_script(read, Path(out), run)
+
+
+def remove_words(
+    model: Bundle,
+    clip: Recording | str | Path,
+    *,
+    text: str = "",
+    recogniser: str | Path = "",
+    **what: Any,
+) -> RemovedWords:
+    """A recording of any length without some words, fillers, repeats or long pauses.
+
+    The recogniser of the model, or of a folder, hears when words are said; nothing else of the
+    model is used, and everything outside of the cuts stays bit for bit.
+
+    Args:
+        model: from `load`.
+        clip: a path, or what `audio.recordings.read_recording` gives.
+        text: the words where they are known, with the fillers and repeats among them.
+        recogniser: folder of a faster-whisper model, which hears instead.
+        what: the fields of `Removal` in pipelines/remove_words.py: phrases=("you know",),
+            fillers=True, repeats=True, pauses_over=0.6. A list of words that is there already goes
+            to `remove_words` of that file.
+
+    Raises ValueError where nothing can hear, a phrase is not said or every word would go.
+    """
+    _check_call(model, None)
+    check_known(what, [field.name for field in fields(Removal)])
+    which = Removal(**what)
+    check_removal(which)
+    recording = _recording(clip)
+    words = transcribe(model, recording, text=text, recogniser=recogniser)
+    return take_out(recording, words, which)
 
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:

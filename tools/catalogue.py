@@ -36,6 +36,7 @@ LOCAL_LISTS = {
     ("StepEdit_LoadModel", "adapter"),
     ("StepEdit_LoadTokens", "file"),
     ("StepEdit_Transcribe", "recogniser"),
+    ("StepEdit_EditLong", "recogniser"),
 }
 """Combos whose options are files of this machine."""
 KEPT = (

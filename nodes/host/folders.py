@@ -199,7 +199,8 @@ def _recognisers() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for place in map(Path, folder_paths.get_folder_paths(FOLDER_KEY)):
         for path in _listing(place / RECOGNISERS):
-            if path.name != AUTO and all(_is_there(path / name) for name in FILES):
+            hidden = path.name.startswith(".")
+            if path.name != AUTO and not hidden and all(_is_there(path / n) for n in FILES):
                 found.setdefault(path.name, path)
     return found
 
@@ -279,6 +280,13 @@ def annotated_path(name: str) -> Path:
             "press R to refresh the list."
         )
     return Path(folder_paths.get_annotated_filepath(name))
+
+
+def pieces_folder() -> Path:
+    """Folder below temp for finished pieces of long recordings: a stopped run resumes."""
+    folder = Path(folder_paths.get_temp_directory(), "stepedit", "pieces")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def registry() -> Registry:

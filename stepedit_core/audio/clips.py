@@ -81,13 +81,13 @@ def float_samples(wave: object) -> Tensor:
     return wave.float()
 
 
-def as_type(wave: Tensor, like: Tensor) -> Tensor:
-    """A wave -1..1 of any shape as samples of the type that `like` has, rounded and limited."""
-    if like.is_floating_point():
-        return wave.to(like.dtype)
-    zero, full = INTEGERS[like.dtype]
-    limits = torch.iinfo(like.dtype)
-    return (wave * full + zero).round().clamp(limits.min, limits.max).to(like.dtype)
+def samples_as(wave: Tensor, dtype: torch.dtype) -> Tensor:
+    """A wave of floats -1..1 as samples of a type that float_samples reads, none past its range."""
+    if dtype.is_floating_point:
+        return wave.to(dtype)
+    zero, full = INTEGERS[dtype]
+    limits = torch.iinfo(dtype)
+    return (wave * full + zero).round().clamp(limits.min, limits.max).to(dtype)
 
 
 def mixed(channels: Tensor) -> Tensor:
@@ -179,7 +179,8 @@ def check_seconds(seconds: float) -> None:
     if seconds > LONGEST_S:
         raise ValueError(
             f"clip is {max(seconds, LONGEST_S + 0.01):.2f} s long; {SHORTEST_S} to "
-            f"{LONGEST_S:.0f} s can be edited. Cut it into shorter pieces."
+            f"{LONGEST_S:.0f} s can be edited. Take `stepedit edit-long` or the node Edit Long, or "
+            "cut it into shorter pieces."
         )
 
 

@@ -6,7 +6,9 @@ back unchanged everywhere else, so its samples are kept in the type that the fil
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,8 @@ LOSSY = "FLOAT"
 WRITTEN = (".wav", ".flac")
 HEAD_BYTES = 512
 """Where the chunks before the samples lie."""
+MARK = "made by StepEdit, samples"
+"""Begins the comment of a result; the sha256 of its samples follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +97,19 @@ def read_recording(path: str | Path) -> Recording:
 
 
 def write_recording(path: str | Path, recording: Recording) -> None:
-    """Write a recording whole or not at all, its samples as they are; raises as check_name."""
+    """Write a recording whole or not at all, its samples as they are; raises as check_name.
+
+    A comment in the file says that it is a result of StepEdit, and the digest of its samples.
+    """
     path = Path(path)
     container, subtype = check_name(path, recording)
     raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
     samples = recording.samples.T.contiguous().numpy()
-    soundfile.write(raw, samples, recording.sample_rate, format=container, subtype=subtype)
+    with soundfile.SoundFile(
+        raw, "w", recording.sample_rate, samples.shape[1], subtype, format=container
+    ) as file:
+        file.comment = _mark(recording)
+        file.write(samples)
     write_whole(path, without_date(raw.getvalue()))
 
 
@@ -111,6 +122,38 @@ def without_date(data: bytes) -> bytes:
     if data[:4] != b"RIFF" or place < 0:
         return data
     return data[: place + 12] + bytes(4) + data[place + 16 :]
+
+
+def is_own_result(path: Path) -> bool:
+    """Whether a file is as write_recording wrote it; False for anything else, however broken."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            mark = file.comment
+        return bool(mark == _mark(read_recording(path)))
+    except (ValueError, OSError, soundfile.SoundFileError):
+        return False
+
+
+def check_result(path: Path, *, overwrite: bool) -> None:
+    """Raise ValueError for a result that would replace a folder, or a file that is not ours.
+
+    An older result of StepEdit is replaced, and with `overwrite` any file.
+    """
+    if not os.path.lexists(path):
+        return
+    if path.is_dir():
+        raise ValueError(f"'{shown(path)}' is a folder; the result is one file. Name a file in it.")
+    if not overwrite and not is_own_result(path):
+        raise ValueError(
+            f"'{shown(path)}' is there and not as StepEdit wrote it, and the result would replace "
+            "it. Name another file, or add --overwrite."
+        )
+
+
+def _mark(recording: Recording) -> str:
+    """What the comment of a result says."""
+    samples = recording.samples.T.contiguous().numpy()
+    return f"{MARK} {hashlib.sha256(samples.tobytes()).hexdigest()}"
 
 
 def check_name(path: Path, recording: Recording) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ..audio.clips import LONGEST_S, as_type, float_samples, mixed
+from ..audio.clips import LONGEST_S, float_samples, mixed, samples_as
 from ..audio.recordings import Recording
 from ..audio.resample import resample
 from ..measure.holding import faults_of
@@ -293,5 +293,5 @@ def like_recording(clip: Clip, recording: Recording) -> Recording:
         shares = torch.ones(len(old), dtype=torch.float64)
     else:
         shares = old.double() @ mono / power
-    samples = as_type(shares[:, None] * wave, recording.samples)
+    samples = samples_as(shares[:, None] * wave, recording.samples.dtype)
     return replace(recording, samples=samples)

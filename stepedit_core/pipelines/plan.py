@@ -202,7 +202,12 @@ def decided(bundle: Bundle, plan: Plan) -> Plan:
 
 def check_names(settings: Iterable[str], also: Sequence[str] = ()) -> None:
     """Raise ValueError for a name that is not a setting of a plan, nor one of `also`."""
-    known = [*also, *(f.name for f in fields(Plan) if f.name not in ("clip", "requests"))]
+    plan = (f.name for f in fields(Plan) if f.name not in ("clip", "requests"))
+    check_known(settings, [*also, *plan])
+
+
+def check_known(settings: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ValueError for a name that is not one of `known`."""
     for name in settings:
         if name not in known:
             near = get_close_matches(name, known, n=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..audio.clips import as_type, float_samples
+from ..audio.clips import float_samples, samples_as
 from ..audio.recordings import Recording
 from .stretch import fit_seconds
 
@@ -35,7 +35,9 @@ def fit_slot(recording: Recording, seconds: float) -> Fitted:
     wave = float_samples(recording.samples)
     made = fit_seconds(wave, recording.sample_rate, seconds)
     tempo = recording.seconds / seconds
-    samples = recording.samples if made is wave else as_type(made.double(), recording.samples)
+    samples = (
+        recording.samples if made is wave else samples_as(made.double(), recording.samples.dtype)
+    )
     return Fitted(
         recording=replace(recording, samples=samples),
         tempo=tempo,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..audio.clips import as_type, float_samples, mixed
+from ..audio.clips import float_samples, mixed, samples_as
 
 REACH_S = 0.08
 """How far from its border a fade may lie, in seconds."""
@@ -93,7 +93,7 @@ def splice(recording: Tensor, rate: int, piece: Piece) -> Spliced:
     old = samples.double().numpy()
     _fade(middle, old[:, first : first + head.fade], head)
     _fade(middle[:, ::-1], old[:, last - tail.fade : last][:, ::-1], tail)
-    inside = as_type(torch.from_numpy(middle), recording)
+    inside = samples_as(torch.from_numpy(middle), recording.dtype)
     wave = torch.cat((recording[:, :first], inside, recording[:, last:]), dim=1)
     return Spliced(wave=wave, first=first, end=first + inside.shape[1])
 
