@@ -38,6 +38,7 @@ LOCAL_LISTS = {
     ("StepEdit_Transcribe", "recogniser"),
     ("StepEdit_EditLong", "recogniser"),
     ("StepEdit_EditRange", "recogniser"),
+    ("StepEdit_RemoveWords", "recogniser"),
 }
 """Combos whose options are files of this machine."""
 KEPT = (
