@@ -49,6 +49,8 @@ from stepedit_core.text.letters import BLANK, SPACE, letter_ids, spelled, text_o
 
 SURE = -0.6
 """Least mean log-probability of the words that Whisper heard in a recording."""
+FASTEST = 25.0
+"""Most letters a second: a recogniser that repeats itself writes more."""
 STEPS = 20
 """A clip is played faster or slower by k / STEPS."""
 
@@ -88,6 +90,7 @@ def usable(corpus: Corpus) -> list[int]:
         and not is_dev(r)
         and 0.8 < clip_seconds(r) < 20
         and ("words" in r or r.get("log_prob", 0.0) > SURE)
+        and len(r["text"]) < FASTEST * clip_seconds(r)
     ]
 
 

@@ -21,7 +21,7 @@ WORDS_HOLD = 0.25
 """Highest word distance: 0.13 on average below a word error rate of 20 %, 0.16 from 20 to 50 %,
 0.23 above (60 edits, docs/experiments.md, 2026-11-24); another sentence has 0.5 and more."""
 MISFIT_MOST = 20.0
-"""Nats per letter; more is no worse."""
+"""Nats per letter: also of a clip that is too short for the words."""
 VOICE_HOLDS = 0.5
 """Least likeness of the voice to the input's."""
 
@@ -99,8 +99,7 @@ def damage(made: Round) -> tuple[int, float]:
         return len(faults_of(made)), 0.0
     away = (measures.words or 0.0) / WORDS_HOLD + (measures.misheard or 0.0) / measures.limits.heard
     away += (1 - measures.similarity) / (1 - VOICE_HOLDS)
-    # a clip that is too short for the words is as far away as can be told
-    away += min(measures.misfit or 0.0, MISFIT_MOST) / measures.limits.misfit
+    away += (measures.misfit or 0.0) / measures.limits.misfit
     return len(faults_of(made)), away
 
 
@@ -119,7 +118,7 @@ def with_heard(
     if not isinstance(recogniser, LettersRecogniser):
         return replace(measures, heard=heard, misheard=wrong)
     if expected_words:
-        misfit = recogniser.fit(clip, said).misfit
+        misfit = min(recogniser.fit(clip, said).misfit, MISFIT_MOST)
     return replace(measures, heard=heard, misheard=wrong, misfit=misfit, limits=recogniser.limits)
 
 

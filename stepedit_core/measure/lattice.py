@@ -82,7 +82,7 @@ def _collect(
     chosen = log_probs[at, path]
     marks = path if states is None else states
     starts = np.flatnonzero(np.diff(marks, prepend=-1) != 0)
-    ends = np.append(starts[1:], len(path))
+    ends = np.append(starts, len(path))[1:]
     ids, spans, chances = [], [], []
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         if path[start] != BLANK:

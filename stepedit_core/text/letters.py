@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from ..printable import shown
 from .units import split_words
 
 ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"
@@ -69,7 +70,9 @@ def text_of(ids: Sequence[int]) -> str:
 def number_words(value: int) -> str:
     """A whole number from 0 on in English words, without "and"."""
     if value < 0:
-        raise ValueError(f"{value} is negative; a number from 0 on is needed. Write it in words.")
+        raise ValueError(
+            f"{shown(value)} is negative; a number from 0 on is needed. Write it in words."
+        )
     if value < 20:
         return _UNITS[value]
     if value < 100:

@@ -18,6 +18,8 @@ from recipes.nano.corpus.vocoder import HOP
 SOURCES = ("librispeech", "npvcc2016")
 """Folders with English speech of people, CC BY 4.0."""
 BATCH = 8
+LEAST_SAMPLES = 64_000
+"""4 s: of a shorter input Whisper repeats a word without end."""
 SHARD_CLIPS = 64
 
 
@@ -42,7 +44,7 @@ class Ears:
         """Text and mean log-probability of each wave at 16 kHz, all of about the same length."""
         import ctranslate2
 
-        most = max(len(wave) for wave in waves) + 16_000
+        most = max(LEAST_SAMPLES, *(len(wave) for wave in waves)) + 16_000
         mels = [self.whisper.feature_extractor(np.pad(w, (0, most - len(w)))) for w in waves]
         frames = min(3000, most // 160 // 2 * 2)
         stack = np.ascontiguousarray(np.stack([mel[:, :frames] for mel in mels]), np.float32)
