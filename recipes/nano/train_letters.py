@@ -102,6 +102,8 @@ def heard_again(
     # 24 kHz to 16 kHz on the way
     wave = resample_poly(wave, 2 * STEPS, 3 * steps).astype(np.float32)
     spans = spans and [[time * STEPS / steps for time in span] for span in spans]
+    if rng.random() < 0.25:
+        return wave, spans
     wave = augment(rng, wave, HEARD_RATE)
     if rng.random() < 0.12:
         wave = telephone(rng, wave, HEARD_RATE)
@@ -238,7 +240,8 @@ def main() -> None:
         for j in bucket(rng, seconds, weights, config["batch_seconds"]):
             record = corpus.records[records[j]]
             wave, spans = heard_again(rng, corpus.audio(record), record.get("words"))
-            rows.append(masked(rng, features(wave)))
+            found = features(wave)
+            rows.append(masked(rng, found) if rng.random() < 0.5 else found)
             words.append(letters_of(record["text"]))
             spaces.append(None if spans is None else space_targets(spans, PER_ROW * len(rows[-1])))
         return rows, words, spaces
