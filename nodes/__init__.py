@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import edit, instructions, listen, load, picture_nodes, stages, tokens, training_data
+from . import (
+    edit,
+    instructions,
+    listen,
+    load,
+    long,
+    picture_nodes,
+    remove_words,
+    stages,
+    tokens,
+    training_data,
+    words,
+)
 from .host import folders, offers
 
 
@@ -23,6 +35,9 @@ class StepEdit(ComfyExtension):
             stages.MarginScore,
             edit.IterativeEdit,
             edit.CloneVoice,
+            *long.NODES,
+            *words.NODES,
+            *remove_words.NODES,
             listen.PlayAndSave,
             tokens.SaveTokens,
             tokens.LoadTokens,

@@ -15,6 +15,8 @@ StepEditModel = io.Custom("STEPEDIT_MODEL")
 StepEditTokens = io.Custom("STEPEDIT_TOKENS")
 StepEditVoice = io.Custom("STEPEDIT_VOICE")
 StepEditEdit = io.Custom("STEPEDIT_EDIT")
+StepEditWords = io.Custom("STEPEDIT_WORDS")
+"""Words of a recording with their times: a tuple of measure.timeline.Word."""
 StepEditMel = io.Custom("STEPEDIT_MEL")
 
 _SCHEMA_KEYWORDS = frozenset(inspect.signature(io.Schema).parameters)

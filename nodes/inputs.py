@@ -12,7 +12,8 @@ from ..stepedit_core.printable import shown
 from ..stepedit_core.text.edits import check_written
 from ..stepedit_core.text.engines import ENGINES
 from ..stepedit_core.types import EditRequest
-from .compat import StepEditModel, advanced
+from .compat import StepEditModel, StepEditWords, advanced
+from .host import folders
 
 LARGEST_SEED = 2**53 - 1
 """Above it a browser can no longer tell neighbouring integers apart."""
@@ -29,6 +30,70 @@ def recording() -> io.Input:
         "audio",
         tooltip="Speech, 0.5 to 30 s, any rate in Hz. Channels are averaged; a batch is worked on "
         "clip by clip and comes back as a list.",
+    )
+
+
+def any_recording() -> io.Input:
+    """A recording that keeps its rate and channels."""
+    return io.Audio.Input(
+        "audio", tooltip="One recording of speech of any length, 8 to 192 kHz, any channels."
+    )
+
+
+def recogniser() -> io.Input:
+    """Which recogniser hears."""
+    return io.Combo.Input(
+        "recogniser",
+        options=folders.recogniser_names(),
+        default=folders.AUTO,
+        tooltip="Who hears the words: a faster-whisper model in "
+        "models/step_audio_editx/recognisers/. auto: the folder that $STEPEDIT_RECOGNISER names, "
+        "else the first of the list, else the model's own recogniser.",
+    )
+
+
+def hearing_model() -> io.Input:
+    """A model whose recogniser hears."""
+    return StepEditModel.Input(
+        "model",
+        optional=True,
+        tooltip="From Load StepEdit Model. Its recogniser hears the words where no folder of one "
+        "is there; the rest of it is not needed.",
+    )
+
+
+def whole_text() -> io.Input:
+    """The words of a whole recording."""
+    return io.String.Input(
+        "text",
+        multiline=True,
+        default="",
+        placeholder="The words that are spoken; empty: they are heard",
+        tooltip="The words of the whole recording, so that only their times are looked for. Empty: "
+        "they are heard.",
+    )
+
+
+def known_words() -> io.Input:
+    """Words that another node has heard."""
+    return StepEditWords.Input(
+        "words",
+        optional=True,
+        tooltip="From Transcribe: the words with their times, so that nothing has to be heard "
+        "here.",
+    )
+
+
+def strength() -> io.Input:
+    """How much of what an edit changes."""
+    return io.Float.Input(
+        "strength",
+        default=1.0,
+        min=0.0,
+        max=1.5,
+        step=0.05,
+        tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 1.5 goes "
+        "further.",
     )
 
 

@@ -15,7 +15,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import clone, edit, edit_range, load, resynthesize, run, save, transcribe
+    from .api import (
+        clone,
+        edit,
+        edit_range,
+        load,
+        remove_words,
+        resynthesize,
+        run,
+        save,
+        script,
+        transcribe,
+    )
     from .types import Clip, Decoding, EditRequest, EditResult, Round, Sampling
 
 __version__ = "0.1.0"
@@ -23,7 +34,7 @@ _HOME = {
     **dict.fromkeys(
         (
             *("load", "edit", "edit_range", "clone", "run", "resynthesize"),
-            *("transcribe", "save"),
+            *("remove_words", "transcribe", "script", "save"),
         ),
         "api",
     ),
@@ -42,9 +53,11 @@ __all__ = [
     "edit",
     "edit_range",
     "load",
+    "remove_words",
     "resynthesize",
     "run",
     "save",
+    "script",
     "transcribe",
 ]
 

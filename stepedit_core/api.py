@@ -1,4 +1,4 @@
-"""The library in eight calls: load, edit, edit_range, clone, run, resynthesize, transcribe, save.
+"""The library: load, edit, edit_range, remove_words, script, clone, run, transcribe and others.
 
 Each is a few lines over `pipelines/`; the command and the nodes take the same way, so the same seed
 gives the same samples everywhere.
@@ -6,8 +6,8 @@ gives the same samples everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,27 @@ from .audio.files import read_clip, write_wav
 from .audio.recordings import Recording, read_recording
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
+from .output.script import ScriptRun, run_script
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
-from .pipelines.plan import Plan, check_names, check_plan, facts_of, make_plan, plan_from_json
+from .pipelines.listened import noted
+from .pipelines.plan import (
+    Plan,
+    check_known,
+    check_names,
+    check_plan,
+    facts_of,
+    listened,
+    make_plan,
+    plan_from_json,
+)
 from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
+from .pipelines.remove_words import Removal, RemovedWords, check_removal
+from .pipelines.remove_words import remove_words as take_out
 from .pipelines.rounds import iterate
+from .pipelines.script_files import lines_of, read_script
+from .pipelines.script_lines import Defaults, edits_of
 from .pipelines.settings import check_seed
 from .printable import quoted, shown
 from .registry.handle import Bundle
@@ -56,6 +71,7 @@ def edit(
     clip: Clip | str | Path,
     *,
     text: str = "",
+    recogniser: str | Path = "",
     hooks: Hooks | None = None,
     **what: Any,
 ) -> EditResult:
@@ -64,7 +80,10 @@ def edit(
     Args:
         model: from `load`.
         clip: a recording of 0.5 to 30 s, or the path of one.
-        text: its words; denoise, trim_silence and the engine signal do without.
+        text: its words; without them they are what the recogniser hears. denoise, trim_silence and
+            the engine signal do without.
+        recogniser: folder of a faster-whisper model; default: $STEPEDIT_RECOGNISER, or the model's
+            own recogniser. It also checks a given text; notes of round 0 say what it found.
         hooks: progress and cancelling.
         what: one of emotion="happy", style="whisper", speed="faster", sounds="a [Laughter] here",
             denoise=True, trim_silence=True; for speed, denoise and trim_silence engine="model" or
@@ -76,8 +95,11 @@ def edit(
     _check_call(model, hooks)
     request, settings = _request(text, what)
     recording = _clip(clip)
+    found = listened(model, recording, [request], recogniser, hooks=hooks)
+    request = request if found is None else replace(request, text=found.text)
     plan = make_plan(model, recording, [request], **settings)
-    return iterate(model, recording, plan, hooks=hooks)
+    made = iterate(model, recording, plan, hooks=hooks)
+    return replace(made, rounds=(noted(made.rounds[0], found), *made.rounds[1:]))
 
 
 def clone(
@@ -164,6 +186,82 @@ def edit_range(
     settings = {"decoding": Decoding(way="difference"), **settings}
     part = part_of(recording, start, end)
     return change_range(model, recording, part, [request], settings=settings)
+
+
+def script(
+    model: Bundle,
+    lines: str | Path | Sequence[Mapping[str, Any]],
+    out: str | Path,
+    *,
+    recogniser: str | Path = "",
+    hooks: Hooks | None = None,
+    **more: Any,
+) -> list[dict[str, Any]]:
+    """Many lines into one folder, each a clip with its own edits; what was done with each.
+
+    Args:
+        model: from `load`.
+        lines: a .csv, .jsonl or .srt file, or objects with the fields of ScriptLine
+            (pipelines/script_lines.py); names of recordings begin at the file's folder, else here.
+        out: folder for a WAV file of each line, <id>.wav, and script.json. What an older run made
+            of lines that are the same stays as it is, byte for byte.
+        recogniser: as of `edit`.
+        hooks: progress in lines, and cancelling.
+        more: seed=0; for lines that do not say otherwise edits="emotion:happy rounds=2",
+            recording="in.wav", fit=3.2 or "slot" (as long as the line's range).
+
+    A line that fails has its sentence under "error"; the others are made all the same. Raises
+    ValueError for a file that is not a script and a folder that cannot be used.
+    """
+    _check_call(model, hooks)
+    if unknown := [name for name in more if name not in ("seed", "edits", "recording", "fit")]:
+        raise ValueError(
+            f"the setting {quoted(unknown[0])} is unknown; allowed are seed, edits, recording and "
+            "fit. Give others with each edit, as 'emotion:happy rounds=2'."
+        )
+    seed = more.pop("seed", 0)
+    check_seed(seed)
+    edits = edits_of(more.pop("edits", ""), "the edits of all lines")
+    defaults = Defaults(edits=edits, **more)
+    if isinstance(lines, (str, Path)):
+        read, base = read_script(Path(lines), defaults), Path(lines).parent
+    else:
+        read, base = lines_of(lines, defaults), Path()
+    run = ScriptRun(bundle=model, base=base, seed=seed, recogniser=str(recogniser), hooks=hooks)
+    return run_script(read, Path(out), run)
+
+
+def remove_words(
+    model: Bundle,
+    clip: Recording | str | Path,
+    *,
+    text: str = "",
+    recogniser: str | Path = "",
+    **what: Any,
+) -> RemovedWords:
+    """A recording of any length without some words, fillers, repeats or long pauses.
+
+    The recogniser of the model, or of a folder, hears when words are said; nothing else of the
+    model is used, and everything outside of the cuts stays bit for bit.
+
+    Args:
+        model: from `load`.
+        clip: a path, or what `audio.recordings.read_recording` gives.
+        text: the words where they are known, with the fillers and repeats among them.
+        recogniser: folder of a faster-whisper model, which hears instead.
+        what: the fields of `Removal` in pipelines/remove_words.py: phrases=("you know",),
+            fillers=True, repeats=True, pauses_over=0.6. A list of words that is there already goes
+            to `remove_words` of that file.
+
+    Raises ValueError where nothing can hear, a phrase is not said or every word would go.
+    """
+    _check_call(model, None)
+    check_known(what, [field.name for field in fields(Removal)])
+    which = Removal(**what)
+    check_removal(which)
+    recording = _recording(clip)
+    words = transcribe(model, recording, text=text, recogniser=recogniser)
+    return take_out(recording, words, which)
 
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:

@@ -40,12 +40,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def server(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Server]:
     """A running ComfyUI with the pack and, in its models folder, the tiny bundle."""
     from tests.server.comfyui import NoServer, Server
-    from tests.server.material import PROBE, SETTINGS, write_speech
+    from tests.server.material import PROBE, SETTINGS, write_ears, write_speech
     from tests.tiny_bundle import write as write_bundle
 
     base = tmp_path_factory.mktemp("comfyui")
     write_bundle(base / "models" / "step_audio_editx")
     write_speech(base / "input" / "speech.wav")
+    write_ears(base / "models" / "step_audio_editx" / "recognisers" / "ears")
     settings = base / "user" / "default" / "comfy.settings.json"
     settings.parent.mkdir(parents=True)
     settings.write_text(SETTINGS)

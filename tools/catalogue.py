@@ -35,6 +35,9 @@ LOCAL_LISTS = {
     ("StepEdit_LoadModel", "bundle"),
     ("StepEdit_LoadModel", "adapter"),
     ("StepEdit_LoadTokens", "file"),
+    ("StepEdit_Transcribe", "recogniser"),
+    ("StepEdit_EditLong", "recogniser"),
+    ("StepEdit_RemoveWords", "recogniser"),
 }
 """Combos whose options are files of this machine."""
 KEPT = (

@@ -8,6 +8,7 @@ export const COLOURS = {
   STEPEDIT_TOKENS: "#4fd1c5",
   STEPEDIT_VOICE: "#f687b3",
   STEPEDIT_MEL: "#f6e05e",
+  STEPEDIT_WORDS: "#90cdf4",
 };
 
 /** Tell both renderers. */

@@ -30,6 +30,9 @@ SAMPLE_INPUT = f"stepedit_{SAMPLE}"
 TOKENS = "stepedit"
 """Folder below input and output that is searched for token files, like the folder itself."""
 NO_ADAPTER = "none"
+RECOGNISERS = "recognisers"
+"""Folder of models/step_audio_editx/ with a folder for each faster-whisper model."""
+AUTO = "auto"
 LONGEST_NAME = 200
 """Bytes of one folder or file; file systems allow 255, and ComfyUI adds a number and a suffix."""
 
@@ -165,6 +168,43 @@ def find_adapter(name: str) -> Path | None:
     return found[name]
 
 
+def recogniser_names() -> list[str]:
+    """The word auto, and the faster-whisper folders of models/step_audio_editx/recognisers/."""
+    return [AUTO, *_recognisers()]
+
+
+def find_recogniser(name: str) -> str:
+    """Folder of a name that recogniser_names gave; other names are refused.
+
+    auto is the first folder; "", which leaves the choice to the library, where there is none or
+    the environment names one.
+    """
+    from ...stepedit_core.measure.recognisers import VARIABLE
+
+    found = _recognisers()
+    if name == AUTO:
+        return "" if os.environ.get(VARIABLE) or not found else str(next(iter(found.values())))
+    if not isinstance(name, str) or name not in found:
+        raise ValueError(
+            f"no recogniser '{shown(name)}'; found are {listed([AUTO, *found])}. Put the folder of "
+            f"a faster-whisper model into models/{FOLDER_KEY}/{RECOGNISERS}, or choose another."
+        )
+    return str(found[name])
+
+
+def _recognisers() -> dict[str, Path]:
+    """Name on the list -> folder with all files of a model; the first of a name wins."""
+    from ...stepedit_core.measure.whisper import FILES
+
+    found: dict[str, Path] = {}
+    for place in map(Path, folder_paths.get_folder_paths(FOLDER_KEY)):
+        for path in _listing(place / RECOGNISERS):
+            hidden = path.name.startswith(".")
+            if path.name != AUTO and not hidden and all(_is_there(path / n) for n in FILES):
+                found.setdefault(path.name, path)
+    return found
+
+
 def check_prefix(
     prefix: str, name: str = "filename_prefix", example: str = "stepedit/tokens"
 ) -> None:
@@ -240,6 +280,13 @@ def annotated_path(name: str) -> Path:
             "press R to refresh the list."
         )
     return Path(folder_paths.get_annotated_filepath(name))
+
+
+def pieces_folder() -> Path:
+    """Folder below temp for finished pieces of long recordings: a stopped run resumes."""
+    folder = Path(folder_paths.get_temp_directory(), "stepedit", "pieces")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def registry() -> Registry:

@@ -7,12 +7,17 @@ import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import folder_paths
 
 from ...stepedit_core.printable import shown
 from ...stepedit_core.types import Clip
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...stepedit_core.audio.recordings import Recording
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +29,38 @@ PANEL = "stepedit_rounds"
 
 def clips(audio: dict[str, Any] | None) -> list[Clip]:
     """One checked mono clip per batch item of an AUDIO, at its own rate; channels are averaged."""
-    from ...stepedit_core.audio.clips import float_samples, mono_clip
+    from ...stepedit_core.audio.clips import mono_clip
+
+    waveform, rate = _batch(audio)
+    found = []
+    for number, item in enumerate(waveform, start=1):
+        try:
+            found.append(mono_clip(item, rate))
+        except ValueError as error:
+            if len(waveform) == 1:
+                raise
+            raise ValueError(
+                f"of {len(waveform)} clips number {number} cannot be used: {shown(error)}"
+            ) from None
+    return found
+
+
+def recording(audio: dict[str, Any] | None) -> Recording:
+    """The one recording of an AUDIO, of any length, with its own rate and channels."""
+    from ...stepedit_core.audio.recordings import recording_of
+
+    waveform, rate = _batch(audio)
+    if len(waveform) > 1:
+        raise ValueError(
+            f"the audio is a batch of {len(waveform)} recordings; this node works on one at a "
+            "time. Connect one, or a list of them."
+        )
+    return recording_of(waveform[0], rate)
+
+
+def _batch(audio: dict[str, Any] | None) -> tuple[Tensor, Any]:
+    """Samples (B, C, N) of an AUDIO as float32 on the CPU, and its rate as it is given."""
+    from ...stepedit_core.audio.clips import float_samples
 
     if audio is None:
         raise ValueError("there is no audio; one recording is needed. Connect a clip with sound.")
@@ -41,22 +77,22 @@ def clips(audio: dict[str, Any] | None) -> list[Clip]:
         )
     if not len(waveform):
         raise ValueError("the audio is a batch of 0 clips; 1 or more are needed. Connect a clip.")
-    found = []
-    for number, item in enumerate(waveform, start=1):
-        try:
-            found.append(mono_clip(item, audio["sample_rate"]))
-        except ValueError as error:
-            if len(waveform) == 1:
-                raise
-            raise ValueError(
-                f"of {len(waveform)} clips number {number} cannot be used: {shown(error)}"
-            ) from None
-    return found
+    return waveform, audio["sample_rate"]
 
 
 def audio(clip: Clip) -> dict[str, Any]:
     """AUDIO of one clip: waveform (1, 1, N) float32 on the CPU."""
     return {"waveform": clip.wave.float().cpu()[None, None], "sample_rate": clip.sample_rate}
+
+
+def whole_audio(recording: Recording) -> dict[str, Any]:
+    """AUDIO of a recording: waveform (1, C, N) float32, with its own rate and channels."""
+    from ...stepedit_core.audio.clips import float_samples
+
+    return {
+        "waveform": float_samples(recording.samples)[None],
+        "sample_rate": recording.sample_rate,
+    }
 
 
 def preview(clip: Clip) -> dict[str, str]:

@@ -49,7 +49,7 @@ def mono_clip(wave: Tensor | np.ndarray, sample_rate: int) -> Clip:
         )
     if samples.ndim == 2:
         samples = mixed(samples)
-    clip = Clip(wave=samples, sample_rate=_whole_rate(sample_rate))
+    clip = Clip(wave=samples, sample_rate=whole_rate(sample_rate))
     check_clip(clip)
     return clip
 
@@ -79,6 +79,15 @@ def float_samples(wave: object) -> Tensor:
             "-1 to 1, or int8, uint8, int16 or int32, are read. Convert them."
         )
     return wave.float()
+
+
+def samples_as(wave: Tensor, dtype: torch.dtype) -> Tensor:
+    """A wave of floats -1..1 as samples of a type that float_samples reads, none past its range."""
+    if dtype.is_floating_point:
+        return wave.to(dtype)
+    zero, full = INTEGERS[dtype]
+    limits = torch.iinfo(dtype)
+    return (wave * full + zero).round().clamp(limits.min, limits.max).to(dtype)
 
 
 def mixed(channels: Tensor) -> Tensor:
@@ -127,7 +136,7 @@ def check_clip(clip: Clip) -> None:
             f"the wave of the clip is {shown(found)}; float32 of shape (samples,) is needed. Make "
             "the clip with audio.clips.mono_clip."
         )
-    check_rate(_whole_rate(clip.sample_rate))
+    check_rate(whole_rate(clip.sample_rate))
     check_seconds(clip.seconds)
     wave = wave.detach()
     if not bool(torch.isfinite(wave).all()):
@@ -170,11 +179,12 @@ def check_seconds(seconds: float) -> None:
     if seconds > LONGEST_S:
         raise ValueError(
             f"clip is {max(seconds, LONGEST_S + 0.01):.2f} s long; {SHORTEST_S} to "
-            f"{LONGEST_S:.0f} s can be edited. Cut it into shorter pieces."
+            f"{LONGEST_S:.0f} s can be edited. Take `stepedit edit-long` or the node Edit Long, or "
+            "cut it into shorter pieces."
         )
 
 
-def _whole_rate(rate: Any) -> int:
+def whole_rate(rate: Any) -> int:
     """A sample rate as an int; ValueError for what is not a whole number."""
     if isinstance(rate, (float, np.floating)) and float(rate).is_integer():
         return int(rate)

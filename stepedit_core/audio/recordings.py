@@ -6,7 +6,9 @@ back unchanged everywhere else, so its samples are kept in the type that the fil
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from torch import Tensor
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
-from .clips import float_samples, mixed
+from .clips import MOST_CHANNELS, check_rate, float_samples, mixed, whole_rate
 from .files import decoded
 
 WHOLE_TYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16"}
@@ -29,6 +31,10 @@ READ_AS = WHOLE_TYPES | LONG_TYPES | FLOAT_TYPES
 LOSSY = "FLOAT"
 """How a recording from a lossy file (MP3, OGG) is written: what was decoded, exactly."""
 WRITTEN = (".wav", ".flac")
+HEAD_BYTES = 512
+"""Where the chunks before the samples lie."""
+MARK = "made by StepEdit, samples"
+"""Begins the comment of a result; the sha256 of its samples follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +58,28 @@ class Recording:
         return Clip(wave=mixed(float_samples(part)), sample_rate=self.sample_rate)
 
 
+def recording_of(samples: Tensor, sample_rate: object) -> Recording:
+    """A recording of samples (C, N) that lie in memory as floats, as a graph has them.
+
+    Raises ValueError for no samples, too many channels, samples that are not numbers, and a rate
+    out of range.
+    """
+    rate = whole_rate(sample_rate)
+    check_rate(rate)
+    count, length = samples.shape
+    if not length or not 1 <= count <= MOST_CHANNELS:
+        raise ValueError(
+            f"the recording has {count} channels of {length} samples; 1 to {MOST_CHANNELS} "
+            "channels of 1 sample or more are needed. Pass another."
+        )
+    if bad := int((~torch.isfinite(samples)).sum()):
+        raise ValueError(
+            f"the recording has NaN or infinite samples ({bad} of {samples.numel()}); all must be "
+            "finite numbers. Export it again."
+        )
+    return Recording(samples=samples.detach().cpu(), sample_rate=rate)
+
+
 def read_recording(path: str | Path) -> Recording:
     """Every sample of a sound file as it is there.
 
@@ -69,13 +97,63 @@ def read_recording(path: str | Path) -> Recording:
 
 
 def write_recording(path: str | Path, recording: Recording) -> None:
-    """Write a recording whole or not at all, its samples as they are; raises as check_name."""
+    """Write a recording whole or not at all, its samples as they are; raises as check_name.
+
+    A comment in the file says that it is a result of StepEdit, and the digest of its samples.
+    """
     path = Path(path)
     container, subtype = check_name(path, recording)
     raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
     samples = recording.samples.T.contiguous().numpy()
-    soundfile.write(raw, samples, recording.sample_rate, format=container, subtype=subtype)
-    write_whole(path, raw.getvalue())
+    with soundfile.SoundFile(
+        raw, "w", recording.sample_rate, samples.shape[1], subtype, format=container
+    ) as file:
+        file.comment = _mark(recording)
+        file.write(samples)
+    write_whole(path, without_date(raw.getvalue()))
+
+
+def without_date(data: bytes) -> bytes:
+    """A WAV file without the time at which it was written: equal samples are equal files.
+
+    libsndfile puts it into the chunk PEAK of files of floats, after its name, size and version.
+    """
+    place = data.find(b"PEAK", 0, HEAD_BYTES)
+    if data[:4] != b"RIFF" or place < 0:
+        return data
+    return data[: place + 12] + bytes(4) + data[place + 16 :]
+
+
+def is_own_result(path: Path) -> bool:
+    """Whether a file is as write_recording wrote it; False for anything else, however broken."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            mark = file.comment
+        return bool(mark == _mark(read_recording(path)))
+    except (ValueError, OSError, soundfile.SoundFileError):
+        return False
+
+
+def check_result(path: Path, *, overwrite: bool) -> None:
+    """Raise ValueError for a result that would replace a folder, or a file that is not ours.
+
+    An older result of StepEdit is replaced, and with `overwrite` any file.
+    """
+    if not os.path.lexists(path):
+        return
+    if path.is_dir():
+        raise ValueError(f"'{shown(path)}' is a folder; the result is one file. Name a file in it.")
+    if not overwrite and not is_own_result(path):
+        raise ValueError(
+            f"'{shown(path)}' is there and not as StepEdit wrote it, and the result would replace "
+            "it. Name another file, or add --overwrite."
+        )
+
+
+def _mark(recording: Recording) -> str:
+    """What the comment of a result says."""
+    samples = recording.samples.T.contiguous().numpy()
+    return f"{MARK} {hashlib.sha256(samples.tobytes()).hexdigest()}"
 
 
 def check_name(path: Path, recording: Recording) -> tuple[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..printable import shown
+from ..printable import printable, shown
 from .options import (
     DONE,
     FAILED,
@@ -21,9 +22,11 @@ from .options import (
     place,
     say_error,
 )
+from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
     from ..output.folder import RunFolder
+    from ..pipelines.listened import Listened
     from ..pipelines.plan import Plan
     from ..registry.handle import Bundle
     from ..types import Clip, EditRequest
@@ -46,8 +49,10 @@ def add(commands: Any) -> None:
         "--text",
         default="",
         metavar="WORDS",
-        help="the words spoken in the clip; --denoise and --trim-silence do without",
+        help="the words spoken in the clip; default: what the recogniser hears; --denoise and "
+        "--trim-silence do without",
     )
+    add_recogniser(edit)
     what = edit.add_mutually_exclusive_group(required=True)
     for kind, examples in (("emotion", "happy, sad"), ("style", "whisper"), ("speed", "faster")):
         what.add_argument(
@@ -142,6 +147,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def _edit(arguments: argparse.Namespace) -> int:
     """`stepedit edit`: rounds of one edit."""
     from ..files.terminal import Bar
+    from ..pipelines.listened import noted
     from ..pipelines.rounds import iterate_rounds
     from ..types import Decoding
 
@@ -151,12 +157,15 @@ def _edit(arguments: argparse.Namespace) -> int:
         "voice": arguments.voice,
         "decoding": Decoding(way=arguments.decode, strength=arguments.strength),
     }
-    clip, plan = _planned(arguments, bundle, _request(arguments), **how)
-    with _folder(arguments, bundle, plan) as folder:
+    request = _request(arguments)
+    clip, found = _listened(arguments, bundle, request)
+    request = request if found is None else replace(request, text=found.text)
+    plan = _planned(arguments, bundle, clip, request, **how)
+    with _folder(arguments, bundle, plan, found) as folder:
         bundle.load_all()  # a damaged part is found before anything is written
         with Bar(rounds=len(plan.steps)) as bar:
             for made in iterate_rounds(bundle, clip, plan, hooks=bar):
-                folder.add(made)
+                folder.add(made if made.request else noted(made, found))
                 bar.finished()
         print(folder.finish())
     return DONE
@@ -170,7 +179,8 @@ def _clone(arguments: argparse.Namespace) -> int:
 
     bundle = load_bundle(arguments)
     request = EditRequest(kind="clone", text=arguments.text, new_text=arguments.say)
-    clip, plan = _planned(arguments, bundle, request)
+    clip = _read(arguments, bundle, request)
+    plan = _planned(arguments, bundle, clip, request)
     with _folder(arguments, bundle, plan) as folder:
         bundle.load_all()
         with Bar(rounds=1) as bar:
@@ -197,12 +207,16 @@ def _resynthesize(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _folder(
-    arguments: argparse.Namespace, bundle: Bundle, plan: Plan | None
+    arguments: argparse.Namespace,
+    bundle: Bundle,
+    plan: Plan | None,
+    found: Listened | None = None,
 ) -> Iterator[RunFolder]:
     """The folder of results; says where the rounds of a stopped run lie when an older one stays."""
     from ..output.folder import RunFolder
 
     made = RunFolder(arguments.out, arguments.clip, bundle, plan, arguments.command)
+    made.heard = None if found is None else found.heard
     try:
         with made as folder:
             yield folder
@@ -221,13 +235,26 @@ def _request(arguments: argparse.Namespace) -> EditRequest:
     return replace(request, engine=arguments.engine, seconds=arguments.seconds)
 
 
-def _planned(
-    arguments: argparse.Namespace, bundle: Bundle, request: EditRequest, **settings: Any
-) -> tuple[Clip, Plan]:
-    """The clip and what will be done with it; UsageError for a request the bundle cannot do."""
+def _listened(
+    arguments: argparse.Namespace, bundle: Bundle, request: EditRequest
+) -> tuple[Clip, Listened | None]:
+    """The clip and what is heard in it before the run, said on the error output."""
+    from ..measure.recognisers import can_hear
+    from ..pipelines.plan import ANY_WORDS, listened
+
+    hears = can_hear(bundle, arguments.recogniser) and not request.text.strip()
+    clip = _read(arguments, bundle, replace(request, text=ANY_WORDS) if hears else request)
+    found = listened(bundle, clip, [request], arguments.recogniser)
+    for note in () if found is None or found.given else found.notes:  # a warning is logged
+        print(f"stepedit: {printable(note)}", file=sys.stderr)
+    return clip, found
+
+
+def _read(arguments: argparse.Namespace, bundle: Bundle, request: EditRequest) -> Clip:
+    """The clip; UsageError for a request the bundle cannot do."""
     from ..audio.clips import check_clip
     from ..audio.files import read_clip
-    from ..pipelines.plan import check_request, plan_of
+    from ..pipelines.plan import check_request
 
     try:
         check_request(bundle, request)
@@ -235,7 +262,20 @@ def _planned(
         raise UsageError(str(error)) from error
     clip = read_clip(arguments.clip)
     check_clip(clip)
+    return clip
+
+
+def _planned(
+    arguments: argparse.Namespace,
+    bundle: Bundle,
+    clip: Clip,
+    request: EditRequest,
+    **settings: Any,
+) -> Plan:
+    """What will be done with the clip; UsageError for what cannot be."""
+    from ..pipelines.plan import plan_of
+
     try:
-        return clip, plan_of(bundle, clip, [request], seed=arguments.seed, **settings)
+        return plan_of(bundle, clip, [request], seed=arguments.seed, **settings)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -11,12 +11,13 @@ from ..files.whole import ready_folder
 from ..printable import shown
 from .options import (
     DONE,
-    UsageError,
     add_model,
+    add_overwrite,
     add_rounds,
     add_seed,
     load_bundle,
     number,
+    opened_recording,
     place,
 )
 from .transcribe import add_recogniser
@@ -88,6 +89,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
         metavar="OUT.wav",
         help="file for the whole recording, wav or flac",
     )
+    add_overwrite(parser)
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -106,7 +108,8 @@ def _edit_range(arguments: argparse.Namespace) -> int:
     from ..files.terminal import Bar
     from ..pipelines.range_edit import edit_range
 
-    recording, out = _opened(arguments)
+    out: Path = arguments.out
+    recording = opened_recording(arguments.clip, out, overwrite=arguments.overwrite)
     bundle = load_bundle(arguments)
     part, request = _asked(arguments, bundle, recording)
     with Bar(rounds=arguments.rounds) as bar:
@@ -131,13 +134,14 @@ def _edit_long(arguments: argparse.Namespace) -> int:
     from ..files.terminal import Bar, table
     from ..pipelines.long_edit import LongEdit, edit_long
 
-    recording, out = _opened(arguments)
+    out: Path = arguments.out
+    recording = opened_recording(arguments.clip, out, overwrite=arguments.overwrite)
     bundle = load_bundle(arguments)
     request = _request(arguments, "")
     words = _heard(arguments, bundle, recording)
     kept = out.with_name(f".{out.name}.pieces")
     ready_folder(kept)
-    with locked(kept), Bar(rounds=1) as bar:
+    with locked(kept), Bar() as bar:
         made = edit_long(
             bundle,
             recording,
@@ -146,27 +150,9 @@ def _edit_long(arguments: argparse.Namespace) -> int:
         )
     write_recording(out, made.recording)
     shutil.rmtree(kept, ignore_errors=True)
-    rows = [
-        (f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.note or ("kept" if p.kept else "edited"))
-        for p in made.pieces
-    ]
+    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in made.pieces]
     print(table(("from", "to", "round", "what was done"), rows))
     return DONE
-
-
-def _opened(arguments: argparse.Namespace) -> tuple[Recording, Path]:
-    """The recording, and the name of a result that can be written."""
-    from ..audio.recordings import check_name, read_recording
-
-    recording = read_recording(arguments.clip)
-    out: Path = arguments.out
-    check_name(out, recording)
-    ready_folder(out.absolute().parent)
-    if out.exists() and out.samefile(arguments.clip):
-        raise UsageError(
-            f"'{shown(out)}' is the input; the result needs a file of its own. Rename it."
-        )
-    return recording, out
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ..bundle.precision import PRECISIONS
 from ..printable import printable, shown
 
 if TYPE_CHECKING:
+    from ..audio.recordings import Recording
     from ..registry.handle import Bundle
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
@@ -82,6 +83,31 @@ def add_rounds(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how often the edit is applied, 1 to 10; default 1",
     )
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Whether the result may replace a file of somebody else."""
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the file of the result, whatever it is; an older result is replaced anyway",
+    )
+
+
+def opened_recording(source: str, out: Path, *, overwrite: bool) -> Recording:
+    """The recording of a file, once it is sure that its result can be written."""
+    from ..audio.recordings import check_name, check_result, read_recording
+    from ..files.whole import ready_folder
+
+    recording = read_recording(source)
+    check_name(out, recording)
+    ready_folder(out.absolute().parent)
+    if out.exists() and out.samefile(source):
+        raise UsageError(
+            f"'{shown(out)}' is the input; the result needs a file of its own. Rename it."
+        )
+    check_result(out, overwrite=overwrite)
+    return recording
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:

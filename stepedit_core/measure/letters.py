@@ -21,6 +21,7 @@ from ..models.letters import FIRST_SECONDS, FRAME_SECONDS, PER_ROW, Letters
 from ..text.letters import CLASSES, SPACE, letter_ids, letter_words, text_of
 from ..types import Clip, Hooks, SilentHooks, WordLimits
 from .lattice import LetterPath, best_path, forced_path, word_places
+from .paraformer import STAGE
 from .timeline import Word, fit_transcript, quiet_pieces, snap_borders
 
 ROW_SECONDS = PER_ROW * FRAME_SECONDS
@@ -92,6 +93,14 @@ class LettersRecogniser:
         snapped = snap_borders(timed, Clip(wave=wave, sample_rate=RATE))
         return Fit(float(path.costs.sum()) / count, snapped, tuple(misfits))
 
+    def unfit_words(self, clip: Clip, transcript: str) -> tuple[str, ...]:
+        """Words of a transcript that the sound does not have; none where it fits as a whole."""
+        found, most = self.fit(clip, transcript), self.limits.other_misfit
+        if found.misfit <= most:
+            return ()
+        pairs = zip(found.words, found.misfits, strict=True)
+        return tuple(word.text for word, misfit in pairs if misfit > most)
+
     @torch.no_grad()
     def _chances(self, clip: Clip) -> tuple[Tensor, np.ndarray]:
         """The wave at 16 kHz and log-probabilities (T, C) of its letters, heard in pieces."""
@@ -108,6 +117,7 @@ class LettersRecogniser:
             with cancellable(self.model, self.hooks):
                 rows = self.model(features[None].to(self.model.cmvn_shift))[0].cpu().numpy()
             parts.append(rows[:frames])
+            self.hooks.progress(STAGE, end, len(wave))
             if len(rows) < frames:  # the last window of a piece ends before the piece
                 parts.append(_silence(frames - len(rows)))
         return wave, np.concatenate(parts)

@@ -24,6 +24,7 @@ from ..text.units import word_groups
 from ..types import Clip, Hooks, SilentHooks
 from .timeline import Word, fit_transcript, quiet_pieces, snap_borders
 
+STAGE = "hear"
 SHIFT_FRAMES = -1.5
 """From a unit's fire to where it begins."""
 SHORTEST_FRAMES = 0.25
@@ -59,6 +60,7 @@ class ParaformerRecogniser:
             offset = first / RATE
             for word in self._piece(wave[first:end]):
                 words.append(replace(word, start=word.start + offset, end=word.end + offset))
+            self.hooks.progress(STAGE, end, len(wave))
         return snap_borders(words, Clip(wave=wave, sample_rate=RATE))
 
     def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
@@ -73,7 +75,8 @@ class ParaformerRecogniser:
             return []
         with cancellable(self.tokenizer, self.hooks), cancellable(self.model, self.hooks):
             hidden = self.tokenizer.whole(features[None].to(self.tokenizer.codebook))
-            decoded = self.model.decode(hidden)
+            # a host may have moved the encoder alone to its accelerator
+            decoded = self.model.decode(hidden.to(next(self.model.parameters()).device))
         spans = unit_spans(decoded.frames[0].tolist(), len(features))
         ids, sure = decoded.ids[0].tolist(), decoded.confidence[0].tolist()
         return join_words([self.units[i] for i in ids], spans, sure)

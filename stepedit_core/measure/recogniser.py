@@ -115,12 +115,16 @@ def plain_words(text: str) -> list[str]:
     text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'")
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     text = re.sub(r"([\u4e00-\u9fff])", r" \1 ", text)
-    return _digits(re.sub(r"[^\w' ]+", " ", text).replace("'", "").split())
+    words = re.sub(r"[^\w' ]+", " ", text).replace("'", "").split()
+    return [word for word, _ in spoken_numbers(words)]
 
 
-def _digits(words: Sequence[str]) -> list[str]:
-    """Words with every English number from zero on as digits; "nineteen eighty" is 1980."""
-    out: list[str] = []
+def spoken_numbers(words: Sequence[str]) -> list[tuple[str, int]]:
+    """Words with every English number from zero on as digits, and how many words each was.
+
+    "nineteen eighty" is 1980.
+    """
+    out: list[tuple[str, int]] = []
     at = 0
     while at < len(words):
         value, used = _number(words[at:])
@@ -128,7 +132,7 @@ def _digits(words: Sequence[str]) -> list[str]:
             years, further = _number(words[at + 1 :])
             if 10 <= years < 100:
                 value, used = 100 * value + years, 1 + further
-        out.append(str(value) if used else words[at])
+        out.append((str(value) if used else words[at], used or 1))
         at += used or 1
     return out
 

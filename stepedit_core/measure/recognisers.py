@@ -37,10 +37,16 @@ def recogniser_of(
     return ParaformerRecogniser(bundle.linguistic, model, model.units, hooks)
 
 
+def can_hear(bundle: Bundle, folder: str | Path = "") -> bool:
+    """Whether there is a recogniser for `recogniser_for` to open."""
+    named = str(folder) or os.environ.get(VARIABLE, "")
+    return bool(named) or "recogniser" in bundle.manifest.components
+
+
 def recogniser_for(
-    bundle: Bundle, folder: str | Path = "", *, hooks: Hooks | None = None
+    bundle: Bundle | None, folder: str | Path = "", *, hooks: Hooks | None = None
 ) -> Recogniser:
-    """The recogniser of a folder, else of $STEPEDIT_RECOGNISER, else the bundle's own.
+    """The recogniser of a folder, else of $STEPEDIT_RECOGNISER, else that of a bundle.
 
     Nothing is downloaded. Raises ValueError where none of the three is there, or the folder is not
     such a model.
@@ -50,10 +56,14 @@ def recogniser_for(
         from .whisper import open_whisper
 
         return open_whisper(named, hooks=hooks)
-    if "recogniser" in bundle.manifest.components:
+    if bundle is not None and "recogniser" in bundle.manifest.components:
         return recogniser_of(bundle, hooks=hooks)
+    what = "no model is there"
+    if bundle is not None:
+        what = f"bundle '{shown(bundle.name)}' has no recogniser"
     raise ValueError(
-        f"bundle '{shown(bundle.name)}' has no recogniser, so it cannot hear which words a clip "
-        f"says. Name the folder of a faster-whisper model (--recogniser, or ${VARIABLE}), or "
-        "convert the release with its whole tokenizer folder."
+        f"{what}, so nothing hears which words a clip says. Name the folder of a faster-whisper "
+        f"model (--recogniser, or ${VARIABLE}; in ComfyUI put it into "
+        "models/step_audio_editx/recognisers/), or convert the release with its whole tokenizer "
+        "folder."
     )

@@ -78,23 +78,7 @@ def find_phrase(words: Sequence[Word], phrase: str) -> tuple[float, float]:
 
     Raises ValueError where it is not said, or more than once: the sentence names the times.
     """
-    sought = [bare(word) for word in split_words(phrase) if bare(word)]
-    if not sought:
-        raise ValueError(
-            f"the phrase '{shown(phrase)}' has no word; one or more words of the clip are needed. "
-            "Write them as they are said."
-        )
-    ours = [(place, bare(word.text)) for place, word in enumerate(words) if bare(word.text)]
-    texts = [text for _, text in ours]
-    count = len(sought)
-    places = [at for at in range(len(texts) - count + 1) if texts[at : at + count] == sought]
-    spans = [(words[ours[at][0]].start, words[ours[at + count - 1][0]].end) for at in places]
-    if not spans:
-        said = " ".join(word.text for word in words)
-        raise ValueError(
-            f"'{shown(phrase)}' is not said in the clip; its words are: {shown(said or 'none')}. "
-            "Choose words that follow each other there, or give the range in seconds."
-        )
+    spans = [(words[at].start, words[end - 1].end) for at, end in phrase_places(words, phrase)]
     if len(spans) > 1:
         times = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in spans)
         raise ValueError(
@@ -102,6 +86,32 @@ def find_phrase(words: Sequence[Word], phrase: str) -> tuple[float, float]:
             "or give the range in seconds."
         )
     return spans[0]
+
+
+def phrase_places(words: Sequence[Word], phrase: str) -> list[tuple[int, int]]:
+    """Every place (first, end) of a phrase among words, none over another; never empty.
+
+    Raises ValueError where it has no word, or is not said.
+    """
+    sought = [bare(word) for word in split_words(phrase) if bare(word)]
+    if not sought:
+        raise ValueError(
+            f"the phrase '{shown(phrase)}' has no word; one or more words of the clip are needed. "
+            "Write them as they are said."
+        )
+    ours = [(place, bare(word.text)) for place, word in enumerate(words) if bare(word.text)]
+    texts, count = [text for _, text in ours], len(sought)
+    found: list[tuple[int, int]] = []
+    for at in range(len(texts) - count + 1):
+        if texts[at : at + count] == sought and (not found or ours[at][0] >= found[-1][1]):
+            found.append((ours[at][0], ours[at + count - 1][0] + 1))
+    if not found:
+        said = " ".join(word.text for word in words)
+        raise ValueError(
+            f"'{shown(phrase)}' is not said in the clip; its words are: {shown(said or 'none')}. "
+            "Choose words that follow each other there, or give the range in seconds."
+        )
+    return found
 
 
 def words_between(words: Sequence[Word], start: float, end: float) -> str:

@@ -18,6 +18,7 @@ from ..types import Clip, Hooks, SilentHooks
 from .timeline import Word, divide_time, fit_transcript, snap_borders
 
 RATE = 16_000
+STAGE = "hear"
 FILES = ("model.bin", "config.json", "tokenizer.json")
 """What a model folder has at least; without tokenizer.json the package would download one."""
 
@@ -47,6 +48,8 @@ class WhisperRecogniser:
             self.hooks.check()
             for heard in piece.words or ():
                 words += _as_words(heard, words[-1].end if words else 0.0, clip.seconds)
+            done = words[-1].end if words else 0.0
+            self.hooks.progress(STAGE, round(1000 * done), round(1000 * clip.seconds))
         return snap_borders(words, Clip(wave=wave, sample_rate=RATE))
 
     def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:

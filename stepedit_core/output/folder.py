@@ -49,6 +49,8 @@ class RunFolder:
 
     kept: Path | None = None
     """Where the rounds of a run lie that was stopped over an older result."""
+    heard: str | None = None
+    """What a recogniser heard in the clip before the run."""
 
     def __init__(
         self, folder: Path, source: str | Path, bundle: Bundle, plan: Plan | None, command: str
@@ -142,7 +144,7 @@ class RunFolder:
         best = best_round(self._rounds) if finished else None
         report = report_of(self._bundle, self._plan, self._rounds, best=best)
         report |= {"command": self._command, "input": self._input, "finished": finished}
-        report["files"] = self._files
+        report |= {"transcript_heard": self.heard, "files": self._files}
         for entry, (wave, tokens) in zip(report["rounds"], self._names, strict=False):
             entry |= {"file": wave, "tokens_file": tokens}
         write_whole(place / REPORT, report_text(report))

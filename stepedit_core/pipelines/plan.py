@@ -12,10 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..audio.clips import check_clip
 from ..files.strict import from_json, to_json
+from ..measure.recognisers import can_hear
 from ..printable import quoted, shown
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
@@ -31,10 +33,13 @@ from ..text.engines import (
     engine_of,
 )
 from ..text.prompts import check_words, speaker_name
-from ..types import Clip, Decoding, Draws, EditRequest, Sampling
+from ..types import Clip, Decoding, Draws, EditRequest, Hooks, Sampling
+from .listened import Listened, listen, needs_words
 from .settings import check_decoding, check_rounds, check_sampling, check_seed
 from .transcript import check_length, check_letters, check_pace, speech_seconds
 
+ANY_WORDS = "a"
+"""In place of words that are not known yet, to check the rest of a request."""
 VoiceMode = Literal["original", "previous"]
 VOICE_MODES: tuple[VoiceMode, ...] = get_args(VoiceMode)
 """Whose sound prompts the decoder: the input's in every round, or the round before's."""
@@ -123,9 +128,10 @@ def facts_of(clip: Clip) -> ClipFacts:
 def make_plan(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **settings: Any) -> Plan:
     """A checked plan; `settings` are the further fields of Plan.
 
-    Only one of the edits needs the words of the clip. Reads the bundle's text tokenizer at most, no
-    network. Raises ValueError for a bad clip, an edit that the bundle does not know, missing or
-    contradictory words, a clone, and numbers out of range.
+    Only one of the edits needs the words of the clip; where none has them and something can hear,
+    they are what it hears. Else the bundle's text tokenizer is read at most, no network. Raises
+    ValueError for a bad clip, an edit that the bundle does not know, missing or contradictory
+    words, a clone, and numbers out of range.
     """
     if any(request.kind == "clone" for request in _listed(requests)):
         raise ValueError(CLONE_ALONE)
@@ -140,7 +146,9 @@ def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **setti
     asked = _listed(requests)
     plan = Plan(clip=facts_of(clip), requests=asked, **settings)
     _check_settings(plan)
-    text = next((r.text for r in asked if r.text.strip()), "")
+    text = _words(asked)
+    if not text and (found := listened(bundle, clip, asked)) is not None:
+        text = found.text
     first = replace(asked[0], text=text)
     if first.kind == "clone" and bundle.manifest.prompt_layout.startswith("2025"):
         first = replace(first, speaker=speaker_name(text, clip.wave))
@@ -149,6 +157,33 @@ def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **setti
     if text.strip() and any(request.engine != "signal" for request in plan.requests):
         check_pace(text, speech_seconds(clip))
     return plan
+
+
+def listened(
+    bundle: Bundle,
+    clip: Clip,
+    requests: Sequence[EditRequest],
+    folder: str | Path = "",
+    *,
+    hooks: Hooks | None = None,
+) -> Listened | None:
+    """What is heard in the clip, for edits that need its words; None where nothing listens.
+
+    Raises ValueError for a bad clip, an edit that the bundle does not know, and where no words are
+    given and none are heard. Nothing listens where nothing can hear.
+    """
+    if not needs_words(requests, vocabulary_of(bundle)) or not can_hear(bundle, folder):
+        return None
+    check_clip(clip)  # what is wrong is said before anything is heard
+    text = _words(requests)
+    for request in requests:
+        check_request(bundle, replace(request, text=text or ANY_WORDS))
+    return listen(bundle, clip, text, folder, hooks=hooks)
+
+
+def _words(requests: Sequence[EditRequest]) -> str:
+    """The words of the clip that edits name; empty where none does."""
+    return next((request.text for request in requests if request.text.strip()), "")
 
 
 def decided(bundle: Bundle, plan: Plan) -> Plan:
@@ -167,7 +202,12 @@ def decided(bundle: Bundle, plan: Plan) -> Plan:
 
 def check_names(settings: Iterable[str], also: Sequence[str] = ()) -> None:
     """Raise ValueError for a name that is not a setting of a plan, nor one of `also`."""
-    known = [*also, *(f.name for f in fields(Plan) if f.name not in ("clip", "requests"))]
+    plan = (f.name for f in fields(Plan) if f.name not in ("clip", "requests"))
+    check_known(settings, [*also, *plan])
+
+
+def check_known(settings: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ValueError for a name that is not one of `known`."""
     for name in settings:
         if name not in known:
             near = get_close_matches(name, known, n=1)

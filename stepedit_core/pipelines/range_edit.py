@@ -10,7 +10,7 @@ before the first fade and after the last is the recording's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..audio.clips import SILENCE_PEAK
 from ..audio.mel import PROMPT_HOP
+from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
 from ..audio.resample import resample
 from ..measure.alignment import guide_of
@@ -86,28 +87,6 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patch:
-    """New samples for a recording."""
-
-    start: int
-    """First sample of the recording that is replaced."""
-    stop: int
-    """One past the last sample that is replaced."""
-    samples: Tensor
-    """(C, n) of the recording's type; n may be more or less than what is replaced."""
-
-    @property
-    def first(self) -> int:
-        """First sample of the result that may differ."""
-        return self.start
-
-    @property
-    def end(self) -> int:
-        """One past the last sample of the result that may differ."""
-        return self.start + self.samples.shape[1]
-
-
-@dataclass(frozen=True, kw_only=True)
 class RangeResult:
     """A recording in which one part was edited."""
 
@@ -120,6 +99,8 @@ class RangeResult:
     """Which round of the window the part comes from."""
     rounds: EditResult
     """All rounds of the window, whole."""
+    plan: Plan
+    """What was done with the window."""
 
 
 def part_of(recording: Recording, start_s: float, end_s: float) -> Part:
@@ -206,6 +187,7 @@ def edit_range(
         end=patch.end,
         number=result.best_number,
         rounds=result,
+        plan=plan,
     )
 
 
@@ -246,15 +228,6 @@ def patch_of(
         stop=begin + around.shape[1] - (spliced.wave.shape[1] - spliced.end),
         samples=spliced.wave[:, spliced.first : spliced.end],
     )
-
-
-def patched(recording: Recording, patches: Sequence[Patch]) -> Recording:
-    """The recording with patches that follow each other and do not overlap."""
-    old, parts, at = recording.samples, [], 0
-    for patch in patches:
-        parts += [old[:, at : patch.start], patch.samples]
-        at = patch.stop
-    return replace(recording, samples=torch.cat([*parts, old[:, at:]], dim=1))
 
 
 @dataclass(frozen=True)

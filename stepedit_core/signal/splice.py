@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..audio.clips import INTEGERS, float_samples, mixed
+from ..audio.clips import float_samples, mixed, samples_as
 
 REACH_S = 0.08
 """How far from its border a fade may lie, in seconds."""
@@ -93,7 +93,7 @@ def splice(recording: Tensor, rate: int, piece: Piece) -> Spliced:
     old = samples.double().numpy()
     _fade(middle, old[:, first : first + head.fade], head)
     _fade(middle[:, ::-1], old[:, last - tail.fade : last][:, ::-1], tail)
-    inside = _like(torch.from_numpy(middle), recording)
+    inside = samples_as(torch.from_numpy(middle), recording.dtype)
     wave = torch.cat((recording[:, :first], inside, recording[:, last:]), dim=1)
     return Spliced(wave=wave, first=first, end=first + inside.shape[1])
 
@@ -180,12 +180,3 @@ def _fade(new: np.ndarray, old: np.ndarray, join: _Join) -> None:
     if join.alike < ALIKE:
         rise, fall = np.sin(up * math.pi / 2), np.cos(up * math.pi / 2)
     new[:, : join.fade] = rise * new[:, : join.fade] + fall * old
-
-
-def _like(wave: Tensor, recording: Tensor) -> Tensor:
-    """A float64 wave -1..1 as samples of the recording's type."""
-    if recording.is_floating_point():
-        return wave.to(recording.dtype)
-    zero, full = INTEGERS[recording.dtype]
-    limits = torch.iinfo(recording.dtype)
-    return (wave * full + zero).round().clamp(limits.min, limits.max).to(recording.dtype)

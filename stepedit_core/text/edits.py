@@ -177,8 +177,9 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
         )
     if kind.needs_text and not request.text.strip():
         raise ValueError(
-            f"{request.kind} received no words; it needs the transcript of the clip. "
-            "Type the words that are spoken."
+            f"{request.kind} received no words; it needs the transcript of the clip. Type the "
+            "words that are spoken, or name the folder of a faster-whisper model, which hears them "
+            "($STEPEDIT_RECOGNISER, or --recogniser of the command)."
         )
     if kind.needs_new_text:
         _check_new_text(request, vocabulary)

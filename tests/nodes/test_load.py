@@ -249,3 +249,41 @@ def test_a_name_of_another_type_is_refused_in_a_sentence(host: Any) -> None:
             host.folders.find_adapter(name)
         with pytest.raises(ValueError, match="no bundle"):
             host.folders.find_bundle(name)
+
+
+def a_recogniser(folder: Path) -> Path:
+    """A folder with the files of a faster-whisper model, empty."""
+    folder.mkdir(parents=True)
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+def test_recognisers_are_the_whole_folders_and_auto_is_the_first(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STEPEDIT_RECOGNISER", raising=False)
+    assert host.folders.recogniser_names() == ["auto"]
+    assert host.folders.find_recogniser("auto") == ""
+    place = tmp_path / "models" / "recognisers"
+    small = a_recogniser(place / "small")
+    (a_recogniser(place / "half") / "model.bin").unlink()
+    a_recogniser(place / ".hidden")
+    assert host.folders.recogniser_names() == ["auto", "small"]
+    assert host.folders.find_recogniser("auto") == host.folders.find_recogniser("small")
+    assert host.folders.find_recogniser("small") == str(small)
+    monkeypatch.setenv("STEPEDIT_RECOGNISER", "/named")
+    assert host.folders.find_recogniser("auto") == ""
+    for name in ("half", "../small", "", 5, None):
+        with pytest.raises(ValueError, match="no recogniser"):
+            host.folders.find_recogniser(name)
+
+
+@pytest.mark.parametrize("name", ["stat", "iterdir"])
+def test_a_recogniser_folder_that_the_disk_refuses_leaves_auto(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    place = tmp_path / "models" / "recognisers"
+    a_recogniser(place / "small")
+    refuses(monkeypatch, place, name)
+    assert host.folders.recogniser_names() == ["auto"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import wave
 from pathlib import Path
 
@@ -15,6 +16,25 @@ SETTINGS = (
 """Of the browser: no welcome dialog, English, no frame counter."""
 WORDS = "hello good morning world"
 """Transcript given for the made-up clip; the tiny bundle cannot tell the difference."""
+
+
+HEARD = [
+    ["Hello,", 0.1, 0.4, 0.9],
+    ["um", 0.45, 0.6, 0.8],
+    ["good", 0.7, 0.9, 0.95],
+    ["good", 1.0, 1.2, 0.7],
+    ["morning", 1.3, 1.5, 0.9],
+    ["world.", 1.7, 1.9, 0.85],
+]
+"""What the tests' recogniser hears in every clip: word, start and end in seconds, how sure."""
+
+
+def write_ears(folder: Path) -> None:
+    """A folder that looks like a faster-whisper model; the probe pack reads its words."""
+    folder.mkdir(parents=True)
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (folder / name).write_bytes(b"")
+    (folder / "words.json").write_text(json.dumps(HEARD))
 
 
 def write_speech(path: Path, seconds: float = 2.0) -> Path:

@@ -9,7 +9,12 @@ import pytest
 import soundfile
 import torch
 
-from stepedit_core.audio.recordings import Recording, read_recording, write_recording
+from stepedit_core.audio.recordings import (
+    Recording,
+    is_own_result,
+    read_recording,
+    write_recording,
+)
 
 KINDS = [
     ("wav", "PCM_U8"),
@@ -74,3 +79,21 @@ def test_names_that_cannot_keep_the_samples(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=found):
             write_recording(tmp_path / name, floats)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_a_result_is_known_until_its_samples_change(tmp_path: Path, name: str) -> None:
+    samples = torch.arange(-600, 600, dtype=torch.int16).reshape(2, 600)
+    recording = Recording(samples=samples, sample_rate=8_000, subtype="PCM_16")
+    path = tmp_path / name
+    assert not is_own_result(path)
+    write_recording(path, recording)
+    assert is_own_result(path)
+    with soundfile.SoundFile(path) as file:
+        mark = file.comment
+    with soundfile.SoundFile(path, "w", 8_000, 2, "PCM_16") as file:
+        file.comment = mark
+        file.write(samples.T.numpy() // 2)  # somebody worked on it in an editor
+    assert not is_own_result(path)
+    path.write_bytes(b"RIFF of nothing")
+    assert not is_own_result(path)

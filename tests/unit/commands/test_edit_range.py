@@ -119,3 +119,28 @@ def test_a_long_recording_is_edited_piece_by_piece(
     out = tmp_path / "out.wav"
     assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])  # strength 0
     assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.wav"]
+
+
+@pytest.mark.parametrize("name", ["edit-range", "edit-long"])
+def test_a_file_of_somebody_else_is_not_replaced(
+    name: str,
+    source: Path,
+    bundles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
+    out = source.with_name("out.wav")
+    out.write_bytes(source.read_bytes())
+    more = ["--range", "1:4"] if name == "edit-range" else []
+    arguments = [name, *command(source, bundles, "out.wav", *more)[1:]]
+    assert main(arguments) == 1
+    assert "Name another file, or add --overwrite." in capsys.readouterr().err
+    assert out.read_bytes() == source.read_bytes()
+    assert main([*arguments, "--overwrite"]) == 0
+    assert out.read_bytes() != source.read_bytes()
+    assert main(arguments) == 0  # an older result of our own
+    out.unlink()
+    out.mkdir()
+    assert main([*arguments, "--overwrite"]) == 1
+    assert "is a folder" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from stepedit_core.measure.holding import (
 from stepedit_core.measure.letters import LettersRecogniser
 from stepedit_core.measure.recognisers import recogniser_for, recogniser_of
 from stepedit_core.models.letters import FRAME_SECONDS, PER_ROW, Letters, LettersConfig
+from stepedit_core.pipelines.listened import compared
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.registry.registry import Registry
 from stepedit_core.text.letters import BLANK, CLASSES, letter_ids
@@ -97,6 +98,25 @@ def test_a_word_that_is_not_said_does_not_fit_and_is_found(recogniser: LettersRe
     assert fit.misfits.index(max(fit.misfits)) == 1
     assert fit.misfits[0] < 0.2
     assert fit.words[1].confidence < fit.words[0].confidence
+
+
+def test_words_that_do_not_fit_are_named(recogniser: LettersRecogniser) -> None:
+    assert recogniser.unfit_words(clip_of(0.62), "the Dog, sat") == ("Dog,",)
+    recogniser.model.at = 0
+    assert recogniser.unfit_words(clip_of(0.62), "the cat sat") == ()
+    recogniser.model.at = 0
+    assert recogniser.unfit_words(clip_of(0.62), "") == ()
+
+
+def test_a_draft_is_shown_and_never_taken_for_a_transcript(recogniser: LettersRecogniser) -> None:
+    with pytest.raises(ValueError, match=r"spells by ear: it hears 'the cat sat'\. Correct these"):
+        compared(recogniser, clip_of(0.62), " ")
+    recogniser.model.at = 0
+    clip = clip_of(0.62)
+    recogniser = LettersRecogniser(Scripted(SCRIPT * 2))
+    recogniser.model.at = 0
+    found = compared(recogniser, clip, "the dog sat")
+    assert (found.text, found.given, found.heard) == ("the dog sat", True, "the cat sat")
 
 
 def test_a_number_has_the_time_of_all_its_words() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from stepedit_core.audio.patches import patched
 from stepedit_core.audio.recordings import Recording
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.range_edit import (
@@ -14,7 +15,6 @@ from stepedit_core.pipelines.range_edit import (
     edit_range,
     part_of,
     patch_of,
-    patched,
 )
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, DualCodes, EditRequest, EditResult, Round

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import json
 import math
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,129 +12,30 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
 from stepedit_core import cli
-from stepedit_core.bundle.saving import save_module
-from stepedit_core.data.records import Example
 from stepedit_core.data.select import by_prompt
-from stepedit_core.data.shards import Dataset, Writer
-from stepedit_core.files.strict import to_json
+from stepedit_core.data.shards import Dataset
 from stepedit_core.measure.words import word_distance
-from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.lora import load_adapter
 from stepedit_core.pipelines.sampling import Answer
 from stepedit_core.registry.registry import Registry
 from stepedit_core.train import dpo, grpo, ppo, reward_model, sft
 from stepedit_core.train.attempts import Attempt, RolloutConfig
-from stepedit_core.train.batches import Sampler, parts_of
-from stepedit_core.train.compare import compare, rewards_table
-from stepedit_core.train.config import ModelConfig, OptimizerConfig, RunConfig, read_config
+from stepedit_core.train.batches import Sampler
+from stepedit_core.train.config import ModelConfig, OptimizerConfig, RunConfig
 from stepedit_core.train.items import LLM, Examples
 from stepedit_core.train.optimise import cosine_rate
 from stepedit_core.train.reward_terms import RewardWeights, reward_of
 from stepedit_core.train.team import Team
-from stepedit_core.types import DualCodes, EditRequest
-
-RECIPES: dict[str, Any] = {
-    "sft": sft.SFTConfig,
-    "reward": reward_model.RewardConfig,
-    "ppo": ppo.PPOConfig,
-    "dpo": dpo.DPOConfig,
-    "grpo": grpo.GRPOConfig,
-}
-ROOT = Path(__file__).parents[3]
-FAVOURITES = (7, 11, 500, 900)
-"""Linguistic codes that the toy policy likes from the start."""
-
-
-def codes(seed: int, groups: int = 2) -> DualCodes:
-    generator = torch.Generator().manual_seed(seed)
-    return DualCodes(
-        linguistic=torch.randint(0, 1024, (2 * groups,), generator=generator),
-        semantic=torch.randint(0, 4096, (3 * groups,), generator=generator),
-        codebook="tiny-1",
-    )
-
-
-def triplet(number: int) -> Example:
-    return Example(
-        kind="triplet",
-        request=EditRequest(kind="emotion", option="happy", text="hello world"),
-        source=replace(codes(number), linguistic=torch.tensor(FAVOURITES)),
-        target=replace(codes(100 + number), linguistic=torch.tensor(FAVOURITES)),
-        margin=7.0,
-    )
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Ten triplets, and ten pairs of which two are held out."""
-    root = tmp_path_factory.mktemp("data")
-    with Writer(root / "triplets", "tiny-1") as writer:
-        writer.add_all(triplet(n) for n in range(10))
-    with Writer(root / "pairs", "tiny-1") as writer:
-        writer.add_all(
-            replace(
-                triplet(n),
-                kind="pair",
-                rejected=codes(200 + n),
-                split="dev" if n > 7 else "train",
-            )
-            for n in range(10)
-        )
-    return {name: str(root / name) for name in ("triplets", "pairs")}
-
-
-@pytest.fixture(scope="module")
-def model(bundles: Path) -> ModelConfig:
-    return ModelConfig(
-        bundle=str(bundles / "tiny"), precision="fp32", checkpointing=False, micro_ids=200
-    )
-
-
-@pytest.fixture(scope="module")
-def start(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A run folder; its policy draws each of four linguistic codes about a fifth of the time."""
-    lm = Registry([bundles], {}).load("tiny", device="cpu").llm
-    folder = tmp_path_factory.mktemp("start")
-    fresh = Step1LM(lm.config)
-    fresh.initialise(torch.Generator().manual_seed(0))
-    direction = torch.ones(lm.config.hidden_size)
-    offset = lm.config.vocab_size - 5120
-    with torch.no_grad():
-        fresh.model.embed_tokens.weight += direction
-        for code in FAVOURITES:
-            fresh.lm_head.weight[offset + code] = 6.8 / len(direction)
-    save_module(fresh, folder / LLM, torch.float32)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def judge(data: dict[str, str], model: ModelConfig, start: str, tmp_path_factory: Any) -> str:
-    """A run of the reward model, one step long."""
-    out = tmp_path_factory.mktemp("judge")
-    config = reward_model.RewardConfig(
-        data=(data["pairs"],),
-        batch=8,
-        model=replace(model, start=start),
-        run=RunConfig(device="cpu"),
-    )
-    reward_model.train(config, out)
-    return str(out)
-
-
-def fast(lr: float) -> OptimizerConfig:
-    return OptimizerConfig(lr=lr, last_lr=lr)
-
-
-def curve(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-
-
-RUN = RunConfig(device="cpu", export=False, save_every=2)
-
+from tests.trainings import (
+    RUN,
+    codes,
+    curve,
+    fast,
+    ppo_config,
+    triplet,
+)
 
 # learning
 
@@ -190,34 +86,6 @@ def test_dpo_starts_at_log_2_and_comes_to_prefer_the_preferred(
     assert lines[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
     assert lines[-1]["loss"] < 0.4
     assert lines[-1]["right"] == 1.0
-
-
-@pytest.fixture(scope="module")
-def sevens(bundles: Path) -> Callable[[Sequence[Attempt]], tuple[Tensor, dict[str, Tensor]]]:
-    """The toy reward: the share of linguistic ids that are the code 7."""
-    seven = 7 + Registry([bundles], {}).load("tiny", device="cpu").manifest.audio_offset
-
-    def total(attempts: Sequence[Attempt]) -> tuple[Tensor, dict[str, Tensor]]:
-        lines = [[i for t, i in enumerate(a.answer.ids) if t % 5 < 2] for a in attempts]
-        return torch.tensor([ids.count(seven) / max(1, len(ids)) for ids in lines]), {}
-
-    return total
-
-
-def ppo_config(data: dict[str, str], model: ModelConfig, start: str, judge: str) -> ppo.PPOConfig:
-    return ppo.PPOConfig(
-        data=(data["triplets"],),
-        reward_run=judge,
-        steps=16,
-        critic_warmup=2,
-        batch=10,
-        beta=0.01,
-        rollout=RolloutConfig(max_ids=10),
-        optimizer=fast(1e-2),
-        critic_optimizer=fast(1e-2),
-        model=replace(model, start=start, micro_ids=1000),
-        run=RUN,
-    )
 
 
 def test_ppo_learns_to_prefer_one_legal_code(
@@ -279,41 +147,6 @@ def test_the_rewards_of_the_config_add_up_in_the_curve(
     expected = 2 * line["model"] + 0.5 * line["words"] + line["length"] + 3 * line["legality"]
     assert line["score"] == pytest.approx(expected, abs=1e-5)
     assert -1 < line["words"] < 1
-
-
-def test_a_run_is_compared_with_what_it_began_from_on_the_same_draws(
-    data: dict[str, str], model: ModelConfig, start: str, judge: str, tmp_path: Path, sevens: Any
-):
-    still = replace(
-        ppo_config(data, model, start, judge),
-        steps=1,
-        critic_warmup=1,  # the actor does not move
-        rewards=RewardWeights(model=2.0, words=0.5, length=1.0),
-    )
-    ppo.train(still, tmp_path / "still")
-    found = compare(tmp_path / "still", answers=2)
-    assert sorted(found.before) == ["length", "model", "score", "words"]
-    for name, values in found.before.items():
-        assert values.shape == (10,)
-        assert torch.equal(values, found.after[name])
-    expected = 2 * found.before["model"] + 0.5 * found.before["words"] + found.before["length"]
-    assert torch.allclose(found.before["score"], expected, atol=1e-5)
-    ppo.train(replace(still, steps=8, critic_warmup=2), tmp_path / "moved", total=sevens)
-    moved = compare(tmp_path / "moved", answers=2)
-    assert torch.equal(moved.before["score"], found.before["score"])
-    assert not torch.equal(moved.after["words"], moved.before["words"])
-    said = rewards_table(moved).splitlines()
-    gain = float((moved.after["words"] - moved.before["words"]).mean())
-    (line,) = [line for line in said if line.startswith("words")]
-    assert f" {gain:.3g} [" in line
-
-
-def test_only_a_run_of_ppo_or_grpo_can_be_compared(judge: str, tmp_path: Path):
-    for run, kind in ((Path(judge), "reward"), (tmp_path, "nothing")):
-        with pytest.raises(
-            ValueError, match=f"is a run of '{kind}'; one of ppo or grpo is expected"
-        ):
-            compare(run)
 
 
 def test_the_words_reward_reads_the_bundles_own_codebook(bundles: Path):
@@ -388,25 +221,6 @@ def test_a_run_says_what_it_was_made_of(data: dict[str, str], model: ModelConfig
 # sharing
 
 
-def test_micro_batches_give_the_gradient_of_the_whole_batch(
-    data: dict[str, str], model: ModelConfig, tmp_path: Path
-):
-    curves = []
-    for micro_ids in (60, 10_000):
-        config = sft.SFTConfig(
-            data=(data["triplets"],),
-            epochs=2,
-            batch=5,
-            optimizer=fast(1e-2),
-            model=replace(model, micro_ids=micro_ids),
-            run=RUN,
-        )
-        sft.train(config, tmp_path / str(micro_ids))
-        curves.append([line["loss"] for line in curve(tmp_path / str(micro_ids))])
-    # float32 sums in another order, carried through eight steps of Adam
-    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
-
-
 def test_products_in_bf16_begin_at_nearly_the_loss_of_float32(
     data: dict[str, str], model: ModelConfig, tmp_path: Path
 ):
@@ -446,64 +260,6 @@ def test_the_pairs_least_told_apart_become_prompts_of_ppo(
     config = replace(ppo_config({"triplets": str(out)}, model, start, judge), steps=1, batch=2)
     ppo.train(config, tmp_path / "run", total=sevens)
     assert len(curve(tmp_path / "run")) == 1
-
-
-def run_by(processes: int, arguments: Sequence[str], out: Path) -> list[dict[str, float]]:
-    """The curve of `stepedit train` in fresh processes, more than one under torchrun."""
-    runner = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = ["-m", "stepedit_core", "train", *arguments, "--out", str(out)]
-    done = subprocess.run(
-        [sys.executable, *(runner if processes > 1 else []), *command],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return curve(out)
-
-
-def settings(*changes: str) -> list[str]:
-    return [part for change in changes for part in ("--set", change)]
-
-
-def test_two_processes_follow_the_losses_of_one(
-    data: dict[str, str], bundles: Path, tmp_path: Path
-):
-    changes = settings(
-        f"data=[{data['triplets']}]",
-        *("epochs=1.5", "batch=5", "optimizer.lr=1.0e-2", "run.device=cpu", "run.save_every=2"),
-        f"model.bundle={bundles / 'tiny'}",
-        "model.micro_ids=100",
-    )
-    arguments = ["sft", "--config", "nano", *changes]
-    one, two = (run_by(n, arguments, tmp_path / str(n)) for n in (1, 2))
-    assert len(one) == len(two) == 3
-    for a, b in zip(one, two, strict=True):
-        # float32 sums in another order, through Adam
-        assert a["loss"] == pytest.approx(b["loss"], rel=1e-3)
-        assert a["norm"] == pytest.approx(b["norm"], rel=1e-2)
-    for path in ("llm.safetensors", "state.pt", "bundle/bundle.json"):
-        assert (tmp_path / "2" / path).is_file()
-
-
-def test_two_processes_sample_and_learn_by_ppo_as_one_does(
-    data: dict[str, str], bundles: Path, start: str, judge: str, tmp_path: Path
-):
-    changes = settings(
-        *(f"data=[{data['triplets']}]", f"reward_run={judge}", f"model.start={start}"),
-        *("steps=3", "critic_warmup=1", "batch=3", "rollout.max_ids=10", "run.device=cpu"),
-        *("run.export=false", f"model.bundle={bundles / 'tiny'}"),
-    )
-    arguments = ["ppo", "--config", "nano", *changes]
-    one, two = (run_by(n, arguments, tmp_path / str(n)) for n in (1, 2))
-    assert len(one) == len(two) == 3
-    for a, b in zip(one, two, strict=True):
-        assert a.keys() == b.keys()
-        for name in ("value_loss", "score", "ids", "words", "length"):
-            # the same answers; float32 sums in another order
-            assert a[name] == pytest.approx(b[name], rel=1e-3, abs=1e-5)
 
 
 # what is left behind
@@ -598,100 +354,6 @@ def test_every_epoch_holds_every_item_once_in_another_order():
 def test_no_items_are_an_error():
     with pytest.raises(ValueError, match="has nothing to train on"):
         Sampler(0, 3, seed=1)
-
-
-def test_processes_share_a_batch_without_loss_or_double():
-    teams = [Team(rank=r, world=3, device=torch.device("cpu")) for r in range(3)]
-    shares = [team.share(range(8)) for team in teams]
-    assert sorted(i for share in shares for i in share) == list(range(8))
-    alone = Team(rank=0, world=1, device=torch.device("cpu"))
-    assert parts_of([5, 5, 30], 12, alone) == [([0, 1], 1.0), ([2], 1.0)]
-
-
-def test_the_defaults_are_the_papers():
-    assert (sft.SFTConfig().optimizer.lr, sft.SFTConfig().optimizer.last_lr) == (1e-5, 1e-6)
-    assert sft.SFTConfig().epochs == reward_model.RewardConfig().epochs == 1.0
-    found = reward_model.RewardConfig().optimizer
-    assert (found.lr, found.last_lr) == (2e-5, 1e-5)
-    paper = ppo.PPOConfig()
-    assert (paper.optimizer.lr, paper.optimizer.last_lr) == (1e-6, 2e-7)
-    assert (paper.critic_warmup, paper.clip, paper.beta) == (80, 0.2, 0.05)
-    weights = dataclasses.asdict(paper.rewards)
-    assert {name: w for name, w in weights.items() if w} == {"model": 1.0}
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("name", ["nano", "editx"])
-def test_every_recipe_ships_a_config_for_both_models(recipe: str, name: str):
-    config = read_config(RECIPES[recipe], recipe, name)
-    assert config.model.bundle == {"nano": "nano", "editx": "step-audio-editx"}[name]
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_the_config_of_the_large_model_departs_from_the_paper_in_the_words_reward_alone(
-    recipe: str,
-):
-    found, default = to_json(read_config(RECIPES[recipe], recipe, "editx")), RECIPES[recipe]()
-    if recipe in ("ppo", "grpo"):
-        assert found["rewards"]["words"] == 1.0
-        found["rewards"]["words"] = default.rewards.words
-    assert found == to_json(default)
-
-
-def test_overrides_reach_inner_keys():
-    config = read_config(
-        sft.SFTConfig, "sft", "nano", ["optimizer.lr=1.0e-2", "data=[a, b]", "model.lora.rank=4"]
-    )
-    assert (config.optimizer.lr, config.data, config.model.lora.rank) == (0.01, ("a", "b"), 4)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ("optimiser.lr=1.0e-2", "unknown key 'optimiser'; known are data, epochs"),
-        ("optimizer.lr=1e-2", "lr is text; float is expected. Correct the config; YAML reads 1e-5"),
-        ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is expected"),
-        ("batch", "--set 'batch' is not understood; KEY=VALUE is expected"),
-        ("batch.size=3", "--set reaches into 'batch', which has no keys"),
-        ("epochs: 1=[", "is not plain YAML"),
-    ],
-)
-def test_a_wrong_setting_ends_with_a_sentence(change: str, words: str):
-    with pytest.raises(ValueError) as error:  # noqa: PT011 - the words are compared below
-        read_config(sft.SFTConfig, "sft", "nano", [change])
-    assert words in str(error.value)
-
-
-def test_an_unknown_config_names_the_shipped_ones():
-    with pytest.raises(ValueError, match=r"no config 'big' of ppo; shipped are editx, nano, and"):
-        read_config(ppo.PPOConfig, "ppo", "big")
-
-
-def inner_dataclasses(cls: Any) -> set[Any]:
-    found = {cls}
-    for field in dataclasses.fields(cls):
-        value = getattr(cls(), field.name)
-        if dataclasses.is_dataclass(value):
-            found |= inner_dataclasses(type(value))
-    return found
-
-
-def test_every_setting_has_a_reader():
-    files = [
-        *(ROOT / "stepedit_core" / "train").glob("*.py"),
-        ROOT / "stepedit_core/models/lora.py",
-    ]
-    read = {
-        node.attr
-        for path in files
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
-    }
-    kinds = set().union(*map(inner_dataclasses, RECIPES.values()))
-    assert len(kinds) == 5 + 6
-    for kind in kinds:
-        unread = {field.name for field in dataclasses.fields(kind)} - read
-        assert not unread, f"{kind.__name__}: {unread}"
 
 
 def test_the_command_trains_and_prints_where(

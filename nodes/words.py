@@ -1,0 +1,132 @@
+"""Words of a recording: heard with their times."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from comfy_api.latest import io
+
+from . import inputs
+from .compat import StepEditWords, schema
+from .host import folders, models, progress, sound
+
+if TYPE_CHECKING:
+    from ..stepedit_core.audio.recordings import Recording
+    from ..stepedit_core.measure.timeline import Word
+
+    Words = tuple[Word, ...]
+
+
+def hear(
+    recording: Recording, model: models.LoadedModel | None, recogniser: str, text: str = ""
+) -> Words:
+    """The words of a recording with their times; where the words are given, only the times."""
+    from ..stepedit_core.measure.recognisers import recogniser_for
+
+    bundle = None if model is None else model.listening()
+    hooks = progress.GraphHooks()
+    ears = recogniser_for(bundle, folders.find_recogniser(recogniser), hooks=hooks)
+    progress.say("hearing the words")
+    clip = recording.clip()
+    words = ears.align(clip, text) if text.strip() else ears.transcribe(clip)
+    hooks.check()
+    progress.say(f"{len(words)} words, {recording.seconds:.1f} s")
+    return words
+
+
+def known_or_heard(
+    recording: Recording,
+    words: Words | None,
+    model: models.LoadedModel | None,
+    recogniser: str,
+    text: str = "",
+) -> Words:
+    """Words that another node has heard, else as `hear`."""
+    from ..stepedit_core.measure.timeline import fit_transcript
+
+    if words is None:
+        return hear(recording, model, recogniser, text)
+    return fit_transcript(words, text, recording.seconds) if text.strip() else words
+
+
+def recogniser_found(recogniser: str) -> bool | str:
+    """For validate_inputs: True, or the sentence for a recogniser that is not on the list."""
+    try:
+        folders.find_recogniser(recogniser)
+    except ValueError as error:
+        return str(error)
+    return True
+
+
+class Transcribe(io.ComfyNode):
+    """Transcribe."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """A recording in, its words out."""
+        return schema(
+            node_id="StepEdit_Transcribe",
+            display_name="Transcribe",
+            description="Hears which words a recording says, and when. Nothing is downloaded: the "
+            "recogniser is a folder that you have, or part of the model.",
+            search_aliases=["speech to text", "STT", "ASR", "whisper", "transcript", "subtitles"],
+            inputs=[
+                inputs.any_recording(),
+                inputs.recogniser(),
+                inputs.hearing_model(),
+                io.String.Input(
+                    "text",
+                    optional=True,
+                    multiline=True,
+                    default="",
+                    placeholder="Empty: the words are heard",
+                    tooltip="The words of the recording, where they are known: only their times "
+                    "are looked for. Lines of the output times, corrected or not, are taken as "
+                    "they are.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    display_name="transcript", tooltip="The words as a text, for text inputs."
+                ),
+                StepEditWords.Output(
+                    display_name="words", tooltip="The words with their times, for other nodes."
+                ),
+                io.String.Output(
+                    display_name="times",
+                    tooltip="A line for each word: start and end in seconds, the word, and how "
+                    "sure the recogniser is of it, 0 to 1.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, recogniser: str = folders.AUTO) -> bool | str:
+        """A graph may come from anybody."""
+        return recogniser_found(recogniser)
+
+    @classmethod
+    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
+        """Which folder hears, so that one that was added is used."""
+        return folders.find_recogniser(recogniser)
+
+    @classmethod
+    def execute(
+        cls,
+        audio: dict[str, Any],
+        recogniser: str,
+        model: models.LoadedModel | None = None,
+        text: str = "",
+    ) -> io.NodeOutput:
+        """Hear."""
+        from ..stepedit_core.measure.timeline import words_between
+        from ..stepedit_core.measure.word_table import read_word_table, word_table
+
+        recording, words = sound.recording(audio), read_word_table(text)
+        if words is None:
+            words = hear(recording, model, recogniser, text)
+        return io.NodeOutput(words_between(words, -inf, inf), words, word_table(words))
+
+
+NODES = [Transcribe]

@@ -1,0 +1,121 @@
+"""The transcript of a clip before its run: heard where none is given, else checked by listening.
+
+What is given is never changed. Where nothing can hear, a given transcript is taken as it is, and a
+missing one is an error of the plan.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..measure.fitting import unfit_words
+from ..measure.letters import LettersRecogniser
+from ..measure.recognisers import can_hear, recogniser_for
+from ..measure.timeline import Recogniser, words_between
+from ..printable import listed, shown
+from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
+from ..text.edits import KINDS, EditVocabulary
+from ..text.engines import engine_of
+from ..types import Clip, EditRequest, Hooks, Round
+
+MOST_NAMED = 8
+"""Most words that a sentence names."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listened:
+    """What a recogniser heard in a clip, beside the transcript that was given."""
+
+    text: str
+    """Words for the run: those given, else those heard."""
+    heard: str | None = None
+    """All that was heard; None where nothing listened."""
+    given: bool = True
+    """Whether `text` was given."""
+    unfit: tuple[str, ...] = ()
+    """Words of the given transcript that do not fit what was heard."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of it, a sentence each."""
+        if not self.given:
+            return (f"no transcript was given; these words were heard: {shown(self.text, 400)}",)
+        if self.unfit:
+            names = listed([f"'{word}'" for word in self.unfit], "none", most=MOST_NAMED)
+            return (
+                f"the transcript does not fit the sound at {names}; what is heard is "
+                f"'{shown(self.heard, 200)}'. Check these words.",
+            )
+        return ()
+
+
+def needs_words(requests: Sequence[EditRequest], known: EditVocabulary) -> bool:
+    """Whether one of the edits is by the model and needs the words of the clip."""
+    return any(
+        KINDS[request.kind].needs_text and engine_of(request, known) == "model"
+        for request in requests
+        if request.kind in KINDS
+    )
+
+
+@in_own_state
+def listen(
+    bundle: Bundle,
+    clip: Clip,
+    text: str,
+    folder: str | Path = "",
+    *,
+    hooks: Hooks | None = None,
+) -> Listened:
+    """What is heard in a clip, and whether a transcript fits it; `folder` as for recogniser_for.
+
+    Logs what it finds. Raises ValueError where no words are given and none can be heard.
+    """
+    if text.strip() and not can_hear(bundle, folder):
+        return Listened(text=text)
+    return compared(recogniser_for(bundle, folder, hooks=hooks), clip, text)
+
+
+def compared(ears: Recogniser, clip: Clip, text: str) -> Listened:
+    """A transcript beside the words that are heard; an empty one is filled with them.
+
+    Raises ValueError where there are neither, and where what is heard is a draft only.
+    """
+    words = ears.transcribe(clip)
+    heard = words_between(words, float("-inf"), float("inf"))
+    if not text.strip() and not heard:
+        raise ValueError(
+            "no word is heard in the clip, and no transcript was given; an edit needs the words. "
+            "Type the words that are spoken."
+        )
+    given = bool(text.strip())
+    draft = isinstance(ears, LettersRecogniser)
+    if draft and not given:
+        raise ValueError(
+            "no transcript was given, and this model's recogniser spells by ear: it hears "
+            f"'{shown(heard, 200)}'. Correct these words and give them as the transcript, or name "
+            "the folder of a faster-whisper model, which hears them ($STEPEDIT_RECOGNISER, or "
+            "--recogniser of the command)."
+        )
+    unfit = ears.unfit_words(clip, text) if draft else unfit_words(text, words)
+    found = Listened(
+        text=text if given else heard,
+        heard=heard,
+        given=given,
+        unfit=unfit if given else (),
+    )
+    for note in found.notes:
+        (log.warning if given else log.info)("%s", shown(note))
+    return found
+
+
+def noted(made: Round, found: Listened | None) -> Round:
+    """Round 0 with what was found of its transcript."""
+    if found is None or not found.notes:
+        return made
+    return replace(made, notes=(*found.notes, *made.notes))

@@ -1,0 +1,290 @@
+"""Words, fillers, repeats and long pauses taken out of a recording, without any model.
+
+What is said comes as a list of words with times. Each removal is a cut with a short fade at the
+quietest places between the words that stay (`signal/cut.py`); all samples outside of the cuts are
+the recording's, in its rate, channels and type. Where the length must stay, as for the sound of a
+film, the recording's own room tone fills the place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ..audio.clips import float_samples
+from ..audio.patches import Patch, patched
+from ..audio.recordings import Recording
+from ..measure.hesitation import unheard_speech
+from ..measure.timeline import Word, phrase_places, words_between
+from ..printable import shown
+from ..signal.cut import FADE_S, Room, closed, filled, quiet_places
+from ..text.disfluency import fillers_of, is_filler, repeats
+from .holes import Cut, Hole, Why, with_pauses
+
+SHORTEST_PAUSE_S = 0.2
+"""Shortest length to which pauses are shortened; less sounds like a mistake."""
+LONGEST_PAUSE_S = 10.0
+REACH_S = 0.3
+"""How far before and after a removed word a cut is looked for: times are not exact."""
+INSIDE_S = 0.06
+"""How far inside of a removed word a cut may lie where nothing is between it and its neighbour."""
+BREATH_S = 0.1
+"""Time that stays of the shorter of the two pauses beside a removed word."""
+REST_S = 0.03
+"""Time beside a word in which it may still sound."""
+SHORTEST_TONE_S = 0.1
+"""Shortest pause of which room tone is made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What is removed."""
+
+    phrases: tuple[str, ...] = ()
+    """Words that are said once, or wherever they are said with `every`."""
+    every: bool = False
+    spans: tuple[tuple[float, float], ...] = ()
+    """Seconds from and to; the words whose middle lies there are removed."""
+    fillers: bool = False
+    """Fillers of the table, and short sounds between words that no word was heard for."""
+    repeats: bool = False
+    """Starts that are said again right after: the first is removed."""
+    pauses_over: float | None = None
+    """Seconds: longer pauses become this long."""
+    language: str = ""
+    """Whose fillers, `text/disfluency.py`; empty means English, Chinese, Japanese and Korean."""
+    keep_length: bool = False
+    """Fill with room tone instead of closing the gap; pauses are then left alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovedWords:
+    """A recording after removals."""
+
+    recording: Recording
+    cuts: tuple[Cut, ...]
+    """In the order of the recording."""
+    patches: tuple[Patch, ...]
+    """What took the place of each cut; samples outside are the input's, bit for bit."""
+    words: tuple[Word, ...]
+    """The words that stay, with their times in the result."""
+
+
+def check_removal(which: Removal) -> None:
+    """Raise ValueError for a removal of nothing, and for a length or language out of range."""
+    asked = (
+        which.phrases,
+        which.spans,
+        which.fillers,
+        which.repeats,
+        which.pauses_over is not None,
+    )
+    if not any(asked):
+        raise ValueError(
+            "nothing is named that should be removed; words, seconds, fillers, repeats or long "
+            "pauses can be. Name one of them."
+        )
+    over = which.pauses_over
+    if over is not None and not SHORTEST_PAUSE_S <= over <= LONGEST_PAUSE_S:
+        raise ValueError(
+            f"pauses should become {over:g} s long; {SHORTEST_PAUSE_S} to {LONGEST_PAUSE_S:.0f} s "
+            "are allowed. Choose a length in between."
+        )
+    if over is not None and which.keep_length:
+        raise ValueError(
+            "pauses should become shorter and the length should stay; one of the two is allowed. "
+            "Leave one out."
+        )
+    fillers_of(which.language)
+
+
+def remove_words(recording: Recording, words: Sequence[Word], which: Removal) -> RemovedWords:
+    """The recording without what `which` names.
+
+    Args:
+        recording: of any length.
+        words: what it says, from a recogniser (`measure/recognisers.py`).
+        which: what is removed. Where nothing of it is found the recording comes back as it is.
+
+    Raises ValueError where a phrase is not said, or more than once; where every word would be
+    removed; and as check_removal.
+    """
+    check_removal(which)
+    marks = _marked(recording, words, which)
+    gone = {place for mark in marks for place in range(mark.first, mark.last)}
+    spoken = [place for place, word in enumerate(words) if word.text.strip()]
+    if gone and gone >= set(spoken):
+        raise ValueError(
+            f"all {len(spoken)} words of the recording would be removed; one or more must stay. "
+            "Choose fewer."
+        )
+    holes = [hole for run in _runs(marks) for hole in _hole(run, words, recording)]
+    if which.pauses_over is not None:
+        holes = with_pauses(holes, recording, which.pauses_over)
+    tone = _room_tone(recording, words) if which.keep_length and holes else None
+    old, rate = recording.samples, recording.sample_rate
+    patches = tuple(
+        closed(old, hole.first, hole.second, rate)
+        if tone is None
+        else filled(old, hole.first, hole.second, rate, tone)
+        for hole in holes
+    )
+    kept = [word for place, word in enumerate(words) if place not in gone]
+    return RemovedWords(
+        recording=patched(recording, patches),
+        cuts=tuple(hole.cut(rate) for hole in holes),
+        patches=patches,
+        words=tuple(_moved(word, patches, rate) for word in kept),
+    )
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """Words first to last, or the sound between words last - 1 and first, that goes."""
+
+    first: int
+    last: int
+    """One past the last word; `first` where no word is marked."""
+    start: float
+    end: float
+    why: Why
+
+
+def _marked(recording: Recording, words: Sequence[Word], which: Removal) -> list[_Mark]:
+    """Everything that is asked for, in order of time."""
+    found: dict[tuple[int, int], Why] = {}
+    fillers = fillers_of(which.language)
+    texts = [word.text for word in words]
+    if which.repeats:
+        found |= dict.fromkeys(repeats(texts, fillers), "repeat")
+    if which.fillers:
+        found |= {(n, n + 1): "filler" for n, text in enumerate(texts) if is_filler(text, fillers)}
+    for span in which.spans:
+        found |= dict.fromkeys(_spoken_within(words, span, recording.seconds), "words")
+    for phrase in which.phrases:
+        found |= dict.fromkeys(_said(words, phrase, every=which.every), "words")
+    marks = [
+        _Mark(first, last, words[first].start, words[last - 1].end, why)
+        for (first, last), why in found.items()
+    ]
+    if which.fillers:
+        for start, end in unheard_speech(recording.clip(), words):
+            place = sum((word.start + word.end) / 2 < (start + end) / 2 for word in words)
+            marks.append(_Mark(place, place, start, end, "unheard"))
+    return sorted(marks, key=lambda mark: (mark.start, mark.end))
+
+
+def _said(words: Sequence[Word], phrase: str, *, every: bool) -> list[tuple[int, int]]:
+    """Places of a phrase; ValueError where it is not said, or more than once without `every`."""
+    places = phrase_places(words, phrase)
+    if len(places) > 1 and not every:
+        times = ", ".join(
+            f"{words[at].start:.2f} to {words[end - 1].end:.2f} s" for at, end in places
+        )
+        raise ValueError(
+            f"'{shown(phrase)}' is said {len(places)} times, at {times}. Add the words beside it, "
+            "give the seconds, or have every one removed."
+        )
+    return places
+
+
+def _spoken_within(
+    words: Sequence[Word], span: tuple[float, float], seconds: float
+) -> list[tuple[int, int]]:
+    """The place of the words of a span of seconds; ValueError where there are none."""
+    start, end = span
+    inside = [n for n, word in enumerate(words) if start <= (word.start + word.end) / 2 < end]
+    if not inside:
+        raise ValueError(
+            f"no word is heard from {start:g} to {end:g} s of {seconds:.2f} s; a range with words "
+            "is needed. Choose another."
+        )
+    return [(inside[0], inside[-1] + 1)]
+
+
+def _runs(marks: Sequence[_Mark]) -> Iterator[list[_Mark]]:
+    """Marks between which no word stays, together."""
+    run: list[_Mark] = []
+    for mark in marks:
+        if run and mark.first > max(one.last for one in run):
+            yield run
+            run = []
+        run.append(mark)
+    if run:
+        yield run
+
+
+def _hole(run: Sequence[_Mark], words: Sequence[Word], recording: Recording) -> Iterator[Hole]:
+    """Where a run of marks is cut out: at quiet places between the words that stay."""
+    rate, samples = recording.sample_rate, recording.samples
+    length = samples.shape[1]
+    first, last = min(mark.first for mark in run), max(mark.last for mark in run)
+    start, end = min(mark.start for mark in run), max(mark.end for mark in run)
+    before = min(words[first - 1].end, start) if first else 0.0
+    after = max(words[last].start, end) if last < len(words) else recording.seconds
+    inside = min(INSIDE_S, (end - start) / 3)
+    half = FADE_S / 2
+    low = max(before + half * bool(first), start - REACH_S)
+    high = min(after - half * (last < len(words)), end + REACH_S)
+    heads = quiet_places(samples, rate, _room(low, start + inside, rate, length))
+    tails = quiet_places(samples, rate, _room(end - inside, high, rate, length))
+    # all of both pauses is quiet: of the shorter one little stays
+    left, right = int(heads[-1]), int(tails[0])
+    pauses = left - round(before * rate), round(after * rate) - right
+    least = round(BREATH_S * rate)
+    if first and last < len(words):
+        if pauses[0] <= pauses[1]:
+            left = int(heads[heads <= max(heads[0], left - max(0, pauses[0] - least))][-1])
+        else:
+            right = int(tails[tails >= min(tails[-1], right + max(0, pauses[1] - least))][0])
+    if right > left:
+        text = words_between(words[first:last], 0.0, float("inf"))
+        yield Hole(left, right, text, _reason(run))
+
+
+def _room(low: float, high: float, rate: int, length: int) -> Room:
+    """Seconds low to high as samples of a recording; one place where high is not after low."""
+    first = min(max(round(low * rate), 0), length)
+    return Room(low=first, high=min(max(round(high * rate), first), length))
+
+
+def _reason(run: Sequence[_Mark]) -> Why:
+    """Of several reasons the one that the user named most exactly."""
+    order: tuple[Why, ...] = ("words", "repeat", "filler", "unheard", "pause")
+    return min((mark.why for mark in run), key=order.index)
+
+
+def _room_tone(recording: Recording, words: Sequence[Word]) -> Tensor:
+    """The quietest pause between words (C, T); ValueError where no pause is long enough."""
+    rate = recording.sample_rate
+    edges = [0.0, *(time for word in words for time in (word.start, word.end)), recording.seconds]
+    gaps = [
+        (round((a + REST_S) * rate), round((b - REST_S) * rate))
+        for a, b in zip(edges[::2], edges[1::2], strict=True)
+        if b - a - 2 * REST_S >= SHORTEST_TONE_S
+    ]
+    if not gaps:
+        raise ValueError(
+            f"no pause between the words is {SHORTEST_TONE_S:g} s long, so there is no room tone "
+            "to fill a place with. Let the length change."
+        )
+    tones = [recording.samples[:, first:last] for first, last in gaps]
+    return min(tones, key=lambda tone: float(float_samples(tone).double().square().mean()))
+
+
+def _moved(word: Word, patches: Sequence[Patch], rate: int) -> Word:
+    """A word with its times in the result."""
+
+    def new(seconds: float) -> float:
+        at, shift = seconds * rate, 0.0
+        for patch in patches:
+            if at < patch.start:
+                break
+            count = patch.samples.shape[1]
+            shift += min(at - patch.start, count) - min(at, patch.stop) + patch.start
+        return (at + shift) / rate
+
+    start = new(word.start)
+    return replace(word, start=start, end=max(new(word.end), start))
