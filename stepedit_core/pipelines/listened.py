@@ -94,15 +94,17 @@ def compared(ears: Recogniser, clip: Clip, text: str) -> Listened:
             "Type the words that are spoken."
         )
     given = bool(text.strip())
-    draft = isinstance(ears, LettersRecogniser)
-    if draft and not given:
+    if isinstance(ears, LettersRecogniser) and not given:
         raise ValueError(
             "no transcript was given, and this model's recogniser spells by ear: it hears "
             f"'{shown(heard, 200)}'. Correct these words and give them as the transcript, or name "
             "the folder of a faster-whisper model, which hears them ($STEPEDIT_RECOGNISER, or "
             "--recogniser of the command)."
         )
-    unfit = ears.unfit_words(clip, text) if draft else unfit_words(text, words)
+    if isinstance(ears, LettersRecogniser):
+        unfit = ears.unfit_words(clip, text)
+    else:
+        unfit = unfit_words(text, words)
     found = Listened(
         text=text if given else heard,
         heard=heard,
