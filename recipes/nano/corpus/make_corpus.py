@@ -217,14 +217,13 @@ def make_said(shard: Shard, number: int, tools: dict) -> None:
     said.make_said(shard, number, tools)
 
 
-def make_read(shard: Shard, number: int, tools: dict) -> None:
-    """One shard of recordings of people with the words that Whisper hears."""
+def make_read(shard: Shard, number: int, tools: dict) -> bool:
+    """One shard of recordings of people with the words that Whisper hears; False after the last."""
     from recipes.nano.corpus.read_aloud import Ears, make_read
 
     if "ears" not in tools:
         tools["ears"] = Ears(tools["args"].whisper)
-    if not make_read(shard, number, tools["args"].real, tools["ears"]):
-        raise SystemExit(f"all recordings of {tools['args'].real} are in the shards before.")
+    return make_read(shard, number, tools["args"].real, tools["ears"])
 
 
 STAGES = {
@@ -277,7 +276,8 @@ def main(argv: list[str] | None = None) -> int:
         if shard.done:
             continue
         began = time.monotonic()
-        STAGES[args.stage](shard, number, tools)
+        if STAGES[args.stage](shard, number, tools) is False:
+            break
         shard.write()
         seconds = shard.samples / 24000
         log.info(
