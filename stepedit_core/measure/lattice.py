@@ -70,7 +70,7 @@ def forced_path(log_probs: np.ndarray, ids: Sequence[int]) -> LetterPath | None:
     path = np.zeros(frames, np.int64)
     for t in range(frames - 1, -1, -1):
         path[t] = state
-        state -= came[t, state]
+        state -= int(came[t, state])
     return _collect(log_probs, states[path], path)
 
 

@@ -1,6 +1,7 @@
 """The letter recogniser of a small bundle: words and their times, and whether a transcript fits.
 
-What it is sure of is where given words are said. What it hears by itself is a draft: it spells by
+What it is sure of is where given words are said; its borders are not moved to quiet places, which
+would take them farther away (docs/benchmarks/2026-11-28-letters.md). What it hears by itself is a draft: it spells by
 ear, and knows no words.
 """
 
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..audio.fbank import INT16_SCALE, RATE, kaldi_fbank, stack_frames
 from ..audio.resample import resample
@@ -22,7 +22,7 @@ from ..text.letters import CLASSES, SPACE, letter_ids, letter_words, text_of
 from ..types import Clip, Hooks, SilentHooks, WordLimits
 from .lattice import LetterPath, best_path, forced_path, word_places
 from .paraformer import STAGE
-from .timeline import Word, fit_transcript, quiet_pieces, snap_borders
+from .timeline import Word, fit_transcript, quiet_pieces
 
 ROW_SECONDS = PER_ROW * FRAME_SECONDS
 MOST_CELLS = 100_000_000
@@ -64,9 +64,7 @@ class LettersRecogniser:
 
     def transcribe(self, clip: Clip) -> tuple[Word, ...]:
         """The words of a clip of any length as they sound, a draft; empty where nothing is said."""
-        wave, chances = self._chances(clip)
-        words = _words(best_path(chances), clip)
-        return snap_borders(words, Clip(wave=wave, sample_rate=RATE))
+        return tuple(_words(best_path(self._chances(clip)), clip))
 
     def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
         """The words of the transcript at the times where they are most likely said."""
@@ -74,7 +72,7 @@ class LettersRecogniser:
 
     def fit(self, clip: Clip, transcript: str) -> Fit:
         """How well a transcript fits, as a whole and word by word."""
-        wave, chances = self._chances(clip)
+        chances = self._chances(clip)
         pairs = letter_words(transcript)
         said = [letters for _, letters in pairs if letters]
         ids = letter_ids(f" {' '.join(said)} ") if said else []
@@ -90,8 +88,7 @@ class LettersRecogniser:
             return Fit(math.inf, words, (math.inf,) * len(words))
         count = max(1, sum(len(letters.replace(" ", "")) for letters in said))
         timed, misfits = _timed(path, pairs, clip)
-        snapped = snap_borders(timed, Clip(wave=wave, sample_rate=RATE))
-        return Fit(float(path.costs.sum()) / count, snapped, tuple(misfits))
+        return Fit(float(path.costs.sum()) / count, tuple(timed), tuple(misfits))
 
     def unfit_words(self, clip: Clip, transcript: str) -> tuple[str, ...]:
         """Words of a transcript that the sound does not have; none where it fits as a whole."""
@@ -102,8 +99,8 @@ class LettersRecogniser:
         return tuple(word.text for word, misfit in pairs if misfit > most)
 
     @torch.no_grad()
-    def _chances(self, clip: Clip) -> tuple[Tensor, np.ndarray]:
-        """The wave at 16 kHz and log-probabilities (T, C) of its letters, heard in pieces."""
+    def _chances(self, clip: Clip) -> np.ndarray:
+        """Log-probabilities (T, C) of the letters of a clip, heard in pieces."""
         wave = resample(clip.wave, clip.sample_rate, RATE)
         parts = []
         for first, end in quiet_pieces(wave, RATE):
@@ -120,7 +117,7 @@ class LettersRecogniser:
             self.hooks.progress(STAGE, end, len(wave))
             if len(rows) < frames:  # the last window of a piece ends before the piece
                 parts.append(_silence(frames - len(rows)))
-        return wave, np.concatenate(parts)
+        return np.concatenate(parts)
 
 
 def _silence(frames: int) -> np.ndarray:

@@ -84,3 +84,11 @@ def test_without_spaces_at_its_ends_a_path_has_words_from_letter_to_letter() -> 
     assert word_places(best_path(sure("___"))) == []
     assert SPACE in best_path(sure("   ")).ids
     assert word_places(best_path(sure("   "))) == []
+
+
+def test_many_letters_are_many_states() -> None:
+    text = "_a_b_c" * 40
+    path = forced_path(sure(text), letter_ids("abc" * 40))
+    assert path is not None
+    assert path.frames[-1] == (239, 240)
+    assert not path.costs.any()

@@ -57,7 +57,7 @@ class Scripted(Letters):
 
 
 def clip_of(seconds: float) -> Clip:
-    """A tone: nowhere quieter than anywhere else, so borders stay."""
+    """A tone."""
     time = torch.arange(round(seconds * RATE)) / RATE
     return Clip(wave=0.3 * torch.sin(2 * torch.pi * 200 * time), sample_rate=RATE)
 
@@ -71,8 +71,7 @@ def at(frame: float) -> float:
 
 
 @pytest.fixture
-def recogniser(monkeypatch: pytest.MonkeyPatch) -> LettersRecogniser:
-    monkeypatch.setattr(hearing, "snap_borders", lambda words, clip: tuple(words))
+def recogniser() -> LettersRecogniser:
     return LettersRecogniser(Scripted(SCRIPT))
 
 
