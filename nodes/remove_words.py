@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from ..stepedit_core.text.disfluency import FILLERS
 from . import inputs
 from .compat import StepEditWords, schema
 from .host import folders, models, progress, sound
@@ -18,7 +17,13 @@ if TYPE_CHECKING:
     from .words import Words
 
 ANY = "auto"
-LANGUAGES = (ANY, *FILLERS)
+
+
+def languages() -> tuple[str, ...]:
+    """auto, and the languages whose fillers are known."""
+    from ..stepedit_core.text.disfluency import FILLERS
+
+    return ANY, *FILLERS
 
 
 class RemoveWords(io.ComfyNode):
@@ -83,7 +88,7 @@ class RemoveWords(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "language",
-                    options=list(LANGUAGES),
+                    options=list(languages()),
                     default=ANY,
                     tooltip="Whose fillers. auto: English, Chinese, Japanese and Korean.",
                 ),
@@ -116,7 +121,7 @@ class RemoveWords(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, recogniser: str = folders.AUTO, language: str = ANY) -> bool | str:
         """A graph may come from anybody."""
-        said = recogniser_found(recogniser), inputs.one_of("language", language, LANGUAGES)
+        said = recogniser_found(recogniser), inputs.one_of("language", language, languages())
         return next((one for one in said if one is not True), True)
 
     @classmethod

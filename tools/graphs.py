@@ -355,6 +355,7 @@ ONLY_IN_HELP: dict[str, Any] = {
         node("remove", "StepEdit_RemoveWords", (3000, 0), size=[400, 420]),
         node("transcribe", "StepEdit_Transcribe", (2500, 0), size=[400, 260]),
         node("pairs", "StepEdit_PreferencePairs", (1000, 0), size=[400, 560]),
+        node("range", "StepEdit_EditRange", (2950, 0), size=[420, 760]),
     ],
     "links": [],
 }

@@ -25,6 +25,8 @@ PREVIEWS = "stepedit"
 """Folder below temp with the clips of the listening panel."""
 PANEL = "stepedit_rounds"
 """Key under which Iterative Edit tells the listening panel of its rounds."""
+RANGE = "stepedit_range"
+"""Key under which Edit Range tells its panel of the recording before and after."""
 
 
 def clips(audio: dict[str, Any] | None) -> list[Clip]:
