@@ -1,8 +1,8 @@
 """The letter recogniser of a small bundle: words and their times, and whether a transcript fits.
 
 What it is sure of is where given words are said; its borders are not moved to quiet places, which
-would take them farther away (docs/benchmarks/2026-11-28-letters.md). What it hears by itself is a draft: it spells by
-ear, and knows no words.
+would take them farther away. What it hears by itself is a draft: it spells by ear, and knows no
+words.
 """
 
 from __future__ import annotations
