@@ -228,11 +228,16 @@ def _flac(file: BinaryIO, size: int) -> Known:
     if not counted or counted == stated:
         return Known(file)
     rate = max(1, int.from_bytes(head[10:13], "big") >> 4)
-    lengths = f"{counted / rate:.2f} s of sound and its header says {stated / rate:.2f} s"
-    if counted < stated - NEGLIGIBLE_S * rate:
-        raise LengthError(f"has {lengths}; it was cut off")
-    if stated and counted > stated + NEGLIGIBLE_S * rate:
-        raise LengthError(f"has more than its header says: {lengths}; the header is wrong")
+    has, says = float(counted / rate), float(stated / rate)
+    if has < says - NEGLIGIBLE_S:
+        raise LengthError(
+            f"has {has:.2f} s of sound and its header says {says:.2f} s; it was cut off"
+        )
+    if stated and has > says + NEGLIGIBLE_S:
+        raise LengthError(
+            f"has more than its header says, {has:.2f} s of sound and not {says:.2f} s; the header "
+            "is wrong"
+        )
     data = bytearray(_in_memory(file))
     data[21:26] = (int.from_bytes(head[13:18], "big") - stated + counted).to_bytes(5, "big")
     return Known(io.BytesIO(bytes(data)))

@@ -75,7 +75,7 @@ def decoded(
             known = with_known_length(raw)
             with soundfile.SoundFile(known.file) as file:
                 if not known.walked:
-                    raise NotReadError(f"is {file.format_info}")
+                    raise NotReadError(f"is {shown(file.format_info)}")
                 check_rate(file.samplerate)
                 _check_size(file, where)
                 _check_length(file.frames, file.frames / known.share, file.samplerate)

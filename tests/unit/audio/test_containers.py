@@ -303,4 +303,6 @@ def test_the_lengths_of_a_flac_are_said_in_seconds(tmp_path: Path, off: int):
     if abs(off) == 1:
         assert len(read_of(tmp_path, raw)) == len(tone())
     else:
-        spoken(tmp_path, raw, rf".*1\.30 s of sound and its header says {stated / RATE:.2f} s; ")
+        spoken(
+            tmp_path, raw, rf".*1\.30 s of sound and (its header says|not) {stated / RATE:.2f} s; "
+        )
