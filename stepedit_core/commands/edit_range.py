@@ -141,7 +141,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
     words = _heard(arguments, bundle, recording)
     kept = out.with_name(f".{out.name}.pieces")
     ready_folder(kept)
-    with locked(kept), Bar(rounds=1) as bar:
+    with locked(kept), Bar() as bar:
         made = edit_long(
             bundle,
             recording,

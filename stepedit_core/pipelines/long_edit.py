@@ -141,7 +141,7 @@ def edit_long(
     return LongResult(recording=patched(recording, patches), pieces=tuple(notes))
 
 
-class _Quiet(SilentHooks):
+class OnlyChecks(SilentHooks):
     """Asks whether the run is cancelled and reports nothing: the bar counts pieces."""
 
     def __init__(self, hooks: Hooks) -> None:
@@ -169,7 +169,7 @@ def _edited(
         found = None if how.kept is None else _recalled(how.kept, name, part)
         if found is not None:
             return found[0], replace(note, round=found[1], kept=True)
-        result = iterate(bundle, clip, plan, hooks=_Quiet(how.hooks))
+        result = iterate(bundle, clip, plan, hooks=OnlyChecks(how.hooks))
         number = result.best_number
         patch = patch_of(bundle, recording, part, plan, result, number=number)
     except ValueError as error:

@@ -13,7 +13,7 @@ from stepedit_core.bundle.manifest import file_of, verify
 from stepedit_core.bundle.weights import build_empty
 from stepedit_core.bundle.write import write_bundle
 from stepedit_core.files.tensors import read_header
-from stepedit_core.measure.paraformer import recogniser_of
+from stepedit_core.measure.recognisers import recogniser_of
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
 from stepedit_core.models.paraformer import UNIT_TEXT, Paraformer, ParaformerConfig
 from stepedit_core.registry.registry import Registry
