@@ -97,6 +97,20 @@ def whole_audio(recording: Recording) -> dict[str, Any]:
     }
 
 
+def as_file(recording: Recording) -> Path:
+    """A recording as a file below temp, for what reads files; equal samples get one file."""
+    from ...stepedit_core.audio.recordings import write_recording
+
+    facts = f"{recording.sample_rate} {tuple(recording.samples.shape)}"
+    digest = hashlib.sha256(recording.samples.contiguous().numpy().tobytes() + facts.encode())
+    folder = Path(folder_paths.get_temp_directory(), PREVIEWS)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{digest.hexdigest()[:24]}.wav"
+    if not path.exists():
+        write_recording(path, recording)
+    return path
+
+
 def preview(clip: Clip) -> dict[str, str]:
     """A clip as a file for the browser; equal samples get one file."""
     import soundfile
