@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import edit, instructions, listen, load, picture_nodes, stages, tokens, training_data, words
+from . import (
+    edit,
+    instructions,
+    listen,
+    load,
+    long,
+    picture_nodes,
+    ranges,
+    remove_words,
+    script,
+    stages,
+    tokens,
+    training_data,
+    words,
+)
 from .host import folders, offers
 
 
@@ -23,7 +37,11 @@ class StepEdit(ComfyExtension):
             stages.MarginScore,
             edit.IterativeEdit,
             edit.CloneVoice,
+            *ranges.NODES,
+            *long.NODES,
             *words.NODES,
+            *remove_words.NODES,
+            *script.NODES,
             listen.PlayAndSave,
             tokens.SaveTokens,
             tokens.LoadTokens,

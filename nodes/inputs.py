@@ -12,7 +12,7 @@ from ..stepedit_core.printable import shown
 from ..stepedit_core.text.edits import check_written
 from ..stepedit_core.text.engines import ENGINES
 from ..stepedit_core.types import EditRequest
-from .compat import StepEditModel, advanced
+from .compat import StepEditModel, StepEditWords, advanced
 from .host import folders
 
 LARGEST_SEED = 2**53 - 1
@@ -59,6 +59,41 @@ def hearing_model() -> io.Input:
         optional=True,
         tooltip="From Load StepEdit Model. Its recogniser hears the words where no folder of one "
         "is there; the rest of it is not needed.",
+    )
+
+
+def whole_text() -> io.Input:
+    """The words of a whole recording."""
+    return io.String.Input(
+        "text",
+        multiline=True,
+        default="",
+        placeholder="The words that are spoken; empty: they are heard",
+        tooltip="The words of the whole recording, so that only their times are looked for. Empty: "
+        "they are heard.",
+    )
+
+
+def known_words() -> io.Input:
+    """Words that another node has heard."""
+    return StepEditWords.Input(
+        "words",
+        optional=True,
+        tooltip="From Transcribe: the words with their times, so that nothing has to be heard "
+        "here.",
+    )
+
+
+def strength() -> io.Input:
+    """How much of what an edit changes."""
+    return io.Float.Input(
+        "strength",
+        default=1.0,
+        min=0.0,
+        max=1.5,
+        step=0.05,
+        tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 1.5 goes "
+        "further.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Words of a recording: heard with their times, and cut out."""
+"""Words of a recording: heard with their times."""
 
 from __future__ import annotations
 
@@ -35,6 +35,21 @@ def hear(
     return words
 
 
+def known_or_heard(
+    recording: Recording,
+    words: Words | None,
+    model: models.LoadedModel | None,
+    recogniser: str,
+    text: str = "",
+) -> Words:
+    """Words that another node has heard, else as `hear`."""
+    from ..stepedit_core.measure.timeline import fit_transcript
+
+    if words is None:
+        return hear(recording, model, recogniser, text)
+    return fit_transcript(words, text, recording.seconds) if text.strip() else words
+
+
 def recogniser_found(recogniser: str) -> bool | str:
     """For validate_inputs: True, or the sentence for a recogniser that is not on the list."""
     try:
@@ -67,7 +82,8 @@ class Transcribe(io.ComfyNode):
                     default="",
                     placeholder="Empty: the words are heard",
                     tooltip="The words of the recording, where they are known: only their times "
-                    "are looked for.",
+                    "are looked for. Lines of the output times, corrected or not, are taken as "
+                    "they are.",
                 ),
             ],
             outputs=[
@@ -104,13 +120,13 @@ class Transcribe(io.ComfyNode):
         text: str = "",
     ) -> io.NodeOutput:
         """Hear."""
-        from ..stepedit_core.files.terminal import table
         from ..stepedit_core.measure.timeline import words_between
+        from ..stepedit_core.measure.word_table import read_word_table, word_table
 
-        words = hear(sound.recording(audio), model, recogniser, text)
-        rows = [(f"{w.start:.2f}", f"{w.end:.2f}", w.text, f"{w.confidence:.2f}") for w in words]
-        times = table(("start", "end", "word", "sure"), rows)
-        return io.NodeOutput(words_between(words, -inf, inf), words, times)
+        recording, words = sound.recording(audio), read_word_table(text)
+        if words is None:
+            words = hear(recording, model, recogniser, text)
+        return io.NodeOutput(words_between(words, -inf, inf), words, word_table(words))
 
 
 NODES = [Transcribe]

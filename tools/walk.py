@@ -2,8 +2,8 @@
 
     python -m tools.walk
 
-One round of *happy* with nano. Networks, prompt text, bundles and reading of files are left out:
-the list is for a reader who wants to follow the clip, not its weights.
+One round of *happy* with nano. What every step uses (`LEFT_OUT`: networks, text, bundles, files) is
+not printed: the list is for a reader who wants to follow the clip, not its weights.
 """
 
 from __future__ import annotations

@@ -99,3 +99,21 @@ class GraphHooks:
         if line != self._line:
             self._line = line
             say(line)
+
+
+class CountingHooks(GraphHooks):
+    """A bar and a line that count what a run is made of: pieces of a recording, lines of a script.
+
+    `what` names one of them, and is the stage that the library reports them by.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Say how many are done; what happens inside of one moves nothing."""
+        if stage != self._what:
+            return
+        say(f"{shown(self._what)} {int(done)} of {total}")
+        super().progress(stage, done, total)

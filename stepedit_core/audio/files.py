@@ -1,6 +1,7 @@
 """Reading and writing sound files.
 
-Files are read and written with soundfile (libsndfile): WAV, FLAC, OGG and MP3, integer or float.
+Files are read and written with soundfile (libsndfile): WAV, AIFF, AU, CAF, FLAC, OGG and MP3,
+integer or float.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
 from .clips import MOST_CHANNELS, check_rate, check_seconds, float_samples, mono_clip
-from .containers import with_known_length
-from .streams import LengthError
+from .containers import NEGLIGIBLE_S, with_known_length
+from .streams import LengthError, NotReadError
 
+READ = "WAV, AIFF, AU, CAF, FLAC, OGG and MP3"
 MOST_SAMPLES = 2**31
 """Of all channels of a file that is decoded."""
 
@@ -69,25 +71,47 @@ def decoded(
             "Save the recording again."
         )
     try:
-        with path.open("rb") as raw, soundfile.SoundFile(with_known_length(raw)) as file:
-            check_rate(file.samplerate)
-            _check_size(file, where)
-            if check is not None:
-                check(file.frames / file.samplerate)
-            samples = file.read(dtype=kind(file.subtype), always_2d=True)
-            if len(samples) < file.frames:
-                raise LengthError(
-                    f"has {len(samples) / file.samplerate:.2f} s of the "
-                    f"{file.frames / file.samplerate:.2f} s that it says; it was cut off"
-                )
-            return Decoded(samples, file.samplerate, file.subtype)
+        with path.open("rb") as raw:
+            known = with_known_length(raw)
+            with soundfile.SoundFile(known.file) as file:
+                if not known.walked:
+                    raise NotReadError(f"is {shown(file.format_info)}")
+                check_rate(file.samplerate)
+                _check_size(file, where)
+                _check_length(file.frames, file.frames / known.share, file.samplerate)
+                if check is not None:
+                    check(file.frames / file.samplerate)
+                samples = _all_samples(file, kind(file.subtype))
+                _check_length(len(samples), file.frames, file.samplerate)
+                return Decoded(samples, file.samplerate, file.subtype)
     except LengthError as error:
         raise ValueError(f"{where} {shown(error)}. Copy or export the recording again.") from error
+    except NotReadError as error:
+        raise ValueError(
+            f"{where} {shown(error)}; {READ} are read. Convert it to WAV or FLAC."
+        ) from error
     except (soundfile.SoundFileError, TypeError, MemoryError, AssertionError) as error:
         raise ValueError(
-            f"{where} cannot be read as audio; WAV, FLAC, OGG and MP3 are read. Convert it to WAV, "
-            "or export it again."
+            f"{where} cannot be read as audio; {READ} are read. Convert it to WAV, or export it "
+            "again."
         ) from error
+
+
+def _all_samples(file: soundfile.SoundFile, dtype: str) -> Any:
+    """Samples (N, channels) of an open file; LengthError where the decoder stops before its end."""
+    try:
+        # the number is given, because a codec that cannot seek does not tell what is left
+        return file.read(file.frames, dtype=dtype, always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise LengthError("cannot be decoded to its end; it is damaged or was cut off") from error
+
+
+def _check_length(samples: int, stated: float, rate: int) -> None:
+    """Raise LengthError where samples are missing of those stated, and it is audible."""
+    if stated - samples > NEGLIGIBLE_S * rate:
+        raise LengthError(
+            f"has {samples / rate:.2f} s of the {stated / rate:.2f} s that it says; it was cut off"
+        )
 
 
 def _check_size(file: soundfile.SoundFile, where: str) -> None:

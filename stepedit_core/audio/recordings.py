@@ -31,6 +31,8 @@ READ_AS = WHOLE_TYPES | LONG_TYPES | FLOAT_TYPES
 LOSSY = "FLOAT"
 """How a recording from a lossy file (MP3, OGG) is written: what was decoded, exactly."""
 WRITTEN = (".wav", ".flac")
+HEAD_BYTES = 512
+"""Where the chunks before the samples lie."""
 MARK = "made by StepEdit, samples"
 """Begins the comment of a result; the sha256 of its samples follows."""
 
@@ -108,7 +110,18 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     ) as file:
         file.comment = _mark(recording)
         file.write(samples)
-    write_whole(path, raw.getvalue())
+    write_whole(path, without_date(raw.getvalue()))
+
+
+def without_date(data: bytes) -> bytes:
+    """A WAV file without the time at which it was written: equal samples are equal files.
+
+    libsndfile puts it into the chunk PEAK of files of floats, after its name, size and version.
+    """
+    place = data.find(b"PEAK", 0, HEAD_BYTES)
+    if data[:4] != b"RIFF" or place < 0:
+        return data
+    return data[: place + 12] + bytes(4) + data[place + 16 :]
 
 
 def is_own_result(path: Path) -> bool:

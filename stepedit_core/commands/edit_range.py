@@ -141,7 +141,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
     words = _heard(arguments, bundle, recording)
     kept = out.with_name(f".{out.name}.pieces")
     ready_folder(kept)
-    with locked(kept), Bar(rounds=1) as bar:
+    with locked(kept), Bar() as bar:
         made = edit_long(
             bundle,
             recording,
@@ -150,10 +150,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
         )
     write_recording(out, made.recording)
     shutil.rmtree(kept, ignore_errors=True)
-    rows = [
-        (f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.note or ("kept" if p.kept else "edited"))
-        for p in made.pieces
-    ]
+    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in made.pieces]
     print(table(("from", "to", "round", "what was done"), rows))
     return DONE
 

@@ -63,6 +63,9 @@ TOUCHES_S = 0.04
 
 SPELLED = 0.6
 """Share of letters that two spellings of one word have in common."""
+APART_SURELY_S, LONG_S = 0.06, 0.18
+"""Least quiet on both sides and least length of a filler where a word was surely heard: the end of
+a word is no filler, though a recogniser may hear the word without it."""
 NEAR_S = 0.3
 """How far from a sound words must stay as they were heard."""
 
@@ -98,6 +101,8 @@ def words_stay(sound: Sound, words: Sequence[Word], again: Sequence[Word]) -> bo
     """Whether all words near a sound that were surely heard are heard again without it."""
     ours, theirs = [bare(word.text) for word in words], [bare(word.text) for word in again]
     matcher = SequenceMatcher(a=ours, b=theirs, autojunk=False)
+    if not (sound.wordless or sound.kind == "repeat" or _stands_alone(sound)):
+        return False
     stay = set()
     for kind, a, a_end, b, b_end in matcher.get_opcodes():
         heard = theirs[b:b_end]
@@ -108,6 +113,12 @@ def words_stay(sound: Sound, words: Sequence[Word], again: Sequence[Word]) -> bo
         for place, word in enumerate(words)
         if word.confidence >= SURE and _shared(near, word) > 0
     )
+
+
+def _stands_alone(sound: Sound) -> bool:
+    """Whether a filler is long, and well apart from what is before and after it."""
+    apart = min(sound.start - sound.before, sound.after - sound.end)
+    return apart >= APART_SURELY_S - 1e-6 and sound.end - sound.start >= LONG_S - 1e-6
 
 
 def _among(word: str, heard: Sequence[str]) -> bool:

@@ -27,7 +27,7 @@ from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import EditRequest, Hooks, SilentHooks
 from .inside import AROUND_S, Part
-from .plan import Plan, make_plan
+from .plan import Plan, check_request, make_plan
 from .range_edit import check_keeps, patch_of, quietest
 from .rounds import iterate
 
@@ -52,6 +52,11 @@ class PieceNote:
     note: str = ""
     """Why the piece stays as recorded."""
 
+    @property
+    def what(self) -> str:
+        """What was done, in a few words, or why nothing was."""
+        return self.note or ("kept" if self.kept else "edited")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LongResult:
@@ -59,6 +64,14 @@ class LongResult:
 
     recording: Recording
     pieces: tuple[PieceNote, ...]
+
+    def check_edited(self) -> None:
+        """Raise ValueError where every piece stays as recorded."""
+        if not any(piece.round for piece in self.pieces):
+            raise ValueError(
+                f"none of {len(self.pieces)} pieces was edited; of the first is said: "
+                f"{shown(self.pieces[0].note or 'no round changed it')} Change that and run again."
+            )
 
 
 def pieces_of(recording: Recording) -> Iterator[tuple[int, int]]:
@@ -105,16 +118,23 @@ def edit_long(
         how: the edit, and what watches it.
 
     A piece whose answer cannot be put in stays as recorded, and its note says why. Raises
-    ValueError for an edit that keeps no recording.
+    ValueError for an edit that keeps no recording or that the model does not make.
     """
     check_keeps(how.request)
+    if how.request.new_text:
+        raise ValueError(
+            f"{shown(how.request.label)} stands at a place of its text; all of a long recording is "
+            "edited by emotion, style or speed. Edit a range of it, or choose one of these."
+        )
     rate, borders = recording.sample_rate, list(pieces_of(recording))
+    said = [words_between(words, first / rate, end / rate) for first, end in borders]
+    if some := next(filter(None, said), ""):
+        check_request(bundle, replace(how.request, text=some))
     patches: list[Patch] = []
     notes: list[PieceNote] = []
     for number, (first, end) in enumerate(borders):
-        said = words_between(words, first / rate, end / rate)
         part = Part(start=first, end=end, window_start=first, window_end=end)
-        patch, note = _edited(bundle, recording, part, said, how)
+        patch, note = _edited(bundle, recording, part, said[number], how)
         notes.append(note)
         if patch is not None:
             patches.append(patch)
@@ -122,7 +142,7 @@ def edit_long(
     return LongResult(recording=patched(recording, patches), pieces=tuple(notes))
 
 
-class _Quiet(SilentHooks):
+class OnlyChecks(SilentHooks):
     """Asks whether the run is cancelled and reports nothing: the bar counts pieces."""
 
     def __init__(self, hooks: Hooks) -> None:
@@ -150,7 +170,7 @@ def _edited(
         found = None if how.kept is None else _recalled(how.kept, name, part)
         if found is not None:
             return found[0], replace(note, round=found[1], kept=True)
-        result = iterate(bundle, clip, plan, hooks=_Quiet(how.hooks))
+        result = iterate(bundle, clip, plan, hooks=OnlyChecks(how.hooks))
         number = result.best_number
         patch = patch_of(bundle, recording, part, plan, result, number=number)
     except ValueError as error:

@@ -69,6 +69,8 @@ class RangeResult:
     """Which round of the window the part comes from."""
     rounds: EditResult
     """All rounds of the window, whole."""
+    plan: Plan
+    """What was done with the window."""
 
 
 def part_of(recording: Recording, start_s: float, end_s: float) -> Part:
@@ -155,6 +157,7 @@ def edit_range(
         end=patch.end,
         number=result.best_number,
         rounds=result,
+        plan=plan,
     )
 
 

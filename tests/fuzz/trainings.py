@@ -1,8 +1,7 @@
-"""Families of training and evaluation: data, plans, settings, run folders, cases, judges."""
+"""Families of training: settings and run folders."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from collections.abc import Callable
@@ -11,31 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stepedit_core.commands.evaluate import _judge as judge_command
-from stepedit_core.commands.evaluate import _lines as labelled_lines
-from stepedit_core.commands.evaluate import _sound_judge
-from stepedit_core.data.build import parse_order, tasks_of
-from stepedit_core.data.records import Example
-from stepedit_core.data.select import by_prompt
-from stepedit_core.data.shards import Dataset, Writer
-from stepedit_core.data.stats import stats_table
-from stepedit_core.evaluate.cases import read_cases
-from stepedit_core.evaluate.evaluation import class_table, read_rows, summary, summary_table
-from stepedit_core.evaluate.functionals import AcousticJudge, functionals, load_judge
-from stepedit_core.pipelines.plan import plan_from_json
 from stepedit_core.train import dpo, grpo, ppo, reward_model, sft
 from stepedit_core.train.compare import compare
 from stepedit_core.train.config import read_config
 from stepedit_core.train.run_folder import Run
 from stepedit_core.train.team import Team
-from stepedit_core.types import Clip, DualCodes, EditRequest
 from tests.fuzz.changes import (
     Change,
-    json_at,
-    line_at,
     named,
     of_bytes,
     of_json_file,
@@ -43,103 +26,8 @@ from tests.fuzz.changes import (
     text_of,
 )
 from tests.fuzz.family import Family
-from tests.fuzz.models import tensors
 
-DATA, SHARD = "data-00000.jsonl", "data-00000.safetensors"
 TEAM = Team(rank=0, world=1, device=torch.device("cpu"))
-REQUEST = EditRequest(kind="emotion", option="happy", text="hello world")
-
-
-def make_data(folder: Path) -> None:
-    """Triplets, a pair and a sample."""
-    rng = torch.Generator().manual_seed(0)
-
-    def codes() -> DualCodes:
-        return DualCodes(
-            linguistic=torch.randint(1024, (4,), generator=rng),
-            semantic=torch.randint(4096, (6,), generator=rng),
-            codebook="tiny-1",
-        )
-
-    with Writer(folder, "tiny-1", {"plan": "p"}) as writer:
-        for margin in (3.0, 8.5, None):
-            writer.add(
-                Example(
-                    kind="triplet",
-                    request=REQUEST,
-                    source=codes(),
-                    target=codes(),
-                    margin=margin,
-                    speaker="s1",
-                    licence="CC0",
-                    key="k" * 32,
-                )
-            )
-        writer.add(
-            Example(
-                kind="pair",
-                request=REQUEST,
-                source=codes(),
-                target=codes(),
-                rejected=codes(),
-                margin=4.0,
-            )
-        )
-
-
-def read_data(folder: Path) -> object:
-    """As stats, select and train read a folder, and as a build continues it."""
-    data = Dataset(folder)
-    examples = list(data)
-    by_prompt(examples)
-    Writer(folder, data.codebook)
-    return stats_table(data.lines), data.sha256
-
-
-def torn(folder: Path) -> None:
-    """The last line without its end."""
-    path = folder / DATA
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-def without_shard(folder: Path) -> None:
-    """Lines without codes."""
-    (folder / SHARD).unlink()
-
-
-SPANS: tuple[Any, ...] = (
-    [-1, 1],
-    [0, 10**9],
-    [1, -1],
-    [0.5, 1],
-    [0],
-    [0, 1, 2],
-    "01",
-    [1, 0],
-    [True, 2],
-    [0, 10**400],
-)
-FREE = ("speaker", "provenance", "licence", "language", "about", "key")
-
-
-def make_plan(folder: Path) -> None:
-    """Two orders."""
-    order = {
-        "source": {"audio": "a.wav", "seed": 3},
-        "target": {"clone": "b.wav", "clone_text": "x"},
-        "edit": {"kind": "emotion", "option": "happy"},
-        "text": "words of the clip",
-        "margin": 8.0,
-        "scale": 10,
-        "speaker": "s1",
-    }
-    lines = [json.dumps(order), json.dumps({**order, "speaker": "s2"})]
-    (folder / "plan.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def read_plan(folder: Path) -> object:
-    """Every order of a plan."""
-    return [parse_order(task) for task in tasks_of(folder / "plan.jsonl", "0" * 64)]
 
 
 RECIPES: dict[str, Any] = {
@@ -346,6 +234,8 @@ def cut(*path: Any) -> Callable[[dict[str, Any]], None]:
 
 
 MODEL = ("policy", "model")
+
+
 STATES = (
     state("no step", cut("step")),
     state("step of a billion", put("step", value=10**9)),
@@ -378,6 +268,8 @@ STATES = (
     state("a list", lambda value: [1]),
     state("a number", lambda value: 5),
 )
+
+
 RUNS = (
     text_of("run.json", "[]"),
     text_of("run.json", "{}"),
@@ -409,195 +301,7 @@ def read_rewards(folder: Path) -> object:
         raise
 
 
-def make_cases(folder: Path) -> None:
-    """Cases, clips that were made, and labelled clips."""
-    case = {
-        "id": "1",
-        "speaker": "s",
-        "gen_text": "hello",
-        "prompt_audio": "a.wav",
-        "prompt_text": "hi",
-        "lang": "en",
-        "task": "emotion",
-        "task_sub": "happy",
-    }
-    (folder / "cases.jsonl").write_text(2 * (json.dumps(case) + "\n"), "utf-8")
-    about = {"bundle": "0", "seed": 0, "rounds": 1, "start": "clone"}
-    rows = [
-        {
-            "case": "cases:1",
-            "speaker": "s",
-            "language": "en",
-            "kind": "emotion",
-            "label": "happy",
-            "voice": "previous",
-            "iteration": k,
-            "last": k == 1,
-            "accuracy": 1.0,
-            "margin": 5.0,
-            "seconds": 1.0,
-            "real_time": 1.0,
-            "about": about,
-        }
-        for k in range(2)
-    ]
-    (folder / "clips.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
-
-
-def read_evaluation(folder: Path) -> object:
-    """Cases and clips as `evaluate run` reads them."""
-    read_cases(folder / "cases.jsonl")
-    rows = read_rows(folder / "clips.jsonl")
-    entries = summary(rows, ("seconds", "real_time"))
-    return summary_table(entries, ("seconds", "real_time")), class_table(entries)
-
-
-def make_judge(folder: Path) -> None:
-    """A judge of two labels."""
-    width = functionals(Clip(wave=torch.ones(12_000) * 0.1, sample_rate=24_000)).shape[0]
-    AcousticJudge(
-        ("happy", "sad"), torch.zeros(width), torch.ones(width), torch.zeros(2, width + 1), 0.5
-    ).save(folder / "j.safetensors")
-
-
-def read_judge(folder: Path) -> object:
-    """A judge that judges."""
-    made = load_judge(folder / "j.safetensors")
-    clip = Clip(wave=torch.ones(12_000) * 0.1, sample_rate=24_000)
-    return made.score(clip, clip, "happy")
-
-
-def judge_about(text: str) -> Change:
-    """A judge with another description."""
-
-    def spoil(folder: Path) -> None:
-        path = folder / "j.safetensors"
-        about = {"kind": "stepedit-judge-1", "about": text}
-        from safetensors import safe_open
-
-        with safe_open(path, "pt") as file:
-            about["kind"] = file.metadata()["kind"]
-        save_file(
-            load_file(path), path, metadata=about if text != "absent" else {"kind": about["kind"]}
-        )
-
-    return named(f"about {text[:30]}", spoil)
-
-
-def make_labelled(folder: Path) -> None:
-    """Two labelled clips and their sounds."""
-    import soundfile
-
-    for name, pitch in (("a", 120), ("b", 200)):
-        wave = 0.3 * torch.sin(torch.arange(16_000) * (6.283 * pitch / 16_000))
-        soundfile.write(folder / f"{name}.wav", wave.numpy(), 16_000)
-    rows = [
-        {
-            "source": "a.wav",
-            "audio": "b.wav",
-            "label": label,
-            "start": 0.2,
-            "end": 0.6,
-            "split": "train",
-        }
-        for label in ("happy", "sad")
-    ]
-    (folder / "clips.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
-
-
-def read_labelled(folder: Path) -> object:
-    """As `evaluate judge` learns from them, both kinds."""
-    labelled_lines(folder / "clips.jsonl")
-    arguments = argparse.Namespace(
-        clips=folder / "clips.jsonl", also=[], sounds=False, out=folder / "o.safetensors"
-    )
-    judge_command(arguments)
-    return _sound_judge(folder / "clips.jsonl", {}, folder / "s.safetensors")
-
-
-def make_plan_json(folder: Path) -> None:
-    """A plan of a run, as report.json has it."""
-    value = {
-        "clip": {"sha256": "0" * 64, "sample_rate": 24_000, "samples": 24_000},
-        "requests": [
-            {"kind": "emotion", "option": "happy", "text": "a", "new_text": "", "speaker": ""}
-        ],
-        "rounds": 2,
-        "voice": "original",
-        "seed": 0,
-        "sampling": {
-            "temperature": 0.7,
-            "top_k": 0,
-            "top_p": 1.0,
-            "forbid_repeats": None,
-            "max_ids": 0,
-        },
-        "decoding": {"steps": 10, "guidance": 0.7, "contrast": None, "way": None, "strength": 1.0},
-    }
-    (folder / "plan.json").write_text(json.dumps(value), "utf-8")
-
-
 TRAININGS = (
-    Family(
-        name="data shards",
-        make=make_data,
-        read=read_data,
-        drawn=(
-            partial(of_lines_file, DATA, free=FREE),
-            partial(of_lines_file, DATA, free=FREE),
-            partial(of_bytes, SHARD),
-            partial(of_json_file, "dataset.json", free=FREE),
-        ),
-        named=(
-            line_at(DATA, 0, ("source",), [2, 2]),
-            *(line_at(DATA, 0, (side,), span) for span in SPANS for side in ("source", "target")),
-            line_at(DATA, 0, ("margin",), float("nan")),
-            line_at(DATA, 0, ("margin",), -5.0),
-            line_at(DATA, 0, ("scale",), 0),
-            line_at(DATA, 0, ("kind",), "nonsense"),
-            line_at(DATA, 0, ("kind",), "pair"),
-            line_at(DATA, 0, ("split",), "test"),
-            line_at(DATA, 0, ("text",), "other words"),
-            line_at(DATA, 0, ("id",), "0" * 32),
-            line_at(DATA, 0, ("edit",), "happy"),
-            line_at(DATA, 3, ("rejected",), None),
-            named("torn last line", torn),
-            named("lines without a shard", without_shard),
-            *(
-                tensors(SHARD, change)
-                for change in (
-                    "float",
-                    "two dimensions",
-                    "scalar",
-                    "empty",
-                    "absent",
-                    "another",
-                    "negative",
-                    "large",
-                    "nan",
-                    "short",
-                )
-            ),
-            json_at("dataset.json", ("codebook",), ""),
-            json_at("dataset.json", ("format",), True),
-        ),
-    ),
-    Family(
-        name="build plans",
-        make=make_plan,
-        read=read_plan,
-        drawn=(partial(of_lines_file, "plan.jsonl", free=("speaker",)),),
-        named=(
-            line_at("plan.jsonl", 0, ("margin",), float("nan")),
-            line_at("plan.jsonl", 0, ("margin",), 99.0),
-            line_at("plan.jsonl", 0, ("scale",), 0),
-            line_at("plan.jsonl", 0, ("source", "seed"), 10**30),
-            line_at("plan.jsonl", 0, ("source", "audio"), "a\x00b"),
-            line_at("plan.jsonl", 0, ("text",), "\ud800"),
-            text_of("plan.jsonl", "[" * 100_000),
-            text_of("plan.jsonl", '{"a": 1, "a": 2}\n'),
-        ),
-    ),
     Family(
         name="training YAML",
         make=make_yaml,
@@ -648,84 +352,5 @@ TRAININGS = (
             text_of("run.json", '{"recipe": []}'),
             text_of("run.json", '{"recipe": "ppo"}'),
         ),
-    ),
-    Family(
-        name="evaluate files",
-        make=make_cases,
-        read=read_evaluation,
-        drawn=(
-            partial(of_lines_file, "cases.jsonl", free=("id",)),
-            partial(of_lines_file, "clips.jsonl"),
-        ),
-        named=(
-            line_at("cases.jsonl", 0, ("prompt_audio",), "a\x00b"),
-            line_at("cases.jsonl", 0, ("task_sub",), ""),
-            line_at("cases.jsonl", 0, ("gen_text",), "\ud800"),
-            line_at("clips.jsonl", 0, ("accuracy",), float("nan")),
-            line_at("clips.jsonl", 0, ("accuracy",), "1"),
-            line_at("clips.jsonl", 0, ("iteration",), "0"),
-            line_at("clips.jsonl", 0, ("last",), None),
-            text_of("cases.jsonl", ""),
-        ),
-    ),
-    Family(
-        name="judges",
-        make=make_judge,
-        read=read_judge,
-        drawn=(partial(of_bytes, "j.safetensors"),),
-        named=(
-            *map(
-                judge_about,
-                (
-                    "absent",
-                    "",
-                    "[]",
-                    "{}",
-                    "[" * 100_000,
-                    '{"labels": ["a"], "accuracy": 1, "elsewhere": {}}',
-                    '{"labels": ["a", "a"], "accuracy": 1, "elsewhere": {}}',
-                    '{"labels": "ab", "accuracy": 1, "elsewhere": {}}',
-                    '{"labels": ["a", 5], "accuracy": 1, "elsewhere": {}}',
-                    '{"labels": ["a", "b"], "accuracy": "x", "elsewhere": {}}',
-                    '{"labels": ["a", "b"], "accuracy": 1, "elsewhere": []}',
-                    '{"labels": ["a", "b"], "accuracy": 1, "elsewhere": {"x": null}}',
-                    '{"labels": ["\\ud800", "b"], "accuracy": 1, "elsewhere": {}}',
-                ),
-            ),
-            *(
-                tensors("j.safetensors", change)
-                for change in (
-                    "two dimensions",
-                    "scalar",
-                    "absent",
-                    "another",
-                    "nan",
-                    "short",
-                    "empty",
-                )
-            ),
-        ),
-    ),
-    Family(
-        name="labelled clips",
-        make=make_labelled,
-        read=read_labelled,
-        drawn=(partial(of_lines_file, "clips.jsonl"),),
-        named=(
-            line_at("clips.jsonl", 0, ("start",), "0"),
-            line_at("clips.jsonl", 0, ("end",), -1.0),
-            line_at("clips.jsonl", 0, ("start",), float("nan")),
-            line_at("clips.jsonl", 0, ("label",), None),
-            line_at("clips.jsonl", 0, ("split",), "test"),
-            line_at("clips.jsonl", 0, ("audio",), ""),
-            line_at("clips.jsonl", 0, ("audio",), "a\x00b"),
-            text_of("clips.jsonl", ""),
-        ),
-    ),
-    Family(
-        name="run plans",
-        make=make_plan_json,
-        read=lambda folder: plan_from_json(json.loads((folder / "plan.json").read_text("utf-8"))),
-        drawn=(partial(of_json_file, "plan.json", torn=False),),
     ),
 )

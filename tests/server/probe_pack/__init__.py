@@ -18,7 +18,7 @@ from server import PromptServer
 
 KINDS = (
     *("plain", "stereo", "batch", "no clips", "one bad of two", "nan", "silence", "empty"),
-    *("short", "long", "8k", "96k", "flat", "rate 0"),
+    *("short", "long", "8k", "96k", "flat", "rate 0", "12 s"),
 )
 
 
@@ -42,7 +42,7 @@ class ProbeAudio:
 
     def make(self, kind):
         rate = {"8k": 8000, "96k": 96000, "rate 0": 0}.get(kind, 24000)
-        seconds = {"empty": 0.0, "short": 0.1, "long": 40.0}.get(kind, 1.5)
+        seconds = {"empty": 0.0, "short": 0.1, "long": 40.0, "12 s": 12.0}.get(kind, 1.5)
         wave = speech_like(seconds, rate or 24000)[None, None]
         if kind == "stereo":
             wave = torch.cat([wave, 0.5 * wave], dim=1)

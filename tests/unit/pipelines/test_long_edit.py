@@ -104,3 +104,28 @@ def test_silence_and_pieces_without_words_stay(bundle: Bundle) -> None:
     assert "silent" in edit_long(bundle, silent, WORDS, LongEdit(HAPPY)).pieces[0].note
     with pytest.raises(ValueError, match="Edit the whole clip"):
         edit_long(bundle, recording, WORDS, LongEdit(EditRequest(kind="denoise")))
+
+
+def test_an_edit_that_the_model_does_not_make_stops_before_the_first_piece(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(long_edit, "iterate", answered(calls))
+    recording = stereo(25.0, 16_000)
+    with pytest.raises(ValueError, match="emotion option is 'odd'"):
+        edit_long(bundle, recording, WORDS, LongEdit(EditRequest(kind="emotion", option="odd")))
+    sound = EditRequest(kind="sounds", new_text="word0 [Laughter]")
+    with pytest.raises(ValueError, match="edited by emotion, style or speed"):
+        edit_long(bundle, recording, WORDS, LongEdit(sound))
+    assert not calls
+
+
+def test_a_result_in_which_nothing_changed_says_why(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = stereo(25.0, 16_000)
+    nothing = edit_long(bundle, recording, (), LongEdit(HAPPY, SETTINGS))
+    with pytest.raises(ValueError, match=r"none of \d pieces was edited; .* No word was heard"):
+        nothing.check_edited()
+    monkeypatch.setattr(long_edit, "iterate", answered([], fail="word0"))
+    edit_long(bundle, recording, WORDS, LongEdit(HAPPY, SETTINGS)).check_edited()
