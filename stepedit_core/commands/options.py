@@ -96,17 +96,16 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 def opened_recording(source: str, out: Path, *, overwrite: bool) -> Recording:
     """The recording of a file, once it is sure that its result can be written."""
-    from ..audio.recordings import check_name, check_result, read_recording
-    from ..files.whole import ready_folder
+    from ..audio.recordings import check_name, is_own_result, read_recording
+    from ..files.outputs import check_not_input, check_output
 
     recording = read_recording(source)
     check_name(out, recording)
-    ready_folder(out.absolute().parent)
-    if out.exists() and out.samefile(source):
-        raise UsageError(
-            f"'{shown(out)}' is the input; the result needs a file of its own. Rename it."
-        )
-    check_result(out, overwrite=overwrite)
+    try:
+        check_not_input(out, [source])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    check_output(out, ours=is_own_result, overwrite=overwrite)
     return recording
 
 
