@@ -6,7 +6,8 @@ Files are read and written with soundfile (libsndfile): WAV, FLAC, OGG and MP3, 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,16 @@ def decoded(
     Raises ValueError for a file that is missing, empty or not audio, that has less or more sound
     than it says, and for a rate or a number of channels that is not read.
     """
+    with open_sound(path) as file:
+        if check is not None:
+            check(file.frames / file.samplerate)
+        samples = read_frames(file, path, file.frames, kind(file.subtype))
+        return Decoded(samples, file.samplerate, file.subtype)
+
+
+@contextmanager
+def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file for a block, with what it says of itself checked; raises as decoded."""
     if not path.is_file():
         raise ValueError(
             f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
@@ -68,19 +79,36 @@ def decoded(
             f"{where} is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
             "Save the recording again."
         )
-    try:
-        with path.open("rb") as raw, soundfile.SoundFile(with_known_length(raw)) as file:
+    with ExitStack() as stack:
+        with _damage_said(path):
+            raw = stack.enter_context(path.open("rb"))
+            file = stack.enter_context(soundfile.SoundFile(with_known_length(raw)))
             check_rate(file.samplerate)
             _check_size(file, where)
-            if check is not None:
-                check(file.frames / file.samplerate)
-            samples = file.read(dtype=kind(file.subtype), always_2d=True)
-            if len(samples) < file.frames:
-                raise LengthError(
-                    f"has {len(samples) / file.samplerate:.2f} s of the "
-                    f"{file.frames / file.samplerate:.2f} s that it says; it was cut off"
-                )
-            return Decoded(samples, file.samplerate, file.subtype)
+        yield file
+
+
+def read_frames(file: soundfile.SoundFile, path: Path, count: int, kind: str) -> Any:
+    """The next `count` samples of each channel, (count, channels), as numpy of a kind.
+
+    Raises ValueError where the file has fewer, or is damaged there.
+    """
+    with _damage_said(path):
+        samples = file.read(count, dtype=kind, always_2d=True)
+        if len(samples) < count:
+            raise LengthError(
+                f"has {file.tell() / file.samplerate:.2f} s of the "
+                f"{file.frames / file.samplerate:.2f} s that it says; it was cut off"
+            )
+        return samples
+
+
+@contextmanager
+def _damage_said(path: Path) -> Iterator[None]:
+    """Turn what libsndfile says into a sentence."""
+    where = f"'{shown(path.name)}'"
+    try:
+        yield
     except LengthError as error:
         raise ValueError(f"{where} {shown(error)}. Copy or export the recording again.") from error
     except (soundfile.SoundFileError, TypeError, MemoryError, AssertionError) as error:

@@ -24,7 +24,8 @@ from ..printable import shown
 from ..registry.handle import Bundle
 from ..text.units import word_groups
 from ..types import Clip, Hooks, SilentHooks
-from .timeline import Word, fit_transcript, quiet_pieces, snap_borders
+from .pieces import quiet_pieces
+from .timeline import Word, fit_transcript, snap_borders
 
 SOURCE = (
     "Download the whole Step-Audio-Tokenizer folder, tokens.json included, and convert the release "
