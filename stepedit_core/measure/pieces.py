@@ -18,8 +18,10 @@ from ..audio.recordings import Source
 from ..types import Clip
 from .timeline import Recogniser, Word, fit_transcript
 
+WHOLE_S = 60.0
+"""Longest recording that a recogniser hears as a whole."""
 HEARD_S = 20.0
-"""Longest piece that a recogniser hears at once."""
+"""Longest piece of a longer one, and of what a network hears at once."""
 PAUSE_S = 0.2
 """Time over which a sound must be quiet to be cut."""
 
@@ -105,7 +107,7 @@ def hear(recogniser: Recogniser, source: Source, text: str = "") -> tuple[Word, 
         text: its words where they are known: only their times are looked for.
     """
     rate = source.sample_rate
-    if source.length <= int(HEARD_S * rate):
+    if source.seconds <= WHOLE_S:
         clip = source.part(0, source.length).clip()
         return recogniser.align(clip, text) if text.strip() else recogniser.transcribe(clip)
     words: list[Word] = []
