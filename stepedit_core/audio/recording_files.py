@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..files.whole import full_disk_said, whole_file
 from ..printable import shown
-from .files import open_sound, read_frames
+from .files import check_length, damage_said, open_sound, read_frames
 from .recordings import LOSSY, MARK, READ_AS, Recording, Source, check_name, clear_date
 
 BLOCK = 2**18
@@ -68,7 +68,13 @@ def open_recording(path: str | Path) -> Iterator[RecordingFile]:
 
         def frames(first: int, end: int) -> Tensor:
             file.seek(first)
-            return torch.from_numpy(read_frames(file, path, end - first, kind).T)
+            samples = read_frames(file, path, end - first, kind)
+            if len(samples) < end - first:
+                raise ValueError(
+                    f"'{shown(path.name)}' cannot be decoded to its end; it is damaged or was cut "
+                    "off. Copy or export the recording again."
+                )
+            return torch.from_numpy(samples.T)
 
         read: Callable[[int, int], Tensor] = frames
         length, subtype = file.frames, file.subtype
@@ -89,20 +95,24 @@ def _spooled(
     file: soundfile.SoundFile, path: Path, spool: BinaryIO
 ) -> tuple[int, Callable[[int, int], Tensor]]:
     """Length and reader of a file of floats with all samples of a lossy one."""
-    left, channels = file.frames, file.channels
+    channels, length = file.channels, 0
     with full_disk_said(Path(tempfile.gettempdir()) / path.name):
-        while left:
-            samples = read_frames(file, path, min(BLOCK, left), "float32")
+        while length < file.frames:
+            samples = read_frames(file, path, min(BLOCK, file.frames - length), "float32")
+            if not len(samples):
+                break
             spool.write(np.ascontiguousarray(samples).tobytes())
-            left -= len(samples)
+            length += len(samples)
         spool.flush()
+    with damage_said(path):
+        check_length(length, file.frames, file.samplerate)
 
     def read(first: int, end: int) -> Tensor:
         spool.seek(4 * channels * first)
         data = spool.read(4 * channels * (end - first))
         return torch.from_numpy(np.frombuffer(data, np.float32).reshape(-1, channels).T.copy())
 
-    return file.frames, read
+    return length, read
 
 
 def parts_of(source: Source, first: int, end: int) -> Iterator[Tensor]:

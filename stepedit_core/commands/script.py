@@ -89,23 +89,9 @@ def run_shown(lines: Any, out: Path, run: Any) -> int:
     from dataclasses import replace
 
     from ..files.terminal import Bar, table
-    from ..output.script import run_script
+    from ..output.script import COLUMNS, entry_rows, run_script
 
     with Bar() as bar:
         entries = run_script(lines, out, replace(run, hooks=bar))
-    rows = [
-        (
-            entry["id"],
-            f"{entry['seconds']:.2f}" if "seconds" in entry else "-",
-            _figure(entry.get("score"), 1),
-            _figure(entry.get("voice_similarity"), 2),
-            entry.get("error") or ("kept" if entry.get("kept") else "made"),
-        )
-        for entry in entries
-    ]
-    print(table(("line", "seconds", "score", "voice", "what was done"), rows))
+    print(table(COLUMNS, entry_rows(entries)))
     return FAILED if any(entry.get("error") for entry in entries) else DONE
-
-
-def _figure(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

@@ -25,6 +25,7 @@ from .script_folder import Entry, ScriptFolder
 
 STAGE = "line"
 """What the bar counts."""
+COLUMNS = ("line", "seconds", "score", "voice", "what was done")
 KEY = 1
 """Number of the way in which keys are made; another makes every line anew."""
 log = logging.getLogger(__name__)
@@ -69,6 +70,24 @@ def run_script(lines: Sequence[AnyLine], out: Path, run: ScriptRun) -> list[Entr
         }
         folder.finish([_plain(entry) for entry in entries], facts)
     return entries
+
+
+def entry_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    """A row of COLUMNS for each line, for a table."""
+    return [
+        (
+            str(entry["id"]),
+            _figure(entry.get("seconds"), 2),
+            _figure(entry.get("score"), 1),
+            _figure(entry.get("voice_similarity"), 2),
+            entry.get("error") or ("kept" if entry.get("kept") else "made"),
+        )
+        for entry in entries
+    ]
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _plain(entry: Entry) -> Entry:

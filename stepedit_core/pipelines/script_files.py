@@ -42,13 +42,8 @@ def read_script(path: Path, defaults: Defaults | None = None) -> list[AnyLine]:
     Raises ValueError for a file that is too large, not UTF-8, without lines, or of another kind.
     """
     defaults = defaults or Defaults()
-    readers: Mapping[str, Callable[[str], Sequence[tuple[Line, dict[str, Any] | str]]]] = {
-        ".csv": _csv,
-        ".jsonl": _json_lines,
-        ".srt": _srt,
-    }
     kind = path.suffix.lower()
-    if kind not in readers:
+    if kind not in SUFFIXES:
         raise ValueError(
             f"'{shown(path.name)}' is not a script; {', '.join(SUFFIXES)} are read. Rename it, or "
             "save it as one of these."
@@ -56,13 +51,34 @@ def read_script(path: Path, defaults: Defaults | None = None) -> list[AnyLine]:
     text = read_text(path, LIMIT, "Save the script as UTF-8, in parts if it is long.")
     if kind == ".srt" and not defaults.recording:
         defaults = replace(defaults, recording=_beside(path))
+    return _script(text, kind, f"'{shown(path.name)}'", defaults)
+
+
+def script_from_text(text: str, defaults: Defaults | None = None) -> list[AnyLine]:
+    """The lines of a script that lies in memory as CSV, JSON lines or SRT; it shows which it is.
+
+    Raises ValueError for a text without lines.
+    """
+    kind = ".csv"
+    if text.lstrip().startswith("{"):
+        kind = ".jsonl"
+    elif re.search(rf"^\s*{TIME}\s*-->", text, re.M):
+        kind = ".srt"
+    return _script(text, kind, "the script", defaults or Defaults())
+
+
+def _script(text: str, kind: str, where: str, defaults: Defaults) -> list[AnyLine]:
+    """The lines of a text of one of SUFFIXES; `where` names it."""
+    readers: Mapping[str, Callable[[str], Sequence[tuple[Line, dict[str, Any] | str]]]] = {
+        ".csv": _csv,
+        ".jsonl": _json_lines,
+        ".srt": _srt,
+    }
     found = readers[kind](text.removeprefix("\ufeff").replace("\r\n", "\n"))
     if not found:
-        raise ValueError(f"'{shown(path.name)}' has no lines; one or more are needed. Add one.")
+        raise ValueError(f"{where} has no lines; one or more are needed. Add one.")
     if len(found) > MOST_LINES:
-        raise ValueError(
-            f"'{shown(path.name)}' has {len(found)} lines; {MOST_LINES} are allowed. Split it."
-        )
+        raise ValueError(f"{where} has {len(found)} lines; {MOST_LINES} are allowed. Split it.")
     return _unique([_line(line, value, defaults) for line, value in found])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stepedit_core.pipelines.script_files import read_script
+from stepedit_core.pipelines.script_files import read_script, script_from_text
 from stepedit_core.pipelines.script_lines import (
     BrokenLine,
     Defaults,
@@ -131,3 +131,16 @@ def test_broken_lines_of_the_other_kinds(tmp_path: Path) -> None:
 def test_what_is_not_a_script_is_refused(tmp_path: Path, name: str, text: str, found: str) -> None:
     with pytest.raises(ValueError, match=found):
         read_script(written(tmp_path, name, text))
+
+
+def test_a_text_shows_which_kind_it_is() -> None:
+    for text in (
+        "id,file,edits\na,in.wav,emotion:happy\n",
+        '\n{"id": "a", "file": "in.wav", "edits": "emotion:happy"}\n',
+        "1\n00:00:01,000 --> 00:00:02,000\n{emotion:happy} so\n",
+    ):
+        (line,) = script_from_text(text, Defaults(recording="in.wav"))
+        assert isinstance(line, ScriptLine)
+        assert (line.file, line.edits[0].option) == ("in.wav", "happy")
+    with pytest.raises(ValueError, match="the script has no lines"):
+        script_from_text(" \n")
