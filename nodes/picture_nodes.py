@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from .compat import StepEditMel, schema
-from .picture import mel_picture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,4 +35,6 @@ class MelPicture(io.ComfyNode):
     @classmethod
     def execute(cls, mel: Tensor) -> io.NodeOutput:
         """Draw."""
+        from .picture import mel_picture
+
         return io.NodeOutput(mel_picture(mel))

@@ -12,7 +12,6 @@ from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, advanced
 from .host import folders, progress
-from .picture import as_tensor
 
 if TYPE_CHECKING:
     from ..stepedit_core.data.shards import Writer
@@ -155,6 +154,7 @@ def summary(
     """What all three nodes return: the folder as it is now; `none` says why nothing was kept."""
     from ..stepedit_core.data.shards import Dataset
     from ..stepedit_core.data.stats import stats_picture, stats_table
+    from .picture import as_tensor
 
     lines = Dataset(folders.data_folder(folder)).lines
     text = "\n\n".join([*filter(None, [none]), f"{new} new {of}", stats_table(lines)])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         resynthesize,
         run,
         save,
+        script,
         transcribe,
     )
     from .types import Clip, Decoding, EditRequest, EditResult, Round, Sampling
@@ -33,7 +34,7 @@ _HOME = {
     **dict.fromkeys(
         (
             *("load", "edit", "edit_range", "clone", "run", "resynthesize"),
-            *("remove_words", "transcribe", "save"),
+            *("remove_words", "transcribe", "script", "save"),
         ),
         "api",
     ),
@@ -56,6 +57,7 @@ __all__ = [
     "resynthesize",
     "run",
     "save",
+    "script",
     "transcribe",
 ]
 

@@ -1,4 +1,4 @@
-"""The library: load, edit, edit_range, remove_words, clone, run, resynthesize, transcribe, save.
+"""The library: load, edit, edit_range, remove_words, script, clone, run, transcribe and others.
 
 Each is a few lines over `pipelines/`; the command and the nodes take the same way, so the same seed
 gives the same samples everywhere.
@@ -6,7 +6,7 @@ gives the same samples everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -16,9 +16,12 @@ import torch
 
 from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
+from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
+from .measure.pieces import hear
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
+from .output.script import ScriptRun, run_script
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
 from .pipelines.listened import noted
@@ -37,6 +40,8 @@ from .pipelines.range_edit import edit_range as change_range
 from .pipelines.remove_words import Removal, RemovedWords, check_removal
 from .pipelines.remove_words import remove_words as take_out
 from .pipelines.rounds import iterate
+from .pipelines.script_files import lines_of, read_script
+from .pipelines.script_lines import Defaults, edits_of
 from .pipelines.settings import check_seed
 from .printable import quoted, shown
 from .registry.handle import Bundle
@@ -156,9 +161,11 @@ def transcribe(
     Raises ValueError where nothing can hear, and for a file that is not a recording.
     """
     _check_call(model, None)
-    heard = _recording(clip).clip()
     ears = recogniser_for(model, recogniser)
-    return ears.align(heard, text) if text.strip() else ears.transcribe(heard)
+    if isinstance(clip, Recording):
+        return hear(ears, clip, text)
+    with open_recording(clip) as source:
+        return hear(ears, source, text)
 
 
 def edit_range(
@@ -183,6 +190,49 @@ def edit_range(
     settings = {"decoding": Decoding(way="difference"), **settings}
     part = part_of(recording, start, end)
     return change_range(model, recording, part, [request], settings=settings)
+
+
+def script(
+    model: Bundle,
+    lines: str | Path | Sequence[Mapping[str, Any]],
+    out: str | Path,
+    *,
+    recogniser: str | Path = "",
+    hooks: Hooks | None = None,
+    **more: Any,
+) -> list[dict[str, Any]]:
+    """Many lines into one folder, each a clip with its own edits; what was done with each.
+
+    Args:
+        model: from `load`.
+        lines: a .csv, .jsonl or .srt file, or objects with the fields of ScriptLine
+            (pipelines/script_lines.py); names of recordings begin at the file's folder, else here.
+        out: folder for a WAV file of each line, <id>.wav, and script.json. What an older run made
+            of lines that are the same stays as it is, byte for byte.
+        recogniser: as of `edit`.
+        hooks: progress in lines, and cancelling.
+        more: seed=0; for lines that do not say otherwise edits="emotion:happy rounds=2",
+            recording="in.wav", fit=3.2 or "slot" (as long as the line's range).
+
+    A line that fails has its sentence under "error"; the others are made all the same. Raises
+    ValueError for a file that is not a script and a folder that cannot be used.
+    """
+    _check_call(model, hooks)
+    if unknown := [name for name in more if name not in ("seed", "edits", "recording", "fit")]:
+        raise ValueError(
+            f"the setting {quoted(unknown[0])} is unknown; allowed are seed, edits, recording and "
+            "fit. Give others with each edit, as 'emotion:happy rounds=2'."
+        )
+    seed = more.pop("seed", 0)
+    check_seed(seed)
+    edits = edits_of(more.pop("edits", ""), "the edits of all lines")
+    defaults = Defaults(edits=edits, **more)
+    if isinstance(lines, (str, Path)):
+        read, base = read_script(Path(lines), defaults), Path(lines).parent
+    else:
+        read, base = lines_of(lines, defaults), Path()
+    run = ScriptRun(bundle=model, base=base, seed=seed, recogniser=str(recogniser), hooks=hooks)
+    return run_script(read, Path(out), run)
 
 
 def remove_words(

@@ -28,6 +28,7 @@ COMMANDS = {
     "resynthesize": "edit",
     "edit-range": "edit_range",
     "edit-long": "edit_range",
+    "script": "script",
     "remove-words": "remove_words",
     "transcribe": "transcribe",
     "convert": "models",

@@ -37,6 +37,9 @@ LOCAL_LISTS = {
     ("StepEdit_LoadTokens", "file"),
     ("StepEdit_Transcribe", "recogniser"),
     ("StepEdit_EditLong", "recogniser"),
+    ("StepEdit_Script", "recogniser"),
+    ("StepEdit_EditRange", "recogniser"),
+    ("StepEdit_RemoveWords", "recogniser"),
 }
 """Combos whose options are files of this machine."""
 KEPT = (

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import stat
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -280,6 +281,36 @@ def annotated_path(name: str) -> Path:
             "press R to refresh the list."
         )
     return Path(folder_paths.get_annotated_filepath(name))
+
+
+def input_folder() -> Path:
+    """ComfyUI's input folder."""
+    return Path(folder_paths.get_input_directory())
+
+
+def in_input_folder(name: str) -> bool:
+    """Whether a name of anybody's means a file inside of the input folder."""
+    inside = input_folder().resolve()
+    try:
+        return (inside / name).resolve().is_relative_to(inside)
+    except (OSError, ValueError):
+        return False
+
+
+def results_folder(name: str) -> Path:
+    """Path of a folder for the results of a script below ComfyUI's output folder."""
+    check_prefix(name, "folder", "stepedit/script")
+    return Path(folder_paths.get_output_directory(), name)
+
+
+def file_stamps(names: Iterable[str]) -> str:
+    """What changes when a file of the input folder does; names of other places are left out."""
+    stamps = []
+    for name in sorted(set(names)):
+        if in_input_folder(name) and _is_there(path := input_folder() / name):
+            about = path.stat()
+            stamps.append(f"{name} {about.st_size} {about.st_mtime_ns}")
+    return "\n".join(stamps)
 
 
 def pieces_folder() -> Path:

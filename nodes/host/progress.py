@@ -104,7 +104,7 @@ class GraphHooks:
 class CountingHooks(GraphHooks):
     """A bar and a line that count what a run is made of: pieces of a recording, lines of a script.
 
-    `what` names one of them.
+    `what` names one of them, and is the stage that the library reports them by.
     """
 
     def __init__(self, what: str) -> None:
@@ -112,6 +112,8 @@ class CountingHooks(GraphHooks):
         self._what = what
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Say how many are done."""
+        """Say how many are done; what happens inside of one moves nothing."""
+        if stage != self._what:
+            return
         say(f"{shown(self._what)} {int(done)} of {total}")
         super().progress(stage, done, total)

@@ -25,6 +25,8 @@ PREVIEWS = "stepedit"
 """Folder below temp with the clips of the listening panel."""
 PANEL = "stepedit_rounds"
 """Key under which Iterative Edit tells the listening panel of its rounds."""
+RANGE = "stepedit_range"
+"""Key under which Edit Range tells its panel of the recording before and after."""
 
 
 def clips(audio: dict[str, Any] | None) -> list[Clip]:
@@ -93,6 +95,20 @@ def whole_audio(recording: Recording) -> dict[str, Any]:
         "waveform": float_samples(recording.samples)[None],
         "sample_rate": recording.sample_rate,
     }
+
+
+def as_file(recording: Recording) -> Path:
+    """A recording as a file below temp, for what reads files; equal samples get one file."""
+    from ...stepedit_core.audio.recordings import write_recording
+
+    facts = f"{recording.sample_rate} {tuple(recording.samples.shape)}"
+    digest = hashlib.sha256(recording.samples.contiguous().numpy().tobytes() + facts.encode())
+    folder = Path(folder_paths.get_temp_directory(), PREVIEWS)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{digest.hexdigest()[:24]}.wav"
+    if not path.exists():
+        write_recording(path, recording)
+    return path
 
 
 def preview(clip: Clip) -> dict[str, str]:

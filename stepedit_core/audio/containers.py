@@ -2,67 +2,109 @@
 
 A file that was cut off, or that a program wrote to a pipe, has a header that says more than there
 is, less, or nothing. libsndfile believes it or stops. Here the container is walked first: a length
-that is not stated is filled in, one that is wrong is said.
+that is not stated is filled in, one that is wrong is said. A container that is not walked here is
+not read.
 
 Sources: RIFF and RF64 (EBU Tech 3306), AIFF-C (Apple 1991), Wave64 (Sonic Foundry), AU (Sun), CAF
-(Apple), FLAC (RFC 9639), Ogg (RFC 3533), MPEG audio (ISO 11172-3) with the Xing header.
+(Apple), FLAC (RFC 9639), Ogg (RFC 3533), MPEG audio (ISO 11172-3) with the Xing header, ID3.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from . import streams
-from .streams import LengthError, read_at
+from .streams import WINDOW, LengthError, read_at
 
 MOST_PATCHED = 2**29
 """Most bytes of a file whose header is filled in, which happens in memory."""
 MOST_CHUNKS = 10_000
-UNKNOWN_32 = (0, 0xFFFFFFFF)
-"""Sizes that a writer to a pipe leaves; so does any above 0x7FFF0000 in a smaller file."""
+FILES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff", b"caff", b".snd", b"dns.")
+"""How files begin that have chunks or a size: after the sound of another they are a second part."""
+NEGLIGIBLE_S = 0.01
+"""A difference of length below this is not audible, and not said."""
+
+
+class Known(NamedTuple):
+    """A file whose header says how long it is."""
+
+    file: BinaryIO | _Nameless
+    share: float = 1.0
+    """Of the sound that the header said, 0..1: what is there."""
+    walked: bool = True
+    """Whether the container is one of those here."""
+
+
+class _Layout(NamedTuple):
+    """How the chunks of a container begin: a name, then a size."""
+
+    name: int
+    width: int
+    """Bytes of the name, and of the size."""
+    order: Literal["little", "big"]
+    pad: int
+    """Chunks begin at a multiple of so many bytes."""
+    whole: bool = False
+    """Whether the size counts the name and itself."""
+
+
+RIFF, RIFX, AIFF = _Layout(4, 4, "little", 2), _Layout(4, 4, "big", 2), _Layout(4, 4, "big", 2)
+WAVE64, CAF = _Layout(16, 8, "little", 8, True), _Layout(4, 8, "big", 1)
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
 class _Chunk(NamedTuple):
-    """The chunk that has the samples."""
+    """One chunk, or the only one of a container that has none."""
 
+    name: bytes
     start: int
-    """Of its samples."""
+    """Of what follows its size."""
     size: int
-    """What it says."""
-    size_at: int
-    """Where it says so."""
+    """What it says, from `start` on."""
+    field: tuple[int, int, Literal["little", "big"], int]
+    """Where it says so: place, bytes, their order, and how much it counts before `start`."""
+
+    def unknown(self, there: int) -> bool:
+        """Whether the size is one that a writer to a pipe leaves."""
+        width = self.field[1]
+        most = 0x7FFF0000 if width == 4 else 2**40
+        return self.size <= 0 or self.size == 2**32 - 1 or most <= self.size > there
 
 
-def with_known_length(file: BinaryIO) -> BinaryIO | _Nameless:
+def with_known_length(file: BinaryIO) -> Known:
     """The file, or a copy in memory whose header says how long it is.
 
-    Raises LengthError, in words that follow the name of the file, where it has more or less than it
-    says.
+    Raises LengthError, in words that follow the name of the file, where it has more than it says,
+    and NotReadError for a kind of file that is not read.
     """
-    head = read_at(file, 0, 64)
+    start = streams.id3_bytes(file)
+    head = read_at(file, start, 64)
+    if start and (head[:4] in FILES or head[:4] == b"fLaC"):
+        file = io.BytesIO(_in_memory(file)[start:])  # the tag of an MP3 before something else
     size = file.seek(0, os.SEEK_END)
-    found: BinaryIO | None = None
-    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
-        found = _riff(file, size, head[:4] != b"RIFF")
+    known = Known(file)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        known = _riff(file, size, head[:4])
     elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        found = _aiff(file, size)
-    elif head[:4] == b".snd":
-        _check(_Chunk(int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big"), 8), size)
+        known = _chunked(file, size, AIFF, 12, b"SSND")
+    elif head[:4] in (b".snd", b"dns."):
+        known = _au(file, size, "big" if head[:1] == b"." else "little")
     elif head[:4] == b"riff":
-        _wave64(file, size)
+        known = _chunked(file, size, WAVE64, 40, W64_DATA)
     elif head[:4] == b"caff":
-        _caf(file, size)
+        known = _chunked(file, size, CAF, 8, b"data")
     elif head[:4] == b"fLaC":
-        found = _flac(file, size)
+        known = _flac(file, size)
     elif head[:4] == b"OggS":
         streams.check_ogg(file, size)
-    elif head[:3] == b"ID3" or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0):
-        streams.check_mpeg(file, size)
-    file.seek(0)
-    return found or _Nameless(file)
+    elif start or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0):
+        streams.check_mpeg(file, size, start)
+    else:
+        known = Known(file, walked=False)
+    known.file.seek(0)
+    return known if known.file is not file else known._replace(file=_Nameless(file))
 
 
 class _Nameless:
@@ -72,40 +114,88 @@ class _Nameless:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
-def _riff(file: BinaryIO, size: int, long: bool) -> BinaryIO | None:
-    """WAV: its data chunk reaches as far as it says, and what follows are chunks."""
-    at, stated = 12, 0
+def _chunk_at(file: BinaryIO, at: int, layout: _Layout) -> _Chunk:
+    """The chunk that begins there."""
+    head = read_at(file, at, layout.name + layout.width)
+    counted = len(head) if layout.whole else 0
+    size = int.from_bytes(head[layout.name :], layout.order)
+    if layout is CAF and size >= 2**63:
+        size = -1  # signed there, and -1 means up to the end
+    field = (at + layout.name, layout.width, layout.order, counted)
+    return _Chunk(head[: layout.name], at + len(head), size - counted, field)
+
+
+def _end(chunk: _Chunk, layout: _Layout) -> int:
+    """Where the next chunk begins."""
+    size = max(0, chunk.size)
+    return chunk.start + size + -size % layout.pad
+
+
+def _find(file: BinaryIO, size: int, layout: _Layout, at: int, name: bytes) -> _Chunk | None:
+    """The first chunk of a name."""
     for _ in range(MOST_CHUNKS):
-        name, length = read_at(file, at, 4), int.from_bytes(read_at(file, at + 4, 4), "little")
-        if long and name == b"ds64":
-            stated = int.from_bytes(read_at(file, at + 16, 8), "little")
-        if name == b"fmt ":
-            _check_widths(read_at(file, at + 8, 16))
-        if name == b"data":
-            break
-        at += 8 + length + length % 2
-        if at + 8 > size:
-            return None  # no sound at all: the decoder says it
-    else:
-        return None
-    start = at + 8
-    if long and length == 0xFFFFFFFF:
-        length = stated
-        _check(_Chunk(start, length, at + 4), size)
-    elif length in UNKNOWN_32 or (length >= 0x7FFF0000 and length > size):
-        if size > start:
-            sizes = {4: (size - 8) % 2**32, at + 4: (size - start) % 2**32}
-            return _patched(file, {k: v.to_bytes(4, "little") for k, v in sizes.items()})
-    else:
-        _check(_Chunk(start, length, at + 4), size)
-    _check_rest(file, start + length + length % 2, size, "little")
+        if at + layout.name + layout.width > size:
+            return None
+        chunk = _chunk_at(file, at, layout)
+        if chunk.name == name:
+            return chunk
+        at = _end(chunk, layout)
     return None
 
 
-def _check_widths(head: bytes) -> None:
+def _chunked(file: BinaryIO, size: int, layout: _Layout, at: int, name: bytes) -> Known:
+    """The chunk with the samples reaches as far as it says, and what follows are chunks."""
+    chunk = _find(file, size, layout, at, name)
+    if chunk is None:
+        return Known(file)  # no sound at all: the decoder says it
+    known = _filled(file, size, chunk)
+    if known.file is file:
+        _check_rest(file, _end(chunk, layout), size, layout)
+    if layout is WAVE64 and known.file is file and _end(chunk, layout) < size:
+        # libsndfile takes the chunks that follow for samples
+        return Known(io.BytesIO(_in_memory(file)[: chunk.start + chunk.size]))
+    return known
+
+
+def _filled(file: BinaryIO, size: int, chunk: _Chunk, places: tuple[int, ...] = ()) -> Known:
+    """The file with the size that the samples have, where their chunk does not say it.
+
+    `places` are of the size of the whole file, which the outermost chunk of a RIFF says.
+    """
+    there = max(0, size - chunk.start)
+    unknown = chunk.unknown(there)
+    if not there or (chunk.size <= there and not unknown):
+        return Known(file)
+    at, width, order, counted = chunk.field
+    data = bytearray(_in_memory(file))
+    for place, value in ((at, there + counted), *((p, size - 8) for p in places)):
+        data[place : place + width] = (value % 2 ** (8 * width)).to_bytes(width, order)
+    return Known(io.BytesIO(bytes(data)), 1.0 if unknown else there / chunk.size)
+
+
+def _riff(file: BinaryIO, size: int, kind: bytes) -> Known:
+    """WAV, with sizes of 8 bytes in a chunk of their own where it is longer than 4 GB."""
+    layout = RIFX if kind == b"RIFX" else RIFF
+    shape = _find(file, size, layout, 12, b"fmt ")
+    if shape is not None:
+        _check_widths(read_at(file, shape.start, 16), layout.order)
+    chunk = _find(file, size, layout, 12, b"data")
+    if chunk is None:
+        return Known(file)
+    long = _find(file, size, layout, 12, b"ds64") if kind in (b"RF64", b"BW64") else None
+    if long is not None and chunk.size == 2**32 - 1:
+        stated = int.from_bytes(read_at(file, long.start + 8, 8), "little")
+        chunk = chunk._replace(size=stated, field=(long.start + 8, 8, "little", 0))
+    known = _filled(file, size, chunk, () if long else (4,))
+    if known.file is file:
+        _check_rest(file, _end(chunk, layout), size, layout)
+    return known
+
+
+def _check_widths(head: bytes, order: Literal["little", "big"]) -> None:
     """Raise LengthError for a WAV whose samples have one width by their bits, another by bytes."""
     kind, channels, _, _, align, bits = (
-        int.from_bytes(head[a:b], "little")
+        int.from_bytes(head[a:b], order)
         for a, b in ((0, 2), (2, 4), (4, 8), (8, 12), (12, 14), (14, 16))
     )
     plain = kind in (1, 3, 0xFFFE)
@@ -115,105 +205,72 @@ def _check_widths(head: bytes) -> None:
         )
 
 
-def _aiff(file: BinaryIO, size: int) -> BinaryIO | None:
-    """AIFF: the same, the other way round."""
-    at = 12
-    for _ in range(MOST_CHUNKS):
-        name, length = read_at(file, at, 4), int.from_bytes(read_at(file, at + 4, 4), "big")
-        if name == b"SSND":
-            _check(_Chunk(at + 8, length, at + 4), size)
-            _check_rest(file, at + 8 + length + length % 2, size, "big")
-            return None
-        at += 8 + length + length % 2
-        if at + 8 > size:
-            return None
-    return None
+def _au(file: BinaryIO, size: int, order: Literal["little", "big"]) -> Known:
+    """AU: a head that says its own size and that of the samples, which are all that follows."""
+    start, length = (int.from_bytes(read_at(file, at, 4), order) for at in (4, 8))
+    chunk = _Chunk(b"", start, length, (8, 4, order, 0))
+    known = _filled(file, size, chunk)
+    if known.file is file and not _padding(file, start + length, size):
+        raise LengthError(_more(size - start - length))
+    return known
 
 
-def _wave64(file: BinaryIO, size: int) -> None:
-    """Wave64: sizes of 8 bytes that count the head of the chunk too."""
-    at = 40
-    for _ in range(MOST_CHUNKS):
-        name, length = read_at(file, at, 16), int.from_bytes(read_at(file, at + 16, 8), "little")
-        if name == W64_DATA:
-            _check(_Chunk(at + 24, length - 24, at + 16), size)
-            return
-        at += max(24, length + -length % 8)
-        if at + 24 > size:
-            return
-
-
-def _caf(file: BinaryIO, size: int) -> None:
-    """CAF: a size of -1 means up to the end."""
-    at = 8
-    for _ in range(MOST_CHUNKS):
-        name = read_at(file, at, 4)
-        length = int.from_bytes(read_at(file, at + 4, 8), "big", signed=True)
-        if name == b"data":
-            if length >= 0:
-                _check(_Chunk(at + 12, length, at + 4), size)
-            return
-        at += 12 + max(0, length)
-        if at + 12 > size:
-            return
-
-
-def _flac(file: BinaryIO, size: int) -> BinaryIO | None:
+def _flac(file: BinaryIO, size: int) -> Known:
     """FLAC: 0 samples mean that their number was not known when the header was written."""
     head = read_at(file, 8, 34)
     if len(head) < 34:
-        return None
+        return Known(file)
+    streams.check_one_flac(file)
     stated = int.from_bytes(head[13:18], "big") & (2**36 - 1)
     counted = streams.flac_samples(file, size, stated)
-    if stated:
-        if 0 < counted < stated:
-            raise LengthError(_cut(counted / stated))
-        if counted > stated:
-            raise LengthError(_more(counted / stated))
-        return None
-    if not counted:
+    if not stated and not counted:
         raise LengthError("does not say how long it is, and ends within a frame; it was cut off")
-    total = int.from_bytes(head[13:18], "big") | counted
-    return _patched(file, {8 + 13: total.to_bytes(5, "big")})
+    if not counted or counted == stated:
+        return Known(file)
+    rate = max(1, int.from_bytes(head[10:13], "big") >> 4)
+    has, says = float(counted / rate), float(stated / rate)
+    if has < says - NEGLIGIBLE_S:
+        raise LengthError(
+            f"has {has:.2f} s of sound and its header says {says:.2f} s; it was cut off"
+        )
+    if stated and has > says + NEGLIGIBLE_S:
+        raise LengthError(
+            f"has more than its header says, {has:.2f} s of sound and not {says:.2f} s; the header "
+            "is wrong"
+        )
+    data = bytearray(_in_memory(file))
+    data[21:26] = (int.from_bytes(head[13:18], "big") - stated + counted).to_bytes(5, "big")
+    return Known(io.BytesIO(bytes(data)))
 
 
-def _check(chunk: _Chunk, size: int) -> None:
-    """Raise LengthError for samples that are not there."""
-    unknown = chunk.size in (0xFFFFFFFF, 0)
-    if not unknown and chunk.start + chunk.size > size:
-        raise LengthError(_cut(max(0, size - chunk.start) / chunk.size))
-
-
-def _check_rest(file: BinaryIO, at: int, size: int, order: str) -> None:
+def _check_rest(file: BinaryIO, at: int, size: int, layout: _Layout) -> None:
     """Raise LengthError for what follows the samples and is not chunks: samples, most likely."""
     first = at
     for _ in range(MOST_CHUNKS):
-        if at + 8 > size:
+        if at + layout.name + layout.width > size or _padding(file, at, size):
             return
-        name = read_at(file, at, 4)
-        length = int.from_bytes(read_at(file, at + 4, 4), "little" if order == "little" else "big")
-        if not name.strip(b"\0") and not length:
-            return  # padding
-        if not all(32 <= letter < 127 for letter in name) or at + 8 + length > size + 1:
-            raise LengthError(_more(size / max(1, first)))
-        at += 8 + length + length % 2
+        chunk = _chunk_at(file, at, layout)
+        name = chunk.name[:4]
+        named = all(32 <= letter < 127 for letter in name) and name not in FILES
+        if not named or chunk.size < 0 or chunk.start + chunk.size > size + 1:
+            raise LengthError(_more(size - first))
+        at = _end(chunk, layout)
 
 
-def _cut(share: float) -> str:
-    return f"has {share:.0%} of the sound that its header says; it was cut off"
+def _padding(file: BinaryIO, at: int, size: int) -> bool:
+    """Whether nothing but zeros follows."""
+    if read_at(file, at, 16).strip(b"\0"):
+        return False
+    return not any(read_at(file, k, WINDOW).strip(b"\0") for k in range(at, size, WINDOW))
 
 
-def _more(times: float) -> str:
-    return f"has more than its header says ({times:.1f} times as much); the header is wrong"
+def _more(count: int) -> str:
+    return f"has more than its header says ({count} bytes after its sound); the header is wrong"
 
 
-def _patched(file: BinaryIO, places: dict[int, bytes]) -> BinaryIO:
-    """A copy in memory with other bytes at some places."""
-    size = file.seek(0, os.SEEK_END)
-    if size > MOST_PATCHED:
-        raise LengthError("does not say how long it is, and is too large to be counted")
+def _in_memory(file: BinaryIO) -> bytes:
+    """All bytes of a file whose header is filled in."""
+    if file.seek(0, os.SEEK_END) > MOST_PATCHED:
+        raise LengthError("does not say rightly how long it is, and is too large to be counted")
     file.seek(0)
-    data = bytearray(file.read())
-    for at, new in places.items():
-        data[at : at + len(new)] = new
-    return io.BytesIO(bytes(data))
+    return file.read()

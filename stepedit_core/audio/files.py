@@ -1,12 +1,14 @@
 """Reading and writing sound files.
 
-Files are read and written with soundfile (libsndfile): WAV, FLAC, OGG and MP3, integer or float.
+Files are read and written with soundfile (libsndfile): WAV, AIFF, AU, CAF, FLAC, OGG and MP3,
+integer or float.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
 from .clips import MOST_CHANNELS, check_rate, check_seconds, float_samples, mono_clip
-from .containers import with_known_length
-from .streams import LengthError
+from .containers import NEGLIGIBLE_S, with_known_length
+from .streams import LengthError, NotReadError
 
+READ = "WAV, AIFF, AU, CAF, FLAC, OGG and MP3"
 MOST_SAMPLES = 2**31
 """Of all channels of a file that is decoded."""
 
@@ -58,6 +61,18 @@ def decoded(
     Raises ValueError for a file that is missing, empty or not audio, that has less or more sound
     than it says, and for a rate or a number of channels that is not read.
     """
+    with open_sound(path) as file:
+        if check is not None:
+            check(file.frames / file.samplerate)
+        samples = read_frames(file, path, file.frames, kind(file.subtype))
+        with damage_said(path):
+            check_length(len(samples), file.frames, file.samplerate)
+        return Decoded(samples, file.samplerate, file.subtype)
+
+
+@contextmanager
+def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file for a block, with what it says of itself checked; raises as decoded."""
     if not path.is_file():
         raise ValueError(
             f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
@@ -68,26 +83,58 @@ def decoded(
             f"{where} is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
             "Save the recording again."
         )
-    try:
-        with path.open("rb") as raw, soundfile.SoundFile(with_known_length(raw)) as file:
+    with ExitStack() as stack:
+        with damage_said(path):
+            known = with_known_length(stack.enter_context(path.open("rb")))
+            file = stack.enter_context(soundfile.SoundFile(known.file))
+            if not known.walked:
+                raise NotReadError(f"is {shown(file.format_info)}")
             check_rate(file.samplerate)
             _check_size(file, where)
-            if check is not None:
-                check(file.frames / file.samplerate)
-            samples = file.read(dtype=kind(file.subtype), always_2d=True)
-            if len(samples) < file.frames:
-                raise LengthError(
-                    f"has {len(samples) / file.samplerate:.2f} s of the "
-                    f"{file.frames / file.samplerate:.2f} s that it says; it was cut off"
-                )
-            return Decoded(samples, file.samplerate, file.subtype)
+            check_length(file.frames, file.frames / known.share, file.samplerate)
+        yield file
+
+
+def read_frames(file: soundfile.SoundFile, path: Path, count: int, kind: str) -> Any:
+    """The next `count` samples of each channel, (count, channels), as numpy of a kind.
+
+    They are fewer at the end of a file. Raises ValueError where the file is damaged.
+    """
+    with damage_said(path):
+        try:
+            # the number is given, because a codec that cannot seek does not tell what is left
+            return file.read(count, dtype=kind, always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise LengthError(
+                "cannot be decoded to its end; it is damaged or was cut off"
+            ) from error
+
+
+@contextmanager
+def damage_said(path: Path) -> Iterator[None]:
+    """Turn what libsndfile says into a sentence."""
+    where = f"'{shown(path.name)}'"
+    try:
+        yield
     except LengthError as error:
         raise ValueError(f"{where} {shown(error)}. Copy or export the recording again.") from error
+    except NotReadError as error:
+        raise ValueError(
+            f"{where} {shown(error)}; {READ} are read. Convert it to WAV or FLAC."
+        ) from error
     except (soundfile.SoundFileError, TypeError, MemoryError, AssertionError) as error:
         raise ValueError(
-            f"{where} cannot be read as audio; WAV, FLAC, OGG and MP3 are read. Convert it to WAV, "
-            "or export it again."
+            f"{where} cannot be read as audio; {READ} are read. Convert it to WAV, or export it "
+            "again."
         ) from error
+
+
+def check_length(samples: int, stated: float, rate: int) -> None:
+    """Raise LengthError where samples are missing of those stated, and it is audible."""
+    if stated - samples > NEGLIGIBLE_S * rate:
+        raise LengthError(
+            f"has {samples / rate:.2f} s of the {stated / rate:.2f} s that it says; it was cut off"
+        )
 
 
 def _check_size(file: soundfile.SoundFile, where: str) -> None:

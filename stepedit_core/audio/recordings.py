@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import soundfile
 import torch
@@ -30,8 +31,37 @@ READ_AS = WHOLE_TYPES | LONG_TYPES | FLOAT_TYPES
 LOSSY = "FLOAT"
 """How a recording from a lossy file (MP3, OGG) is written: what was decoded, exactly."""
 WRITTEN = (".wav", ".flac")
+HEAD_BYTES = 512
+"""Where the chunks before the samples lie."""
 MARK = "made by StepEdit, samples"
 """Begins the comment of a result; the sha256 of its samples follows."""
+
+
+class Source(Protocol):
+    """A recording of any length, in memory or in a file."""
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+
+    @property
+    def subtype(self) -> str:
+        """Kind of the samples, as libsndfile names it."""
+
+    @property
+    def length(self) -> int:
+        """Samples of one channel."""
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+
+    def part(self, first: int, end: int) -> Recording:
+        """Samples first to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +78,20 @@ class Recording:
     def seconds(self) -> float:
         """Length in seconds."""
         return self.samples.shape[1] / self.sample_rate
+
+    @property
+    def length(self) -> int:
+        """Samples of one channel."""
+        return self.samples.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return self.samples.shape[0]
+
+    def part(self, first: int, end: int) -> Recording:
+        """Samples first to end, a view."""
+        return replace(self, samples=self.samples[:, first:end])
 
     def clip(self, first: int = 0, end: int | None = None) -> Clip:
         """One channel of the samples first to end as float32; channels are mixed."""
@@ -107,7 +151,21 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     ) as file:
         file.comment = _mark(recording)
         file.write(samples)
+    clear_date(raw)
     write_whole(path, raw.getvalue())
+
+
+def clear_date(file: BinaryIO) -> None:
+    """Take the time of writing out of a WAV file: equal samples are equal files.
+
+    libsndfile puts it into the chunk PEAK of files of floats, after its name, size and version.
+    """
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    place = head.find(b"PEAK")
+    if head[:4] == b"RIFF" and place >= 0:
+        file.seek(place + 12)
+        file.write(bytes(4))
 
 
 def is_own_result(path: Path) -> bool:
@@ -126,7 +184,7 @@ def _mark(recording: Recording) -> str:
     return f"{MARK} {hashlib.sha256(samples.tobytes()).hexdigest()}"
 
 
-def check_name(path: Path, recording: Recording) -> tuple[str, str]:
+def check_name(path: Path, recording: Source) -> tuple[str, str]:
     """Container and kind of samples, as libsndfile names them, of a file for a recording.
 
     The name ends in .wav or .flac; FLAC has integers of 8 to 24 bits only. Raises ValueError for

@@ -14,8 +14,17 @@ MOST_FRAMES = 2_000_000
 """MPEG frames that are counted: half a day."""
 
 
+MOST_TAGS = 10
+"""ID3 tags that are skipped, one after the other."""
+TWO = "has a second recording after the first, as two files that were joined; one is read"
+
+
 class LengthError(Exception):
     """What is wrong with a length, in words that follow the name of the file."""
+
+
+class NotReadError(Exception):
+    """What kind of file it is that is not read, in words that follow its name."""
 
 
 def read_at(file: BinaryIO, at: int, count: int) -> bytes:
@@ -52,6 +61,8 @@ def flac_samples(file: BinaryIO, size: int, stated: int) -> int:
     """
     block = int.from_bytes(read_at(file, 10, 2), "big")  # the largest block; all have it but one
     data = read_at(file, max(42, size - WINDOW), WINDOW)
+    if data[-128:-125] == b"TAG":  # ID3, version 1
+        data = data[:-128]
     at, most = len(data), 0
     while (at := data.rfind(b"\xff", 0, at)) >= 0:
         counted = _flac_frame_end(data[at : at + 17], block)
@@ -93,18 +104,57 @@ def _flac_frame_end(head: bytes, block: int) -> int:
     return (number if head[1] & 1 else number * block) + length
 
 
+def check_one_flac(file: BinaryIO) -> None:
+    """Raise LengthError for a FLAC file with another after it, of which a decoder says nothing."""
+    at = 4
+    while len(data := read_at(file, at, WINDOW + 7)) >= 8:
+        place = -1
+        while (place := data.find(b"fLaC", place + 1)) >= 0:
+            if data[place + 4 : place + 8] in (b"\0\0\0\x22", b"\x80\0\0\x22"):
+                raise LengthError(TWO)
+        at += WINDOW
+
+
 def check_ogg(file: BinaryIO, size: int) -> None:
-    """Raise LengthError for an Ogg file without its last page."""
-    start = max(0, size - WINDOW)
-    data = read_at(file, start, WINDOW)
-    at = data.rfind(b"OggS")
-    head = data[at : at + 27 + 255]
-    whole = at >= 0 and len(head) >= 27 and len(head) >= 27 + head[26]
-    if whole:
-        length = 27 + head[26] + sum(head[27 : 27 + head[26]])
-        whole = at + length <= len(data) and bool(head[5] & 4)
-    if not whole:
+    """Raise LengthError for an Ogg file without its last page, or with a second one after it."""
+    at, sound, last = 0, False, False
+    while at < size:
+        head = read_at(file, at, 27 + 255)
+        if head[:5] != b"OggS\0":
+            at = _next_page(file, at + 1, size)
+            continue
+        length = 27 + head[26] + sum(head[27 : 27 + head[26]]) if len(head) >= 27 else size
+        first, last = bool(head[5:6] and head[5] & 2), bool(head[5:6] and head[5] & 4)
+        if at + length > size:
+            last = False
+            break
+        if first and sound:
+            raise LengthError(TWO)
+        sound = sound or not first
+        at += length
+    if not last:
         raise LengthError("ends before its last page; it was cut off")
+
+
+def _next_page(file: BinaryIO, at: int, size: int) -> int:
+    """Where the next page of Ogg begins; the end of the file where there is none."""
+    while at < size:
+        found = read_at(file, at, WINDOW + 4).find(b"OggS\0")
+        if found >= 0:
+            return at + found
+        at += WINDOW
+    return size
+
+
+def id3_bytes(file: BinaryIO) -> int:
+    """Bytes of the ID3 tags at the beginning of a file."""
+    at = 0
+    for _ in range(MOST_TAGS):
+        head = read_at(file, at, 10)
+        if head[:3] != b"ID3" or len(head) < 10:
+            break
+        at += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+    return at
 
 
 class _Frame(NamedTuple):
@@ -148,12 +198,11 @@ def _mpeg_frame(head: bytes) -> _Frame | None:
     return _Frame(size, side)
 
 
-def check_mpeg(file: BinaryIO, size: int) -> None:
-    """Raise LengthError for MPEG audio whose frames do not follow one another to the end."""
-    head = read_at(file, 0, 10)
-    at = 0
-    if head[:3] == b"ID3" and len(head) == 10:
-        at = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+def check_mpeg(file: BinaryIO, size: int, at: int) -> None:
+    """Raise LengthError for MPEG audio whose frames, from `at`, do not follow one another."""
+    head = read_at(file, at, 2)
+    if len(head) == 2 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        raise NotReadError("is AAC")
     stated, counted = -1, 0
     for number in range(MOST_FRAMES):
         head = read_at(file, at, 4 + 36 + 12)

@@ -118,7 +118,8 @@ def add(commands: Any) -> None:
 def _convert(arguments: argparse.Namespace) -> int:
     """`stepedit convert`: a release becomes a bundle."""
     from ..files.terminal import Bar, table
-    from ..release.convert import Conversion, convert, verify_conversion
+    from ..release.convert import Conversion, convert
+    from ..release.verify import verify_conversion
 
     with Bar(rounds=1) as bar:
         about = convert(

@@ -45,9 +45,10 @@ def add_recogniser(parser: argparse.ArgumentParser) -> None:
 
 def _transcribe(arguments: argparse.Namespace) -> int:
     """`stepedit transcribe`: a table of words."""
-    from ..audio.recordings import read_recording
+    from ..audio.recording_files import open_recording
     from ..files.outputs import check_output
     from ..files.terminal import table
+    from ..measure.pieces import hear
     from ..measure.recognisers import recogniser_for
 
     if arguments.out:
@@ -58,10 +59,9 @@ def _transcribe(arguments: argparse.Namespace) -> int:
             ours=_is_words,
             overwrite=arguments.overwrite,
         )
-    clip = read_recording(arguments.clip).clip()
-    recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
-    given = arguments.text.strip()
-    words = recogniser.align(clip, given) if given else recogniser.transcribe(clip)
+    with open_recording(arguments.clip) as source:
+        recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
+        words = hear(recogniser, source, arguments.text)
     if arguments.out:
         _write(words, arguments.out)
     rows = [

@@ -35,9 +35,12 @@ def _number(text: str) -> bool:
 
 
 class Bar:
-    """Hooks that draw one line on stderr, only when that is a terminal."""
+    """Hooks that draw one line on stderr, only when that is a terminal.
 
-    def __init__(self, rounds: int) -> None:
+    `rounds` is 0 where none are counted.
+    """
+
+    def __init__(self, rounds: int = 0) -> None:
         self._rounds = rounds
         self._round = 0
         self._shown = sys.stderr.isatty()
@@ -68,9 +71,9 @@ class Bar:
             return
         self._last = now
         full = WIDTH * min(done, total) // max(total, 1)
-        where = f"round {max(self._round, 1)}/{self._rounds}"
+        where = f"round {max(self._round, 1)}/{self._rounds}  " if self._rounds else ""
         bar = "#" * full + "." * (WIDTH - full)
-        sys.stderr.write(f"\r\x1b[K{where}  {stage:9s} [{bar}] {done}/{total}")
+        sys.stderr.write(f"\r\x1b[K{where}{stage:9s} [{bar}] {done}/{total}")
         sys.stderr.flush()
 
     def check(self) -> None:

@@ -18,7 +18,7 @@ from ..files.reading import kind_of_value, parse_object, read_lines, read_object
 from ..files.states import check_numbers, read_state
 from ..files.strict import to_json, without_nan
 from ..files.whole import append, whole_file, write_whole
-from ..printable import shown
+from ..printable import listed, shown
 from .config import RunConfig
 from .sharding import check_learned, load_learned, state_of
 from .team import Team
@@ -52,7 +52,7 @@ def check_foreign(folder: Path) -> None:
     found = [name for name in (STATE, CURVE) if os.path.lexists(folder / name)]
     if found and not os.path.lexists(folder / CONFIG):
         raise ValueError(
-            f"'{shown(folder)}' has {' and '.join(found)} and no {CONFIG}, so no training wrote "
+            f"'{shown(folder)}' has {listed(found)} and no {CONFIG}, so no training wrote "
             "them, and this one would replace them. Move them away, or name another --out."
         )
 

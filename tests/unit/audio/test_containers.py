@@ -137,3 +137,172 @@ def test_a_damaged_mp3_is_said_before_it_is_decoded(tmp_path: Path):
     (tmp_path / "a.mp3").write_bytes(raw)
     with pytest.raises(ValueError, match="is no longer MPEG audio from byte"):
         read_clip(tmp_path / "a.mp3")
+
+
+def read_of(folder: Path, raw: bytes) -> np.ndarray:
+    """Samples of a file with these bytes, by both readers."""
+    (folder / "a.x").write_bytes(raw)
+    samples = read_recording(folder / "a.x").samples
+    clip = read_clip(folder / "a.x").wave.numpy()
+    assert samples.shape == (1, len(clip))
+    return clip
+
+
+def spoken(folder: Path, raw: bytes, sentence: str) -> None:
+    """Both readers refuse these bytes with this sentence."""
+    (folder / "a.x").write_bytes(raw)
+    for read in (read_clip, read_recording):
+        with pytest.raises(ValueError, match=rf"'a\.x' {sentence}"):
+            read(folder / "a.x")
+
+
+def as_file(kind: str, **named: str) -> bytearray:
+    raw = io.BytesIO()
+    soundfile.write(raw, tone(), RATE, format=kind, **named)
+    return bytearray(raw.getvalue())
+
+
+@pytest.mark.parametrize("subtype", ["GSM610", "G721_32", "NMS_ADPCM_32"])
+def test_a_codec_that_cannot_seek_is_read_to_its_end(tmp_path: Path, subtype: str):
+    rate = 8_000 if subtype != "GSM610" else RATE
+    soundfile.write(tmp_path / "a.wav", tone(), rate, subtype=subtype)
+    with soundfile.SoundFile(tmp_path / "a.wav") as file:
+        assert not file.seekable()
+        expected = file.read(file.frames, dtype="float32")
+    assert np.array_equal(read_of(tmp_path, (tmp_path / "a.wav").read_bytes()), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "data"),
+    [
+        ("AU", 8, bytes(4)),
+        ("AU", 8, b"\xff" * 4),
+        ("CAF", None, b"\xff" * 8),
+        ("RF64", 28, bytes(8)),
+        ("W64", None, b"\xff" * 7 + b"\x7f"),
+        ("AIFF", None, bytes(4)),
+    ],
+)
+def test_every_container_may_leave_its_length_unsaid(
+    tmp_path: Path, kind: str, at: int | None, data: bytes
+):
+    raw = as_file(kind)
+    if at is None:
+        at = {"CAF": raw.find(b"data") + 4, "W64": raw.find(b"data\xf3") + 16}.get(
+            kind, raw.find(b"SSND") + 4
+        )
+    expected = read_of(tmp_path, raw)
+    raw[at : at + len(data)] = data
+    assert np.array_equal(read_of(tmp_path, raw), expected)
+
+
+def half_said(kind: str) -> bytearray:
+    """A file whose header says half of its samples."""
+    raw, half = as_file(kind), len(tone())
+    if kind == "AU":
+        raw[8:12] = half.to_bytes(4, "big")
+    elif kind == "CAF":
+        at = raw.find(b"data") + 4
+        raw[at : at + 8] = (half + 4).to_bytes(8, "big")
+    elif kind == "W64":
+        at = raw.find(b"data\xf3") + 16
+        raw[at : at + 8] = (half + 24).to_bytes(8, "little")
+    return raw
+
+
+@pytest.mark.parametrize("kind", ["AU", "CAF", "W64"])
+def test_half_of_the_sound_in_the_header_is_said(tmp_path: Path, kind: str):
+    spoken(tmp_path, half_said(kind), r"has more than its header says \(\d+ bytes after its sound")
+
+
+def test_zeros_in_the_middle_of_the_sound_are_not_its_end(tmp_path: Path):
+    raw, half = encoded("wav"), len(tone())
+    raw[44 + half : 44 + half + 400] = bytes(400)
+    spoken(tmp_path, sized(raw, len(raw) - 8, half), "has more than its header says")
+    raw[44 + half :] = bytes(len(raw) - 44 - half)
+    assert len(read_of(tmp_path, raw)) == half // 2  # nothing but zeros: padding
+
+
+def test_a_little_endian_au_that_was_cut_off_is_said(tmp_path: Path):
+    raw = as_file("AU", endian="LITTLE")
+    assert len(read_of(tmp_path, raw)) == len(tone())
+    spoken(tmp_path, raw[: len(raw) * 6 // 10], r"has 0\.78 s of the 1\.30 s that it says; it was")
+
+
+def test_a_big_endian_wav_is_checked_too(tmp_path: Path):
+    raw = as_file("WAV", endian="BIG")
+    assert raw[:4] == b"RIFX"
+    assert len(read_of(tmp_path, raw)) == len(tone())
+    spoken(tmp_path, raw[: len(raw) * 6 // 10], r"has 0\.78 s of the 1\.30 s that it says; it was")
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "OGG", "OPUS", "AU", "CAF", "W64", "AIFF", "WAV"])
+def test_a_second_recording_after_the_first_is_said(tmp_path: Path, kind: str):
+    raw = as_file("OGG", subtype="OPUS") if kind == "OPUS" else as_file(kind)
+    spoken(tmp_path, raw + raw, "has (more than its header says|a second recording after the)")
+
+
+@pytest.mark.parametrize("kind", ["W64", "AU", "CAF", "AIFF", "WAV", "RF64"])
+def test_foreign_bytes_at_the_end_are_not_taken_as_sound(tmp_path: Path, kind: str):
+    spoken(tmp_path, as_file(kind) + b"\xff\xfb\x90\0junk" * 500, "has more than its header says")
+
+
+def test_a_chunk_after_the_sound_of_wave64_is_not_sound(tmp_path: Path):
+    raw = as_file("W64")
+    expected = read_of(tmp_path, raw)
+    summary = b"levl\xf3\xac\xd3\x11\x8c\xd1\0\xc0\x4f\x8e\xdb\x8a" + (56).to_bytes(8, "little")
+    assert np.array_equal(read_of(tmp_path, raw + summary + b"\x55" * 32), expected)
+
+
+RARE = ("VOC", "NIST", "SVX", "PAF", "IRCAM", "MAT4", "MAT5", "AVR", "SDS", "PVF", "HTK", "WVE")
+
+
+@pytest.mark.parametrize("kind", [*RARE, "XI"])
+def test_a_container_whose_length_cannot_be_checked_is_not_read(tmp_path: Path, kind: str):
+    subtype = {"WVE": "ALAW", "XI": "DPCM_16"}.get(kind, "PCM_16")
+    soundfile.write(tmp_path / "b", tone(), RATE, format=kind, subtype=subtype)
+    raw = (tmp_path / "b").read_bytes()
+    spoken(tmp_path, raw, r"is .*; WAV, .* are read\. Convert it to WAV or FLAC")
+
+
+TAG = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "WAV", "MP3", "AIFF"])
+def test_a_tag_before_the_sound_is_skipped(tmp_path: Path, kind: str):
+    raw = as_file(kind)
+    expected = read_of(tmp_path, raw)
+    for tags in (TAG, TAG + TAG):
+        found = read_of(tmp_path, tags + raw)
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= (1e-6 if kind == "MP3" else 0)
+
+
+def test_a_flac_from_a_pipe_may_end_with_a_tag(tmp_path: Path):
+    raw = unknown_flac(encoded("flac")) + b"TAG" + bytes(125)
+    assert len(read_of(tmp_path, raw)) == len(tone())
+
+
+@pytest.mark.parametrize("tag", [b"", TAG])
+def test_aac_is_named(tmp_path: Path, tag: bytes):
+    frame = b"\xff\xf1\x50\x80\x02\x1f\xfc" + bytes(10)
+    spoken(tmp_path, tag + frame * 50, r"is AAC; WAV, .* are read\. Convert it to WAV or FLAC")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "AU", "CAF", "W64", "RF64"])
+def test_a_loss_that_nobody_hears_is_not_said(tmp_path: Path, kind: str):
+    raw = as_file(kind)
+    assert len(read_of(tmp_path, raw[:-3])) == len(tone()) - 2
+
+
+@pytest.mark.parametrize("off", [-1, 1, 3_000, -3_000])
+def test_the_lengths_of_a_flac_are_said_in_seconds(tmp_path: Path, off: int):
+    raw = encoded("flac")
+    stated = len(tone()) + off
+    raw[22:26] = stated.to_bytes(4, "big")
+    if abs(off) == 1:
+        assert len(read_of(tmp_path, raw)) == len(tone())
+    else:
+        spoken(
+            tmp_path, raw, rf".*1\.30 s of sound and (its header says|not) {stated / RATE:.2f} s; "
+        )

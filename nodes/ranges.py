@@ -1,0 +1,174 @@
+"""Edit Range: some words or seconds of a recording, and nothing else of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from comfy_api.latest import io
+
+from ..stepedit_core.printable import shown
+from . import inputs
+from .compat import StepEditEdit, schema
+from .host import folders, models, sound
+from .words import recogniser_found
+
+if TYPE_CHECKING:
+    from .instructions import Edit
+    from .range_runs import PartRun
+    from .words import Words
+
+MOST_SECONDS = 36_000.0
+"""Largest number on the widgets of seconds: ten hours."""
+
+
+def _seconds(name: str, tooltip: str) -> io.Input:
+    """A widget of seconds from the beginning of the recording."""
+    return io.Float.Input(
+        name, default=0.0, min=0.0, max=MOST_SECONDS, step=0.01, round=0.001, tooltip=tooltip
+    )
+
+
+class EditRange(io.ComfyNode):
+    """Edit Range."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """A recording, an edit and a part of it in; the recording with that part edited out."""
+        return schema(
+            node_id="StepEdit_EditRange",
+            display_name="Edit Range",
+            description="Edits some words or seconds of a recording of any length and leaves every "
+            "other sample as it is, at its own rate and channels. The first run listens; then "
+            "choose words in the panel and run again.",
+            search_aliases=["speech edit", "inpaint", "part", "words", "phrase", "region"],
+            is_output_node=True,  # it is where the part is chosen and heard, connected or not
+            hidden=[io.Hidden.unique_id],
+            inputs=[
+                inputs.model(),
+                inputs.any_recording(),
+                StepEditEdit.Input(
+                    "edit", tooltip="What to change: emotion, style, speed or sounds."
+                ),
+                inputs.whole_text(),
+                inputs.recogniser(),
+                io.String.Input(
+                    "phrase",
+                    default="",
+                    tooltip="Words that follow each other in the recording, to be edited. Empty: "
+                    "the seconds below. Choosing in the panel empties it.",
+                ),
+                _seconds(
+                    "start",
+                    "Where the edited part begins, in s. Set by dragging over the waveform or the "
+                    "words.",
+                ),
+                _seconds(
+                    "end",
+                    "Where the edited part ends, in s, 0.12 to 28 s after start. Equal to start: "
+                    "nothing is edited, the run only listens.",
+                ),
+                io.Int.Input(
+                    "rounds",
+                    default=1,
+                    min=1,
+                    max=10,
+                    tooltip="Rounds of each edit, 1 to 10; more are stronger. The strongest that "
+                    "keeps words and voice is taken.",
+                ),
+                inputs.strength(),
+                inputs.seed(),
+                inputs.known_words(),
+            ],
+            outputs=[
+                io.Audio.Output(
+                    display_name="audio",
+                    tooltip="The whole recording at its own rate and channels; outside of the part "
+                    "every sample is the input's.",
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was done, as JSON: bundle, plan, rounds, and under range the "
+                    "chosen seconds and words, the first and last changed sample, and words that "
+                    "were lost.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        recogniser: str = folders.AUTO,
+        phrase: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> bool | str:
+        """A start before an end, unless a phrase says where; what a link brings is not known."""
+        from ..stepedit_core.pipelines.chosen_part import check_seconds
+
+        first, last = start or 0.0, end
+        if last is None or start is None or phrase is None or phrase.strip():
+            last = first if last is None else max(first, last)
+        try:
+            check_seconds(first, last)
+        except ValueError as error:
+            return str(error)
+        return recogniser_found(recogniser)
+
+    @classmethod
+    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
+        """Which folder hears, so that one that was added is used."""
+        return folders.find_recogniser(recogniser)
+
+    @classmethod
+    def execute(
+        cls,
+        model: models.LoadedModel,
+        audio: dict[str, Any],
+        edit: Edit,
+        text: str,
+        recogniser: str,
+        phrase: str,
+        start: float,
+        end: float,
+        rounds: int,
+        strength: float,
+        seed: int,
+        words: Words | None = None,
+    ) -> io.NodeOutput:
+        """Edit the chosen part, or only listen."""
+        from ..stepedit_core.pipelines.chosen_part import (
+            check_part_edits,
+            chosen_seconds,
+            window_text,
+        )
+        from ..stepedit_core.pipelines.range_edit import part_of
+        from ..stepedit_core.types import Decoding
+        from .range_runs import known_words, listened, run_part
+
+        check_part_edits(edit)
+        recording = sound.recording(audio)
+        known = known_words(recording, words, model, recogniser, text)
+        if phrase.strip() and not known.words:
+            raise ValueError(shown(known.why))
+        chosen = chosen_seconds(known.words, phrase, start, end)
+        if chosen is None:
+            return _output(listened(recording, known))
+        part = part_of(recording, *chosen)
+        said = window_text(recording, part, known.words, text)
+        settings = {
+            "rounds": rounds,
+            "seed": seed,
+            "decoding": Decoding(way="difference", strength=strength),
+        }
+        edits = inputs.with_words(edit, said)
+        return _output(run_part(model, known, part, edits, settings))
+
+
+def _output(run: PartRun) -> io.NodeOutput:
+    """What a run gives, and what its panel shows."""
+    return io.NodeOutput(
+        sound.whole_audio(run.recording), run.report, ui={sound.RANGE: [run.panel]}
+    )
+
+
+NODES = [EditRange]

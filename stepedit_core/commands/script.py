@@ -1,0 +1,97 @@
+"""`stepedit script`: many lines into one folder, each a clip with its own edits."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .options import DONE, FAILED, UsageError, add_model, add_seed, load_bundle, place
+from .transcribe import add_recogniser
+
+
+def add(commands: Any) -> None:
+    """Put `script` on the command line."""
+    script = commands.add_parser(
+        "script",
+        help="edit many lines into one folder, each a clip with its own edits",
+        description="Edit many lines into one folder: a WAV file of each line, and script.json "
+        "with what was done. Lines that an older run has made, and that are the same, are left as "
+        "they are; a stopped run resumes.",
+        allow_abbrev=False,
+    )
+    script.add_argument(
+        "script",
+        metavar="FILE",
+        type=place,
+        help="lines as .csv, .jsonl or .srt: id, file, start and end or words, text, edits, fit, "
+        "seed (docs/command.md)",
+    )
+    script.add_argument(
+        "--edits",
+        default="",
+        metavar="EDITS",
+        help="for lines without edits, as 'emotion:happy rounds=2; speed:faster'",
+    )
+    script.add_argument(
+        "--recording",
+        default="",
+        metavar="IN",
+        help="for lines without a file; default for .srt: the recording of the same name",
+    )
+    script.add_argument(
+        "--fit",
+        default="0",
+        metavar="S",
+        help="for lines without their own: seconds that each result lasts, or slot, the length of "
+        "its range",
+    )
+    add_recogniser(script)
+    add_seed(script)
+    add_model(script)
+    script.add_argument(
+        "--out",
+        type=place,
+        required=True,
+        metavar="DIR",
+        help="folder for the results; files that no run wrote are never replaced",
+    )
+    script.set_defaults(run=_script)
+
+
+def _script(arguments: argparse.Namespace) -> int:
+    """`stepedit script`: the lines of a file."""
+    from ..output.script import ScriptRun
+    from ..pipelines.script_files import read_script
+    from ..pipelines.script_lines import SLOT, Defaults, edits_of, number_of
+    from ..pipelines.settings import check_seed
+
+    path: Path = arguments.script
+    try:
+        check_seed(arguments.seed)
+        fit = SLOT if arguments.fit == SLOT else number_of(arguments.fit, "--fit")
+        edits = edits_of(arguments.edits, "--edits")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    recording = str(Path(arguments.recording).absolute()) if arguments.recording else ""
+    lines = read_script(path, Defaults(edits=edits, recording=recording, fit=fit))
+    run = ScriptRun(
+        bundle=load_bundle(arguments),
+        base=path.parent,
+        seed=arguments.seed,
+        recogniser=arguments.recogniser,
+    )
+    return run_shown(lines, arguments.out, run)
+
+
+def run_shown(lines: Any, out: Path, run: Any) -> int:
+    """Run lines with a bar, then a table of them; FAILED where one of them has an error."""
+    from dataclasses import replace
+
+    from ..files.terminal import Bar, table
+    from ..output.script import COLUMNS, entry_rows, run_script
+
+    with Bar() as bar:
+        entries = run_script(lines, out, replace(run, hooks=bar))
+    print(table(COLUMNS, entry_rows(entries)))
+    return FAILED if any(entry.get("error") for entry in entries) else DONE

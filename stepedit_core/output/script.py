@@ -1,0 +1,223 @@
+"""All lines of a script, one after another, into one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..audio.recording_files import open_recording
+from ..audio.recordings import Recording, Source, write_recording
+from ..measure.pieces import hear
+from ..measure.recognisers import can_hear, recogniser_for
+from ..measure.timeline import Recogniser, Word, find_phrase
+from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
+from ..pipelines.script_lines import AnyLine, BrokenLine, ScriptLine
+from ..printable import shown
+from ..registry.handle import Bundle
+from ..types import Hooks, SilentHooks
+from .report import round_entry
+from .script_folder import Entry, ScriptFolder
+
+STAGE = "line"
+"""What the bar counts."""
+COLUMNS = ("line", "seconds", "score", "voice", "what was done")
+KEY = 1
+"""Number of the way in which keys are made; another makes every line anew."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptRun:
+    """What all lines of a run share."""
+
+    bundle: Bundle
+    base: Path
+    """Where relative names of recordings begin."""
+    seed: int = 0
+    """Of lines without a seed."""
+    recogniser: str = ""
+    """Folder of a recogniser; empty: $STEPEDIT_RECOGNISER, or the bundle's own."""
+    hooks: Hooks | None = None
+    """Progress, counted in lines, and cancelling."""
+
+
+def run_script(lines: Sequence[AnyLine], out: Path, run: ScriptRun) -> list[Entry]:
+    """The manifest's entries of all lines, in their order.
+
+    Lines whose content is as in an older run into the same folder are not made again. A line that
+    fails has an entry with the error; the others are made all the same. Raises ValueError where the
+    folder cannot be used, and what `hooks` raise.
+    """
+    hooks = run.hooks or SilentHooks()
+    entries: list[Entry] = []
+    with ScriptFolder(out) as folder:
+        worker = LineWorker(run)
+        for number, line in enumerate(lines):
+            hooks.check()
+            hooks.progress(STAGE, number, len(lines))
+            entries.append(_made(line, folder, worker))
+        hooks.progress(STAGE, len(lines), len(lines))
+        bundle = run.bundle
+        facts = {
+            "bundle": {"name": bundle.name, "sha256": bundle.sha256},
+            "device": str(bundle.device),
+            "precision": bundle.precision,
+        }
+        folder.finish([_plain(entry) for entry in entries], facts)
+    return entries
+
+
+def entry_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
+    """A row of COLUMNS for each line, for a table."""
+    return [
+        (
+            str(entry["id"]),
+            _figure(entry.get("seconds"), 2),
+            _figure(entry.get("score"), 1),
+            _figure(entry.get("voice_similarity"), 2),
+            entry.get("error") or ("kept" if entry.get("kept") else "made"),
+        )
+        for entry in entries
+    ]
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _plain(entry: Entry) -> Entry:
+    return {name: value for name, value in entry.items() if name != "kept"}
+
+
+def _made(line: AnyLine, folder: ScriptFolder, worker: LineWorker) -> Entry:
+    """The entry of a line, made now or kept."""
+    if isinstance(line, BrokenLine):
+        return folder.add_error(line.id, line.error)
+    try:
+        recording, key = worker.prepared(line)
+        if (entry := folder.kept(line.id, key)) is not None:
+            return {**entry, "kept": True}
+        file = f"{line.id}.wav"
+        folder.check_free(file)
+        staged = folder.stage()
+        facts = worker.make(line, recording, staged)
+        return folder.add({"id": line.id, "key": key, "file": file, **facts}, staged)
+    except (ValueError, OSError) as error:
+        log.warning("line '%s': %s", shown(line.id), shown(error, 600))
+        return folder.add_error(line.id, str(error), source=line.file)
+
+
+class LineWorker:
+    """Makes lines: opens what they share once, and remembers the words of the last recording."""
+
+    def __init__(self, run: ScriptRun) -> None:
+        self._run = run
+        self._ears: Recogniser | None = None
+        self._heard: tuple[Path, tuple[Word, ...]] = Path(), ()
+
+    @property
+    def ears(self) -> Recogniser | None:
+        """What hears words; None where nothing can."""
+        if self._ears is None and can_hear(self._run.bundle, self._run.recogniser):
+            self._ears = recogniser_for(
+                self._run.bundle, self._run.recogniser, hooks=self._run.hooks
+            )
+        return self._ears
+
+    def prepared(self, line: ScriptLine) -> tuple[Recording, str]:
+        """The clip of a line, and the key of all that decides its result."""
+        path = self._run.base / line.file
+        with open_recording(path) as whole:
+            clip = self._part(whole, path, line)
+        seed = self._run.seed if line.seed is None else line.seed
+        text = line.text.strip()
+        heard = not text or any(edit.ranged for edit in line.edits)
+        facts = [
+            KEY,
+            self._run.bundle.sha256,
+            self._run.bundle.precision,
+            self._run.recogniser if heard else "",
+            [asdict(edit) for edit in line.edits],
+            [text, line.fit, seed],
+            [clip.sample_rate, clip.subtype, list(clip.samples.shape), str(clip.samples.dtype)],
+        ]
+        digest = hashlib.sha256(clip.samples.contiguous().numpy().tobytes())
+        digest.update(json.dumps(facts, sort_keys=True, allow_nan=False).encode())
+        return clip, digest.hexdigest()
+
+    def make(self, line: ScriptLine, clip: Recording, staged: Path) -> Entry:
+        """Make a line from its clip, write it to `staged`; what the manifest says of it."""
+        run = self._run
+        tools = LineTools(
+            bundle=run.bundle,
+            ears=self.ears,
+            seed=run.seed,
+            hooks=run.hooks or SilentHooks(),
+        )
+        done = edit_line(tools, line, clip)
+        write_recording(staged, done.recording)
+        return entry_of(replace(line, seed=run.seed if line.seed is None else line.seed), done)
+
+    def _part(self, whole: Source, path: Path, line: ScriptLine) -> Recording:
+        """The line's range of a recording; only that is read."""
+        start, end = line.start, line.end
+        if line.words.strip():
+            start, end = find_phrase(self._words_of(whole, path), line.words)
+        if start is None or end is None:
+            return whole.part(0, whole.length)
+        first, last = round(start * whole.sample_rate), round(end * whole.sample_rate)
+        if last > whole.length + whole.sample_rate // 100 or first >= whole.length:
+            raise ValueError(
+                f"the line ends at {end:.2f} s; its recording ends at {whole.seconds:.2f} s. "
+                "Choose an earlier end."
+            )
+        return whole.part(first, min(last, whole.length))
+
+    def _words_of(self, whole: Source, path: Path) -> tuple[Word, ...]:
+        """The words of a recording, heard once for neighbouring lines."""
+        if self.ears is None:
+            raise ValueError(NOTHING_HEARS)
+        if path != self._heard[0]:
+            self._heard = path, hear(self.ears, whole)
+        return self._heard[1]
+
+
+def entry_of(line: ScriptLine, done: LineDone) -> Entry:
+    """What the manifest says of a finished line."""
+    steps: list[dict[str, Any]] = []
+    for step in done.steps:
+        rounds = step.rounds.rounds if step.rounds else ()
+        steps.append(
+            {
+                "edits": [asdict(edit) for edit in step.edits],
+                "plan": None if step.plan is None else step.plan.as_json(),
+                "best": step.best,
+                "rounds": [round_entry(number, made) for number, made in enumerate(rounds)],
+                "notes": list(step.notes),
+            }
+        )
+    last = steps[-1]["rounds"] if steps else []
+    best: dict[str, Any] = last[steps[-1]["best"]] if last else {}
+    return {
+        "source": line.file,
+        "start": line.start,
+        "end": line.end,
+        "words": line.words,
+        "seed": line.seed,
+        "text": done.text,
+        "heard": done.heard,
+        "seconds": round(done.recording.seconds, 3),
+        "fit": line.fit,
+        "tempo": round(done.tempo, 4),
+        "score": best.get("score"),
+        "voice_similarity": best.get("voice_similarity"),
+        "holds": done.holds,
+        "notes": list(done.notes),
+        "steps": steps,
+        "error": None,
+    }
