@@ -104,7 +104,9 @@ def kept_loudness(source: Source, patches: Sequence[LatePatch], request: EditReq
         return 1.0
     peak = max(float(float_samples(p.load()).abs().max()) for p in patches if p.count)
     gain = min(10 ** ((before - after) / 20), max(1.0, 1.0 / max(peak, 1e-9)))
-    log.info("the result has %.1f LUFS, the recording %.1f; gain %.2f", after, before, gain)
+    log.info(
+        "%.1f LU louder than the recording; gain %.2f", round(after - before, 1), round(gain, 2)
+    )
     return gain
 
 
