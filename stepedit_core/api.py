@@ -16,7 +16,9 @@ import torch
 
 from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
+from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
+from .measure.pieces import hear
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
@@ -159,9 +161,11 @@ def transcribe(
     Raises ValueError where nothing can hear, and for a file that is not a recording.
     """
     _check_call(model, None)
-    heard = _recording(clip).clip()
     ears = recogniser_for(model, recogniser)
-    return ears.align(heard, text) if text.strip() else ears.transcribe(heard)
+    if isinstance(clip, Recording):
+        return hear(ears, clip, text)
+    with open_recording(clip) as source:
+        return hear(ears, source, text)
 
 
 def edit_range(

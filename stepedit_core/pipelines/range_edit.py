@@ -20,6 +20,7 @@ from ..audio.clips import SILENCE_PEAK
 from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
 from ..measure.alignment import guide_of
+from ..measure.pieces import quietest
 from ..measure.time_path import time_path
 from ..printable import shown
 from ..registry.handle import Bundle
@@ -46,8 +47,6 @@ LONGEST_S = 28.0
 """Longest part: with its context it must be a clip."""
 SHORTEST_S = 0.12
 """Shortest part: one group of codes."""
-PAUSE_S = 0.2
-"""Time over which a window's border must be quiet."""
 SEARCH_S = 1.5
 """How far a window's border moves inwards to a quieter place."""
 LEAST, MOST = 0.5, 2.0
@@ -113,15 +112,6 @@ def part_of(recording: Recording, start_s: float, end_s: float) -> Part:
     if last < length:
         last -= quietest(squares[::-1][: max(0, last - end - keep)][:search], rate)
     return Part(start=start, end=end, window_start=first, window_end=last)
-
-
-def quietest(squares: np.ndarray, rate: int) -> int:
-    """Middle of the quietest 0.2 s among squared samples (N,); 0 where there is no room."""
-    width = round(PAUSE_S * rate)
-    if len(squares) <= width:
-        return 0
-    sums = np.concatenate([[0.0], np.cumsum(squares)])
-    return int((sums[width:] - sums[:-width]).argmin()) + width // 2
 
 
 def edit_range(
