@@ -25,7 +25,8 @@ from ..audio.quiet_speech import periodicity, runs_of
 from ..audio.resample import resample
 from ..text.units import bare
 from ..types import Clip
-from .timeline import Word, quiet_pieces
+from .pieces import quiet_pieces
+from .timeline import Word
 
 RATE = 16_000
 FRAME, HOP, STEP_S = 400, 160, 0.01
@@ -91,7 +92,7 @@ def hesitations(clip: Clip, words: Sequence[Word]) -> list[Sound]:
     """Sounds of a clip that may be fillers and repeats, in their order."""
     wave = resample(clip.wave, clip.sample_rate, RATE)
     found: list[Sound] = []
-    for first, end in quiet_pieces(wave, RATE, PIECE_S):
+    for first, end in quiet_pieces(wave, RATE, PIECE_S, words):
         spans, sounds = _sounds(wave[first:end], first / RATE)
         found += [replace(s, wordless=not _has_word(s, spans, words)) for s in sounds]
     return found
