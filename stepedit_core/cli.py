@@ -30,6 +30,7 @@ COMMANDS = {
     "edit-long": "edit_range",
     "script": "script",
     "remove-words": "remove_words",
+    "replace-words": "replace_words",
     "transcribe": "transcribe",
     "convert": "models",
     "bench": "models",
