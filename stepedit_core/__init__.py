@@ -35,7 +35,7 @@ _HOME = {
     **dict.fromkeys(
         (
             *("load", "edit", "edit_range", "clone", "run", "resynthesize"),
-            *("remove_words", "transcribe", "script", "save"),
+            *("remove_words", "replace_words", "transcribe", "script", "save"),
         ),
         "api",
     ),

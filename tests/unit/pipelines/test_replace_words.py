@@ -112,10 +112,7 @@ def test_an_answer_that_says_something_else(bundle: Bundle) -> None:
 
 
 def said(
-    monkeypatch: pytest.MonkeyPatch,
-    bundle: Bundle,
-    count: int = 12,
-    groups: tuple[int, int] = (7, 17),
+    monkeypatch: pytest.MonkeyPatch, count: int = 12, groups: tuple[int, int] = (7, 17)
 ) -> list[str]:
     """Let the model answer with the recording's codes, `count` new groups in the place of some."""
     asked: list[str] = []
@@ -144,7 +141,7 @@ def test_new_words_are_put_in_and_the_rest_stays(
 ) -> None:
     bundle: Bundle = request.getfixturevalue(which)
     old = stereo(4.0)
-    asked = said(monkeypatch, bundle)
+    asked = said(monkeypatch)
     made = replace_words(bundle, old, SAID, WHICH, settings={"decoding": STEPS})
     assert asked == ["one two fourteen or fifteen five six seven eight"]
     new, patch = made.recording.samples, made.patch
@@ -177,7 +174,7 @@ def test_words_that_cannot_be_replaced(bundle: Bundle, which: Replacement, found
 
 
 def test_an_answer_of_another_length(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    said(monkeypatch, bundle, count=60)
+    said(monkeypatch, count=60)
     with pytest.raises(ValueError, match=r"has 7\.20 s between the words"):
         replace_words(bundle, stereo(4.0), SAID, WHICH, settings={"decoding": STEPS})
 
