@@ -18,7 +18,7 @@ from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
 from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
-from .measure.pieces import hear
+from .measure.hearing import hear
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .output.script import ScriptRun, run_script

@@ -46,7 +46,7 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     """`stepedit transcribe`: a table of words."""
     from ..audio.recording_files import open_recording
     from ..files.terminal import table
-    from ..measure.pieces import hear
+    from ..measure.hearing import hear
     from ..measure.recognisers import recogniser_for
 
     with open_recording(arguments.clip) as source:
