@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -177,22 +176,6 @@ def is_own_result(path: Path) -> bool:
         return bool(mark == _mark(read_recording(path)))
     except (ValueError, OSError, soundfile.SoundFileError):
         return False
-
-
-def check_result(path: Path, *, overwrite: bool) -> None:
-    """Raise ValueError for a result that would replace a folder, or a file that is not ours.
-
-    An older result of StepEdit is replaced, and with `overwrite` any file.
-    """
-    if not os.path.lexists(path):
-        return
-    if path.is_dir():
-        raise ValueError(f"'{shown(path)}' is a folder; the result is one file. Name a file in it.")
-    if not overwrite and not is_own_result(path):
-        raise ValueError(
-            f"'{shown(path)}' is there and not as StepEdit wrote it, and the result would replace "
-            "it. Name another file, or add --overwrite."
-        )
 
 
 def _mark(recording: Recording) -> str:

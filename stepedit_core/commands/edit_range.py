@@ -26,7 +26,7 @@ from .transcribe import add_recogniser
 if TYPE_CHECKING:
     from ..audio.recordings import Recording, Source
     from ..measure.timeline import Word
-    from ..pipelines.range_edit import Part
+    from ..pipelines.inside import Part
     from ..registry.handle import Bundle
     from ..types import EditRequest
 

@@ -105,16 +105,15 @@ def opened_recording(source: str, out: Path, *, overwrite: bool) -> Recording:
 
 def check_out(source: str, out: Path, recording: Source, *, overwrite: bool) -> None:
     """Make the result's folder; UsageError or ValueError where it cannot be written."""
-    from ..audio.recordings import check_name, check_result
-    from ..files.whole import ready_folder
+    from ..audio.recordings import check_name, is_own_result
+    from ..files.outputs import check_not_input, check_output
 
     check_name(out, recording)
-    ready_folder(out.absolute().parent)
-    if out.exists() and out.samefile(source):
-        raise UsageError(
-            f"'{shown(out)}' is the input; the result needs a file of its own. Rename it."
-        )
-    check_result(out, overwrite=overwrite)
+    try:
+        check_not_input(out, [source])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    check_output(out, ours=is_own_result, overwrite=overwrite)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
