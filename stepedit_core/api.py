@@ -264,9 +264,8 @@ def remove_words(
     which = Removal(**what)
     check_removal(which)
     recording = _recording(clip)
-    clip, ears = recording.clip(), recogniser_for(model, recogniser)
-    words = ears.align(clip, text) if text.strip() else ears.transcribe(clip)
-    return take_out(recording, words, which, ears=ears)
+    ears = recogniser_for(model, recogniser)
+    return take_out(recording, hear(ears, recording, text), which, ears=ears)
 
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:
