@@ -12,7 +12,7 @@ from typing import Any
 
 from ..audio.recording_files import open_recording
 from ..audio.recordings import Recording, Source, write_recording
-from ..measure.hearing import hear
+from ..measure.hearing import hear_surely
 from ..measure.recognisers import can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
@@ -183,7 +183,7 @@ class LineWorker:
         if self.ears is None:
             raise ValueError(NOTHING_HEARS)
         if path != self._heard[0]:
-            self._heard = path, hear(self.ears, whole)
+            self._heard = path, hear_surely(self.ears, whole)
         return self._heard[1]
 
 
