@@ -18,7 +18,7 @@ from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
 from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
-from .measure.hearing import hear
+from .measure.hearing import hear, hear_surely
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
@@ -265,7 +265,8 @@ def remove_words(
     check_removal(which)
     recording = _recording(clip)
     ears = recogniser_for(model, recogniser)
-    return take_out(recording, hear(ears, recording, text), which, ears=ears)
+    words = hear_surely(ears, recording, text)
+    return take_out(recording, words, which, ears=ears)
 
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:

@@ -14,7 +14,7 @@ from typing import Any
 from ..audio.recording_files import open_recording
 from ..audio.recordings import Recording, Source, write_recording
 from ..files.reading import parse_object
-from ..measure.hearing import hear
+from ..measure.hearing import hear_surely
 from ..measure.recognisers import VARIABLE, can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
@@ -235,7 +235,7 @@ class LineWorker:
         if self.ears is None:
             raise ValueError(NOTHING_HEARS)
         if path != self._heard[0]:
-            self._heard = path, hear(self.ears, whole)
+            self._heard = path, hear_surely(self.ears, whole)
         return self._heard[1]
 
 
