@@ -29,6 +29,7 @@ COMMANDS = {
     "edit-range": "edit_range",
     "edit-long": "edit_range",
     "script": "script",
+    "batch": "batch",
     "remove-words": "remove_words",
     "replace-words": "replace_words",
     "transcribe": "transcribe",
