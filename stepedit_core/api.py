@@ -16,7 +16,9 @@ import torch
 
 from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
+from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
+from .measure.hearing import hear
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
@@ -159,9 +161,11 @@ def transcribe(
     Raises ValueError where nothing can hear, and for a file that is not a recording.
     """
     _check_call(model, None)
-    heard = _recording(clip).clip()
     ears = recogniser_for(model, recogniser)
-    return ears.align(heard, text) if text.strip() else ears.transcribe(heard)
+    if isinstance(clip, Recording):
+        return hear(ears, clip, text)
+    with open_recording(clip) as source:
+        return hear(ears, source, text)
 
 
 def edit_range(
@@ -260,8 +264,9 @@ def remove_words(
     which = Removal(**what)
     check_removal(which)
     recording = _recording(clip)
-    words = transcribe(model, recording, text=text, recogniser=recogniser)
-    return take_out(recording, words, which)
+    clip, ears = recording.clip(), recogniser_for(model, recogniser)
+    words = ears.align(clip, text) if text.strip() else ears.transcribe(clip)
+    return take_out(recording, words, which, ears=ears)
 
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:

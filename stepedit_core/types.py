@@ -6,6 +6,7 @@ B batch, N samples, G groups of 120 ms, F mel frames at 50 Hz (F = 6G), D width,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate
@@ -169,6 +170,20 @@ class Draws:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WordLimits:
+    """Up to where a recogniser's measures say that words hold; each recogniser has its own."""
+
+    heard: float = 0.34
+    """Share of words heard wrongly in a round: one of three."""
+    other_heard: float = 0.6
+    """The same share in a recording, above which the transcript is another clip's."""
+    misfit: float = math.inf
+    """Nats per letter by which the words of a round do not fit its sound."""
+    other_misfit: float = math.inf
+    """The same in a recording, above which the transcript is not its."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measures:
     """What was measured on the sound of a round. `measure/sound.py` makes them."""
 
@@ -186,6 +201,11 @@ class Measures:
     misheard: float | None = None
     """Share of the expected words that are wrong in `heard`: those of the round, or, where no words
     were given, those heard in the input. None without a recogniser or expected words."""
+    misfit: float | None = None
+    """Nats per letter by which the expected words fit the sound worse than the best letters; None
+    without a recogniser that can tell, or without expected words."""
+    limits: WordLimits = WordLimits()
+    """Those of the recogniser that heard."""
     peak: float
     """Largest absolute sample; above 1 the sound clips when it is saved."""
 

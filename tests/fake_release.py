@@ -32,6 +32,7 @@ from stepedit_core.models.hift import HiFT
 from stepedit_core.models.linguistic import LinguisticTokenizer
 from stepedit_core.models.llm import LMConfig, Step1LM
 from stepedit_core.models.paraformer import Paraformer, ParaformerConfig
+from stepedit_core.models.quantized import is_matrix
 from stepedit_core.models.semantic import SemanticTokenizer
 from stepedit_core.models.speaker import SpeakerEncoder
 from stepedit_core.release.convert import Sizes
@@ -57,10 +58,12 @@ def tokenizer_model() -> bytes:
     )
 
 
-def tiny_lm(tokenizer: bytes) -> LMConfig:
-    """A toy language model with a row for every piece."""
+def tiny_lm(tokenizer: bytes, four_bits: bool = False) -> LMConfig:
+    """A toy language model with a row for every piece; packed ones have whole groups of 128."""
     pieces = sentencepiece.SentencePieceProcessor(model_proto=tokenizer).get_piece_size()
     small = asdict(tiny_bundle.manifest().components["llm"])
+    if four_bits:
+        small |= {"hidden_size": 128, "intermediate_size": 256}
     return LMConfig(**{**small, "vocab_size": pieces})
 
 
@@ -91,11 +94,13 @@ def write(
     seed: int = 0,
     tokenizer: bytes = b"",
     lm: LMConfig | None = None,
+    four_bits: bool = False,
 ) -> dict[str, nn.Module]:
     """Write Step-Audio-EditX/ and Step-Audio-Tokenizer/ under `folder`; returns the networks.
 
     With `lm`, a config of any size, the language model is drawn and written tensor by tensor as one
-    shard, and is not among the networks.
+    shard, and is not among the networks. With `four_bits` its matrices are packed as in
+    Step-Audio-EditX-AWQ-4bit, and the network has the numbers that were packed.
     """
     tokenizer = tokenizer or tokenizer_model()
     model_folder = folder / "Step-Audio-EditX"
@@ -105,7 +110,7 @@ def write(
     for path in (decoder, paraformer):
         path.mkdir(parents=True)
     networks: dict[str, nn.Module] = {
-        **({} if lm else {"llm": randomise(Step1LM(tiny_lm(tokenizer)), seed)}),
+        **({} if lm else {"llm": randomise(Step1LM(tiny_lm(tokenizer, four_bits)), seed)}),
         "flow": randomise(Flow(sizes.flow), seed + 1),
         "vocoder": randomise(HiFT(sizes.vocoder), seed + 2),
         "linguistic": randomise(LinguisticTokenizer(sizes.linguistic), seed + 3),
@@ -119,7 +124,7 @@ def write(
     if lm:
         _stream_lm(model_folder, lm, seed)
     else:
-        _write_lm(model_folder, networks["llm"], shards)
+        _write_lm(model_folder, networks["llm"], shards, four_bits)
     torch.save(networks["flow"].state_dict(), decoder / "flow.pt")
     torch.save(weight_normed(networks["vocoder"]), decoder / "hift.pt")
     (decoder / "campplus.onnx").write_bytes(speaker_graph(networks["speaker"]))
@@ -167,9 +172,62 @@ def _stream_lm(folder: Path, lm: LMConfig, seed: int) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
 
 
-def _write_lm(folder: Path, model: nn.Module, shards: int) -> None:
+FOUR_BITS = {
+    "quant_method": "compressed-tensors",
+    "format": "pack-quantized",
+    "quantization_status": "compressed",
+    "ignore": ["lm_head"],
+    "config_groups": {
+        "group_0": {
+            "targets": ["Linear"],
+            "input_activations": None,
+            "output_activations": None,
+            "weights": {
+                "num_bits": 4,
+                "type": "int",
+                "symmetric": True,
+                "strategy": "group",
+                "group_size": 128,
+                "actorder": None,
+            },
+        }
+    },
+}
+
+
+def packed_matrix(weight: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """What stores a matrix in 4 bits under compressed-tensors, by leaf, and its exact numbers."""
+    outputs, inputs = weight.shape
+    grouped = weight.view(outputs, -1, 128)
+    scale = (grouped.abs().amax(-1) / 7.5).bfloat16()
+    whole = (grouped / scale[..., None].float()).round().clamp(-8, 7)
+    numbers = (whole + 8).view(outputs, inputs).to(torch.int64)
+    packed = torch.stack([numbers[:, k::8] << (4 * k) for k in range(8)]).sum(0)
+    signed = torch.where(packed >= 2**31, packed - 2**32, packed).to(torch.int32)
+    stored = {"packed": signed, "scale": scale, "shape": torch.tensor([outputs, inputs])}
+    return stored, (whole * scale[..., None].float()).view(outputs, inputs)
+
+
+def _pack(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    out: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if not is_matrix(name):
+            out[name] = value
+            continue
+        stored, exact = packed_matrix(value.float())
+        out |= {f"{name}_{leaf}": tensor for leaf, tensor in stored.items()}
+        model.get_parameter(name).data.copy_(exact)
+    return out
+
+
+def _write_lm(folder: Path, model: nn.Module, shards: int, four_bits: bool) -> None:
     _write_config(folder, model.config)
     state = {k: v.to(torch.bfloat16).contiguous() for k, v in model.state_dict().items()}
+    if four_bits:
+        state = _pack(state, model)
+        config = json.loads((folder / "config.json").read_text())
+        config["quantization_config"] = FOUR_BITS
+        (folder / "config.json").write_text(json.dumps(config))
     names = sorted(state)
     where = {name: f"model-{1 + i % shards:05d}.safetensors" for i, name in enumerate(names)}
     for shard in sorted(set(where.values())):

@@ -356,7 +356,7 @@ ONLY_IN_HELP: dict[str, Any] = {
         node("script", "StepEdit_Script", (3000, 520), size=[420, 420]),
         node("transcribe", "StepEdit_Transcribe", (2500, 0), size=[400, 260]),
         node("pairs", "StepEdit_PreferencePairs", (1000, 0), size=[400, 560]),
-        node("range", "StepEdit_EditRange", (2950, 0), size=[420, 760]),
+        node("range", "StepEdit_EditRange", (3500, 0), size=[420, 760]),
     ],
     "links": [],
 }

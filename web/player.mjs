@@ -25,6 +25,7 @@ export class RoundPlayer {
     this.buffers = new Map(); // by address
     this.index = 0;
     this.place = 0;
+    this.until = null; // where what plays will stop; null is the end
     this.equal = true;
     this.failed = "";
     this.source = null;
@@ -79,7 +80,7 @@ export class RoundPlayer {
   /** Hear all rounds equally loud, or as they are. */
   async setEqual(equal) {
     this.equal = equal;
-    if (this.isPlaying) await this.play();
+    if (this.isPlaying) await this.play(null, this.until);
     else this.changed();
   }
 
@@ -88,7 +89,7 @@ export class RoundPlayer {
     if (index < 0 || index >= this.rounds.length) return;
     this.place = this.position;
     this.index = index;
-    if (this.isPlaying) await this.play();
+    if (this.isPlaying) await this.play(null, this.until);
     else this.changed();
   }
 
@@ -104,8 +105,10 @@ export class RoundPlayer {
     else await this.play();
   }
 
-  async play(from = null) {
+  /** Play from a place, or from the playhead, to another place, or to the end. */
+  async play(from = null, until = null) {
     const turn = ++this.turn;
+    this.until = until;
     const round = this.rounds[this.index];
     this.isPlaying = true;
     const buffer = await this.load(round);
@@ -125,10 +128,11 @@ export class RoundPlayer {
     const node = context.createBufferSource();
     node.buffer = buffer;
     node.connect(gain).connect(context.destination);
-    const { duration } = buffer;
+    const stop = until === null ? buffer.duration : this.toRound(round, until);
+    const duration = Math.min(Math.max(stop, offset + FADE_SECONDS), buffer.duration);
     const source = { node, gain, offset, startedAt: context.currentTime, duration, round };
     node.onended = () => this.ended(source);
-    node.start(0, offset);
+    node.start(0, offset, duration - offset);
     this.source = source;
     playing = this;
     this.changed();
@@ -158,7 +162,7 @@ export class RoundPlayer {
     if (this.source !== source) return;
     this.source = null;
     this.isPlaying = false;
-    this.place = this.rounds[0]?.seconds ?? 0;
+    this.place = this.until ?? this.rounds[0]?.seconds ?? 0;
     this.changed();
   }
 

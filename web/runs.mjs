@@ -39,7 +39,7 @@ export function listen(app, api, kind, tell, unknown = () => {}) {
       if (!owners.has(detail.prompt_id) && queueing) waiting.push(now);
       else if (!owners.has(detail.prompt_id)) unknown(detail);
       else if (isHere(app, detail.prompt_id)) {
-        const node = nodeAt(app, detail.node);
+        const node = nodeAt(app, detail.node ?? detail.node_id);
         if (node) tell(node, detail);
       }
     };

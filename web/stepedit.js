@@ -7,6 +7,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addRoundsPanel, panelOf, reloadPanels, showStoredRounds } from "./rounds_panel.mjs";
+import { addRangePanel, rangePanelOf, showStoredRanges } from "./range_panel.mjs";
 import { colourWires } from "./colours.mjs";
 import { showLine } from "./line.mjs";
 import { addPlayers, showPlayers, showStoredPlayers } from "./players.mjs";
@@ -30,7 +31,7 @@ if (!known)
     async init() {
       watchRuns(app, api, (errors) => showRefused(app, errors));
       listen(app, api, "stepedit.line", (node, { text }) => {
-        const panel = panelOf(node);
+        const panel = panelOf(node) ?? rangePanelOf(node);
         if (panel) panel.say(text);
         else showLine(node, text);
       });
@@ -38,9 +39,14 @@ if (!known)
       listen(app, api, "stepedit.takes", reload, ({ panel }) => reloadPanels(panel));
       listen(app, api, "executed", (node, { output }) => {
         const { stepedit_rounds: rounds, stepedit_players: players } = output ?? {};
+        const { stepedit_range: parts } = output ?? {};
         if (Array.isArray(rounds)) panelOf(node)?.tell(rounds);
+        if (Array.isArray(parts)) rangePanelOf(node)?.tell(parts);
         if (Array.isArray(players)) showPlayers(node, players);
       });
+      listen(app, api, "execution_error", (node, { exception_message: why }) =>
+        rangePanelOf(node)?.fail(String(why ?? "").trim()),
+      );
       api.addEventListener("reconnected", () => reloadPanels());
       await loadWords(api);
     },
@@ -59,11 +65,13 @@ if (!known)
       if (kind) addOptionPalette(app, api, node, kind, node.comfyClass !== "StepEdit_IterativeEdit");
       if (node.comfyClass === "StepEdit_NonverbalSounds") addSoundPalette(app, api, node);
       if (node.comfyClass === "StepEdit_IterativeEdit") addRoundsPanel(app, api, node);
+      if (node.comfyClass === "StepEdit_EditRange") addRangePanel(app, api, node);
       if (node.comfyClass === "StepEdit_PlayAndSave") addPlayers(app, api, node);
     },
 
     onNodeOutputsUpdated(outputs) {
       showStoredRounds(outputs);
+      showStoredRanges(outputs);
       showStoredPlayers(outputs);
     },
   });
@@ -74,6 +82,7 @@ function showRefused(app, errors) {
     const said = found.map(({ message, details }) =>
       details?.includes(" ") ? details : `${message} (${details}).`,
     );
-    panelOf(nodeAt(app, number))?.fail(said.join(" "));
+    const node = nodeAt(app, number);
+    (panelOf(node) ?? rangePanelOf(node))?.fail(said.join(" "));
   }
 }

@@ -42,6 +42,31 @@ export const STYLE = `
 .stepedit .below { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin-top: 3px; }
 .stepedit .below label { font-size: 11px; display: flex; gap: 3px; align-items: center; }
 
+.stepedit [hidden] { display: none !important; }
+.stepedit.part { display: flex; flex-direction: column; }
+.stepedit.part .chips { margin: 0; }
+.stepedit .chips button[aria-checked="true"] { border-color: #6aa7ff;
+  background: rgba(80, 140, 255, 0.3); }
+.stepedit .view { flex: 1 1 120px; min-height: 110px; margin: 4px 0; overflow-x: auto;
+  overflow-y: hidden; border: 1px solid var(--border-color, #555); border-radius: 4px;
+  user-select: none; cursor: text; }
+.stepedit .inner { position: relative; height: 100%; min-width: 100%; display: flex;
+  flex-direction: column; }
+.stepedit .sound { position: relative; flex: 1 1 60px; min-height: 60px; }
+.stepedit .sound canvas { position: absolute; top: 0; height: 100%; }
+.stepedit .sound .chosen { position: absolute; top: 0; bottom: 0; min-width: 2px;
+  background: rgba(80, 140, 255, 0.3); border: solid #6aa7ff; border-width: 0 1px; }
+.stepedit .sound .changed { position: absolute; top: 0; height: 5px; min-width: 2px;
+  background: #ffb02e; }
+.stepedit .words { position: relative; flex: 0 0 24px; cursor: pointer; overflow: hidden;
+  border-top: 1px solid var(--border-color, #555); }
+.stepedit .word { position: absolute; top: 2px; bottom: 2px; box-sizing: border-box;
+  padding: 1px 0; text-align: center; white-space: nowrap; overflow: hidden; font-size: 11px;
+  border-left: 1px solid var(--border-color, #666); }
+.stepedit .word[aria-selected="true"] { background: rgba(80, 140, 255, 0.5); color: #fff; }
+.stepedit .word.unsure { font-style: italic; opacity: 0.75; }
+.stepedit .word.lost { color: #ff9a9a; text-decoration: line-through; font-weight: bold; }
+.stepedit .said { font-size: 11px; overflow-wrap: anywhere; }
 .stepedit .clip { display: grid; grid-template-columns: 1fr 22px; gap: 0 6px; align-items: center;
   height: 46px; }
 .stepedit .clip > .note { grid-column: 1 / 3; margin: 0; white-space: nowrap; overflow: hidden;

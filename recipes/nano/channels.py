@@ -45,3 +45,18 @@ def augment(rng: np.random.Generator, wave: np.ndarray, rate: int = RATE) -> np.
         shaped = scipy.fft.irfft(noise * colour, size)[:n]
         out = out + shaped * level / (np.std(shaped) + 1e-9)
     return out.astype(np.float32)
+
+
+def telephone(rng: np.random.Generator, wave: np.ndarray, rate: int = RATE) -> np.ndarray:
+    """A telephone line: 300 to 3400 Hz, and often eight bits by the mu-law (G.711)."""
+    spectrum = scipy.fft.rfft(wave.astype(np.float32))
+    hz = np.fft.rfftfreq(len(wave), 1 / rate)
+    low, high = rng.uniform(150, 350), rng.uniform(3000, 3800)
+    spectrum /= np.sqrt(1 + (low / np.maximum(hz, 1)) ** 10 + (hz / high) ** 24)
+    out = scipy.fft.irfft(spectrum.astype(np.complex64), len(wave))
+    if rng.random() < 0.6:
+        peak = np.abs(out).max() + 1e-9
+        bent = np.sign(out) * np.log1p(255 * np.abs(out) / peak) / np.log(256)
+        bent = np.round(bent * 127) / 127
+        out = np.sign(bent) * np.expm1(np.abs(bent) * np.log(256)) / 255 * peak
+    return np.asarray(out, np.float32)

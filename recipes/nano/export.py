@@ -30,10 +30,11 @@ from torch import nn
 from recipes.nano.corpus.archetypes import EMOTIONS, SPEEDS, STYLES
 from recipes.nano.corpus.sounds import SOUNDS
 from recipes.nano.training import log, saved_state, setup
-from stepedit_core.bundle.manifest import TOKENIZER, Manifest, read_manifest
+from stepedit_core.bundle.manifest import OPTIONAL_PARTS, TOKENIZER, Manifest, read_manifest
 from stepedit_core.bundle.parts import build_part, load_part
 from stepedit_core.bundle.write import write_bundle
 from stepedit_core.models.flow import FlowConfig
+from stepedit_core.models.letters import LettersConfig
 from stepedit_core.models.linguistic import LinguisticConfig
 from stepedit_core.models.llm import LMConfig
 from stepedit_core.models.scorer import ScorerConfig
@@ -49,6 +50,8 @@ CODEBOOK = "nano-1"
 """Name of the codes; tokens of another are refused."""
 CALIBRATION = "calibration.json"
 """What `stepedit evaluate scorer` wrote, put beside the scorer's checkpoint."""
+LIMITS = "limits.json"
+"""What judge_letters wrote, put beside the recogniser's checkpoint."""
 SOURCES = {
     "linguistic": ("linguistic", LinguisticConfig),
     "semantic": ("semantic", SemanticConfig),
@@ -57,6 +60,7 @@ SOURCES = {
     "vocoder": ("vocoder", SourceFilterConfig),
     "llm": ("lm", LMConfig),
     "scorer": ("scorer", ScorerConfig),
+    "recogniser": ("letters", LettersConfig),
 }
 
 
@@ -103,7 +107,7 @@ def unpack(bundle: Path, models: Path) -> None:
 
 
 def main() -> None:
-    """Write the bundle; parts that are not trained stop it, the scorer may be missing."""
+    """Write the bundle; parts that are not trained stop it, scorer and recogniser may be missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, required=True)
     what = parser.add_mutually_exclusive_group(required=True)
@@ -127,7 +131,7 @@ def main() -> None:
     for part, (folder, kind) in SOURCES.items():
         state = trained(args.models, folder)
         if state is None:
-            if part == "scorer":
+            if part in OPTIONAL_PARTS:
                 continue
             raise SystemExit(f"no checkpoint of {folder} under {args.models}")
         sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()}
@@ -136,6 +140,9 @@ def main() -> None:
         knots = args.models / folder / CALIBRATION
         if part == "scorer" and knots.exists():
             sizes["calibration"] = tuple(map(tuple, json.loads(knots.read_text("utf-8"))))
+        limits = args.models / folder / LIMITS
+        if part == "recogniser" and limits.exists():
+            sizes |= json.loads(limits.read_text("utf-8"))
         components[part] = kind(**sizes)
         states[part] = state["model"]
         if part == "llm" and args.llm:
@@ -150,6 +157,7 @@ def main() -> None:
         edit_options={k: v for k, v in edit_options().items() if k in args.offer},
         prompt_layout="nano",
         vocoder="source_filter",
+        recogniser="letters",
         decoder_way="difference",  # docs/decisions/0018
         candidates=4,
         audio_offset=pieces,

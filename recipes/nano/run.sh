@@ -110,6 +110,7 @@ learn() {
   [[ $SMOKE ]] && settings=$5
   case $part in
     flow | lm) inputs=(--tokens "$TOKENS" --models "$MODELS") ;;
+    letters) inputs=(--models "$MODELS") ;;
     scorer) inputs=(--tokens "$TOKENS") ;;
   esac
   [[ $settings ]] && inputs+=(--set $settings)
@@ -144,6 +145,8 @@ every_stage() {
   corpus plain 2.4 0.01 ""
   corpus edits 12.3 0.02 ""
   corpus kokoro 0.37 0.01 VOICES --voices "${VOICES:-}"
+  corpus said 8 0.02 ""
+  corpus read 3 0.02 "REAL WHISPER_BASE" --real "${REAL:-}" --whisper "${WHISPER_BASE:-}"
   corpus libri 0.8 0.01 "CLIPS WHISPER_BASE" --clips "${CLIPS:-}" --whisper "${WHISPER_BASE:-}"
 
   # 2. Codec: its parts learn from the corpus alone
@@ -153,6 +156,7 @@ every_stage() {
   learn speaker speaker speaker "" "steps=2 batch=2 pseudo_speakers=4"
   learn vocoder vocoder vocoder "" \
     "steps=3 batch=2 pitch_steps=2 judge_from=1 model.channels=32 model.hidden=64 model.blocks=1"
+  learn letters letters letters "" "steps=3 batch_seconds=20.0 model.layers=2 check_every=100"
   tokens codes codes ""
   tokens speakers speakers ""
 
@@ -199,7 +203,16 @@ every_stage() {
   stepedit ppo "run $OUT/ppo" "" train ppo --config nano "${ppo[@]}" --out "$OUT/ppo"
   export_to export "$OUT/bundle" --llm "$OUT/ppo/llm.safetensors"
 
-  # 7. Judges that nothing else was trained on, and the report's protocol
+  # 7. The limits of the recogniser: rounds of held-out people, Whisper and nano beside each other
+  stage rounds "lines $OUT/guard" "FULL REAL WHISPER_BASE" "$PYTHON" -m recipes.nano.judge_letters rounds \
+    --clips "${REAL:-}/held_out_people" --bundle "$OUT/bundle" --out "$OUT/guard"
+  stage limits "file $MODELS/letters/limits.json" "FULL REAL WHISPER_BASE" "$PYTHON" -m \
+    recipes.nano.judge_letters figures --letters "$MODELS/letters" --corpus "$CORPUS" --guard "$OUT/guard" \
+    --out "$MODELS/letters/limits.json"
+  stage limited "size $OUT/bundle" "FULL REAL WHISPER_BASE" "$PYTHON" -m recipes.nano.add_recogniser \
+    --letters "$MODELS/letters" --bundle "$OUT/bundle"
+
+  # 8. Judges that nothing else was trained on, and the report's protocol
   exam=() rounds=() few=()
   [[ $SMOKE ]] && exam=(--speakers 6 3 --cases 2) && rounds=(--rounds 1 --voice original) && few=(--limit 2)
   stage exam "lines $OUT/exam" REAL "$PYTHON" -m recipes.nano.exam --corpus "$CORPUS" \

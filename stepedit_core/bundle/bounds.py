@@ -74,13 +74,20 @@ TABLE: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "semantic": {"layers": DEPTH},
     "speaker": {"blocks": DEPTH, "dilations": (1, 64)},
     "scorer": {"layers": DEPTH, "dropout": _SHARE, "calibration": (-1000.0, 1000.0)},
-    "recogniser": {
+    "paraformer": {
         "layers": DEPTH,
         "kernel": _KERNEL,
         "shift": (0, 256),
         "predictor_kernel": _KERNEL,
         "tail": (0.0, 10.0),
         "unit_bytes": (0, 2**20),
+    },
+    "letters": {
+        "layers": DEPTH,
+        "kernel": _KERNEL,
+        "heard_holds": (0.01, 10.0),
+        "misfit_holds": (0.01, 100.0),
+        "other_words": (0.0, 100.0),
     },
 }
 """Kind of network -> field -> least and largest value."""

@@ -20,6 +20,7 @@ from ..files.tensors import read_header
 from ..models.bigvgan import BigVGAN, BigVGANConfig
 from ..models.flow import Flow, FlowConfig
 from ..models.hift import HiFT, HiFTConfig
+from ..models.letters import Letters, LettersConfig
 from ..models.linguistic import LinguisticConfig, LinguisticTokenizer
 from ..models.llm import LMConfig, Step1LM
 from ..models.paraformer import Paraformer, ParaformerConfig
@@ -55,7 +56,8 @@ _KINDS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "semantic": (SemanticConfig, SemanticTokenizer),
     "speaker": (SpeakerConfig, SpeakerEncoder),
     "scorer": (ScorerConfig, MarginScorer),
-    "recogniser": (ParaformerConfig, Paraformer),
+    "paraformer": (ParaformerConfig, Paraformer),
+    "letters": (LettersConfig, Letters),
 }
 
 
@@ -108,6 +110,8 @@ class Manifest:
     """Answers drawn at once for an edit that keeps the words; the nearest to the source is kept."""
     vocoder: Literal["hift", "bigvgan", "source_filter"] = "hift"
     """Which vocoder class the file has."""
+    recogniser: Literal["paraformer", "letters"] = "paraformer"
+    """Which recogniser class the file has, where there is one."""
     llm_weights: Stored = "float"
     """How the file of the language model has its layers: plain numbers, int8 or int4."""
     audio_offset: int = 65536
@@ -138,9 +142,14 @@ def file_of(part: str) -> str:
     return f"{part}.safetensors"
 
 
-def kind_of(part: str, vocoder: str) -> tuple[type[Any], type[nn.Module]]:
+def network_of(part: str, manifest: Manifest) -> str:
+    """The kind of network of a part, as in `bounds.TABLE`."""
+    return {"vocoder": manifest.vocoder, "recogniser": manifest.recogniser}.get(part, part)
+
+
+def kind_of(part: str, manifest: Manifest) -> tuple[type[Any], type[nn.Module]]:
     """Config and network of a part."""
-    return _KINDS[vocoder if part == "vocoder" else part]
+    return _KINDS[network_of(part, manifest)]
 
 
 def parse_manifest(text: str) -> Manifest:
@@ -167,15 +176,10 @@ def parse_manifest(text: str) -> Manifest:
     return manifest
 
 
-def network_of(part: str, vocoder: str) -> str:
-    """The kind of network of a part, as in `bounds.TABLE`."""
-    return vocoder if part == "vocoder" else part
-
-
 def _config(raw: Manifest, part: str) -> Any:
     """The config of a part, each number within its bounds."""
-    network = network_of(part, raw.vocoder)
-    cls, where = kind_of(part, raw.vocoder)[0], f"{MANIFEST} {part}"
+    network = network_of(part, raw)
+    cls, where = kind_of(part, raw)[0], f"{MANIFEST} {part}"
     config = from_json(cls, raw.components[part], where, bounds=bounds_of(network, cls))
     check_lists(network, config, where, CORRECT)
     return config

@@ -36,7 +36,7 @@ def dtype_of(row: Precision) -> torch.dtype:
 
 def build_part(manifest: Manifest, part: str, *, empty: bool = True) -> nn.Module:
     """The module of a part: with no storage under its parameters, or freshly initialised."""
-    kind = kind_of(part, manifest.vocoder)[1]
+    kind = kind_of(part, manifest)[1]
 
     def make() -> nn.Module:
         module = kind(manifest.components[part])
@@ -58,7 +58,7 @@ def load_part(
 ) -> nn.Module:
     """One part of a bundle, filled exactly from its file; `quantize` makes plain matrices so."""
     path, what = folder / file_of(part), f"{file_of(part)} of bundle '{manifest.name}'"
-    network = network_of(part, manifest.vocoder)
+    network = network_of(part, manifest)
     check_header(network, manifest.components[part], read_header(path), what)
     return load_into(
         build_part(manifest, part),

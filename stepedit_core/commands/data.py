@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..printable import shown
-from .options import add_bundle, add_seed, number, place, whole_number
+from .options import add_bundle, add_overwrite, add_seed, number, place, whole_number
 
 if TYPE_CHECKING:
     from ..data.records import Example
@@ -172,6 +172,7 @@ def add(commands: Any) -> None:
 
     stats = command("stats", "show what a data folder has", _stats, "data", "data folder")
     stats.add_argument("--picture", type=place, metavar="FILE.png", help="draw the same as a chart")
+    add_overwrite(stats)
 
 
 def _out(parser: argparse.ArgumentParser) -> None:
@@ -191,11 +192,12 @@ def _counted(counts: dict[str, int]) -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     """`stepedit data build`: a plan to examples."""
-    from ..data.build import build, tasks_of
+    from ..data.build import build, check_failures, tasks_of
     from ..data.shards import Writer
     from ..engines import WorkerSetting
     from ..registry.registry import Registry
 
+    check_failures(arguments.out, arguments.plan)
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     setting = WorkerSetting(bundle=str(bundle.folder), device=str(bundle.device))
     about = {"bundle": bundle.name, "sha256": bundle.sha256, "plan": arguments.plan.name}
@@ -306,11 +308,13 @@ def _stats(arguments: argparse.Namespace) -> int:
     """`stepedit data stats`: the table, and the picture where asked."""
     from ..data.shards import Dataset
     from ..data.stats import stats_picture, stats_table
-    from ..files.chart import save_png
-    from ..files.whole import ready_folder
+    from ..files.chart import is_chart, save_png
+    from ..files.outputs import check_output
 
     if arguments.picture:
-        ready_folder(arguments.picture.absolute().parent)
+        check_output(
+            arguments.picture, endings=(".png",), ours=is_chart, overwrite=arguments.overwrite
+        )
     lines = Dataset(arguments.data).lines
     print(stats_table(lines))
     if arguments.picture:

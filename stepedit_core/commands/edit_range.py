@@ -15,6 +15,7 @@ from .options import (
     add_overwrite,
     add_rounds,
     add_seed,
+    check_out,
     load_bundle,
     number,
     opened_recording,
@@ -23,9 +24,9 @@ from .options import (
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
-    from ..audio.recordings import Recording
+    from ..audio.recordings import Recording, Source
     from ..measure.timeline import Word
-    from ..pipelines.range_edit import Part
+    from ..pipelines.inside import Part
     from ..registry.handle import Bundle
     from ..types import EditRequest
 
@@ -130,27 +131,23 @@ def _edit_long(arguments: argparse.Namespace) -> int:
     """`stepedit edit-long`: all of a recording; a run that was stopped resumes."""
     import shutil
 
-    from ..audio.recordings import write_recording
+    from ..audio.recording_files import open_recording
     from ..files.terminal import Bar, table
-    from ..pipelines.long_edit import LongEdit, edit_long
+    from ..pipelines.long_edit import LongEdit, edit_long_file
 
     out: Path = arguments.out
-    recording = opened_recording(arguments.clip, out, overwrite=arguments.overwrite)
-    bundle = load_bundle(arguments)
-    request = _request(arguments, "")
-    words = _heard(arguments, bundle, recording)
     kept = out.with_name(f".{out.name}.pieces")
-    ready_folder(kept)
-    with locked(kept), Bar() as bar:
-        made = edit_long(
-            bundle,
-            recording,
-            words,
-            LongEdit(request, _settings(arguments), kept, bar),
-        )
-    write_recording(out, made.recording)
+    with open_recording(arguments.clip) as source:
+        check_out(arguments.clip, out, source, overwrite=arguments.overwrite)
+        bundle = load_bundle(arguments)
+        request = _request(arguments, "")
+        words = _heard(arguments, bundle, source)
+        ready_folder(kept)
+        with locked(kept), Bar() as bar:
+            how = LongEdit(request, _settings(arguments), kept, bar)
+            pieces = edit_long_file(bundle, source, out, words, how)
     shutil.rmtree(kept, ignore_errors=True)
-    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in made.pieces]
+    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in pieces]
     print(table(("from", "to", "round", "what was done"), rows))
     return DONE
 
@@ -196,10 +193,9 @@ def _asked(
     return part, _request(arguments, text)
 
 
-def _heard(arguments: argparse.Namespace, bundle: Bundle, recording: Recording) -> tuple[Word, ...]:
+def _heard(arguments: argparse.Namespace, bundle: Bundle, source: Source) -> tuple[Word, ...]:
     """The words of the recording with their times."""
+    from ..measure.hearing import hear
     from ..measure.recognisers import recogniser_for
 
-    recogniser = recogniser_for(bundle, arguments.recogniser)
-    clip, text = recording.clip(), arguments.text.strip()
-    return recogniser.align(clip, text) if text else recogniser.transcribe(clip)
+    return hear(recogniser_for(bundle, arguments.recogniser), source, arguments.text)

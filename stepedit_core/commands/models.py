@@ -6,9 +6,9 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..bundle.precision import PRECISIONS
-from ..files.whole import ready_folder, write_whole
+from ..files.whole import write_whole
 from ..printable import shown
-from .options import DONE, FAILED, add_model, place, say_error, whole_number
+from .options import DONE, FAILED, add_model, add_overwrite, place, say_error, whole_number
 
 if TYPE_CHECKING:
     from ..registry.folders import ModelEntry
@@ -99,6 +99,7 @@ def add(commands: Any) -> None:
         help="compare the language model's answers with those in this precision",
     )
     bench.add_argument("--out", type=place, metavar="FILE.json", help="write the figures there")
+    add_overwrite(bench)
     bench.set_defaults(run=_bench)
 
     bundles = commands.add_parser(
@@ -117,7 +118,8 @@ def add(commands: Any) -> None:
 def _convert(arguments: argparse.Namespace) -> int:
     """`stepedit convert`: a release becomes a bundle."""
     from ..files.terminal import Bar, table
-    from ..release.convert import Conversion, convert, verify_conversion
+    from ..release.convert import Conversion, convert
+    from ..release.verify import verify_conversion
 
     with Bar(rounds=1) as bar:
         about = convert(
@@ -142,12 +144,16 @@ def _bench(arguments: argparse.Namespace) -> int:
     import torch
 
     from ..audio.files import read_clip
-    from ..evaluate.bench import BenchSettings, bench
+    from ..evaluate.bench import BenchSettings, bench, is_bench
+    from ..files.outputs import check_output
     from ..files.terminal import Bar, table
     from ..registry.registry import Registry
 
     if arguments.out:
-        ready_folder(arguments.out.absolute().parent)
+        read = [path for path in (arguments.clip, arguments.adapter) if path]
+        check_output(
+            arguments.out, read, endings=(".json",), ours=is_bench, overwrite=arguments.overwrite
+        )
     if arguments.threads:
         torch.set_num_threads(arguments.threads)  # of this process, for what is not a stage
     with Bar(rounds=1) as bar:

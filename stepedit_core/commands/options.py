@@ -13,7 +13,7 @@ from ..bundle.precision import PRECISIONS
 from ..printable import printable, shown
 
 if TYPE_CHECKING:
-    from ..audio.recordings import Recording
+    from ..audio.recordings import Recording, Source
     from ..registry.handle import Bundle
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
@@ -96,18 +96,24 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 def opened_recording(source: str, out: Path, *, overwrite: bool) -> Recording:
     """The recording of a file, once it is sure that its result can be written."""
-    from ..audio.recordings import check_name, check_result, read_recording
-    from ..files.whole import ready_folder
+    from ..audio.recordings import read_recording
 
     recording = read_recording(source)
-    check_name(out, recording)
-    ready_folder(out.absolute().parent)
-    if out.exists() and out.samefile(source):
-        raise UsageError(
-            f"'{shown(out)}' is the input; the result needs a file of its own. Rename it."
-        )
-    check_result(out, overwrite=overwrite)
+    check_out(source, out, recording, overwrite=overwrite)
     return recording
+
+
+def check_out(source: str, out: Path, recording: Source, *, overwrite: bool) -> None:
+    """Make the result's folder; UsageError or ValueError where it cannot be written."""
+    from ..audio.recordings import check_name, is_own_result
+    from ..files.outputs import check_not_input, check_output
+
+    check_name(out, recording)
+    try:
+        check_not_input(out, [source])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    check_output(out, ours=is_own_result, overwrite=overwrite)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:

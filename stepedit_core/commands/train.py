@@ -77,6 +77,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from ..files.whole import ready_folder
     from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
+    from ..train.run_folder import check_foreign
 
     kinds: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
         "sft": (sft.SFTConfig, sft.train),
@@ -100,6 +101,7 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     if main:
         ready_folder(arguments.out)
+        check_foreign(arguments.out)
     with locked(arguments.out) if main else nullcontext():
         figures = train(config, arguments.out)
     if main:

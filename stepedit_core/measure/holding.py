@@ -13,16 +13,15 @@ from dataclasses import replace
 from ..registry.handle import Bundle
 from ..text.edits import without_tags
 from ..types import Clip, Hooks, Measures, Round, Voice
-from .paraformer import recogniser_of
+from .letters import LettersRecogniser
 from .recogniser import plain_words
+from .recognisers import recogniser_of
 
 WORDS_HOLD = 0.25
 """Highest word distance: 0.13 on average below a word error rate of 20 %, 0.16 from 20 to 50 %,
 0.23 above (60 edits, docs/experiments.md, 2026-11-24); another sentence has 0.5 and more."""
-HEARD_HOLDS = 0.34
-"""Highest share of words that the recogniser hears wrongly: one of three."""
-OTHER_WORDS = 0.6
-"""Share of the transcript's words that the recording lacks, above which it is another clip's."""
+MISFIT_MOST = 20.0
+"""Nats per letter: also of a clip that is too short for the words."""
 VOICE_HOLDS = 0.5
 """Least likeness of the voice to the input's."""
 
@@ -44,10 +43,16 @@ def faults_of(made: Round) -> tuple[str, ...]:
             f"words are lost or changed: their distance is {measures.words:.2f}, up to "
             f"{WORDS_HOLD} they hold."
         )
-    if measures.misheard is not None and measures.misheard > HEARD_HOLDS:
+    limits = measures.limits
+    if measures.misheard is not None and measures.misheard > limits.heard:
         faults.append(
-            f"{measures.misheard:.0%} of the words are heard wrongly, up to {HEARD_HOLDS:.0%} they "
-            "hold."
+            f"{measures.misheard:.0%} of the words are heard wrongly, up to {limits.heard:.0%} "
+            "they hold."
+        )
+    if measures.misfit is not None and measures.misfit > limits.misfit:
+        faults.append(
+            f"the words do not fit the sound: their misfit is {measures.misfit:.2f}, up to "
+            f"{limits.misfit:.2f} they hold."
         )
     if measures.similarity < VOICE_HOLDS:
         faults.append(
@@ -66,10 +71,17 @@ def recording_notes(made: Round, voice: Voice) -> tuple[str, ...]:
             "like speech; they are kept."
         )
     measures = made.measures
-    if measures is not None and (measures.misheard or 0.0) > OTHER_WORDS:
+    if measures is None:
+        return tuple(notes)
+    if (measures.misheard or 0.0) > measures.limits.other_heard:
         notes.append(
             f"{measures.misheard:.0%} of the transcript's words are not heard in it, but "
             f"{without_breaks(measures.heard or '')!r}; check that the transcript is this clip's."
+        )
+    if (measures.misfit or 0.0) > measures.limits.other_misfit:
+        notes.append(
+            f"the transcript does not fit it: its misfit is {measures.misfit:.2f}, up to "
+            f"{measures.limits.other_misfit:.2f} it fits; check that the transcript is this clip's."
         )
     return tuple(notes)
 
@@ -85,8 +97,10 @@ def damage(made: Round) -> tuple[int, float]:
     measures = made.measures
     if measures is None:
         return len(faults_of(made)), 0.0
-    away = (measures.words or 0.0) / WORDS_HOLD + (measures.misheard or 0.0) / HEARD_HOLDS
-    return len(faults_of(made)), away + (1 - measures.similarity) / (1 - VOICE_HOLDS)
+    away = (measures.words or 0.0) / WORDS_HOLD + (measures.misheard or 0.0) / measures.limits.heard
+    away += (1 - measures.similarity) / (1 - VOICE_HOLDS)
+    away += (measures.misfit or 0.0) / measures.limits.misfit
+    return len(faults_of(made)), away
 
 
 def with_heard(
@@ -95,13 +109,17 @@ def with_heard(
     """The measures with what the bundle's recogniser hears; unchanged where it has none."""
     if "recogniser" not in bundle.manifest.components:
         return measures
-    words = recogniser_of(bundle, hooks=hooks).transcribe(clip)
-    heard = " ".join(word.text for word in words)
-    expected_words = plain_words(without_tags(expected))
-    wrong = None
-    if expected_words:
+    recogniser = recogniser_of(bundle, hooks=hooks)
+    heard = " ".join(word.text for word in recogniser.transcribe(clip))
+    said = without_tags(expected)
+    wrong = misfit = None
+    if expected_words := plain_words(said):
         wrong = edit_distance(expected_words, plain_words(heard)) / len(expected_words)
-    return replace(measures, heard=heard, misheard=wrong)
+    if not isinstance(recogniser, LettersRecogniser):
+        return replace(measures, heard=heard, misheard=wrong)
+    if expected_words:
+        misfit = min(recogniser.fit(clip, said).misfit, MISFIT_MOST)
+    return replace(measures, heard=heard, misheard=wrong, misfit=misfit, limits=recogniser.limits)
 
 
 def edit_distance(one: Sequence[str], other: Sequence[str]) -> int:

@@ -20,17 +20,11 @@ from ..audio.resample import resample
 from ..models.cancel import cancellable
 from ..models.linguistic import LinguisticTokenizer
 from ..models.paraformer import FRAME_SECONDS, Paraformer
-from ..printable import shown
-from ..registry.handle import Bundle
 from ..text.units import word_groups
 from ..types import Clip, Hooks, SilentHooks
-from .timeline import Word, fit_transcript, quiet_pieces, snap_borders
+from .pieces import quiet_pieces
+from .timeline import Word, fit_transcript, snap_borders
 
-SOURCE = (
-    "Download the whole Step-Audio-Tokenizer folder, tokens.json included, and convert the release "
-    "again; or give the words yourself."
-)
-"""How a bundle gets its recogniser."""
 STAGE = "hear"
 SHIFT_FRAMES = -1.5
 """From a unit's fire to where it begins."""
@@ -38,17 +32,6 @@ SHORTEST_FRAMES = 0.25
 """Least time between two units, where the shift would put them before the clip."""
 LONGEST_FRAMES = 12
 """Longest unit, 0.72 s; what is left before the next fire is silence."""
-
-
-def recogniser_of(bundle: Bundle, *, hooks: Hooks | None = None) -> ParaformerRecogniser:
-    """The bundle's own recogniser; ValueError says how to get it where the bundle has none."""
-    if "recogniser" not in bundle.manifest.components:
-        raise ValueError(
-            f"bundle '{shown(bundle.name)}' has no recogniser, so it cannot hear which words a "
-            "clip says. " + SOURCE
-        )
-    model = bundle.recogniser
-    return ParaformerRecogniser(bundle.linguistic, model, model.units, hooks or SilentHooks())
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,36 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..models.letters import Letters
 from ..printable import shown
 from ..registry.handle import Bundle
-from ..types import Hooks
+from ..types import Hooks, SilentHooks
+from .letters import LettersRecogniser
+from .paraformer import ParaformerRecogniser
 from .timeline import Recogniser
 
 VARIABLE = "STEPEDIT_RECOGNISER"
 """Environment variable: folder of a faster-whisper model."""
+SOURCE = (
+    "Download the whole Step-Audio-Tokenizer folder, tokens.json included, and convert the release "
+    "again; or give the words yourself."
+)
+"""How a bundle gets its recogniser."""
+
+
+def recogniser_of(
+    bundle: Bundle, *, hooks: Hooks | None = None
+) -> ParaformerRecogniser | LettersRecogniser:
+    """The bundle's own recogniser; ValueError says how to get it where the bundle has none."""
+    if "recogniser" not in bundle.manifest.components:
+        raise ValueError(
+            f"bundle '{shown(bundle.name)}' has no recogniser, so it cannot hear which words a "
+            "clip says. " + SOURCE
+        )
+    model, hooks = bundle.recogniser, hooks or SilentHooks()
+    if isinstance(model, Letters):
+        return LettersRecogniser(model, hooks)
+    return ParaformerRecogniser(bundle.linguistic, model, model.units, hooks)
 
 
 def can_hear(bundle: Bundle, folder: str | Path = "") -> bool:
@@ -34,8 +57,6 @@ def recogniser_for(
 
         return open_whisper(named, hooks=hooks)
     if bundle is not None and "recogniser" in bundle.manifest.components:
-        from .paraformer import recogniser_of
-
         return recogniser_of(bundle, hooks=hooks)
     what = "no model is there"
     if bundle is not None:

@@ -152,6 +152,7 @@ class ChunkEncoder(nn.Module):
 
     def __init__(self, config: LinguisticConfig) -> None:
         super().__init__()
+        self.config = config
         self.encoders0 = nn.ModuleList([EncoderLayer(config, config.features)])
         self.encoders = nn.ModuleList(
             EncoderLayer(config, config.d_model) for _ in range(config.layers - 1)
@@ -164,6 +165,27 @@ class ChunkEncoder(nn.Module):
             x = layer(x, chunks)
         out: Tensor = self.after_norm(x)
         return out
+
+    def whole(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, features), 0 after lengths (B,), to (B, T, D); each row sees its whole clip."""
+        frames, config = x.shape[1], self.config
+        # one chunk that has all rows: at least the `chunk` of them that a later chunk would look at
+        rows = F.pad(x, (0, 0, 0, max(0, config.chunk - frames)))[:, None]
+        own = length_mask(lengths, rows.shape[2])[:, None]
+        none = torch.zeros_like(own[..., :1]).expand(-1, -1, config.look_back * config.chunk)
+        # an empty clip keeps its zero rows as keys, so that its unused softmax stays finite
+        keys = torch.cat([none, own | (lengths == 0)[:, None, None]], dim=2)
+        out: Tensor = self(rows, _Chunks(own, keys))[:, 0, :frames]
+        return out * own[:, 0, :frames, None]
+
+
+def positioned(scaled: Tensor, lengths: Tensor, d_model: int) -> Tensor:
+    """Features (B, T, F) after CMVN, times the root of d_model, with positions; 0 after the end."""
+    _, frames, width = scaled.shape
+    x = scaled * d_model**0.5
+    x = x + sinusoids(torch.arange(1, frames + 1, device=x.device), width).to(x.dtype)
+    out: Tensor = x * length_mask(lengths, frames)[..., None]
+    return out
 
 
 class LinguisticTokenizer(nn.Module):
@@ -201,15 +223,7 @@ class LinguisticTokenizer(nn.Module):
         these rows.
         """
         x, lengths = self._positioned(features, lengths)
-        frames, config = x.shape[1], self.config
-        # one chunk that has all rows: at least the `chunk` of them that a later chunk would look at
-        rows = F.pad(x, (0, 0, 0, max(0, config.chunk - frames)))[:, None]
-        own = length_mask(lengths, rows.shape[2])[:, None]
-        none = torch.zeros_like(own[..., :1]).expand(-1, -1, config.look_back * config.chunk)
-        # an empty clip keeps its zero rows as keys, so that its unused softmax stays finite
-        keys = torch.cat([none, own | (lengths == 0)[:, None, None]], dim=2)
-        out: Tensor = self.encoder(rows, _Chunks(own, keys))[:, 0, :frames]
-        return out * own[:, 0, :frames, None]
+        return self.encoder.whole(x, lengths)
 
     def encode(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Codes (B, T) int64 of features (B, T, 560), before CMVN; 0 after a length."""
@@ -221,13 +235,10 @@ class LinguisticTokenizer(nn.Module):
 
     def _positioned(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Scaled features (B, T, 560) with positions, 0 after a length, and the lengths (B,)."""
-        batch, frames, _ = features.shape
         if lengths is None:
-            lengths = torch.full((batch,), frames, device=features.device)
-        x = (features + self.cmvn_shift) * self.cmvn_rescale * self.config.d_model**0.5
-        positions = torch.arange(1, frames + 1, device=x.device)
-        x = x + sinusoids(positions, self.config.features).to(x.dtype)
-        return x * length_mask(lengths, frames)[..., None], lengths
+            lengths = torch.full(features.shape[:1], features.shape[1], device=features.device)
+        scaled = (features + self.cmvn_shift) * self.cmvn_rescale
+        return positioned(scaled, lengths, self.config.d_model), lengths
 
     def _split(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, _Chunks]:
         """(B, T, 560) to overlapping chunks (B, C, carried + chunk, 560) and their masks.

@@ -140,16 +140,23 @@ def quantize(weight: Tensor, kind: Kind) -> dict[str, Tensor]:
         q = w / scale[:, None].float()
         return {"weight": q.round_().clamp_(-127, 127).to(torch.int8), "scale": scale}
     outputs, inputs = w.shape
-    group, block = _group(inputs), _block(outputs)
+    group = _group(inputs)
     grouped = w.view(outputs, -1, group)
     low, high = grouped.amin(-1), grouped.amax(-1)
     scale = ((high - low) / 15).clamp(min=1e-8).bfloat16()
     zero = (low + 8 * scale.float()).bfloat16()
     q = (grouped - zero[..., None].float()) / scale[..., None].float()
     numbers = q.add_(8).round_().clamp_(0, 15).to(torch.uint8).view(outputs, inputs)
+    pairs = torch.stack([scale.T, zero.T], -1).contiguous()
+    return {"weight": pack_int4(numbers), "scale": pairs}
+
+
+def pack_int4(numbers: Tensor) -> Tensor:
+    """Numbers 0 to 15, uint8 (outputs, inputs), in blocks as stored_as has them."""
+    outputs, inputs = numbers.shape
+    block = _block(outputs)
     blocks = numbers.view(outputs // block, 2, block // 2, inputs)
-    packed = (blocks[:, 0] | (blocks[:, 1] << 4)).transpose(1, 2).contiguous()
-    return {"weight": packed, "scale": torch.stack([scale.T, zero.T], -1).contiguous()}
+    return (blocks[:, 0] | (blocks[:, 1] << 4)).transpose(1, 2).contiguous()
 
 
 def quantized(name: str, tensor: Tensor, kind: Kind | Literal[""]) -> dict[str, Tensor]:

@@ -56,6 +56,7 @@ def round_entry(number: int, made: Round) -> dict[str, Any]:
             "word_distance": _rounded(measures.words),
             "heard": measures.heard,
             "misheard": _rounded(measures.misheard),
+            "misfit": _rounded(measures.misfit),
             "median_pitch_hz": _rounded(measures.pitch_hz, 1),
             "peak": _rounded(measures.peak),
         }
@@ -68,6 +69,7 @@ def round_entry(number: int, made: Round) -> dict[str, Any]:
             "voice_similarity": _rounded(other.measures.similarity),
             "word_distance": _rounded(other.measures.words),
             "misheard": _rounded(other.measures.misheard),
+            "misfit": _rounded(other.measures.misfit),
             "ended": other.ended,
             "faults": list(other.faults),
         }

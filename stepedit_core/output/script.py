@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..audio.recordings import Recording, read_recording, write_recording
+from ..audio.recording_files import open_recording
+from ..audio.recordings import Recording, Source, write_recording
+from ..measure.hearing import hear
 from ..measure.recognisers import can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
@@ -111,14 +113,12 @@ def _made(line: AnyLine, folder: ScriptFolder, worker: LineWorker) -> Entry:
 
 
 class LineWorker:
-    """Makes lines: opens what they share once, and remembers the last recording and its words."""
+    """Makes lines: opens what they share once, and remembers the words of the last recording."""
 
     def __init__(self, run: ScriptRun) -> None:
         self._run = run
         self._ears: Recogniser | None = None
-        self._path: Path | None = None
-        self._recording: Recording | None = None
-        self._words: tuple[Word, ...] | None = None
+        self._heard: tuple[Path, tuple[Word, ...]] = Path(), ()
 
     @property
     def ears(self) -> Recogniser | None:
@@ -131,8 +131,9 @@ class LineWorker:
 
     def prepared(self, line: ScriptLine) -> tuple[Recording, str]:
         """The clip of a line, and the key of all that decides its result."""
-        whole = self._read(self._run.base / line.file)
-        clip = self._part(whole, line)
+        path = self._run.base / line.file
+        with open_recording(path) as whole:
+            clip = self._part(whole, path, line)
         seed = self._run.seed if line.seed is None else line.seed
         text = line.text.strip()
         heard = not text or any(edit.ranged for edit in line.edits)
@@ -162,30 +163,28 @@ class LineWorker:
         write_recording(staged, done.recording)
         return entry_of(replace(line, seed=run.seed if line.seed is None else line.seed), done)
 
-    def _read(self, path: Path) -> Recording:
-        if self._recording is None or path != self._path:
-            self._recording, self._words, self._path = read_recording(path), None, path
-        return self._recording
-
-    def _part(self, whole: Recording, line: ScriptLine) -> Recording:
-        """The line's range of a recording."""
+    def _part(self, whole: Source, path: Path, line: ScriptLine) -> Recording:
+        """The line's range of a recording; only that is read."""
         start, end = line.start, line.end
         if line.words.strip():
-            if self.ears is None:
-                raise ValueError(NOTHING_HEARS)
-            if self._words is None:
-                self._words = self.ears.transcribe(whole.clip())
-            start, end = find_phrase(self._words, line.words)
+            start, end = find_phrase(self._words_of(whole, path), line.words)
         if start is None or end is None:
-            return whole
-        rate, length = whole.sample_rate, whole.samples.shape[1]
-        first, last = round(start * rate), round(end * rate)
-        if last > length + rate // 100:
+            return whole.part(0, whole.length)
+        first, last = round(start * whole.sample_rate), round(end * whole.sample_rate)
+        if last > whole.length + whole.sample_rate // 100 or first >= whole.length:
             raise ValueError(
                 f"the line ends at {end:.2f} s; its recording ends at {whole.seconds:.2f} s. "
                 "Choose an earlier end."
             )
-        return replace(whole, samples=whole.samples[:, first : min(last, length)])
+        return whole.part(first, min(last, whole.length))
+
+    def _words_of(self, whole: Source, path: Path) -> tuple[Word, ...]:
+        """The words of a recording, heard once for neighbouring lines."""
+        if self.ears is None:
+            raise ValueError(NOTHING_HEARS)
+        if path != self._heard[0]:
+            self._heard = path, hear(self.ears, whole)
+        return self._heard[1]
 
 
 def entry_of(line: ScriptLine, done: LineDone) -> Entry:

@@ -135,7 +135,7 @@ def _words(tools: LineTools, line: ScriptLine, recording: Recording) -> Listened
         return None
     if tools.ears is None:
         return None
-    return compared(tools.ears.transcribe(recording.clip()), line.text)
+    return compared(tools.ears, recording.clip(), line.text)
 
 
 def _runs(edits: Sequence[ScriptEdit]) -> list[list[ScriptEdit]]:

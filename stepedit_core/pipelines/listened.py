@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..measure.fitting import unfit_words
+from ..measure.letters import LettersRecogniser
 from ..measure.recognisers import can_hear, recogniser_for
-from ..measure.timeline import Word, words_between
+from ..measure.timeline import Recogniser, words_between
 from ..printable import listed, shown
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
@@ -77,14 +78,15 @@ def listen(
     """
     if text.strip() and not can_hear(bundle, folder):
         return Listened(text=text)
-    return compared(recogniser_for(bundle, folder, hooks=hooks).transcribe(clip), text)
+    return compared(recogniser_for(bundle, folder, hooks=hooks), clip, text)
 
 
-def compared(words: Sequence[Word], text: str) -> Listened:
-    """A transcript beside the words that were heard; an empty one is filled with them.
+def compared(ears: Recogniser, clip: Clip, text: str) -> Listened:
+    """A transcript beside the words that are heard; an empty one is filled with them.
 
-    Raises ValueError where there are neither.
+    Raises ValueError where there are neither, and where what is heard is a draft only.
     """
+    words = ears.transcribe(clip)
     heard = words_between(words, float("-inf"), float("inf"))
     if not text.strip() and not heard:
         raise ValueError(
@@ -92,11 +94,22 @@ def compared(words: Sequence[Word], text: str) -> Listened:
             "Type the words that are spoken."
         )
     given = bool(text.strip())
+    if isinstance(ears, LettersRecogniser) and not given:
+        raise ValueError(
+            "no transcript was given, and this model's recogniser spells by ear: it hears "
+            f"'{shown(heard, 200)}'. Correct these words and give them as the transcript, or name "
+            "the folder of a faster-whisper model, which hears them ($STEPEDIT_RECOGNISER, or "
+            "--recogniser of the command)."
+        )
+    if isinstance(ears, LettersRecogniser):
+        unfit = ears.unfit_words(clip, text)
+    else:
+        unfit = unfit_words(text, words)
     found = Listened(
         text=text if given else heard,
         heard=heard,
         given=given,
-        unfit=unfit_words(text, words) if given else (),
+        unfit=unfit if given else (),
     )
     for note in found.notes:
         (log.warning if given else log.info)("%s", shown(note))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..models.bigvgan import BigVGAN
     from ..models.flow import Flow
     from ..models.hift import HiFT
+    from ..models.letters import Letters
     from ..models.linguistic import LinguisticTokenizer
     from ..models.llm import Step1LM
     from ..models.paraformer import Paraformer
@@ -150,9 +151,9 @@ class Bundle:
         return cast("SpeakerEncoder", self.part("speaker"))
 
     @property
-    def recogniser(self) -> Paraformer:
-        """The recogniser; ValueError where the bundle has none."""
-        return cast("Paraformer", self.part("recogniser"))
+    def recogniser(self) -> Paraformer | Letters:
+        """The recogniser; manifest.recogniser says which. ValueError where the bundle has none."""
+        return cast("Paraformer | Letters", self.part("recogniser"))
 
     @property
     def scorer(self) -> MarginScorer:

@@ -29,7 +29,6 @@ from ..bundle.manifest import (
     file_of,
     read_manifest,
     sha256_of,
-    verify,
 )
 from ..bundle.memory import check_memory
 from ..bundle.parts import build_part
@@ -45,7 +44,7 @@ from ..models.hift import HiFTConfig
 from ..models.linguistic import LinguisticConfig
 from ..models.llm import LMConfig
 from ..models.paraformer import UNIT_TEXT, ParaformerConfig
-from ..models.quantized import Kind, quantized
+from ..models.quantized import Kind
 from ..models.semantic import SemanticConfig
 from ..models.speaker import SpeakerConfig
 from ..printable import shown
@@ -53,9 +52,10 @@ from ..text.tokenizer import TextTokenizer
 from ..text.units import read_units, units_text
 from ..vocab import AUDIO_CODES
 from .entries import entries, stored_dtype
+from .four_bits import FourBitFiles
 from .layout import Release, find_release
 from .recogniser import RECOGNISER
-from .rules import Plan, assign
+from .rules import Plan, Source, assign
 from .sources import OnnxFile, SafetensorsFiles, TorchFile, kaldi_cmvn, npy_matrix
 from .tables import FLOW, HIFT, LANGUAGE_MODEL, LINGUISTIC, SEMANTIC, SPEAKER
 
@@ -138,7 +138,8 @@ def plan_part(
     `module` is the empty part where the caller has one.
     """
     if part == "llm":
-        files = SafetensorsFiles(release.llm)
+        stored = SafetensorsFiles(release.llm)
+        files: Source = FourBitFiles(stored) if release.llm_weights == "int4" else stored
         header = {name: ("", shape) for name, shape in files.shapes().items()}
         check_header(part, manifest.components[part], header, files.label)
         module = build_part(manifest, part) if module is None else module
@@ -191,10 +192,12 @@ def load_released(
     if part == "llm":  # checked before it is built
         plan_part(release, manifest, part)
     module = build_part(manifest, part)
-    tensors = plan_part(release, manifest, part, module).tensors()
+    plan = plan_part(release, manifest, part, module)
+    tensors = plan.tensors()
     if part == "recogniser":  # the same numbers as in a converted bundle, so the same words
-        tensors = ((n, t.to(stored_dtype(part, n, dtype))) for n, t in tensors)
-    return fill(module, tensors, device=device, dtype=dtype, quantize=quantize)
+        tensors = ((p.name, p.make().to(stored_dtype(part, p, dtype))) for p in plan.places)
+    kind = quantize if manifest.llm_weights == "float" else ""
+    return fill(module, tensors, device=device, dtype=dtype, quantize=kind)
 
 
 def describe(
@@ -214,8 +217,9 @@ def describe(
     if release.units is not None:
         size = len(_unit_list(release, sizes.recogniser))
         recogniser["recogniser"] = replace(sizes.recogniser, unit_bytes=size)
+    stored = release.llm_weights
     return Manifest(
-        name=f"editx-{told}",
+        name=f"editx-{told}" + ("" if stored == "float" else f"-{stored}"),
         licence=LICENCE,
         description=f"Step-Audio-EditX, the weights of {told}: Chinese, English, Japanese, Korean.",
         card={"source": "stepfun-ai/Step-Audio-EditX and stepfun-ai/Step-Audio-Tokenizer"},
@@ -223,6 +227,7 @@ def describe(
         edit_vocabulary=told,
         prompt_layout=told,
         audio_offset=first[0],
+        llm_weights=stored,
         components={
             "llm": llm,
             "flow": sizes.flow,
@@ -273,11 +278,18 @@ def convert(
         raise ValueError(f"'{shown(target)}' exists already. Remove it or name another folder.")
     release = find_release(model, tokenizer)
     manifest = describe(release, version=how.version, sizes=how.sizes)
+    published = manifest.llm_weights
+    if quantize and published not in ("float", quantize):
+        raise ValueError(
+            f"{shown(quantize)} was asked of a release whose matrices have {shown(published)} "
+            f"already; {shown(published)} is what it can become. Leave it out, or take the plain "
+            "release."
+        )
     checked = plans(release, manifest)
     # int8 and int4 scales are rounded to bf16, and the layers run in it
-    lm_dtype = torch.bfloat16 if quantize else LM_DTYPES[dtype]
+    lm_dtype = torch.bfloat16 if quantize or published != "float" else LM_DTYPES[dtype]
     files = {part: entries(plan, part, lm_dtype, quantize) for part, plan in checked.items()}
-    if quantize:
+    if quantize and published == "float":
         name = f"{manifest.name}-{quantize}"
         manifest = replace(manifest, llm_weights=quantize, name=name)
     total = sum(e.size for part in files.values() for e in part)
@@ -362,35 +374,3 @@ def _check_room(target: Path, work: Path, total: int) -> None:
             f"the bundle needs {(total + SPARE) / 1e9:.1f} GB and the disk of '{place}' has "
             f"{free / 1e9:.1f} GB free. Make room or name a folder on another disk."
         )
-
-
-def verify_conversion(
-    model: str | Path,
-    tokenizer: str | Path | None,
-    out: str | Path,
-    *,
-    sizes: Sizes | None = None,
-) -> list[tuple[str, int, int, int]]:
-    """Check a converted bundle against its release, tensor by tensor, and every sha256.
-
-    Returns rows (part, tensors, released tensors used, released tensors dropped); raises
-    ValueError for the first tensor that is not the released one at the stored precision.
-    """
-    manifest = verify(out)
-    release = find_release(model, tokenizer)
-    rows = []
-    kind: Kind | Literal[""] = "" if manifest.llm_weights == "float" else manifest.llm_weights
-    for part, plan in plans(release, replace(manifest, files={}, llm_weights="float")).items():
-        path = Path(out) / file_of(part)
-        stored = SafetensorsFiles([path])
-        for name, tensor in plan.tensors():
-            made = quantized(name, tensor, kind if part == "llm" else "")
-            for leaf, value in made.items():
-                ours = stored.tensor(leaf)
-                if not torch.equal(ours, value.to(ours.dtype)):
-                    raise ValueError(
-                        f"{shown(leaf)} in {shown(path.name)} is not the released tensor. "
-                        "Convert the release again."
-                    )
-        rows.append((part, len(plan.places), plan.used, sum(plan.dropped.values())))
-    return rows

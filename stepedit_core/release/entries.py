@@ -9,13 +9,9 @@ import torch
 from torch import Tensor
 
 from ..bundle.saving import Entry
-from ..models.paraformer import UNIT_TEXT
 from ..models.quantized import Kind, is_matrix, stored_as
 from ..models.quantized import quantize as quantize_matrix
 from .rules import Place, Plan
-
-_INTEGERS = {"num_batches_tracked": torch.int64, UNIT_TEXT: torch.uint8}
-"""Last part of the names of tensors that are not floats."""
 
 
 def entries(
@@ -24,25 +20,24 @@ def entries(
     """The file of a part: each tensor with the dtype it is stored in."""
     out = []
     for place in plan.places:
-        if part == "llm" and quantize and is_matrix(place.name):
+        if part == "llm" and quantize and is_matrix(place.name) and place.dtype.is_floating_point:
             out += _quantized_entries(place, quantize)
             continue
-        stored = stored_dtype(part, place.name, lm_dtype)
+        stored = stored_dtype(part, place, lm_dtype)
         out.append(Entry(name=place.name, shape=place.shape, dtype=stored, make=place.make))
     return out
 
 
-def stored_dtype(part: str, name: str, lm_dtype: torch.dtype) -> torch.dtype:
+def stored_dtype(part: str, place: Place, lm_dtype: torch.dtype) -> torch.dtype:
     """How a bundle keeps a tensor.
 
     The recogniser's predictor stays float32 beside its fp16 decoder: its weights are added up over
     the whole clip, and a sum that falls below a whole number loses a unit.
     """
-    leaf = name.rpartition(".")[2]
-    if leaf in _INTEGERS:
-        return _INTEGERS[leaf]
+    if not place.dtype.is_floating_point:
+        return place.dtype
     if part == "recogniser":
-        return torch.float32 if name.startswith("predictor.") else torch.float16
+        return torch.float32 if place.name.startswith("predictor.") else torch.float16
     return lm_dtype if part == "llm" else torch.float32
 
 

@@ -1,7 +1,7 @@
 """Where the files of a release lie: two folders as published, however they were moved about.
 
 <model>/      config.json, model*.safetensors (+ index), tokenizer.model, and a decoder folder with
-              flow.pt, hift.pt, campplus.onnx
+              flow.pt, hift.pt, campplus.onnx; the 4-bit folder has packed matrices (four_bits.py)
 <tokenizer>/  linguistic_tokenizer.npy, speech_tokenizer_v1.onnx, and a Paraformer folder with
               model.pt and am.mvn (spec 1), and tokens.json for the recogniser
 """
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..bundle.precision import Stored
 from ..files.reading import read_object
 from ..printable import shown
+from .four_bits import has_four_bits
 from .sources import DOWNLOAD, shards
 
 CONFIG_LIMIT = 2**20
@@ -43,6 +45,11 @@ class Release:
     codebook: Path
     units: Path | None
     """tokens.json beside model.pt; None where it was not downloaded: no recogniser then."""
+
+    @property
+    def llm_weights(self) -> Stored:
+        """How the matrices of the language model are published."""
+        return "int4" if has_four_bits(self.config) else "float"
 
     @property
     def files(self) -> tuple[Path, ...]:

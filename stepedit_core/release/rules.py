@@ -158,6 +158,8 @@ class Place:
 
     name: str
     shape: tuple[int, ...]
+    dtype: torch.dtype
+    """In the network as it is built: floats are stored as `stored_dtype` says."""
     make: Callable[[], Tensor]
 
 
@@ -230,7 +232,8 @@ def assign(
     The first rule that claims a released name takes it. ValueError when a released name is claimed
     by none, a place stays empty or is filled twice, or a shape differs.
     """
-    expected = {name: tuple(t.shape) for name, t in module.state_dict(keep_vars=True).items()}
+    state = module.state_dict(keep_vars=True)
+    expected = {name: tuple(t.shape) for name, t in state.items()}
     eps = {n: m.eps for n, m in module.named_modules() if isinstance(m, _BatchNorm)}
     made: Made = {}
     unknown: list[str] = []
@@ -266,7 +269,9 @@ def assign(
             f"{shown(_listed(twice))}; other shape in the network: {shown(_listed(shape))}. Use "
             "the file as it was released, or the config that belongs to it."
         )
-    places = tuple(Place(name=n, shape=expected[n], make=made[n][1]) for n in expected)
+    places = tuple(
+        Place(name=n, shape=expected[n], dtype=t.dtype, make=made[n][1]) for n, t in state.items()
+    )
     used = len(source.shapes()) - sum(dropped.values())
     return Plan(label=source.label, places=places, used=used, dropped=dropped)
 

@@ -210,8 +210,26 @@ def make_real(shard: Shard, number: int, tools: dict) -> None:
             shard.add(fields, sound, frames.f0, None)
 
 
+def make_said(shard: Shard, number: int, tools: dict) -> None:
+    """One shard of quick voices with word times, for the recogniser."""
+    from recipes.nano.corpus import said
+
+    said.make_said(shard, number, tools)
+
+
+def make_read(shard: Shard, number: int, tools: dict) -> bool:
+    """One shard of recordings of people with the words that Whisper hears; False after the last."""
+    from recipes.nano.corpus.read_aloud import Ears, make_read
+
+    if "ears" not in tools:
+        tools["ears"] = Ears(tools["args"].whisper)
+    return make_read(shard, number, tools["args"].real, tools["ears"])
+
+
 STAGES = {
     "plain": make_plain,
+    "said": make_said,
+    "read": make_read,
     "edits": make_edits,
     "kokoro": make_kokoro,
     "libri": make_libri,
@@ -229,7 +247,7 @@ def main(argv: list[str] | None = None) -> int:
         "--shard-seconds",
         type=float,
         default=SHARD_SECONDS,
-        help="plain and edits: audio of a shard; another number makes another corpus",
+        help="plain, edits and said: audio of a shard; another number makes another corpus",
     )
     parser.add_argument("--first", type=int, default=0, help="number of the first shard")
     parser.add_argument(
@@ -238,7 +256,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--words", type=Path, help="word list, one a line")
     parser.add_argument("--voices", type=Path, help="kokoro: folder with the voices of kokoro-js")
     parser.add_argument("--clips", type=Path, help="libri: folder of flac clips")
-    parser.add_argument("--whisper", type=Path, help="libri: folder of a CTranslate2 Whisper model")
+    parser.add_argument("--real", type=Path, help="read: folder that has librispeech and npvcc2016")
+    parser.add_argument(
+        "--whisper", type=Path, help="libri, read: folder of a CTranslate2 Whisper model"
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     from recipes.nano.corpus.teacher_hibari import Hibari
@@ -255,7 +276,8 @@ def main(argv: list[str] | None = None) -> int:
         if shard.done:
             continue
         began = time.monotonic()
-        STAGES[args.stage](shard, number, tools)
+        if STAGES[args.stage](shard, number, tools) is False:
+            break
         shard.write()
         seconds = shard.samples / 24000
         log.info(

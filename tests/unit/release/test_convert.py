@@ -38,12 +38,12 @@ from stepedit_core.release.convert import (
     lm_config,
     plans,
     source_digest,
-    verify_conversion,
     version_of,
 )
 from stepedit_core.release.layout import find_release
 from stepedit_core.release.rules import Key, assign, fill, fold_weight_norm, match
 from stepedit_core.release.tables import COUNTS
+from stepedit_core.release.verify import verify_conversion
 from stepedit_core.types import Clip, EditRequest, Sampling
 from tests import fake_release
 

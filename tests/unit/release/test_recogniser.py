@@ -13,16 +13,17 @@ from stepedit_core.bundle.manifest import file_of, verify
 from stepedit_core.bundle.weights import build_empty
 from stepedit_core.bundle.write import write_bundle
 from stepedit_core.files.tensors import read_header
-from stepedit_core.measure.paraformer import recogniser_of
+from stepedit_core.measure.recognisers import recogniser_of
 from stepedit_core.models.linguistic import LinguisticConfig, LinguisticTokenizer
 from stepedit_core.models.paraformer import UNIT_TEXT, Paraformer, ParaformerConfig
 from stepedit_core.registry.registry import Registry
 from stepedit_core.release import convert as module
-from stepedit_core.release.convert import Conversion, convert, describe, plans, verify_conversion
+from stepedit_core.release.convert import Conversion, convert, describe, plans
 from stepedit_core.release.layout import find_release
 from stepedit_core.release.recogniser import COUNT, RECOGNISER
 from stepedit_core.release.rules import assign
 from stepedit_core.release.tables import COUNTS, LINGUISTIC
+from stepedit_core.release.verify import verify_conversion
 from stepedit_core.types import Clip
 from tests import fake_release
 

@@ -1,0 +1,175 @@
+"""The letter recogniser of a small bundle: words and their times, and whether a transcript fits.
+
+What it is sure of is where given words are said; its borders are not moved to quiet places, which
+would take them farther away. What it hears by itself is a draft: it spells by ear, and knows no
+words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ..audio.fbank import INT16_SCALE, RATE, kaldi_fbank, stack_frames
+from ..audio.resample import resample
+from ..models.cancel import cancellable
+from ..models.letters import FIRST_SECONDS, FRAME_SECONDS, PER_ROW, Letters
+from ..text.letters import CLASSES, SPACE, letter_ids, letter_words, text_of
+from ..types import Clip, Hooks, SilentHooks, WordLimits
+from .lattice import LetterPath, best_path, forced_path, word_places
+from .paraformer import STAGE
+from .pieces import quiet_pieces
+from .timeline import Word, fit_transcript
+
+ROW_SECONDS = PER_ROW * FRAME_SECONDS
+MOST_CELLS = 100_000_000
+"""Most frames times states of a lattice: 100 MB, about four minutes."""
+SHORTEST_SECONDS = 0.01
+"""Least time of a word."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a transcript fits a clip."""
+
+    misfit: float
+    """Nats per letter by which the best path is better than the one with these words; 0 is exact.
+    Infinite where the clip is too short for the words, 0 where there are none."""
+    words: tuple[Word, ...]
+    """The words with their times."""
+    misfits: tuple[float, ...]
+    """Nats per letter of each word."""
+
+
+@dataclass(frozen=True)
+class LettersRecogniser:
+    """A `Recogniser` on the letters of a bundle."""
+
+    model: Letters
+    hooks: Hooks = field(default_factory=SilentHooks)
+
+    @property
+    def limits(self) -> WordLimits:
+        """Up to where words hold, as measured for these weights; they are in the bundle."""
+        config = self.model.config
+        return WordLimits(
+            heard=config.heard_holds,
+            other_heard=math.inf,  # a draft has wrong words in any clip
+            misfit=config.misfit_holds,
+            other_misfit=config.other_words,
+        )
+
+    def transcribe(self, clip: Clip) -> tuple[Word, ...]:
+        """The words of a clip of any length as they sound, a draft; empty where nothing is said."""
+        return tuple(_words(best_path(self._chances(clip)), clip))
+
+    def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
+        """The words of the transcript at the times where they are most likely said."""
+        return self.fit(clip, transcript).words
+
+    def fit(self, clip: Clip, transcript: str) -> Fit:
+        """How well a transcript fits, as a whole and word by word."""
+        chances = self._chances(clip)
+        pairs = letter_words(transcript)
+        said = [letters for _, letters in pairs if letters]
+        ids = letter_ids(f" {' '.join(said)} ") if said else []
+        if pairs and not said:  # no letters: another script
+            words = fit_transcript(self.transcribe(clip), transcript, clip.seconds)
+            return Fit(math.inf, words, (math.inf,) * len(words))
+        path = None
+        if len(chances) * (2 * len(ids) + 1) <= MOST_CELLS:
+            path = forced_path(chances, ids)
+        if path is None:
+            heard = self.transcribe(clip)
+            words = fit_transcript(heard, transcript, clip.seconds)
+            return Fit(math.inf, words, (math.inf,) * len(words))
+        count = max(1, sum(len(letters.replace(" ", "")) for letters in said))
+        timed, misfits = _timed(path, pairs, clip)
+        return Fit(float(path.costs.sum()) / count, tuple(timed), tuple(misfits))
+
+    def unfit_words(self, clip: Clip, transcript: str) -> tuple[str, ...]:
+        """Words of a transcript that the sound does not have; none where it fits as a whole."""
+        found, most = self.fit(clip, transcript), self.limits.other_misfit
+        if found.misfit <= most:
+            return ()
+        pairs = zip(found.words, found.misfits, strict=True)
+        return tuple(word.text for word, misfit in pairs if misfit > most)
+
+    @torch.no_grad()
+    def _chances(self, clip: Clip) -> np.ndarray:
+        """Log-probabilities (T, C) of the letters of a clip, heard in pieces."""
+        wave = resample(clip.wave, clip.sample_rate, RATE)
+        parts = []
+        for first, end in quiet_pieces(wave, RATE):
+            self.hooks.check()
+            part = wave[first:end]
+            features = stack_frames(kaldi_fbank(part, window="hamming", scale=INT16_SCALE))
+            frames = round(end / RATE / FRAME_SECONDS) - round(first / RATE / FRAME_SECONDS)
+            if not len(features) or not frames:
+                parts.append(_silence(frames))
+                continue
+            with cancellable(self.model, self.hooks):
+                rows = self.model(features[None].to(self.model.cmvn_shift))[0].cpu().numpy()
+            parts.append(rows[:frames])
+            self.hooks.progress(STAGE, end, len(wave))
+            if len(rows) < frames:  # the last window of a piece ends before the piece
+                parts.append(_silence(frames - len(rows)))
+        return np.concatenate(parts)
+
+
+def _silence(frames: int) -> np.ndarray:
+    """Log-probabilities (T, C) of frames where nothing was heard: the space."""
+    rows = np.full((frames, CLASSES), -20.0, np.float32)
+    rows[:, SPACE] = 0.0
+    return rows
+
+
+def _seconds(half_frames: int, clip: Clip) -> float:
+    """Time of a place in half frames, inside the clip."""
+    return min(max(0.0, FIRST_SECONDS + half_frames * FRAME_SECONDS / 2), clip.seconds)
+
+
+def _word(path: LetterPath, place: tuple[int, int, int, int], text: str, clip: Clip) -> Word:
+    """One word of a path; its confidence is the geometric mean of its letters'."""
+    first, last, start, end = place
+    sure = math.exp(sum(path.chances[first:last]) / (last - first))
+    begins = min(_seconds(start, clip), clip.seconds - SHORTEST_SECONDS)
+    return Word(text, begins, max(_seconds(end, clip), begins + SHORTEST_SECONDS), sure)
+
+
+def _words(path: LetterPath, clip: Clip) -> list[Word]:
+    """The words that a path writes."""
+    places = word_places(path)
+    return [_word(path, place, text_of(path.ids[place[0] : place[1]]), clip) for place in places]
+
+
+def _timed(
+    path: LetterPath, pairs: Sequence[tuple[str, str]], clip: Clip
+) -> tuple[list[Word], list[float]]:
+    """The words of a transcript on their path, and the misfit of each.
+
+    A word that is said as several ("25") has the time of all of them. One without letters, as a
+    mark or a word in another script, has no time of its own: it ends where the next one begins,
+    with confidence 0.
+    """
+    places = word_places(path)
+    words: list[Word] = []
+    misfits: list[float] = []
+    at = 0
+    for text, letters in pairs:
+        if not letters:
+            time = words[-1].end if words else 0.0
+            words.append(Word(text, time, time, 0.0))
+            misfits.append(0.0)
+            continue
+        mine = places[at : at + letters.count(" ") + 1]
+        at += len(mine)
+        first, last = mine[0], mine[-1]
+        words.append(_word(path, (first[0], last[1], first[2], last[3]), text, clip))
+        cost = path.costs[first[2] // 2 : -(-last[3] // 2)].sum()
+        misfits.append(float(cost) / len(letters.replace(" ", "")))
+    return words, misfits

@@ -1,0 +1,336 @@
+"""The panel of Edit Range in the real editor, in both renderers: words by pointer and by keys."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.browser.page import Page
+from tests.browser.panel import HOSTILE, VALUE, open_node, shoot, until
+from tests.server.comfyui import PATIENCE, Server
+
+pytestmark = pytest.mark.browser
+FILE = {"filename": "speech.wav", "subfolder": "", "type": "input"}
+WORDS = [("Hello,", 0.1, 0.4), ("good", 0.5, 0.8), ("morning", 0.9, 1.3), ("world.", 1.5, 1.9)]
+TELL = """
+(told) => {
+  const part = (one) => one.name === "part";
+  app.canvas.graph.nodes.flatMap((n) => n.widgets ?? []).find(part).value = told;
+}
+"""
+SET = """
+([name, value]) => {
+  const node = app.canvas.graph.nodes[0];
+  const widget = node.widgets.find((w) => w.name === name);
+  widget.value = value;
+  widget.callback?.(value, app.canvas, node);
+}
+"""
+
+GAINS = """
+async () => {
+  const { rangePanelOf } = await import("/extensions/ComfyUI-StepEdit.v2/range_panel.mjs");
+  const { player } = rangePanelOf(app.graph.nodes[0]);
+  return player.rounds.map((round) => player.gainOf(round));
+}
+"""
+
+
+def told(**more: Any) -> dict[str, Any]:
+    """What the server says of a recording before anything is edited."""
+    words = [{"text": t, "start": a, "end": b, "confidence": 0.9} for t, a, b in WORDS]
+    before = {"file": FILE, "seconds": 2.0, "loudness": -20.0}
+    return {"words": words, "why": "", "before": before, "after": None, **more}
+
+
+def made(**more: Any) -> dict[str, Any]:
+    """What it says of an edited part: good morning, 0.2 s longer than before."""
+    changed = {"first": 0.45, "end": 1.55, "end_before": 1.35}
+    about = {"file": FILE, "seconds": 2.0, "loudness": -26.0, "range": changed}
+    return {**about, "start": 0.5, "end": 1.3, "lost": [2], "score": None, "notes": [], **more}
+
+
+def open_part(page: Page, panel: dict[str, Any] | None = None, **values: Any) -> Any:
+    """Edit Range alone with its panel filled; the panel."""
+    open_node(page, "EditRange", **values)
+    page.evaluate(TELL, [panel or told()])
+    found = page.page.get_by_role("group", name="Choose a part of the recording")
+    until(page, lambda: found.get_by_role("option").count() == len(WORDS))
+    page.page.wait_for_timeout(300)  # for the editor to give the node its size
+    return found
+
+
+def word(panel: Any, text: str) -> Any:
+    return panel.get_by_role("option", name=re.compile(text))
+
+
+def middle(box: Any, share: float = 0.5) -> tuple[float, float]:
+    """A point of an element, at a share of its width."""
+    place = box.bounding_box()
+    return place["x"] + share * place["width"], place["y"] + place["height"] / 2
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.page.mouse.move(*start)
+    page.page.mouse.down()
+    page.page.mouse.move((start[0] + end[0]) / 2, start[1], steps=3)
+    page.page.mouse.move(*end, steps=3)
+    page.page.mouse.up()
+
+
+def chosen(page: Page) -> tuple[float, float]:
+    """What the widgets of seconds have."""
+    return tuple(round(page.evaluate(VALUE, name), 3) for name in ("start", "end"))
+
+
+def selected(panel: Any) -> list[str]:
+    options = panel.get_by_role("option").all()
+    return [one.inner_text() for one in options if one.get_attribute("aria-selected") == "true"]
+
+
+def named(renderer: bool) -> str:
+    return "nodes2" if renderer else "canvas"
+
+
+def test_before_the_first_run_the_panel_says_what_to_do(page: Page, renderer: bool) -> None:
+    open_node(page, "EditRange")
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    assert panel.get_by_role("status").inner_text().startswith("Run the node once")
+    assert not panel.get_by_role("button", name="Play", exact=True).is_visible()
+    assert page.errors == []
+
+
+def test_a_drag_over_words_sets_the_widgets_and_the_prompt_has_them(
+    page: Page, renderer: bool
+) -> None:
+    panel = open_part(page, phrase="world")
+    assert selected(panel) == ["world."]
+    drag(page, middle(word(panel, "good"), 0.7), middle(word(panel, "morning"), 0.3))
+    assert chosen(page) == (0.5, 1.3)
+    assert selected(panel) == ["good", "morning"]
+    assert page.evaluate(VALUE, "phrase") == ""
+    said = panel.get_by_role("status").inner_text()
+    assert said == "Chosen: “good morning”, 0.50 - 1.30 s. Run to edit this part."
+    (sent,) = page.prompt().values()
+    assert (sent["inputs"]["start"], sent["inputs"]["end"]) == pytest.approx((0.5, 1.3))
+    assert "part" not in sent["inputs"]
+    shoot(page, f"range_drag_{named(renderer)}")
+    assert page.errors == []
+
+
+def test_a_drag_over_the_sound_sets_seconds(page: Page, renderer: bool) -> None:
+    panel = open_part(page)
+    sound = panel.locator(".sound")
+    drag(page, middle(sound, 0.75), middle(sound, 0.25))
+    assert chosen(page) == pytest.approx((0.5, 1.5), abs=0.03)
+    sound.click(position={"x": 10, "y": 10})  # moves the playhead and leaves the choice
+    assert chosen(page) == pytest.approx((0.5, 1.5), abs=0.03)
+    assert page.errors == []
+
+
+def test_a_click_chooses_a_word_and_shift_extends(page: Page, renderer: bool) -> None:
+    panel = open_part(page)
+    word(panel, "morning").click()
+    assert chosen(page) == (0.9, 1.3)
+    word(panel, "Hello").click(modifiers=["Shift"])
+    assert chosen(page) == (0.1, 1.3)
+    word(panel, "world").click(modifiers=["Shift"])
+    assert chosen(page) == (0.9, 1.9)
+    assert page.errors == []
+
+
+def test_keys_choose_extend_play_and_clear(page: Page, renderer: bool) -> None:
+    panel = open_part(page)
+    words = panel.get_by_role("listbox", name="Words of the recording")
+    words.focus()
+    for key in ("ArrowRight", "ArrowRight"):
+        page.page.keyboard.press(key)
+    assert chosen(page) == (0.5, 0.8)
+    active = words.get_attribute("aria-activedescendant")
+    assert panel.locator(f"#{active}").inner_text() == "good"
+    page.page.keyboard.press("Shift+ArrowRight")
+    assert chosen(page) == (0.5, 1.3)
+    assert selected(panel) == ["good", "morning"]
+    shoot(page, f"range_keys_{named(renderer)}")
+    page.page.keyboard.press("Shift+ArrowLeft")
+    page.page.keyboard.press("Shift+ArrowLeft")  # over the word where it began
+    assert chosen(page) == (0.1, 0.8)
+    page.page.keyboard.press("End")
+    assert chosen(page) == (1.5, 1.9)
+    page.page.keyboard.press("Enter")
+    panel.get_by_role("button", name="Pause").wait_for(timeout=20_000 * PATIENCE)
+    panel.get_by_role("button", name="Play", exact=True).wait_for(timeout=20_000 * PATIENCE)
+    assert panel.get_by_text("1.9 / 2.0 s").is_visible()  # it stops where the part ends
+    page.page.keyboard.press("Escape")
+    assert chosen(page) == (0, 0)
+    assert selected(panel) == []
+    assert panel.get_by_role("status").inner_text().startswith("Nothing is chosen.")
+    assert page.evaluate("() => app.graph.nodes.length") == 1
+    assert page.errors == []
+
+
+def test_typed_seconds_and_phrases_move_the_choice(page: Page, renderer: bool) -> None:
+    panel = open_part(page)
+    page.evaluate(SET, ["end", 0.45])
+    until(page, lambda: selected(panel) == ["Hello,"])
+    page.evaluate(SET, ["phrase", "MORNING world"])
+    until(page, lambda: selected(panel) == ["morning", "world."])
+    page.evaluate(SET, ["phrase", "evening"])
+    until(page, lambda: selected(panel) == [])
+    assert page.errors == []
+
+
+def test_before_and_after_are_switched_at_equal_loudness_and_show_what_changed(
+    page: Page, renderer: bool
+) -> None:
+    panel = open_part(page, told(after=made()), start=0.5, end=1.3)
+    before = panel.get_by_role("radio", name="Before")
+    after = panel.get_by_role("radio", name="After")
+    assert after.get_attribute("aria-checked") == "true"
+    assert word(panel, "morning").get_attribute("aria-label") == "morning, lost"
+    assert panel.get_by_text("Not heard any more: morning").is_visible()
+    status = panel.get_by_role("status").inner_text()
+    assert status == "Chosen: “good morning”, 0.50 - 1.30 s."
+    whole = panel.locator(".sound").bounding_box()["width"]
+    changed = panel.locator(".changed")
+    assert changed.bounding_box()["width"] / whole == pytest.approx(1.1 / 2, abs=0.02)
+    shoot(page, f"range_after_{named(renderer)}")
+    before.click()
+    assert before.get_attribute("aria-checked") == "true"
+    assert changed.bounding_box()["width"] / whole == pytest.approx(0.9 / 2, abs=0.02)
+    gains = page.evaluate(GAINS)
+    assert gains == pytest.approx([10 ** (-6 / 20), 1])
+    panel.get_by_role("checkbox", name="Equally loud").uncheck()
+    assert page.evaluate(GAINS) == [1, 1]
+    panel.get_by_role("listbox").focus()
+    page.page.keyboard.press("1")
+    assert after.get_attribute("aria-checked") == "true"
+    assert page.errors == []
+
+
+def test_zoom_and_scroll_keep_words_at_their_times(page: Page, renderer: bool) -> None:
+    panel = open_part(page)
+    view = panel.get_by_role("listbox")
+    view.focus()
+    page.page.mouse.move(*middle(view, 0.9))
+    for _ in range(3):
+        page.page.mouse.wheel(0, -120)
+    until(page, lambda: panel.get_by_role("option").count() < len(WORDS))
+    word(panel, "world").click()
+    assert chosen(page) == (1.5, 1.9)
+    scale = page.evaluate("() => app.canvas.ds.scale")
+    assert scale == 1  # the graph below has not moved
+    view.focus()
+    page.page.keyboard.press("Home")  # scrolls to the first word
+    until(page, lambda: word(panel, "Hello").count() == 1)
+    assert chosen(page) == (0.1, 0.4)
+    panel.get_by_role("button", name="Show all").click()
+    until(page, lambda: panel.get_by_role("option").count() == len(WORDS))
+    assert page.errors == []
+
+
+def test_a_saved_and_reloaded_workflow_has_the_range(page: Page, renderer: bool) -> None:
+    panel = open_part(page)
+    word(panel, "morning").click()
+    saved = page.saved()
+    page.evaluate("() => { app.graph.clear(); }")
+    page.load(saved)
+    assert chosen(page) == (0.9, 1.3)
+    (sent,) = page.prompt().values()
+    assert (sent["inputs"]["start"], sent["inputs"]["end"]) == pytest.approx((0.9, 1.3))
+    page.evaluate(TELL, [told()])
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    until(page, lambda: selected(panel) == ["morning"])
+    assert page.errors == []
+
+
+def test_without_words_seconds_are_chosen_by_keys_and_the_reason_is_said(
+    page: Page, renderer: bool
+) -> None:
+    open_node(page, "EditRange")
+    page.evaluate(TELL, [told(words=[], why="nothing hears here.")])
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    view = panel.get_by_role("group", name="Waveform")
+    until(page, view.is_visible)
+    assert panel.get_by_text("choose seconds. nothing hears here.").is_visible()
+    view.focus()
+    for _ in range(3):
+        page.page.keyboard.press("Shift+ArrowRight")
+    assert chosen(page) == (0, 0.3)
+    assert page.errors == []
+
+
+def test_hostile_words_are_shown_as_words(page: Page, renderer: bool) -> None:
+    words = [{"text": HOSTILE, "start": 0.1, "end": 1.9, "confidence": 0.1}]
+    open_node(page, "EditRange")
+    page.evaluate(TELL, [told(words=words, why=HOSTILE)])
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    until(page, lambda: panel.get_by_role("option").count() == 1)
+    assert panel.get_by_role("option").inner_text() == HOSTILE
+    assert panel.locator("img").count() == 0
+    assert page.page.title() != "hacked"
+    assert page.errors == []
+
+
+def test_the_panel_works_inside_a_subgraph(page: Page, renderer: bool) -> None:
+    open_node(page, "EditRange")
+    page.evaluate(
+        """
+        async () => {
+          const { subgraph } = app.graph.convertToSubgraph(new Set([app.graph.nodes[0]]));
+          app.canvas.setGraph(subgraph);
+          await new Promise((done) => setTimeout(done, 800));
+        }
+        """
+    )
+    page.evaluate(TELL, [told()])
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    until(page, lambda: panel.get_by_role("option").count() == len(WORDS))
+    word(panel, "morning").click()
+    inside = "() => app.canvas.graph.nodes[0].widgets.find((w) => w.name === 'end').value"
+    assert page.evaluate(inside) == pytest.approx(1.3)
+    page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
+    assert page.errors == []
+
+
+WORKFLOW = """
+async () => {
+  const add = (type, values) => {
+    const node = LiteGraph.createNode(type);
+    app.graph.add(node);
+    for (const [name, value] of Object.entries(values))
+      node.widgets.find((w) => w.name === name).value = value;
+    return node;
+  };
+  const part = app.graph.nodes[0];
+  const link = (type, values, output, input) =>
+    add(type, values).connect(output, part, part.inputs.findIndex((i) => i.name === input));
+  link("StepEdit_LoadModel", { bundle: "tiny" }, 0, "model");
+  link("LoadAudio", { audio: "speech.wav" }, 0, "audio");
+  link("StepEdit_Emotion", {}, 0, "edit");
+}
+"""
+
+
+def test_a_run_fills_the_panel_and_an_error_is_said_inside(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    open_node(page, "EditRange")
+    page.evaluate(WORKFLOW)
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    until(page, lambda: panel.get_by_role("option").count() == 6, 60)
+    word(panel, "morning").click()
+    assert chosen(page) == pytest.approx((1.3, 1.5), abs=0.07)  # at the quietest place nearby
+    page.evaluate(SET, ["end", 99])
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    alert = panel.get_by_role("alert")
+    until(page, lambda: "the recording ends at 2.00 s" in alert.inner_text(), 60)
+    assert panel.get_by_role("option").count() == 6
+    dialog = page.page.locator(".p-dialog-mask")  # the editor's own
+    until(page, dialog.is_visible, 60)
+    dialog.get_by_role("button", name="Close").first.click()
+    until(page, lambda: dialog.count() == 0)
+    assert page.errors == []
