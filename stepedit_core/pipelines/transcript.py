@@ -22,6 +22,8 @@ from .limits import LONGEST_CLONE
 
 MOST_UNLEARNT = 0.2
 """Share of the letters that may be unknown to the model: names and borrowed words."""
+MOST_WITH_DIGITS = 0.5
+"""The same, digits included: a few numbers among words are said in a note."""
 ONE_LANGUAGE = 8192
 """Most pieces of a vocabulary that was made for one language; nano has 3000."""
 FEWEST_LETTERS = 25
@@ -44,10 +46,12 @@ def check_letters(bundle: Bundle, text: str) -> None:
             "needed. Write the words."
         )
     unlearnt = [x for x in bundle.text.unlearnt(words) if x.isalnum()]
-    strange = sum(letter in unlearnt for letter in letters)
-    if strange > MOST_UNLEARNT * len(letters):
+    strange = [letter for letter in letters if letter in unlearnt]
+    script = sum(letter.isalpha() for letter in strange)
+    alphabetic = sum(letter.isalpha() for letter in letters)
+    if script > MOST_UNLEARNT * alphabetic or len(strange) > MOST_WITH_DIGITS * len(letters):
         raise ValueError(
-            f"{shown(strange)} of the {len(letters)} letters of the words were never learnt by "
+            f"{len(strange)} of the {len(letters)} letters of the words were never learnt by "
             f"'{shown(bundle.name)}' ({shown(_listed(unlearnt))}); it reads the language "
             "of its examples. Write the words in that language, numbers as words, or choose "
             "another model."

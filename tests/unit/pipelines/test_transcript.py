@@ -107,6 +107,9 @@ def test_new_words_of_sounds_alone_need_no_letter(nano: Bundle) -> None:
 def test_digits_count_as_letters_do(nano: Bundle, clip: Clip) -> None:
     with pytest.raises(ValueError, match=r"11 of the 14 letters of the words.*numbers as words"):
         make_plan(nano, clip, [replace(HAPPY, text="1 2 3 4 5 6 7 8 9 10 100")])
+    with pytest.raises(ValueError, match=r"7 of the 11 letters of the words.*numbers as words"):
+        check_letters(nano, "call 5556789")
+    check_letters(nano, "that was in the summer of 1984")
 
 
 @pytest.mark.parametrize(
