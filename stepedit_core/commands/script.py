@@ -6,7 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .options import DONE, FAILED, UsageError, add_model, add_seed, load_bundle, place
+from .options import (
+    DONE,
+    FAILED,
+    RESUMES,
+    UsageError,
+    add_model,
+    add_seed,
+    load_bundle,
+    place,
+    say_result,
+)
 from .transcribe import add_recogniser
 
 
@@ -56,7 +66,7 @@ def add(commands: Any) -> None:
         metavar="DIR",
         help="folder for the results; files that no run wrote are never replaced",
     )
-    script.set_defaults(run=_script)
+    script.set_defaults(run=_script, stopped=RESUMES)
 
 
 def _script(arguments: argparse.Namespace) -> int:
@@ -93,5 +103,5 @@ def run_shown(lines: Any, out: Path, run: Any) -> int:
 
     with Bar() as bar:
         entries = run_script(lines, out, replace(run, hooks=bar))
-    print(table(COLUMNS, entry_rows(entries)))
+    say_result(table(COLUMNS, entry_rows(entries)))
     return FAILED if any(entry.get("error") for entry in entries) else DONE

@@ -12,12 +12,13 @@ from typing import Any
 
 from ..audio.recording_files import open_recording
 from ..audio.recordings import Recording, Source, write_recording
+from ..files.reading import said_of
 from ..measure.pieces import hear
 from ..measure.recognisers import can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
 from ..pipelines.script_lines import AnyLine, BrokenLine, ScriptLine
-from ..printable import shown
+from ..printable import shown, storable
 from ..registry.handle import Bundle
 from ..types import Hooks, SilentHooks
 from .report import round_entry
@@ -109,7 +110,7 @@ def _made(line: AnyLine, folder: ScriptFolder, worker: LineWorker) -> Entry:
         return folder.add({"id": line.id, "key": key, "file": file, **facts}, staged)
     except (ValueError, OSError) as error:
         log.warning("line '%s': %s", shown(line.id), shown(error, 600))
-        return folder.add_error(line.id, str(error), source=line.file)
+        return folder.add_error(line.id, said_of(error), source=storable(line.file))
 
 
 class LineWorker:
@@ -204,7 +205,7 @@ def entry_of(line: ScriptLine, done: LineDone) -> Entry:
     last = steps[-1]["rounds"] if steps else []
     best: dict[str, Any] = last[steps[-1]["best"]] if last else {}
     return {
-        "source": line.file,
+        "source": storable(line.file),
         "start": line.start,
         "end": line.end,
         "words": line.words,
