@@ -18,7 +18,7 @@ from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
 from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
-from .measure.pieces import hear
+from .measure.hearing import hear
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
@@ -264,8 +264,9 @@ def remove_words(
     which = Removal(**what)
     check_removal(which)
     recording = _recording(clip)
-    words = transcribe(model, recording, text=text, recogniser=recogniser)
-    return take_out(recording, words, which)
+    clip, ears = recording.clip(), recogniser_for(model, recogniser)
+    words = ears.align(clip, text) if text.strip() else ears.transcribe(clip)
+    return take_out(recording, words, which, ears=ears)
 
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:

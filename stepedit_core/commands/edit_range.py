@@ -28,7 +28,7 @@ from .transcribe import add_recogniser
 if TYPE_CHECKING:
     from ..audio.recordings import Recording, Source
     from ..measure.timeline import Word
-    from ..pipelines.range_edit import Part
+    from ..pipelines.inside import Part
     from ..registry.handle import Bundle
     from ..types import EditRequest
 
@@ -197,7 +197,7 @@ def _asked(
 
 def _heard(arguments: argparse.Namespace, bundle: Bundle, source: Source) -> tuple[Word, ...]:
     """The words of the recording with their times."""
-    from ..measure.pieces import hear
+    from ..measure.hearing import hear
     from ..measure.recognisers import recogniser_for
 
     return hear(recogniser_for(bundle, arguments.recogniser), source, arguments.text)

@@ -96,7 +96,7 @@ def _remove_words(arguments: argparse.Namespace) -> int:
     recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
     clip, text = recording.clip(), arguments.text.strip()
     words = recogniser.align(clip, text) if text else recogniser.transcribe(clip)
-    made = remove_words(recording, words, which)
+    made = remove_words(recording, words, which, ears=recogniser)
     write_recording(arguments.out, made.recording)
     say_result(_summary(made, recording.seconds))
     return DONE

@@ -48,7 +48,7 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     from ..audio.recording_files import open_recording
     from ..files.outputs import check_output
     from ..files.terminal import table
-    from ..measure.pieces import hear
+    from ..measure.hearing import hear
     from ..measure.recognisers import recogniser_for
 
     if arguments.out:

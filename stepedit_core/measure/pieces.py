@@ -7,21 +7,17 @@ word where the words' times are known. Only the waves that are looked at are in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
-from ..audio.clips import SILENCE_PEAK
 from ..audio.recordings import Source
-from ..types import Clip
-from .timeline import Recogniser, Word, fit_transcript
+from .timeline import Word
 
-WHOLE_S = 60.0
-"""Longest recording that a recogniser hears as a whole."""
 HEARD_S = 20.0
-"""Longest piece of a longer one, and of what a network hears at once."""
+"""Longest piece that a recogniser hears at once."""
 PAUSE_S = 0.2
 """Time over which a sound must be quiet to be cut."""
 
@@ -96,31 +92,3 @@ def between_words(words: Sequence[Word], rate: int, first: int, count: int) -> n
         if b > 0 and a < count:
             free[max(0, a + 1) : max(0, b)] = False
     return free
-
-
-def hear(recogniser: Recogniser, source: Source, text: str = "") -> tuple[Word, ...]:
-    """The words of a recording of any length with their times, heard piece by piece.
-
-    Args:
-        recogniser: hears clips.
-        source: a recording in memory or in a file; of a file one piece at a time is in memory.
-        text: its words where they are known: only their times are looked for.
-    """
-    rate = source.sample_rate
-    if source.seconds <= WHOLE_S:
-        clip = source.part(0, source.length).clip()
-        return recogniser.align(clip, text) if text.strip() else recogniser.transcribe(clip)
-    words: list[Word] = []
-    for first, end in quiet_pieces(Mixed(source), rate):
-        words += _piece(recogniser, source.part(first, end).clip(), first / rate)
-    return fit_transcript(words, text, source.seconds) if text.strip() else tuple(words)
-
-
-def _piece(recogniser: Recogniser, clip: Clip, offset: float) -> list[Word]:
-    """The words of a piece at their times in the whole; none where it is silent."""
-    if not len(clip.wave) or float(clip.wave.abs().max()) < SILENCE_PEAK:
-        return []
-    return [
-        replace(word, start=word.start + offset, end=word.end + offset)
-        for word in recogniser.transcribe(clip)
-    ]

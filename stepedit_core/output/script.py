@@ -13,7 +13,7 @@ from typing import Any
 from ..audio.recording_files import open_recording
 from ..audio.recordings import Recording, Source, write_recording
 from ..files.reading import said_of
-from ..measure.pieces import hear
+from ..measure.hearing import hear
 from ..measure.recognisers import can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line

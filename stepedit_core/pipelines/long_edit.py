@@ -32,9 +32,10 @@ from ..measure.timeline import Word, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import EditRequest, Hooks, SilentHooks
+from .inside import AROUND_S, Part
 from .long_result import LatePatch, kept_loudness, late, nothing, result_parts
 from .plan import Plan, check_request, make_plan
-from .range_edit import AROUND_S, Part, check_keeps, patch_of
+from .range_edit import check_keeps, patch_of
 from .rounds import iterate
 
 PIECE_S = 10.0

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import pytest
 import torch
 
 from stepedit_core.audio.recordings import Recording
-from stepedit_core.measure.pieces import Mixed, hear, quiet_pieces
+from stepedit_core.measure import hearing
+from stepedit_core.measure.hearing import hear
+from stepedit_core.measure.pieces import Mixed, quiet_pieces
 from stepedit_core.measure.timeline import Word
 from stepedit_core.types import Clip
 
@@ -73,3 +78,22 @@ def test_a_long_recording_is_heard_piece_by_piece_and_silence_is_not() -> None:
 def test_a_short_one_is_aligned_whole() -> None:
     source = Recording(samples=noise(5)[None], sample_rate=RATE)
     assert hear(Ears(), source, "so it is") == (Word("so it is", 0.0, 5.0, 1.0),)
+
+
+def test_a_draft_only_says_which_words_belong_to_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Letters(Ears):
+        asked: ClassVar[list[str]] = []
+
+        def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
+            self.asked.append(transcript)
+            return tuple(Word(t, n, n + 0.9, 0.9) for n, t in enumerate(transcript.split()))
+
+    monkeypatch.setattr(hearing, "LettersRecogniser", Letters)
+    source = Recording(samples=noise(70)[None], sample_rate=RATE)
+    count = len(list(quiet_pieces(Mixed(source), RATE)))
+    text = " ".join(f"w{n + 1}" for n in range(count))
+    words = hear(Letters(), source, text)
+    assert Letters.asked == text.split()
+    assert [w.text for w in words] == text.split()
+    borders = [first / RATE for first, _ in quiet_pieces(Mixed(source), RATE)]
+    assert [w.start for w in words] == borders
