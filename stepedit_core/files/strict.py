@@ -78,7 +78,7 @@ def _check_bounds(value: Any, bounds: tuple[float, float], where: str, remedy: s
             _check_bounds(number, bounds, where, remedy)
         elif number is not None and not low <= number <= high:
             raise ValueError(
-                f"{where} is {shown(number, 40)}; allowed are {_bound(low)} to {_bound(high)}. "
+                f"{where} is {shown(number, 40)}; allowed are {shown(_bound(low))} to {shown(_bound(high))}. "
                 f"{remedy}"
             )
 
