@@ -18,7 +18,7 @@ from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
 from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
-from .measure.hearing import hear
+from .measure.hearing import hear, hear_surely
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
@@ -264,8 +264,8 @@ def remove_words(
     which = Removal(**what)
     check_removal(which)
     recording = _recording(clip)
-    clip, ears = recording.clip(), recogniser_for(model, recogniser)
-    words = ears.align(clip, text) if text.strip() else ears.transcribe(clip)
+    ears = recogniser_for(model, recogniser)
+    words = hear_surely(ears, recording, text)
     return take_out(recording, words, which, ears=ears)
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "edit-range": "edit_range",
     "edit-long": "edit_range",
     "script": "script",
+    "batch": "batch",
     "remove-words": "remove_words",
     "transcribe": "transcribe",
     "convert": "models",

@@ -197,7 +197,7 @@ def _asked(
 
 def _heard(arguments: argparse.Namespace, bundle: Bundle, source: Source) -> tuple[Word, ...]:
     """The words of the recording with their times."""
-    from ..measure.hearing import hear
+    from ..measure.hearing import hear_surely
     from ..measure.recognisers import recogniser_for
 
-    return hear(recogniser_for(bundle, arguments.recogniser), source, arguments.text)
+    return hear_surely(recogniser_for(bundle, arguments.recogniser), source, arguments.text)

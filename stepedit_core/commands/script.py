@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .options import (
     DONE,
@@ -18,6 +18,10 @@ from .options import (
     say_result,
 )
 from .transcribe import add_recogniser
+
+if TYPE_CHECKING:
+    from ..output.script import Engine, ScriptRun
+    from ..pipelines.script_lines import AnyLine
 
 
 def add(commands: Any) -> None:
@@ -94,7 +98,7 @@ def _script(arguments: argparse.Namespace) -> int:
     return run_shown(lines, arguments.out, run)
 
 
-def run_shown(lines: Any, out: Path, run: Any) -> int:
+def run_shown(lines: list[AnyLine], out: Path, run: ScriptRun, engine: Engine | None = None) -> int:
     """Run lines with a bar, then a table of them; FAILED where one of them has an error."""
     from dataclasses import replace
 
@@ -102,6 +106,6 @@ def run_shown(lines: Any, out: Path, run: Any) -> int:
     from ..output.script import COLUMNS, entry_rows, run_script
 
     with Bar() as bar:
-        entries = run_script(lines, out, replace(run, hooks=bar))
+        entries = run_script(lines, out, replace(run, hooks=bar), engine=engine)
     say_result(table(COLUMNS, entry_rows(entries)))
     return FAILED if any(entry.get("error") for entry in entries) else DONE

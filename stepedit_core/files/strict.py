@@ -78,8 +78,8 @@ def _check_bounds(value: Any, bounds: tuple[float, float], where: str, remedy: s
             _check_bounds(number, bounds, where, remedy)
         elif number is not None and not low <= number <= high:
             raise ValueError(
-                f"{where} is {shown(number, 40)}; allowed are {shown(_bound(low))} to {shown(_bound(high))}. "
-                f"{remedy}"
+                f"{where} is {shown(number, 40)}; allowed are {shown(_bound(low))} to "
+                f"{shown(_bound(high))}. {remedy}"
             )
 
 
