@@ -39,6 +39,7 @@ COMMANDS = {
     "script": "script",
     "batch": "batch",
     "remove-words": "remove_words",
+    "replace-words": "replace_words",
     "transcribe": "transcribe",
     "convert": "models",
     "bench": "models",
