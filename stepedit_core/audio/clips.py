@@ -166,8 +166,8 @@ def check_seconds(seconds: float) -> None:
     if seconds > LONGEST_S:
         raise ValueError(
             f"clip is {max(seconds, LONGEST_S + 0.01):.2f} s long; {SHORTEST_S} to "
-            f"{LONGEST_S:.0f} s can be edited. Take `stepedit edit-long` or the node Edit Long, or "
-            "cut it into shorter pieces."
+            f"{LONGEST_S:.0f} s can be edited. Cut it into shorter pieces, or take `stepedit "
+            "edit-long` or the node Edit Long."
         )
 
 

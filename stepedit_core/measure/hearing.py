@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..audio.clips import SILENCE_PEAK
 from ..audio.recordings import Source
+from ..printable import shown
 from ..types import Clip
 from .letters import LettersRecogniser
 from .pieces import Mixed, quiet_pieces
@@ -43,6 +45,29 @@ def hear(recogniser: Recogniser, source: Source, text: str = "") -> tuple[Word, 
         if said:
             aligned += _piece(recogniser, source.part(first, end).clip(), first / rate, said)
     return tuple(aligned)
+
+
+def hear_surely(recogniser: Recogniser, source: Source, text: str = "") -> tuple[Word, ...]:
+    """As `hear`, for words that a run will rely on.
+
+    Raises ValueError where no words are given and the recogniser hears a draft only.
+    """
+    words = hear(recogniser, source, text)
+    if not text.strip():
+        check_draft(recogniser, words)
+    return words
+
+
+def check_draft(recogniser: Recogniser, words: Sequence[Word]) -> None:
+    """Raise ValueError, with the words, where what a recogniser hears is a draft only."""
+    if isinstance(recogniser, LettersRecogniser):
+        heard = words_between(words, float("-inf"), float("inf"))
+        raise ValueError(
+            "no transcript was given, and this model's recogniser spells by ear: it hears "
+            f"'{shown(heard, 200)}'. Correct these words and give them as the transcript, or name "
+            "the folder of a faster-whisper model, which hears them ($STEPEDIT_RECOGNISER, or "
+            "--recogniser of the command)."
+        )
 
 
 def _piece(recogniser: Recogniser, clip: Clip, offset: float, said: str = "") -> list[Word]:

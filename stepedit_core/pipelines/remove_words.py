@@ -17,6 +17,7 @@ from ..audio.clips import float_samples
 from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
 from ..measure.hesitation import SURE, Sound, hesitations, words_stay
+from ..measure.letters import LettersRecogniser
 from ..measure.timeline import Recogniser, Word, phrase_places, words_between
 from ..printable import shown
 from ..signal.cut import FADE_S, Room, closed, filled, quiet_places
@@ -197,7 +198,7 @@ def _wordless(
     if not any(kinds.values()):
         return []
     sounds = [sound for sound in hesitations(recording.clip(), words) if kinds[sound.kind]]
-    if ears is None:
+    if ears is None or isinstance(ears, LettersRecogniser):  # a draft proves nothing
         sounds = [sound for sound in sounds if sound.wordless]
     elif sounds:
         holes = [hole for s in sounds for hole in _hole([_unheard(s, words)], words, recording)]
