@@ -62,8 +62,11 @@ def _check(
 ) -> None:
     """Raise ValueError for words that the source cannot say, or facts that no file keeps."""
     from ..stepedit_core.pipelines.transcript import check_pace
+    from ..stepedit_core.text.edits import check_text
 
     check_about(about)
+    for _, request in items:
+        check_text("text", request.text)
     model.check([request for _, request in items])
     for source, request in items:
         check_pace(request.text, source.seconds)
