@@ -382,7 +382,8 @@ def _check_call(model: object, hooks: object) -> None:
 def _clip(clip: Clip | str | Path) -> Clip:
     """The recording as one channel of float32 samples, or what is wrong with it."""
     if isinstance(clip, Clip):
-        return mono_clip(clip.wave, clip.sample_rate)
+        checked = mono_clip(clip.wave, clip.sample_rate)
+        return replace(checked, notes=(*clip.notes, *checked.notes))
     if not isinstance(clip, (str, Path)):
         raise ValueError(
             f"the clip is of the type {type(clip).__name__}; a path or a Clip is needed. Pass "

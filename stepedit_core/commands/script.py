@@ -6,7 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, FAILED, UsageError, add_model, add_seed, load_bundle, place
+from .options import (
+    DONE,
+    FAILED,
+    RESUMES,
+    UsageError,
+    add_model,
+    add_seed,
+    load_bundle,
+    place,
+    say_result,
+)
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
@@ -60,7 +70,7 @@ def add(commands: Any) -> None:
         metavar="DIR",
         help="folder for the results; files that no run wrote are never replaced",
     )
-    script.set_defaults(run=_script)
+    script.set_defaults(run=_script, stopped=RESUMES)
 
 
 def _script(arguments: argparse.Namespace) -> int:
@@ -97,5 +107,5 @@ def run_shown(lines: list[AnyLine], out: Path, run: ScriptRun, engine: Engine | 
 
     with Bar() as bar:
         entries = run_script(lines, out, replace(run, hooks=bar), engine=engine)
-    print(table(COLUMNS, entry_rows(entries)))
+    say_result(table(COLUMNS, entry_rows(entries)))
     return FAILED if any(entry.get("error") for entry in entries) else DONE

@@ -25,7 +25,7 @@ from typing import ClassVar, Literal
 
 from ..engines import WorkerSetting, run_tasks
 from ..files.outputs import check_not_input, check_plain
-from ..files.reading import parse_json, read_lines
+from ..files.reading import parse_json, read_lines, said_of
 from ..files.strict import Bounds, from_json
 from ..files.whole import write_whole
 from ..printable import shown
@@ -252,7 +252,7 @@ class Worker:
         try:
             return TaskResult(task=task, example=self._make(self._bundle, task))
         except (ValueError, OSError) as error:
-            return TaskResult(task=task, example=None, problem=" ".join(str(error).split()))
+            return TaskResult(task=task, example=None, problem=" ".join(said_of(error).split()))
 
 
 def build(

@@ -13,13 +13,13 @@ from typing import Any
 
 from ..audio.recording_files import open_recording
 from ..audio.recordings import Recording, Source, write_recording
-from ..files.reading import parse_object
+from ..files.reading import parse_object, said_of
 from ..measure.hearing import hear_surely
 from ..measure.recognisers import VARIABLE, can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
 from ..pipelines.script_lines import AnyLine, BrokenLine, ScriptLine, line_from_json
-from ..printable import shown
+from ..printable import shown, storable
 from ..registry.handle import Bundle
 from ..types import Hooks, SilentHooks
 from .report import round_entry
@@ -121,7 +121,7 @@ def _taken(line: ScriptLine, folder: ScriptFolder, answer: str) -> Entry:
             error = str(problem)
     if error is not None:
         log.warning("line '%s': %s", shown(line.id), shown(error, 600))
-        return folder.add_error(line.id, error, source=line.file)
+        return folder.add_error(line.id, error, source=storable(line.file))
     kept = folder.entry(line.id)
     return {**kept, "kept": True}
 
@@ -169,7 +169,7 @@ class LineWorker:
             facts = self.make(line, clip, staged)
             answer = {"id": line.id, "key": key, "file": file, **facts, "staged": str(staged)}
         except (ValueError, OSError) as error:
-            answer = {"error": str(error)}
+            answer = {"error": said_of(error)}
         return json.dumps(answer, ensure_ascii=False, allow_nan=False)
 
     @property
@@ -256,7 +256,7 @@ def entry_of(line: ScriptLine, done: LineDone) -> Entry:
     last = steps[-1]["rounds"] if steps else []
     best: dict[str, Any] = last[steps[-1]["best"]] if last else {}
     return {
-        "source": line.file,
+        "source": storable(line.file),
         "start": line.start,
         "end": line.end,
         "words": line.words,

@@ -52,8 +52,12 @@ DIRS = {
     "stepedit evaluate scorer": ("evaluate scorer D --out F", "table.txt"),
 }
 """Command that writes a folder -> its line, and a file that it would replace there."""
-OTHERS = {"stepedit convert", *(f"stepedit train {r}" for r in ("reward", "ppo", "dpo", "grpo"))}
-"""A new folder only; and what does as `train sft`."""
+OTHERS = {
+    "stepedit convert",
+    "stepedit script",
+    *(f"stepedit train {r}" for r in ("reward", "ppo", "dpo", "grpo")),
+}
+"""A new folder only; lines each with an error of its own; and what does as `train sft`."""
 
 
 def writing(parser: argparse.ArgumentParser) -> Iterator[str]:
