@@ -13,8 +13,8 @@ from .words import hear, known_or_heard
 if TYPE_CHECKING:
     from ..stepedit_core.audio.patches import Patch
     from ..stepedit_core.audio.recordings import Recording
+    from ..stepedit_core.pipelines.inside import Part
     from ..stepedit_core.pipelines.plan import Plan
-    from ..stepedit_core.pipelines.range_edit import Part
     from ..stepedit_core.types import EditRequest, EditResult, Round
     from .words import Words
 

@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 
 
 def hear(
-    recording: Recording, model: models.LoadedModel | None, recogniser: str, text: str = ""
+    recording: Recording,
+    model: models.LoadedModel | None,
+    recogniser: str,
+    text: str = "",
+    *,
+    surely: bool = False,
 ) -> Words:
-    """The words of a recording with their times; where the words are given, only the times."""
+    """The words of a recording with their times; where the words are given, only the times.
+
+    Where a run relies on them `surely`, a draft is an error.
+    """
+    from ..stepedit_core.measure.hearing import check_draft
     from ..stepedit_core.measure.recognisers import recogniser_for
 
     bundle = None if model is None else model.listening()
@@ -30,6 +39,8 @@ def hear(
     progress.say("hearing the words")
     clip = recording.clip()
     words = ears.align(clip, text) if text.strip() else ears.transcribe(clip)
+    if surely and not text.strip():
+        check_draft(ears, words)
     hooks.check()
     progress.say(f"{len(words)} words, {recording.seconds:.1f} s")
     return words
@@ -46,7 +57,7 @@ def known_or_heard(
     from ..stepedit_core.measure.timeline import fit_transcript
 
     if words is None:
-        return hear(recording, model, recogniser, text)
+        return hear(recording, model, recogniser, text, surely=True)
     return fit_transcript(words, text, recording.seconds) if text.strip() else words
 
 

@@ -16,7 +16,9 @@ import torch
 
 from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
+from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
+from .measure.hearing import hear, hear_surely
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
@@ -37,6 +39,8 @@ from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
 from .pipelines.remove_words import Removal, RemovedWords, check_removal
 from .pipelines.remove_words import remove_words as take_out
+from .pipelines.replace_words import ReplacedWords, Replacement, check_clones
+from .pipelines.replace_words import replace_words as say_instead
 from .pipelines.rounds import iterate
 from .pipelines.script_files import lines_of, read_script
 from .pipelines.script_lines import Defaults, edits_of
@@ -159,9 +163,11 @@ def transcribe(
     Raises ValueError where nothing can hear, and for a file that is not a recording.
     """
     _check_call(model, None)
-    heard = _recording(clip).clip()
     ears = recogniser_for(model, recogniser)
-    return ears.align(heard, text) if text.strip() else ears.transcribe(heard)
+    if isinstance(clip, Recording):
+        return hear(ears, clip, text)
+    with open_recording(clip) as source:
+        return hear(ears, source, text)
 
 
 def edit_range(
@@ -260,8 +266,33 @@ def remove_words(
     which = Removal(**what)
     check_removal(which)
     recording = _recording(clip)
-    words = transcribe(model, recording, text=text, recogniser=recogniser)
-    return take_out(recording, words, which)
+    ears = recogniser_for(model, recogniser)
+    words = hear_surely(ears, recording, text)
+    return take_out(recording, words, which, ears=ears)
+
+
+def replace_words(
+    model: Bundle,
+    clip: Recording | str | Path,
+    old: str,
+    new: str,
+    *,
+    words: Sequence[Word] = (),
+    **settings: Any,
+) -> ReplacedWords:
+    """A recording of any length with the words `new` in the place of `old`, in its voice.
+
+    The model must be one that can clone. `words` are what the recording says, from `transcribe`;
+    without them the model's own recogniser hears them. Settings as in `edit`. What follows moves
+    where the new words are longer or shorter; all other samples stay bit for bit.
+    """
+    _check_call(model, settings.get("hooks"))
+    check_clones(model)
+    hooks = settings.pop("hooks", None)
+    recording = _recording(clip)
+    said = words or transcribe(model, recording)
+    which = Replacement(old=old, new=new)
+    return say_instead(model, recording, said, which, settings=settings, hooks=hooks)
 
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:
@@ -351,7 +382,8 @@ def _check_call(model: object, hooks: object) -> None:
 def _clip(clip: Clip | str | Path) -> Clip:
     """The recording as one channel of float32 samples, or what is wrong with it."""
     if isinstance(clip, Clip):
-        return mono_clip(clip.wave, clip.sample_rate)
+        checked = mono_clip(clip.wave, clip.sample_rate)
+        return replace(checked, notes=(*clip.notes, *checked.notes))
     if not isinstance(clip, (str, Path)):
         raise ValueError(
             f"the clip is of the type {type(clip).__name__}; a path or a Clip is needed. Pass "

@@ -24,7 +24,8 @@ from recipes.nano.export import as_taught
 from recipes.nano.training import log, setup
 from stepedit_core.audio.files import read_clip, write_wav
 from stepedit_core.evaluate.judges import quality, speaker_vectors, wave16
-from stepedit_core.measure.recogniser import RATE, FasterWhisper, word_error_rate
+from stepedit_core.measure.recogniser import word_error_rate
+from stepedit_core.measure.whisper import RATE, FasterWhisper
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.rounds import iterate

@@ -26,7 +26,8 @@ from stepedit_core.audio.files import read_clip, write_wav
 from stepedit_core.files.whole import write_whole
 from stepedit_core.measure.holding import WORDS_HOLD, edit_distance
 from stepedit_core.measure.letters import LettersRecogniser
-from stepedit_core.measure.recogniser import FasterWhisper, plain_words
+from stepedit_core.measure.recogniser import plain_words
+from stepedit_core.measure.whisper import FasterWhisper
 from stepedit_core.models.letters import Letters, LettersConfig
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate_rounds

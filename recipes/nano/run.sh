@@ -156,6 +156,7 @@ every_stage() {
   learn speaker speaker speaker "" "steps=2 batch=2 pseudo_speakers=4"
   learn vocoder vocoder vocoder "" \
     "steps=3 batch=2 pitch_steps=2 judge_from=1 model.channels=32 model.hidden=64 model.blocks=1"
+  corpus copied 1 0.01 "" --vocoder "$MODELS/vocoder/final.pt"
   learn letters letters letters "" "steps=3 batch_seconds=20.0 model.layers=2 check_every=100"
   tokens codes codes ""
   tokens speakers speakers ""

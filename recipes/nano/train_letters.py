@@ -206,7 +206,7 @@ def begin(model: Letters, models: Path) -> None:
 def main() -> None:
     """Train."""
     args, config = options(__doc__ or "", "letters", "models")
-    corpus = Corpus(args.corpus, ("said", "read"))
+    corpus = Corpus(args.corpus, ("said", "read", "copied"))
     torch.random.default_generator.manual_seed(config["seed"])
     model = Letters(LettersConfig(**config["model"])).to(args.device)
     average = Letters(LettersConfig(**config["model"])).to(args.device)
@@ -225,10 +225,12 @@ def main() -> None:
         nonlocal records, seconds, weights
         records = usable(corpus)
         seconds = np.array([clip_seconds(corpus.records[i]) for i in records])
-        real = np.array([corpus.records[i]["shard"].startswith("read") for i in records])
-        share = config["real_share"] if real.any() and not real.all() else float(real.all())
-        weights = np.where(real, share / max(1, real.sum()), (1 - share) / max(1, (~real).sum()))
-        log.info("%d clips, %.1f h, %d real", len(records), seconds.sum() / 3600, real.sum())
+        stages = np.array([corpus.records[i]["shard"].split("/")[0] for i in records])
+        hours = {s: float(seconds[stages == s].sum()) / 3600 for s in config["shares"]}
+        each = {s: config["shares"][s] / hours[s] for s in hours if hours[s]}
+        weights = seconds * [each[stage] for stage in stages]
+        weights /= weights.sum()
+        log.info("hours: %s", {s: round(h, 1) for s, h in hours.items()})
 
     select()
 

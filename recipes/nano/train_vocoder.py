@@ -47,7 +47,7 @@ from recipes.nano.training import (
 )
 from recipes.nano.words_heard import WordsHeard
 from stepedit_core.audio.mel import prompt_mel
-from stepedit_core.measure.recogniser import WHISPER_VARIABLE
+from stepedit_core.measure.whisper import WHISPER_VARIABLE
 from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
 from stepedit_core.train.run_folder import write_state as save_checkpoint
 

@@ -7,7 +7,8 @@ integer or float.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import torch
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
-from .clips import MOST_CHANNELS, check_rate, check_seconds, float_samples, mono_clip
+from .channels import MOST_CHANNELS
+from .clips import check_rate, check_seconds, float_samples, mono_clip
 from .containers import NEGLIGIBLE_S, with_known_length
 from .streams import LengthError, NotReadError
 
@@ -60,6 +62,18 @@ def decoded(
     Raises ValueError for a file that is missing, empty or not audio, that has less or more sound
     than it says, and for a rate or a number of channels that is not read.
     """
+    with open_sound(path) as file:
+        if check is not None:
+            check(file.frames / file.samplerate)
+        samples = read_frames(file, path, file.frames, kind(file.subtype))
+        with damage_said(path):
+            check_length(len(samples), file.frames, file.samplerate)
+        return Decoded(samples, file.samplerate, file.subtype)
+
+
+@contextmanager
+def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file for a block, with what it says of itself checked; raises as decoded."""
     if not path.is_file():
         raise ValueError(
             f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."
@@ -70,20 +84,39 @@ def decoded(
             f"{where} is empty (0 bytes); a WAV, FLAC, OGG or MP3 file is needed. "
             "Save the recording again."
         )
+    with ExitStack() as stack:
+        with damage_said(path):
+            known = with_known_length(stack.enter_context(path.open("rb")))
+            file = stack.enter_context(soundfile.SoundFile(known.file))
+            if not known.walked:
+                raise NotReadError(f"is {shown(file.format_info)}")
+            check_rate(file.samplerate)
+            _check_size(file, where)
+            check_length(file.frames, file.frames / known.share, file.samplerate)
+        yield file
+
+
+def read_frames(file: soundfile.SoundFile, path: Path, count: int, kind: str) -> Any:
+    """The next `count` samples of each channel, (count, channels), as numpy of a kind.
+
+    They are fewer at the end of a file. Raises ValueError where the file is damaged.
+    """
+    with damage_said(path):
+        try:
+            # the number is given, because a codec that cannot seek does not tell what is left
+            return file.read(count, dtype=kind, always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise LengthError(
+                "cannot be decoded to its end; it is damaged or was cut off"
+            ) from error
+
+
+@contextmanager
+def damage_said(path: Path) -> Iterator[None]:
+    """Turn what libsndfile says into a sentence."""
+    where = f"'{shown(path.name)}'"
     try:
-        with path.open("rb") as raw:
-            known = with_known_length(raw)
-            with soundfile.SoundFile(known.file) as file:
-                if not known.walked:
-                    raise NotReadError(f"is {shown(file.format_info)}")
-                check_rate(file.samplerate)
-                _check_size(file, where)
-                _check_length(file.frames, file.frames / known.share, file.samplerate)
-                if check is not None:
-                    check(file.frames / file.samplerate)
-                samples = _all_samples(file, kind(file.subtype))
-                _check_length(len(samples), file.frames, file.samplerate)
-                return Decoded(samples, file.samplerate, file.subtype)
+        yield
     except LengthError as error:
         raise ValueError(f"{where} {shown(error)}. Copy or export the recording again.") from error
     except NotReadError as error:
@@ -97,16 +130,7 @@ def decoded(
         ) from error
 
 
-def _all_samples(file: soundfile.SoundFile, dtype: str) -> Any:
-    """Samples (N, channels) of an open file; LengthError where the decoder stops before its end."""
-    try:
-        # the number is given, because a codec that cannot seek does not tell what is left
-        return file.read(file.frames, dtype=dtype, always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise LengthError("cannot be decoded to its end; it is damaged or was cut off") from error
-
-
-def _check_length(samples: int, stated: float, rate: int) -> None:
+def check_length(samples: int, stated: float, rate: int) -> None:
     """Raise LengthError where samples are missing of those stated, and it is audible."""
     if stated - samples > NEGLIGIBLE_S * rate:
         raise LengthError(

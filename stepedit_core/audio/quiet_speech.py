@@ -66,8 +66,8 @@ def quiet_speech(wave: Tensor) -> tuple[int, int] | None:
     level = 10 * torch.log10(power)
     floor = max(float(level.quantile(FLOOR_SHARE)), LOWEST_DB)
     above = level > floor + ABOVE_DB
-    voiced = above & (_periodicity(frames) > VOICED)
-    runs = _runs(above)
+    voiced = above & (periodicity(frames) > VOICED)
+    runs = runs_of(above)
     if bool(voiced.any()):
         speech = [(a, b) for a, b in runs if _longest(voiced[a:b]) >= SHORTEST_VOICED]
     else:
@@ -77,7 +77,7 @@ def quiet_speech(wave: Tensor) -> tuple[int, int] | None:
     return speech[0][0] * HOP, min(wave.shape[0], (speech[-1][1] - 1) * HOP + FRAME)
 
 
-def _periodicity(frames: Tensor) -> Tensor:
+def periodicity(frames: Tensor) -> Tensor:
     """Highest autocorrelation (B,) of frames (B, FRAME) at a lag of a voice's pitch, 0..1."""
     window = torch.hann_window(FRAME)
     size = 2 * FRAME
@@ -90,7 +90,7 @@ def _periodicity(frames: Tensor) -> Tensor:
     return highest
 
 
-def _runs(flags: Tensor) -> list[tuple[int, int]]:
+def runs_of(flags: Tensor) -> list[tuple[int, int]]:
     """First and one-past-last index of every run of True in flags (N,)."""
     ends = torch.nn.functional.pad(flags.to(torch.int8), (1, 1)).diff()
     firsts, lasts = torch.nonzero(ends == 1)[:, 0], torch.nonzero(ends == -1)[:, 0]
@@ -99,4 +99,4 @@ def _runs(flags: Tensor) -> list[tuple[int, int]]:
 
 def _longest(flags: Tensor) -> int:
     """Length of the longest run of True."""
-    return max((b - a for a, b in _runs(flags)), default=0)
+    return max((b - a for a, b in runs_of(flags)), default=0)

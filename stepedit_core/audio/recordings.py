@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import soundfile
 import torch
@@ -19,7 +19,8 @@ from torch import Tensor
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
-from .clips import MOST_CHANNELS, check_rate, float_samples, mixed, whole_rate
+from .channels import MOST_CHANNELS, mixed
+from .clips import check_rate, float_samples, whole_rate
 from .files import decoded
 
 WHOLE_TYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16"}
@@ -37,6 +38,33 @@ MARK = "made by StepEdit, samples"
 """Begins the comment of a result; the sha256 of its samples follows."""
 
 
+class Source(Protocol):
+    """A recording of any length, in memory or in a file."""
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+
+    @property
+    def subtype(self) -> str:
+        """Kind of the samples, as libsndfile names it."""
+
+    @property
+    def length(self) -> int:
+        """Samples of one channel."""
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+
+    def part(self, first: int, end: int) -> Recording:
+        """Samples first to end."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """Samples (C, N) on the CPU: int16, int32, float32 or float64, full scale as of their type."""
@@ -52,10 +80,24 @@ class Recording:
         """Length in seconds."""
         return self.samples.shape[1] / self.sample_rate
 
+    @property
+    def length(self) -> int:
+        """Samples of one channel."""
+        return self.samples.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return self.samples.shape[0]
+
+    def part(self, first: int, end: int) -> Recording:
+        """Samples first to end, a view."""
+        return replace(self, samples=self.samples[:, first:end])
+
     def clip(self, first: int = 0, end: int | None = None) -> Clip:
         """One channel of the samples first to end as float32; channels are mixed."""
         part = self.samples[:, first : self.samples.shape[1] if end is None else end]
-        return Clip(wave=mixed(float_samples(part)), sample_rate=self.sample_rate)
+        return Clip(wave=mixed(float_samples(part), self.sample_rate), sample_rate=self.sample_rate)
 
 
 def recording_of(samples: Tensor, sample_rate: object) -> Recording:
@@ -110,18 +152,21 @@ def write_recording(path: str | Path, recording: Recording) -> None:
     ) as file:
         file.comment = _mark(recording)
         file.write(samples)
-    write_whole(path, without_date(raw.getvalue()))
+    clear_date(raw)
+    write_whole(path, raw.getvalue())
 
 
-def without_date(data: bytes) -> bytes:
-    """A WAV file without the time at which it was written: equal samples are equal files.
+def clear_date(file: BinaryIO) -> None:
+    """Take the time of writing out of a WAV file: equal samples are equal files.
 
     libsndfile puts it into the chunk PEAK of files of floats, after its name, size and version.
     """
-    place = data.find(b"PEAK", 0, HEAD_BYTES)
-    if data[:4] != b"RIFF" or place < 0:
-        return data
-    return data[: place + 12] + bytes(4) + data[place + 16 :]
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    place = head.find(b"PEAK")
+    if head[:4] == b"RIFF" and place >= 0:
+        file.seek(place + 12)
+        file.write(bytes(4))
 
 
 def is_own_result(path: Path) -> bool:
@@ -134,29 +179,13 @@ def is_own_result(path: Path) -> bool:
         return False
 
 
-def check_result(path: Path, *, overwrite: bool) -> None:
-    """Raise ValueError for a result that would replace a folder, or a file that is not ours.
-
-    An older result of StepEdit is replaced, and with `overwrite` any file.
-    """
-    if not os.path.lexists(path):
-        return
-    if path.is_dir():
-        raise ValueError(f"'{shown(path)}' is a folder; the result is one file. Name a file in it.")
-    if not overwrite and not is_own_result(path):
-        raise ValueError(
-            f"'{shown(path)}' is there and not as StepEdit wrote it, and the result would replace "
-            "it. Name another file, or add --overwrite."
-        )
-
-
 def _mark(recording: Recording) -> str:
     """What the comment of a result says."""
     samples = recording.samples.T.contiguous().numpy()
     return f"{MARK} {hashlib.sha256(samples.tobytes()).hexdigest()}"
 
 
-def check_name(path: Path, recording: Recording) -> tuple[str, str]:
+def check_name(path: Path, recording: Source) -> tuple[str, str]:
     """Container and kind of samples, as libsndfile names them, of a file for a recording.
 
     The name ends in .wav or .flac; FLAC has integers of 8 to 24 bits only. Raises ValueError for

@@ -11,21 +11,24 @@ from ..files.whole import ready_folder
 from ..printable import shown
 from .options import (
     DONE,
+    RESUMES,
     add_model,
     add_overwrite,
     add_rounds,
     add_seed,
+    check_out,
     load_bundle,
     number,
     opened_recording,
     place,
+    say_result,
 )
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
-    from ..audio.recordings import Recording
+    from ..audio.recordings import Recording, Source
     from ..measure.timeline import Word
-    from ..pipelines.range_edit import Part
+    from ..pipelines.inside import Part
     from ..registry.handle import Bundle
     from ..types import EditRequest
 
@@ -57,7 +60,7 @@ def add(commands: Any) -> None:
     )
     long.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
     _common(long)
-    long.set_defaults(run=_edit_long)
+    long.set_defaults(run=_edit_long, stopped=RESUMES)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +121,7 @@ def _edit_range(arguments: argparse.Namespace) -> int:
         )
     write_recording(out, made.recording)
     rate, total = recording.sample_rate, made.recording.samples.shape[1]
-    print(
+    say_result(
         f"{out}: round {made.number} of {arguments.rounds}, {made.first / rate:.2f} to "
         f"{made.end / rate:.2f} s edited; {total - made.end + made.first} samples outside are the "
         "input's"
@@ -130,28 +133,24 @@ def _edit_long(arguments: argparse.Namespace) -> int:
     """`stepedit edit-long`: all of a recording; a run that was stopped resumes."""
     import shutil
 
-    from ..audio.recordings import write_recording
+    from ..audio.recording_files import open_recording
     from ..files.terminal import Bar, table
-    from ..pipelines.long_edit import LongEdit, edit_long
+    from ..pipelines.long_edit import LongEdit, edit_long_file
 
     out: Path = arguments.out
-    recording = opened_recording(arguments.clip, out, overwrite=arguments.overwrite)
-    bundle = load_bundle(arguments)
-    request = _request(arguments, "")
-    words = _heard(arguments, bundle, recording)
     kept = out.with_name(f".{out.name}.pieces")
-    ready_folder(kept)
-    with locked(kept), Bar() as bar:
-        made = edit_long(
-            bundle,
-            recording,
-            words,
-            LongEdit(request, _settings(arguments), kept, bar),
-        )
-    write_recording(out, made.recording)
+    with open_recording(arguments.clip) as source:
+        check_out(arguments.clip, out, source, overwrite=arguments.overwrite)
+        bundle = load_bundle(arguments)
+        request = _request(arguments, "")
+        words = _heard(arguments, bundle, source)
+        ready_folder(kept)
+        with locked(kept), Bar() as bar:
+            how = LongEdit(request, _settings(arguments), kept, bar)
+            pieces = edit_long_file(bundle, source, out, words, how)
     shutil.rmtree(kept, ignore_errors=True)
-    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in made.pieces]
-    print(table(("from", "to", "round", "what was done"), rows))
+    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in pieces]
+    say_result(table(("from", "to", "round", "what was done"), rows))
     return DONE
 
 
@@ -196,10 +195,9 @@ def _asked(
     return part, _request(arguments, text)
 
 
-def _heard(arguments: argparse.Namespace, bundle: Bundle, recording: Recording) -> tuple[Word, ...]:
+def _heard(arguments: argparse.Namespace, bundle: Bundle, source: Source) -> tuple[Word, ...]:
     """The words of the recording with their times."""
+    from ..measure.hearing import hear_surely
     from ..measure.recognisers import recogniser_for
 
-    recogniser = recogniser_for(bundle, arguments.recogniser)
-    clip, text = recording.clip(), arguments.text.strip()
-    return recogniser.align(clip, text) if text else recogniser.transcribe(clip)
+    return hear_surely(recogniser_for(bundle, arguments.recogniser), source, arguments.text)

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files.lock import locked
+from ..files.outputs import check_not_input, check_output, check_own, write_own
 from ..files.strict import without_nan
-from ..files.whole import ready_folder, write_whole
+from ..files.whole import ready_folder
 from ..printable import shown
-from .options import add_bundle, add_seed, place, whole_number
+from .options import RESUMES, add_bundle, add_overwrite, add_seed, place, say_result, whole_number
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..data.shards import Dataset
     from ..evaluate.judges import Judge
     from ..pipelines.plan import VoiceMode
     from ..registry.handle import Bundle
+
+RESULTS = ("table.txt", "summary.json", "accuracy_by_iteration.png", "accuracy_by_similarity.png")
+"""Files of `run`, beside its clips."""
+SCORED = ("table.txt", "scorer.json", "calibration.json", "reliability.png")
+"""Files of `scorer`."""
 
 
 def add(commands: Any) -> None:
@@ -40,6 +44,7 @@ def add(commands: Any) -> None:
         return made
 
     run = command("run", "edit the cases of a file round by round, and judge every round", _run)
+    run.set_defaults(stopped=RESUMES)
     run.add_argument(
         "cases", metavar="CASES.jsonl", type=place, nargs="+", help="JSON-lines, one case a line"
     )
@@ -107,6 +112,7 @@ def add(commands: Any) -> None:
     judge.add_argument(
         "--out", type=place, required=True, metavar="JUDGE.safetensors", help="file of the judge"
     )
+    add_overwrite(judge)
 
     scorer = command("scorer", "compare a model's scores with known margins", _scorer)
     scorer.add_argument(
@@ -152,20 +158,27 @@ def _judge(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate judge`: functionals, a classifier, its held-out accuracy."""
     from dataclasses import replace
 
-    from ..evaluate.functionals import train_judge
+    from ..evaluate.functionals import is_judge, train_judge
+    from ..evaluate.labelled import features_of
 
     also = _also(arguments.also)
-    ready_folder(arguments.out.absolute().parent)
+    check_output(
+        arguments.out,
+        [arguments.clips, *also.values()],
+        endings=(".safetensors",),
+        ours=is_judge,
+        overwrite=arguments.overwrite,
+    )
     if arguments.sounds:
         return _sound_judge(arguments.clips, also, arguments.out)
-    features, labels, held_out = _labelled(arguments.clips)
+    features, labels, held_out = features_of(arguments.clips)
     judge = train_judge(features, labels, held_out)
-    elsewhere = {name: judge.accuracy_on(*_labelled(path)[:2]) for name, path in also.items()}
+    elsewhere = {name: judge.accuracy_on(*features_of(path)[:2]) for name, path in also.items()}
     judge = replace(judge, elsewhere=elsewhere)
     judge.save(arguments.out)
     about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
     said = without_nan({"labels": judge.labels, **about, **elsewhere})
-    print(json.dumps(said, allow_nan=False))
+    say_result(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -189,6 +202,7 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
     Where nothing was inserted the score is 1, so clips without a sound show how often it hears one.
     """
     from ..audio.files import read_clip
+    from ..evaluate.labelled import read_labelled
     from ..evaluate.sounds import train_sound_judge
 
     def mean_score(folder: Path, rows: list[dict[str, Any]]) -> float:
@@ -198,7 +212,7 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
             scores.append(judge.score(source, made, row["label"]))
         return sum(scores) / max(1, len(scores))
 
-    rows, held_out = _lines(path, sounds=True)
+    rows, held_out = read_labelled(path, sounds=True)
     clips = [read_clip(path.parent / row["audio"]) for row in rows]
     spans = [(row["label"], row["start"], row["end"]) for row in rows]
     judge = train_sound_judge(
@@ -208,51 +222,10 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
     tried = [row for row, held in zip(rows, held_out, strict=True) if held]
     about = {"clips": len(rows), "held_out": len(tried), "accuracy": judge.judge.accuracy}
     scores = {"score": mean_score(path.parent, tried)}
-    scores |= {name: mean_score(file.parent, _lines(file)[0]) for name, file in also.items()}
+    scores |= {name: mean_score(file.parent, read_labelled(file)[0]) for name, file in also.items()}
     said = without_nan({"labels": judge.judge.labels, **about, **scores})
-    print(json.dumps(said, allow_nan=False))
+    say_result(json.dumps(said, allow_nan=False))
     return 0
-
-
-def _lines(path: Path, *, sounds: bool = False) -> tuple[list[dict[str, Any]], list[bool]]:
-    """The lines of a file of labelled clips, and which are held out."""
-    from ..files.reading import parse_object, read_lines
-
-    rows, remedy = [], "Correct the file of clips."
-    for number, text in read_lines(path, remedy):
-        where = f"line {number} of {shown(path.name)}"
-        row = parse_object(text, where, remedy)
-        for name in ("source", "audio", "label"):
-            value = row.get(name)
-            if not isinstance(value, str) or not value.strip() or "\0" in value:
-                raise ValueError(f"{where} has no text as {shown(name)}; a clip has one. {remedy}")
-        if row.get("split", "train") not in ("train", "dev"):
-            raise ValueError(f"{where} has another split than train and dev. {remedy}")
-        if "start" in row or "end" in row or sounds:
-            start, end = row.get("start"), row.get("end")
-            numbers = isinstance(start, (int, float)) and isinstance(end, (int, float))
-            if not (numbers and 0 <= float(start or 0) < float(end or 0) <= 3600):
-                raise ValueError(
-                    f"{where} has no start and end in seconds, one after the other. {remedy}"
-                )
-        rows.append(row)
-    if not rows:
-        raise ValueError(f"{shown(path.name)} has no clips. {remedy}")
-    return rows, [row.get("split", "train") == "dev" for row in rows]
-
-
-def _labelled(path: Path) -> tuple[Tensor, list[str], list[bool]]:
-    """Features (N, D), labels and whether held out, of a file of labelled edits."""
-    import torch
-
-    from ..audio.files import read_clip
-    from ..evaluate.functionals import functionals
-
-    rows, held_out = _lines(path)
-    names = {row[side] for row in rows for side in ("source", "audio")}
-    heard = {name: functionals(read_clip(path.parent / name)) for name in sorted(names)}
-    features = torch.stack([heard[row["audio"]] - heard[row["source"]] for row in rows])
-    return features, [row["label"] for row in rows], held_out
 
 
 def _scorer(arguments: argparse.Namespace) -> int:
@@ -264,6 +237,7 @@ def _scorer(arguments: argparse.Namespace) -> int:
     data, out = Dataset(arguments.data), arguments.out
     ready_folder(out)
     with locked(out):
+        check_own(out, SCORED)
         _judge_scorer(bundle, data, out, arguments.split)
     return 0
 
@@ -271,14 +245,15 @@ def _scorer(arguments: argparse.Namespace) -> int:
 def _judge_scorer(bundle: Bundle, data: Dataset, out: Path, split: str) -> None:
     """Judge a scorer; the table goes to the folder and to stdout."""
     from ..evaluate import scorer as found
-    from ..files.chart import save_png
+    from ..files.chart import png_of
 
     judged = found.judge_scorer(bundle, data, split=split)
     sets = {"as it is": judged}
+    files: dict[str, str | bytes] = {}
     if not bundle.scorer.config.calibration:
         sets["calibrated"] = found.cross_fitted(judged)
         knots = json.dumps(found.calibration_of(judged), allow_nan=False)
-        write_whole(out / "calibration.json", knots + "\n")
+        files["calibration.json"] = knots + "\n"
     bins = {name: found.reliability(rows) for name, rows in sets.items()}
     text = "\n\n".join(
         [
@@ -296,11 +271,11 @@ def _judge_scorer(bundle: Bundle, data: Dataset, out: Path, split: str) -> None:
         }
         for name, rows in sets.items()
     }
-    save_png(found.reliability_chart(bins), out / "reliability.png")
-    write_whole(out / "table.txt", text + "\n")
-    whole = json.dumps(without_nan(about), indent=1, allow_nan=False) + "\n"
-    write_whole(out / "scorer.json", whole)
-    print(text)
+    files["reliability.png"] = png_of(found.reliability_chart(bins))
+    files["table.txt"] = text + "\n"
+    files["scorer.json"] = json.dumps(without_nan(about), indent=1, allow_nan=False) + "\n"
+    write_own(out, files)
+    say_result(text)
 
 
 def _rewards(arguments: argparse.Namespace) -> int:
@@ -315,7 +290,7 @@ def _rewards(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     prompts = len(found.before[SCORE])
-    print(f"{prompts} prompts, {arguments.answers} answers each\n\n{rewards_table(found)}")
+    say_result(f"{prompts} prompts, {arguments.answers} answers each\n\n{rewards_table(found)}")
     return 0
 
 
@@ -356,6 +331,7 @@ def _run(arguments: argparse.Namespace) -> int:
     """`stepedit evaluate run`: clips, tables, charts."""
     from ..evaluate.cases import read_cases
     from ..evaluate.evaluation import (
+        CLIPS,
         accuracy_chart,
         class_table,
         evaluate,
@@ -364,9 +340,11 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     from ..evaluate.judges import figures_of
     from ..evaluate.protocol import Protocol
-    from ..files.chart import save_png
+    from ..files.chart import png_of
     from ..registry.registry import Registry
 
+    check_own(arguments.out, RESULTS, arguments.cases)
+    check_not_input(arguments.out / CLIPS, arguments.cases)
     names = tuple(name for name in arguments.figures.split(",") if name)
     judges, said = _judges(arguments.judge)
     figures = figures_of(names)
@@ -390,11 +368,13 @@ def _run(arguments: argparse.Namespace) -> int:
     shown = (*names, "seconds", "real_time")
     entries = summary(rows, shown)
     text = "\n\n".join([*said, summary_table(entries, shown), class_table(entries)])
-    write_whole(arguments.out / "table.txt", text + "\n")
     whole = json.dumps(without_nan(entries), indent=1, allow_nan=False) + "\n"
-    write_whole(arguments.out / "summary.json", whole)
-    print(text)
+    write_own(arguments.out, {"table.txt": text + "\n", "summary.json": whole})
+    say_result(text)
     if judges:
-        for against in ("iteration", *(n for n in names if n == "similarity")):
-            save_png(accuracy_chart(entries, against), arguments.out / f"accuracy_by_{against}.png")
+        charts = {
+            f"accuracy_by_{against}.png": png_of(accuracy_chart(entries, against))
+            for against in ("iteration", *(n for n in names if n == "similarity"))
+        }
+        write_own(arguments.out, charts)
     return 0

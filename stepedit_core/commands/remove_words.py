@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, add_model, add_overwrite, load_bundle, number, opened_recording, place
+from .options import (
+    DONE,
+    add_model,
+    add_overwrite,
+    load_bundle,
+    number,
+    opened_recording,
+    place,
+    say_result,
+)
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
@@ -70,6 +79,7 @@ def add(commands: Any) -> None:
 def _remove_words(arguments: argparse.Namespace) -> int:
     """`stepedit remove-words`: one file and a table of what is gone."""
     from ..audio.recordings import write_recording
+    from ..measure.hearing import hear_surely
     from ..measure.recognisers import recogniser_for
     from ..pipelines.remove_words import Removal, check_removal, remove_words
 
@@ -85,11 +95,10 @@ def _remove_words(arguments: argparse.Namespace) -> int:
     check_removal(which)
     recording = opened_recording(arguments.clip, arguments.out, overwrite=arguments.overwrite)
     recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
-    clip, text = recording.clip(), arguments.text.strip()
-    words = recogniser.align(clip, text) if text else recogniser.transcribe(clip)
-    made = remove_words(recording, words, which)
+    words = hear_surely(recogniser, recording, arguments.text)
+    made = remove_words(recording, words, which, ears=recogniser)
     write_recording(arguments.out, made.recording)
-    print(_summary(made, recording.seconds))
+    say_result(_summary(made, recording.seconds))
     return DONE
 
 

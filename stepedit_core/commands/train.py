@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..printable import shown
-from .options import place
+from .options import RESUMES, place, say_result
 
 RECIPES = {
     "sft": "supervised fine-tuning on edits",
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
             metavar="DIR",
             help="run folder: weights, curve, and state to resume from",
         )
-        recipe.set_defaults(run=_train)
+        recipe.set_defaults(run=_train, stopped=RESUMES)
 
 
 def add_set_option(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +77,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from ..files.whole import ready_folder
     from ..train import dpo, grpo, ppo, reward_model, sft
     from ..train.config import read_config
+    from ..train.run_folder import check_foreign
 
     kinds: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
         "sft": (sft.SFTConfig, sft.train),
@@ -100,9 +101,10 @@ def _train(arguments: argparse.Namespace) -> int:
     )
     if main:
         ready_folder(arguments.out)
+        check_foreign(arguments.out)
     with locked(arguments.out) if main else nullcontext():
         figures = train(config, arguments.out)
     if main:
         said = without_nan({"out": str(arguments.out), **figures})
-        print(json.dumps(said, allow_nan=False))
+        say_result(json.dumps(said, allow_nan=False))
     return 0

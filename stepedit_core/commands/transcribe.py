@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, add_model, load_bundle, place
+from .options import DONE, add_model, add_overwrite, load_bundle, place, say_result
 
 if TYPE_CHECKING:
     from ..measure.timeline import Word
@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
     add_recogniser(words)
     add_model(words)
     words.add_argument("--out", type=place, metavar="FILE.json", help="write the words there")
+    add_overwrite(words)
     words.set_defaults(run=_transcribe)
 
 
@@ -44,22 +45,48 @@ def add_recogniser(parser: argparse.ArgumentParser) -> None:
 
 def _transcribe(arguments: argparse.Namespace) -> int:
     """`stepedit transcribe`: a table of words."""
-    from ..audio.recordings import read_recording
+    from ..audio.recording_files import open_recording
+    from ..files.outputs import check_output
     from ..files.terminal import table
+    from ..measure.hearing import hear
     from ..measure.recognisers import recogniser_for
 
-    clip = read_recording(arguments.clip).clip()
-    recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
-    given = arguments.text.strip()
-    words = recogniser.align(clip, given) if given else recogniser.transcribe(clip)
+    if arguments.out:
+        check_output(
+            arguments.out,
+            [arguments.clip],
+            endings=(".json",),
+            ours=_is_words,
+            overwrite=arguments.overwrite,
+        )
+    with open_recording(arguments.clip) as source:
+        recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
+        words = hear(recogniser, source, arguments.text)
     if arguments.out:
         _write(words, arguments.out)
     rows = [
         (f"{word.start:.2f}", f"{word.end:.2f}", word.text, f"{word.confidence:.2f}")
         for word in words
     ]
-    print(table(("start", "end", "word", "sure"), rows))
+    say_result(table(("start", "end", "word", "sure"), rows))
     return DONE
+
+
+def _is_words(path: Path) -> bool:
+    """Whether a file has the words that this command wrote."""
+    from dataclasses import fields
+
+    from ..files.reading import read_json
+    from ..measure.timeline import Word
+
+    try:
+        found = read_json(path, 2**26)
+    except (OSError, ValueError):
+        return False
+    names = {field.name for field in fields(Word)}
+    return isinstance(found, list) and all(
+        isinstance(word, dict) and word.keys() == names for word in found
+    )
 
 
 def _write(words: tuple[Word, ...], path: Path) -> None:

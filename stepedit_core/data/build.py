@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +24,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from ..engines import WorkerSetting, run_tasks
-from ..files.reading import parse_json, read_lines
+from ..files.outputs import check_not_input, check_plain
+from ..files.reading import parse_json, read_lines, said_of
 from ..files.strict import Bounds, from_json
 from ..files.whole import write_whole
 from ..printable import shown
@@ -219,6 +221,25 @@ def tasks_of(plan: Path, bundle_sha256: str) -> list[Task]:
     return list(found.values())
 
 
+def check_failures(folder: Path, plan: Path) -> None:
+    """Raise ValueError where the list of failures would replace the plan or a file of others."""
+    path = folder / FAILED
+    if not os.path.lexists(path):
+        return
+    check_not_input(path, [plan])
+    check_plain(path)
+    try:
+        found = [parse_json(line.text, FAILED) for line in read_lines(path)]
+        ours = all(isinstance(one, dict) and one.keys() == {"line", "problem"} for one in found)
+    except ValueError:
+        ours = False
+    if not ours:
+        raise ValueError(
+            f"'{FAILED}' in '{shown(folder)}' is not a list of failures, and the new one would "
+            "replace it. Move it away, or name another --out."
+        )
+
+
 class Worker:
     """Loads the bundle once, then makes examples; the same object under every engine."""
 
@@ -231,7 +252,7 @@ class Worker:
         try:
             return TaskResult(task=task, example=self._make(self._bundle, task))
         except (ValueError, OSError) as error:
-            return TaskResult(task=task, example=None, problem=" ".join(str(error).split()))
+            return TaskResult(task=task, example=None, problem=" ".join(said_of(error).split()))
 
 
 def build(

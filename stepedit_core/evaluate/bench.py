@@ -12,6 +12,7 @@ import resource
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -24,6 +25,7 @@ from ..audio.fbank import linguistic_features, speaker_features
 from ..audio.mel import prompt_mel, semantic_log_mel, semantic_pieces
 from ..audio.resample import resample
 from ..audio.trim import cap_peak, normalise_energy, trim_silence
+from ..files.reading import read_object
 from ..models.llm import Step1LM
 from ..models.llm_cache import PromptMemory
 from ..pipelines.flow_decode import flow_decode
@@ -72,6 +74,15 @@ class Bench:
             "rows": [asdict(row) for row in self.rows],
             "quality": None if self.quality is None else asdict(self.quality),
         }
+
+
+def is_bench(path: Path) -> bool:
+    """Whether a file has the figures of `stepedit bench`."""
+    try:
+        found = read_object(path)
+    except (OSError, ValueError):
+        return False
+    return {"stepedit", "rows", "quality", "peak_bytes"} <= found.keys()
 
 
 def voiced(seconds: float, rate: int = SAMPLE_RATE) -> Clip:

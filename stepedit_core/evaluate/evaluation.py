@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CLIPS = "clips.jsonl"
+BEGIN = '{"case": '
+"""Start of every line of it."""
 REMEDY = "Remove the file, or name another folder."
 Row = dict[str, Any]
 
@@ -94,7 +96,14 @@ def read_rows(path: Path) -> list[Row]:
         return []
     text = read_text(path, LINES_LIMIT, REMEDY)
     rows = []
-    for number, line in enumerate(text.split("\n")[:-1], start=1):  # what follows the last is torn
+    *lines, torn = text.split("\n")
+    # every line of ours begins in one way; somebody's text without an end is not a torn one
+    if torn[: len(BEGIN)] != BEGIN[: len(torn)]:
+        raise ValueError(
+            f"the last line of '{shown(path.name)}' is not a clip that `stepedit evaluate run` "
+            f"wrote. {REMEDY}"
+        )
+    for number, line in enumerate(lines, start=1):
         where = f"line {number} of {shown(path.name)}"
         rows.append(_checked(parse_object(line, where, REMEDY), where))
     while rows and not rows[-1]["last"]:

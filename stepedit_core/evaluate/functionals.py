@@ -196,6 +196,14 @@ class AcousticJudge:
             )
 
 
+def is_judge(path: Path) -> bool:
+    """Whether a file has a judge that was saved."""
+    try:
+        return read_metadata(path, "").get("kind") == KIND
+    except (OSError, ValueError):
+        return False
+
+
 def load_judge(path: str | Path) -> AcousticJudge:
     """A judge that was saved; ValueError for any other file."""
     source = Path(path)

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..audio.resample import resample
 from ..files.missing import pip_line
-from ..measure.recogniser import RATE, FasterWhisper, jiwer_module, word_error_rate
+from ..measure.recogniser import jiwer_module, word_error_rate
+from ..measure.whisper import RATE, FasterWhisper
 from ..printable import shown
 from ..types import Clip
 from .protocol import Outcome

@@ -6,11 +6,12 @@ Pillow is imported when a chart is drawn; its absence names the pip line.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .missing import pip_line
-from .whole import whole_file
+from .whole import write_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 INK, GRID, PAPER = (34, 34, 40), (222, 222, 228), (255, 255, 255)
 INKS = ((0, 98, 155), (190, 78, 0), (0, 122, 84), (140, 60, 140), (90, 90, 96), (170, 130, 0))
 """Line colours, told apart also by colour-blind eyes."""
+MARK = ("Software", "StepEdit chart")
+"""Text in a PNG: its key and value."""
 Point = tuple[float, float, float, float]
 """x, y, lower and upper end of the whisker."""
 
@@ -110,5 +113,26 @@ def save_png(picture: Image, path: str | Path) -> None:
     """Write a picture that appears whole or not at all."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(target) as part:
-        picture.save(part, format="PNG")
+    write_whole(target, png_of(picture))
+
+
+def png_of(picture: Image) -> bytes:
+    """A picture as a PNG file that says who drew it."""
+    from PIL.PngImagePlugin import PngInfo
+
+    about = PngInfo()
+    about.add_text(*MARK)
+    raw = BytesIO()
+    picture.save(raw, format="PNG", pnginfo=about)
+    return raw.getvalue()
+
+
+def is_chart(path: Path) -> bool:
+    """Whether a file is a chart that `save_png` wrote."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError:
+        return False
+    chunk = b"tEXt" + b"\0".join(word.encode() for word in MARK)
+    return head.startswith(b"\x89PNG") and chunk in head

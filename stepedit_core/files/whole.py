@@ -26,6 +26,8 @@ from .lock import locked
 _PART, _ASIDE = ".part", ".aside"
 _WINDOWS = os.name == "nt"
 _DAY_S = 86_400
+LONGEST_NAME = 200
+"""Most bytes of the name of a result: the hidden names beside it are longer, and a disk has 255."""
 _FULL = ("No space left on device", "os error 28)", "os error 112)")
 """How writers in other languages say it (safetensors), on Linux and on Windows."""
 
@@ -140,12 +142,23 @@ def restore(folder: Path) -> None:
                 os.rename(path, folder / name)
 
 
+def check_length(path: Path) -> None:
+    """Raise ValueError for a name that leaves no room for the hidden ones beside it."""
+    size = len(os.fsencode(path.name))
+    if size > LONGEST_NAME:
+        raise ValueError(
+            f"the name '{shown(path.name, 40)}' has {size} bytes; {LONGEST_NAME} are allowed. "
+            "Shorten it."
+        )
+
+
 def ready_folder(folder: str | Path) -> None:
     """Make a folder, and see that files can be written there.
 
     Raises ValueError, in a sentence, before a long run has begun.
     """
     place = Path(folder)
+    check_length(place)
     try:
         place.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

@@ -22,7 +22,8 @@ from ..text.letters import CLASSES, SPACE, letter_ids, letter_words, text_of
 from ..types import Clip, Hooks, SilentHooks, WordLimits
 from .lattice import LetterPath, best_path, forced_path, word_places
 from .paraformer import STAGE
-from .timeline import Word, fit_transcript, quiet_pieces
+from .pieces import quiet_pieces
+from .timeline import Word, fit_transcript
 
 ROW_SECONDS = PER_ROW * FRAME_SECONDS
 MOST_CELLS = 100_000_000

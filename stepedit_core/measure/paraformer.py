@@ -22,7 +22,8 @@ from ..models.linguistic import LinguisticTokenizer
 from ..models.paraformer import FRAME_SECONDS, Paraformer
 from ..text.units import word_groups
 from ..types import Clip, Hooks, SilentHooks
-from .timeline import Word, fit_transcript, quiet_pieces, snap_borders
+from .pieces import quiet_pieces
+from .timeline import Word, fit_transcript, snap_borders
 
 STAGE = "hear"
 SHIFT_FRAMES = -1.5

@@ -1,28 +1,19 @@
-"""What a speech recogniser hears in a clip, and how many words of a text are wrong in it.
+"""How many words of a text are wrong in what a recogniser heard.
 
 One normalisation and one word error rate for evaluation, recipes and data: words in lower case
-without punctuation, English numbers as digits, a Chinese character is a word. The recogniser is no
-part of the product; it is a local folder and nothing is downloaded.
+without punctuation, English numbers as digits, a Chinese character is a word.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ..audio.resample import resample
 from ..files.missing import pip_line
 from ..printable import shown
-from ..types import Clip
 
-RATE = 16_000
-WHISPER_VARIABLE = "WHISPER_BASE"
-"""Environment variable: folder of a CTranslate2 Whisper model."""
 UNITS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
     *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen"),
@@ -36,74 +27,6 @@ TENS = {
     )
 }
 SCALES = {"thousand": 1000, "million": 1_000_000}
-
-
-class Recogniser(Protocol):
-    """Anything that writes down the words of a clip."""
-
-    def transcribe(self, clip: Clip, language: str = "en") -> str:
-        """The words that are heard; `language` is a code such as en or zh, empty for any."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transcript:
-    """Words, and how sure the recogniser is of them."""
-
-    text: str
-    log_prob: float
-    """Mean log-probability of the segments; -9 where nothing is heard."""
-
-
-class FasterWhisper:
-    """Whisper by faster-whisper, greedy, on the CPU in int8, from a local folder.
-
-    Args:
-        folder: of a CTranslate2 model; None takes the one that $WHISPER_BASE names.
-        threads: of the recogniser; 0 leaves the choice to it.
-
-    Raises ValueError where the folder or the package is absent.
-    """
-
-    def __init__(self, folder: str | Path | None = None, *, threads: int = 0) -> None:
-        named = os.environ.get(WHISPER_VARIABLE, "") if folder is None else str(folder)
-        if not named:
-            raise ValueError(
-                f"the recogniser needs a Whisper model; ${WHISPER_VARIABLE} names none. Set it to "
-                "a CTranslate2 folder."
-            )
-        if not (Path(named) / "model.bin").is_file():
-            raise ValueError(
-                f"the folder '{shown(Path(named).name)}' has no model.bin; expected is a "
-                f"CTranslate2 Whisper model. Check the path or ${WHISPER_VARIABLE}."
-            )
-        try:
-            from faster_whisper import WhisperModel
-        except ImportError as error:
-            raise ValueError(
-                f"faster-whisper is not installed ({shown(error)}). Run "
-                f"`{pip_line('faster-whisper')}`."
-            ) from error
-        self._model: Any = WhisperModel(
-            named, device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True
-        )
-
-    def transcript(self, clip: Clip, language: str = "en") -> Transcript:
-        """Words of a clip at any rate, with their log-probability."""
-        wave = resample(clip.wave.float(), clip.sample_rate, RATE).numpy()
-        segments = list(
-            self._model.transcribe(
-                wave, language=language or None, beam_size=1, condition_on_previous_text=False
-            )[0]
-        )
-        chances = [segment.avg_logprob for segment in segments] or [-9.0]
-        return Transcript(
-            text=" ".join(segment.text.strip() for segment in segments),
-            log_prob=float(sum(chances) / len(chances)),
-        )
-
-    def transcribe(self, clip: Clip, language: str = "en") -> str:
-        """Words of a clip."""
-        return self.transcript(clip, language).text
 
 
 def plain_words(text: str) -> list[str]:

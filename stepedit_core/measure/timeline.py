@@ -1,7 +1,7 @@
 """Which words a clip says, and when: one protocol, several recognisers, one list of words.
 
-What is common to all recognisers stands here: borders moved to the quietest place near them, a
-long clip cut where it is quiet, and the times of a given transcript taken from what was heard.
+What is common to all recognisers stands here: borders moved to the quietest place near them,
+and the times of a given transcript taken from what was heard.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Protocol
-
-import torch
-from torch import Tensor
 
 from ..printable import shown
 from ..text.units import bare, is_character, split_words
@@ -24,10 +21,6 @@ SNAP_STEP = 0.005
 """Distance of the places that are compared."""
 SNAP_WINDOW = 0.02
 """Time over which loudness is measured."""
-PIECE_SECONDS = 20.0
-"""Longest piece of a clip that a recogniser hears at once."""
-CUT_SECONDS = 0.2
-"""Time over which a clip must be quiet to be cut."""
 
 
 @dataclass(frozen=True)
@@ -181,18 +174,3 @@ def _loudness(clip: Clip, time: float) -> float:
     last = round((time + half) * clip.sample_rate)
     part = clip.wave[first:last]
     return float(part.square().sum()) / max(1, round(SNAP_WINDOW * clip.sample_rate))
-
-
-def quiet_pieces(wave: Tensor, rate: int, longest: float = PIECE_SECONDS) -> list[tuple[int, int]]:
-    """Samples (first, end) of pieces of wave (N,), none longer than `longest` seconds.
-
-    A longer wave is cut at its quietest 0.2 s between half of `longest` and `longest`.
-    """
-    most, width, pieces, first = int(longest * rate), int(CUT_SECONDS * rate), [], 0
-    while len(wave) - first > most:
-        part = wave[first + most // 2 : first + most].float().square()
-        sums = torch.cat([part.new_zeros(1, dtype=torch.float64), part.double().cumsum(0)])
-        quiet = int((sums[width:] - sums[:-width]).argmin()) + width // 2
-        pieces.append((first, first + most // 2 + quiet))
-        first = pieces[-1][1]
-    return [*pieces, (first, len(wave))]

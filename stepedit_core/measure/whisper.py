@@ -6,6 +6,7 @@ tokenizer.json in the format of CTranslate2.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from .timeline import Word, divide_time, fit_transcript, snap_borders
 
 RATE = 16_000
 STAGE = "hear"
+WHISPER_VARIABLE = "WHISPER_BASE"
+"""Environment variable: folder of the model that judges results; not a part of the product."""
 FILES = ("model.bin", "config.json", "tokenizer.json")
 """What a model folder has at least; without tokenizer.json the package would download one."""
 
@@ -68,6 +71,15 @@ def open_whisper(
 
     Raises ValueError where the folder is not such a model, or the package is not installed.
     """
+    model = whisper_model(folder, device=device)
+    return WhisperRecogniser(model, language, hooks or SilentHooks())
+
+
+def whisper_model(folder: str | Path, **how: Any) -> Any:
+    """The package's model of a folder; `how` as its WhisperModel takes it.
+
+    Raises ValueError where the folder is not such a model, or the package is not installed.
+    """
     place = Path(folder)
     absent = [name for name in FILES if not (place / name).is_file()]
     if absent:
@@ -79,11 +91,10 @@ def open_whisper(
         from faster_whisper import WhisperModel
     except ImportError as error:
         raise ValueError(
-            "the words of this clip are heard by faster-whisper, which is not installed. "
+            "words are heard by faster-whisper, which is not installed. "
             f"Run: {pip_line('faster-whisper>=1.1')}"
         ) from error
-    model = WhisperModel(str(place), device=device, local_files_only=True)
-    return WhisperRecogniser(model, language, hooks or SilentHooks())
+    return WhisperModel(str(place), local_files_only=True, **how)
 
 
 def _as_words(heard: Any, after: float, seconds: float) -> list[Word]:
@@ -100,3 +111,52 @@ def _as_words(heard: Any, after: float, seconds: float) -> list[Word]:
     sure = min(1.0, max(0.0, float(heard.probability)))
     whole = Word(text, start, end, sure)
     return [Word(w.text, w.start, w.end, sure) for w in divide_time(split_words(text), whole)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """What a judge hears, and how sure it is of it."""
+
+    text: str
+    log_prob: float
+    """Mean log-probability of the segments; -9 where nothing is heard."""
+
+
+class FasterWhisper:
+    """Whisper for judges and recipes: the text alone, greedy, on the CPU in int8.
+
+    Args:
+        folder: of a CTranslate2 model; None takes the one that $WHISPER_BASE names.
+        threads: of the recogniser; 0 leaves the choice to it.
+
+    Raises ValueError where the folder or the package is absent.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, threads: int = 0) -> None:
+        named = os.environ.get(WHISPER_VARIABLE, "") if folder is None else str(folder)
+        if not named:
+            raise ValueError(
+                f"the recogniser needs a Whisper model; ${WHISPER_VARIABLE} names none. Set it to "
+                "a CTranslate2 folder."
+            )
+        self._model: Any = whisper_model(
+            named, device="cpu", compute_type="int8", cpu_threads=threads
+        )
+
+    def transcript(self, clip: Clip, language: str = "en") -> Transcript:
+        """Words of a clip at any rate, with their log-probability."""
+        wave = resample(clip.wave.float(), clip.sample_rate, RATE).numpy()
+        segments = list(
+            self._model.transcribe(
+                wave, language=language or None, beam_size=1, condition_on_previous_text=False
+            )[0]
+        )
+        chances = [segment.avg_logprob for segment in segments] or [-9.0]
+        return Transcript(
+            text=" ".join(segment.text.strip() for segment in segments),
+            log_prob=float(sum(chances) / len(chances)),
+        )
+
+    def transcribe(self, clip: Clip, language: str = "en") -> str:
+        """Words of a clip."""
+        return self.transcript(clip, language).text

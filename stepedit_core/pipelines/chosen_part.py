@@ -18,7 +18,8 @@ from ..printable import shown
 from ..text.engines import FIT
 from ..text.units import bare
 from ..types import EditRequest
-from .range_edit import Part, check_keeps
+from .inside import Part
+from .range_edit import check_keeps
 
 
 def check_seconds(start: float, end: float) -> None:

@@ -8,10 +8,12 @@ from typing import Literal
 
 from ..audio.clips import float_samples
 from ..audio.recordings import Recording
-from ..signal.cut import FADE_S
+from ..signal.cut import FADE_S, SHIFT_S
 from ..signal.silence import BEFORE_SECONDS, HANG_OVER_SECONDS, speech_spans
 
 Why = Literal["words", "filler", "unheard", "repeat", "pause"]
+ROOM_S = FADE_S + 2 * SHIFT_S
+"""Least time between two holes."""
 SCRAP_S = 0.05
 """Sound beside a cut that is part of the pause there."""
 
@@ -54,7 +56,7 @@ def with_pauses(holes: list[Hole], recording: Recording, over: float) -> list[Ho
         # half of what stays at each side; all of it beside speech where nothing else is there
         lead = 0 if chain[0][0] == 0 else most if chain[-1][1] == length else most // 2
         pauses.append(Hole(_along(chain, lead), _along(chain, lead + excess), "", "pause"))
-    return _merged(holes, pauses)
+    return merged([*holes, *pauses], recording.sample_rate)
 
 
 def _quiet(recording: Recording) -> list[tuple[int, int]]:
@@ -107,11 +109,11 @@ def _along(chain: Sequence[tuple[int, int]], count: int) -> int:
     return chain[-1][1]
 
 
-def _merged(holes: Sequence[Hole], pauses: Sequence[Hole]) -> list[Hole]:
-    """Both in order; a pause that meets holes becomes one with them, under their words."""
+def merged(holes: Sequence[Hole], rate: int) -> list[Hole]:
+    """Holes in order; those between which no fade has room are one, under the words of both."""
     out: list[Hole] = []
-    for hole in sorted((*holes, *pauses), key=lambda hole: (hole.first, hole.second)):
-        if out and hole.first <= out[-1].second:
+    for hole in sorted(holes, key=lambda hole: (hole.first, hole.second)):
+        if out and hole.first <= out[-1].second + round(ROOM_S * rate):
             last = out.pop()
             why = last.why if last.why != "pause" else hole.why
             text = " ".join(part for part in (last.text, hole.text) if part)

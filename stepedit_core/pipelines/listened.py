@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..measure.fitting import unfit_words
+from ..measure.hearing import check_draft
 from ..measure.letters import LettersRecogniser
 from ..measure.recognisers import can_hear, recogniser_for
 from ..measure.timeline import Recogniser, words_between
@@ -94,13 +95,8 @@ def compared(ears: Recogniser, clip: Clip, text: str) -> Listened:
             "Type the words that are spoken."
         )
     given = bool(text.strip())
-    if isinstance(ears, LettersRecogniser) and not given:
-        raise ValueError(
-            "no transcript was given, and this model's recogniser spells by ear: it hears "
-            f"'{shown(heard, 200)}'. Correct these words and give them as the transcript, or name "
-            "the folder of a faster-whisper model, which hears them ($STEPEDIT_RECOGNISER, or "
-            "--recogniser of the command)."
-        )
+    if not given:
+        check_draft(ears, words)
     if isinstance(ears, LettersRecogniser):
         unfit = ears.unfit_words(clip, text)
     else:

@@ -3,7 +3,8 @@
 The recording is cut where it is quiet into pieces of 5 to 10 s, never longer than every model does
 well. Each piece is edited as a part of the recording (`range_edit.py`) with the same settings and
 seed; what prompts the decoder is the piece itself, so the voice does not drift from one to the
-next. The pauses between are the recording's own samples.
+next. The pauses between are the recording's own samples. The loudness of the whole is kept
+(`long_result.py`). A recording may lie in a file: then one piece at a time is in memory.
 
 A finished piece is kept in a folder under the digest of everything that decides its samples, so a
 run that was stopped resumes, and one that changes a word makes one piece anew.
@@ -19,20 +20,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..audio.clips import SHORTEST_S, SILENCE_PEAK
-from ..audio.patches import Patch, patched
-from ..audio.recordings import Recording, read_recording, write_recording
+from ..audio.patches import Patch
+from ..audio.recording_files import RecordingFile, write_parts
+from ..audio.recordings import Recording, Source, read_recording, write_recording
+from ..files.whole import write_whole
+from ..measure.pieces import Mixed, quiet_pieces
 from ..measure.timeline import Word, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import EditRequest, Hooks, SilentHooks
+from .inside import AROUND_S, Part
+from .long_result import LatePatch, kept_loudness, late, nothing, result_parts
 from .plan import Plan, check_request, make_plan
-from .range_edit import AROUND_S, Part, check_keeps, patch_of, quietest
+from .range_edit import check_keeps, patch_of
 from .rounds import iterate
 
 PIECE_S = 10.0
 """Longest piece."""
 STAGE = "piece"
+SILENT, UNHEARD = "It is silent or very short.", "No word was heard in it."
+"""Why a piece is not edited."""
 log = logging.getLogger(__name__)
 
 
@@ -63,6 +73,8 @@ class LongResult:
 
     recording: Recording
     pieces: tuple[PieceNote, ...]
+    gain: float = 1.0
+    """Factor on all edited pieces, which keeps the loudness of the whole."""
 
     def check_edited(self) -> None:
         """Raise ValueError where every piece stays as recorded."""
@@ -73,19 +85,9 @@ class LongResult:
             )
 
 
-def pieces_of(recording: Recording) -> Iterator[tuple[int, int]]:
-    """First and one-past-last sample of each piece, in order; together they are the recording.
-
-    A piece of more than 10 s ends at its quietest 0.2 s between 5 and 10 s.
-    """
-    rate, length = recording.sample_rate, recording.samples.shape[1]
-    most, first = round(PIECE_S * rate), 0
-    while length - first > most:
-        squares = recording.clip(first + most // 2, first + most).wave.double().square().numpy()
-        end = first + most // 2 + quietest(squares, rate)
-        yield first, end
-        first = end
-    yield first, length
+def pieces_of(source: Source, words: Sequence[Word] = ()) -> Iterator[tuple[int, int]]:
+    """First and one-past-last sample of each piece, as quiet_pieces cuts them."""
+    return quiet_pieces(Mixed(source), source.sample_rate, PIECE_S, words)
 
 
 @dataclass(frozen=True)
@@ -119,26 +121,80 @@ def edit_long(
     A piece whose answer cannot be put in stays as recorded, and its note says why. Raises
     ValueError for an edit that keeps no recording or that the model does not make.
     """
+    made = list(edited_pieces(bundle, recording, words, how))
+    patches = [piece.patch for piece in made if piece.patch is not None]
+    gain = kept_loudness(recording, patches, how.request)
+    samples = torch.cat(list(result_parts(recording, patches, gain)), dim=1)
+    return LongResult(
+        recording=replace(recording, samples=samples),
+        pieces=tuple(piece.note for piece in made),
+        gain=gain,
+    )
+
+
+def edit_long_file(
+    bundle: Bundle, source: RecordingFile, out: Path, words: Sequence[Word], how: LongEdit
+) -> tuple[PieceNote, ...]:
+    """As edit_long, from a file to a file, with one piece at a time in memory.
+
+    `how.kept` is needed: the finished pieces lie there until all are made.
+    """
+    if how.kept is None:
+        raise ValueError("finished pieces need a folder; none was given. Name one as `kept`.")
+    notes, patches = [], []
+    for piece in edited_pieces(bundle, source, words, how):
+        notes.append(piece.note)
+        if piece.patch is not None:
+            patches.append(piece.patch.kept_in(piece.file))
+    gain = kept_loudness(source, patches, how.request)
+    write_parts(out, source, lambda: result_parts(source, patches, gain))
+    return tuple(notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadePiece:
+    """A piece as soon as it is finished."""
+
+    note: PieceNote
+    patch: LatePatch | None
+    """New samples; None where the piece stays as recorded."""
+    file: Path | None = None
+    """Where its samples are kept."""
+
+
+def edited_pieces(
+    bundle: Bundle, source: Source, words: Sequence[Word], how: LongEdit
+) -> Iterator[MadePiece]:
+    """Every piece of a recording in order; raises as edit_long."""
     check_keeps(how.request)
     if how.request.new_text:
         raise ValueError(
             f"{shown(how.request.label)} stands at a place of its text; all of a long recording is "
             "edited by emotion, style or speed. Edit a range of it, or choose one of these."
         )
-    rate, borders = recording.sample_rate, list(pieces_of(recording))
+    rate, borders = source.sample_rate, list(pieces_of(source, words))
     said = [words_between(words, first / rate, end / rate) for first, end in borders]
     if some := next(filter(None, said), ""):
         check_request(bundle, replace(how.request, text=some))
-    patches: list[Patch] = []
-    notes: list[PieceNote] = []
+    around = round(AROUND_S * rate)
     for number, (first, end) in enumerate(borders):
-        part = Part(start=first, end=end, window_start=first, window_end=end)
-        patch, note = _edited(bundle, recording, part, said[number], how)
-        notes.append(note)
-        if patch is not None:
-            patches.append(patch)
+        begin = max(0, first - around)
+        near = source.part(begin, min(end + around, source.length))
+        part = Part(
+            start=first - begin,
+            end=end - begin,
+            window_start=first - begin,
+            window_end=end - begin,
+        )
+        made = _edited(bundle, near, part, said[number], how)
+        moved = replace(made.note, start=first / rate, end=end / rate)
+        if moved.note not in ("", SILENT, UNHEARD):
+            why = shown(moved.note)
+            log.warning("%.1f to %.1f s stay as recorded: %s", moved.start, moved.end, why)
+        yield replace(
+            made, note=moved, patch=None if made.patch is None else made.patch.moved(begin)
+        )
         how.hooks.progress(STAGE, number + 1, len(borders))
-    return LongResult(recording=patched(recording, patches), pieces=tuple(notes))
 
 
 class OnlyChecks(SilentHooks):
@@ -152,54 +208,53 @@ class OnlyChecks(SilentHooks):
         self._hooks.check()
 
 
-def _edited(
-    bundle: Bundle, recording: Recording, part: Part, text: str, how: LongEdit
-) -> tuple[Patch | None, PieceNote]:
-    """What a piece becomes, None where it stays, and the note on it."""
-    rate = recording.sample_rate
-    note = PieceNote(start=part.start / rate, end=part.end / rate, text=text, round=0, kept=False)
-    clip = recording.clip(part.start, part.end)
+def _edited(bundle: Bundle, near: Recording, part: Part, text: str, how: LongEdit) -> MadePiece:
+    """What a piece becomes, with places within what is near it."""
+    note = PieceNote(start=0, end=0, text=text, round=0, kept=False)
+    clip = near.clip(part.start, part.end)
     if clip.seconds < SHORTEST_S or float(clip.wave.abs().max()) < SILENCE_PEAK:
-        return None, replace(note, note="It is silent or very short.")
+        return MadePiece(note=replace(note, note=SILENT), patch=None)
     if not text:
-        return None, replace(note, note="No word was heard in it.")
+        return MadePiece(note=replace(note, note=UNHEARD), patch=None)
     try:
         plan = make_plan(bundle, clip, [replace(how.request, text=text)], **how.settings)
-        name = _digest(bundle, recording, part, plan)
-        found = None if how.kept is None else _recalled(how.kept, name, part)
+        name = _digest(bundle, near, plan)
+        found = None if how.kept is None else _recalled(how.kept, name)
         if found is not None:
-            return found[0], replace(note, round=found[1], kept=True)
+            kept = replace(note, round=found[0], kept=True)
+            return MadePiece(note=kept, patch=found[1], file=found[2])
         result = iterate(bundle, clip, plan, hooks=OnlyChecks(how.hooks))
         number = result.best_number
-        patch = patch_of(bundle, recording, part, plan, result, number=number)
+        patch = late(patch_of(bundle, near, part, plan, result, number=number))
     except ValueError as error:
-        log.warning("%.1f to %.1f s stay as recorded: %s", note.start, note.end, shown(error))
-        return None, replace(note, note=str(error))
-    if how.kept is not None and patch.samples.shape[1]:
-        places = f"{number}.{patch.start - part.start}.{patch.stop - part.start}"
-        write_recording(
-            how.kept / f"{name}.{places}.wav", replace(recording, samples=patch.samples)
-        )
-    return patch, replace(note, round=number)
+        return MadePiece(note=replace(note, note=str(error)), patch=None)
+    file: Path | None = None
+    if how.kept is not None:
+        file = how.kept / f"{name}.{number}.{patch.start}.{patch.stop}.wav"
+        if patch.count:
+            write_recording(file, replace(near, samples=patch.load()))
+        else:
+            write_whole(file, b"")
+    return MadePiece(note=replace(note, round=number), patch=patch, file=file)
 
 
-def _recalled(kept: Path, name: str, part: Part) -> tuple[Patch, int] | None:
-    """A piece of an earlier run and its round; None where there is none that can be read."""
+def _recalled(kept: Path, name: str) -> tuple[int, LatePatch, Path] | None:
+    """Round, patch and file of a piece of an earlier run; None where none can be read."""
     for path in kept.glob(f"{name}.*.wav"):
         try:
             number, start, stop = (int(text) for text in path.name.split(".")[1:4])
+            if start == stop and not path.stat().st_size:
+                return number, LatePatch(start=start, stop=stop, count=0, load=nothing), path
             samples = read_recording(path).samples
-        except ValueError:
+        except (ValueError, OSError):
             continue  # damaged: it is made again
-        return Patch(start=part.start + start, stop=part.start + stop, samples=samples), number
+        return number, late(Patch(start=start, stop=stop, samples=samples)), path
     return None
 
 
-def _digest(bundle: Bundle, recording: Recording, part: Part, plan: Plan) -> str:
+def _digest(bundle: Bundle, near: Recording, plan: Plan) -> str:
     """Name of everything that decides the samples of a piece."""
-    around = round(AROUND_S * recording.sample_rate)
-    near = recording.samples[:, max(0, part.start - around) : part.end + around].contiguous()
-    digest = hashlib.sha256(near.numpy().tobytes())
-    facts = [bundle.sha256, recording.sample_rate, recording.subtype, plan.as_json()]
+    digest = hashlib.sha256(near.samples.contiguous().numpy().tobytes())
+    facts = [bundle.sha256, near.sample_rate, near.subtype, plan.as_json()]
     digest.update(json.dumps(facts, sort_keys=True, allow_nan=False).encode())
     return digest.hexdigest()

@@ -15,21 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..audio.clips import SILENCE_PEAK
-from ..audio.mel import PROMPT_HOP
 from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
-from ..audio.resample import resample
 from ..measure.alignment import guide_of
+from ..measure.pieces import quietest
 from ..measure.time_path import time_path
 from ..printable import shown
 from ..registry.handle import Bundle
-from ..signal.splice import Piece, splice
 from ..types import (
-    SAMPLE_RATE,
-    Draws,
     DualCodes,
     EditRequest,
     EditResult,
@@ -39,13 +34,11 @@ from ..types import (
 )
 from ..vocab import MEL_FRAMES_PER_GROUP, SEMANTIC_PER_GROUP
 from .difference import KEEPS_RECORDING, difference_decode
+from .inside import MEL_HZ, Inside, Part, put_in
 from .plan import Plan, make_plan
 from .rounds import iterate
 from .tokenize import voice_of
-from .vocode import vocode
 
-MEL_HZ = SAMPLE_RATE / PROMPT_HOP
-"""Frames of a mel in a second."""
 WINDOW_S = 10.0
 """Length of a window: as much speech as every model does well."""
 CONTEXT_S = 1.0
@@ -54,36 +47,12 @@ LONGEST_S = 28.0
 """Longest part: with its context it must be a clip."""
 SHORTEST_S = 0.12
 """Shortest part: one group of codes."""
-PAUSE_S = 0.2
-"""Time over which a window's border must be quiet."""
 SEARCH_S = 1.5
 """How far a window's border moves inwards to a quieter place."""
 LEAST, MOST = 0.5, 2.0
 """Length of the answer's part beside the recording's: what is further off has lost its words."""
-AROUND_S = 0.6
-"""Seconds of the recording beside the window that the splice sees: it measures channels there."""
 GROUP_S = 0.12
 """Seconds of a group of codes."""
-MARGIN_FRAMES = 15
-"""Mel frames of the recording's own speech that are vocoded on each side: 0.3 s."""
-WARM_FRAMES = 10
-"""Further frames, whose sound is thrown away: the vocoder's beginning."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A part of a recording and the window around it, in samples of the recording."""
-
-    start: int
-    end: int
-    """One past the last sample."""
-    window_start: int
-    window_end: int
-
-    @property
-    def start_end(self) -> tuple[int, int]:
-        """First sample, and one past the last."""
-        return self.start, self.end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,15 +112,6 @@ def part_of(recording: Recording, start_s: float, end_s: float) -> Part:
     if last < length:
         last -= quietest(squares[::-1][: max(0, last - end - keep)][:search], rate)
     return Part(start=start, end=end, window_start=first, window_end=last)
-
-
-def quietest(squares: np.ndarray, rate: int) -> int:
-    """Middle of the quietest 0.2 s among squared samples (N,); 0 where there is no room."""
-    width = round(PAUSE_S * rate)
-    if len(squares) <= width:
-        return 0
-    sums = np.concatenate([[0.0], np.cumsum(squares)])
-    return int((sums[width:] - sums[:-width]).argmin()) + width // 2
 
 
 def edit_range(
@@ -219,25 +179,7 @@ def patch_of(
     voice = voice_of(bundle, clip, source.codes, recorded=True)
     heard = [(s - part.window_start) * MEL_HZ / rate for s in part.start_end]
     inside = _moved(bundle, voice, made.codes, (heard[0], heard[1]), plan, number)
-    piece = _piece(bundle, voice.mel, inside, plan.draws(number))
-    begin = max(0, part.window_start - round(AROUND_S * rate))
-    around = recording.samples[:, begin : part.window_end + round(AROUND_S * rate)]
-    spliced = splice(around, rate, at_rate(piece, rate, around, part.window_start - begin))
-    return Patch(
-        start=begin + spliced.first,
-        stop=begin + around.shape[1] - (spliced.wave.shape[1] - spliced.end),
-        samples=spliced.wave[:, spliced.first : spliced.end],
-    )
-
-
-@dataclass(frozen=True)
-class _Inside:
-    """New mel for frames start to end of a window's mel."""
-
-    mel: Tensor
-    """(80, f)."""
-    start: int
-    end: int
+    return put_in(bundle, recording, part, voice.mel, inside, draws=plan.draws(number))
 
 
 def composed(
@@ -282,7 +224,7 @@ def _moved(
     heard: tuple[float, float],
     plan: Plan,
     number: int,
-) -> _Inside:
+) -> Inside:
     """The window's mel within the part, moved by what the answer changed there.
 
     `heard` are the part's first and last place in frames of the voice's mel.
@@ -302,37 +244,4 @@ def _moved(
     before = max(0, -(lead + begin))  # frames that lie before the clip's first
     mel = mel[:, begin + before : begin + MEL_FRAMES_PER_GROUP * count]
     start = lead + begin + before
-    return _Inside(mel, start, min(lead + MEL_FRAMES_PER_GROUP * end, voice.mel.shape[1]))
-
-
-def _piece(bundle: Bundle, mel: Tensor, inside: _Inside, draws: Draws) -> Piece:
-    """The part's sound at 24 kHz with its margins; places count from the window's beginning."""
-    whole = torch.cat((mel[:, : inside.start], inside.mel, mel[:, inside.end :]), dim=1)
-    stop = inside.start + inside.mel.shape[1]
-    head = min(MARGIN_FRAMES, inside.start)
-    tail = min(MARGIN_FRAMES, whole.shape[1] - stop)
-    first = max(0, inside.start - head - WARM_FRAMES)
-    clip = vocode(bundle, whole[:, first : stop + tail + WARM_FRAMES], draws=draws)
-    begin, end = inside.start - head - first, stop + tail - first
-    return Piece(
-        wave=clip.wave[PROMPT_HOP * begin : PROMPT_HOP * end],
-        start=PROMPT_HOP * inside.start,
-        end=PROMPT_HOP * inside.end,
-        head=PROMPT_HOP * head,
-        tail=PROMPT_HOP * tail,
-    )
-
-
-def at_rate(piece: Piece, rate: int, samples: Tensor, offset: int) -> Piece:
-    """A piece at 24 kHz at `rate` Hz, its window `offset` samples into samples (C, N)."""
-    length = samples.shape[1]
-    wave = resample(piece.wave, SAMPLE_RATE, rate)
-    scale = rate / SAMPLE_RATE
-    start = offset + round(piece.start * scale)
-    return Piece(
-        wave=wave,
-        start=min(start, length - 1),
-        end=min(max(start + 1, offset + round(piece.end * scale)), length),
-        head=round(piece.head * scale),
-        tail=min(round(piece.tail * scale), len(wave) - round(piece.head * scale)),
-    )
+    return Inside(mel, start, min(lead + MEL_FRAMES_PER_GROUP * end, voice.mel.shape[1]))

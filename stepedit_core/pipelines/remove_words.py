@@ -16,12 +16,13 @@ from torch import Tensor
 from ..audio.clips import float_samples
 from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
-from ..measure.hesitation import unheard_speech
-from ..measure.timeline import Word, phrase_places, words_between
+from ..measure.hesitation import SURE, Sound, hesitations, words_stay
+from ..measure.letters import LettersRecogniser
+from ..measure.timeline import Recogniser, Word, phrase_places, words_between
 from ..printable import shown
 from ..signal.cut import FADE_S, Room, closed, filled, quiet_places
 from ..text.disfluency import fillers_of, is_filler, repeats
-from .holes import Cut, Hole, Why, with_pauses
+from .holes import Cut, Hole, Why, merged, with_pauses
 
 SHORTEST_PAUSE_S = 0.2
 """Shortest length to which pauses are shortened; less sounds like a mistake."""
@@ -34,6 +35,9 @@ BREATH_S = 0.1
 """Time that stays of the shorter of the two pauses beside a removed word."""
 REST_S = 0.03
 """Time beside a word in which it may still sound."""
+SHORTEST_WORD_S = 0.02
+MISHEARD = 0.6
+"""Share of an unsure word that lies in a sound for which it was heard by mistake."""
 SHORTEST_TONE_S = 0.1
 """Shortest pause of which room tone is made."""
 
@@ -100,19 +104,32 @@ def check_removal(which: Removal) -> None:
     fillers_of(which.language)
 
 
-def remove_words(recording: Recording, words: Sequence[Word], which: Removal) -> RemovedWords:
+def remove_words(
+    recording: Recording,
+    words: Sequence[Word],
+    which: Removal,
+    *,
+    ears: Recogniser | None = None,
+) -> RemovedWords:
     """The recording without what `which` names.
 
     Args:
         recording: of any length.
         words: what it says, from a recogniser (`measure/recognisers.py`).
         which: what is removed. Where nothing of it is found the recording comes back as it is.
+        ears: the recogniser, for fillers and repeats that it left out of the words: it listens once
+            more, and a sound goes only if every word is heard without it. Without ears a sound goes
+            only where no word was surely heard.
 
     Raises ValueError where a phrase is not said, or more than once; where every word would be
     removed; and as check_removal.
     """
     check_removal(which)
-    marks = _marked(recording, words, which)
+    rate = recording.sample_rate
+    marks = sorted(
+        (*_marked(recording, words, which), *_wordless(recording, words, which, ears)),
+        key=lambda mark: (mark.start, mark.end),
+    )
     gone = {place for mark in marks for place in range(mark.first, mark.last)}
     spoken = [place for place, word in enumerate(words) if word.text.strip()]
     if gone and gone >= set(spoken):
@@ -120,13 +137,13 @@ def remove_words(recording: Recording, words: Sequence[Word], which: Removal) ->
             f"all {len(spoken)} words of the recording would be removed; one or more must stay. "
             "Choose fewer."
         )
-    holes = [hole for run in _runs(marks) for hole in _hole(run, words, recording)]
+    holes = merged([hole for run in _runs(marks) for hole in _hole(run, words, recording)], rate)
     if which.pauses_over is not None:
         holes = with_pauses(holes, recording, which.pauses_over)
     tone = _room_tone(recording, words) if which.keep_length and holes else None
-    old, rate = recording.samples, recording.sample_rate
+    old = recording.samples
     patches = tuple(
-        closed(old, hole.first, hole.second, rate)
+        _closed(recording, hole)
         if tone is None
         else filled(old, hole.first, hole.second, rate, tone)
         for hole in holes
@@ -136,7 +153,7 @@ def remove_words(recording: Recording, words: Sequence[Word], which: Removal) ->
         recording=patched(recording, patches),
         cuts=tuple(hole.cut(rate) for hole in holes),
         patches=patches,
-        words=tuple(_moved(word, patches, rate) for word in kept),
+        words=_moved(kept, patches, rate),
     )
 
 
@@ -150,10 +167,12 @@ class _Mark:
     start: float
     end: float
     why: Why
+    between: tuple[float, float] | None = None
+    """End of the sound before and start of the sound after, where they are known."""
 
 
 def _marked(recording: Recording, words: Sequence[Word], which: Removal) -> list[_Mark]:
-    """Everything that is asked for, in order of time."""
+    """Words that are asked for."""
     found: dict[tuple[int, int], Why] = {}
     fillers = fillers_of(which.language)
     texts = [word.text for word in words]
@@ -165,15 +184,46 @@ def _marked(recording: Recording, words: Sequence[Word], which: Removal) -> list
         found |= dict.fromkeys(_spoken_within(words, span, recording.seconds), "words")
     for phrase in which.phrases:
         found |= dict.fromkeys(_said(words, phrase, every=which.every), "words")
-    marks = [
+    return [
         _Mark(first, last, words[first].start, words[last - 1].end, why)
         for (first, last), why in found.items()
     ]
-    if which.fillers:
-        for start, end in unheard_speech(recording.clip(), words):
-            place = sum((word.start + word.end) / 2 < (start + end) / 2 for word in words)
-            marks.append(_Mark(place, place, start, end, "unheard"))
-    return sorted(marks, key=lambda mark: (mark.start, mark.end))
+
+
+def _wordless(
+    recording: Recording, words: Sequence[Word], which: Removal, ears: Recogniser | None
+) -> list[_Mark]:
+    """Fillers and repeats that are not among the words."""
+    kinds = {"filler": which.fillers, "repeat": which.repeats}
+    if not any(kinds.values()):
+        return []
+    sounds = [sound for sound in hesitations(recording.clip(), words) if kinds[sound.kind]]
+    if ears is None or isinstance(ears, LettersRecogniser):  # a draft proves nothing
+        sounds = [sound for sound in sounds if sound.wordless]
+    elif sounds:
+        holes = [hole for s in sounds for hole in _hole([_unheard(s, words)], words, recording)]
+        holes = merged(holes, recording.sample_rate)
+        trial = patched(recording, [_closed(recording, hole) for hole in holes])
+        again = ears.transcribe(trial.clip())
+        sounds = [sound for sound in sounds if words_stay(sound, words, again)]
+    return [_unheard(sound, words) for sound in sounds]
+
+
+def _closed(recording: Recording, hole: Hole) -> Patch:
+    return closed(recording.samples, hole.first, hole.second, recording.sample_rate)
+
+
+def _unheard(sound: Sound, words: Sequence[Word]) -> _Mark:
+    """A sound without a word of its own; an unsure word that was heard in its place goes too.
+
+    A start that is said again leaves its word, which is then that of the second time.
+    """
+    for n, word in enumerate(words if sound.kind == "filler" else ()):
+        inside = min(word.end, sound.end) - max(word.start, sound.start)
+        if word.confidence < SURE and inside >= MISHEARD * (word.end - word.start):
+            return _Mark(n, n + 1, sound.start, sound.end, "unheard", (sound.before, sound.after))
+    place = sum(word.start + word.end < sound.start + sound.end for word in words)
+    return _Mark(place, place, sound.start, sound.end, "unheard", (sound.before, sound.after))
 
 
 def _said(words: Sequence[Word], phrase: str, *, every: bool) -> list[tuple[int, int]]:
@@ -221,9 +271,14 @@ def _hole(run: Sequence[_Mark], words: Sequence[Word], recording: Recording) -> 
     rate, samples = recording.sample_rate, recording.samples
     length = samples.shape[1]
     first, last = min(mark.first for mark in run), max(mark.last for mark in run)
-    start, end = min(mark.start for mark in run), max(mark.end for mark in run)
+    opening = min(run, key=lambda mark: mark.start)
+    closing = max(run, key=lambda mark: mark.end)
+    start, end = opening.start, closing.end
     before = min(words[first - 1].end, start) if first else 0.0
     after = max(words[last].start, end) if last < len(words) else recording.seconds
+    # pauses that were seen in the sound are surer than the times of words
+    before = opening.between[0] if opening.between else before
+    after = closing.between[1] if closing.between else after
     inside = min(INSIDE_S, (end - start) / 3)
     half = FADE_S / 2
     low = max(before + half * bool(first), start - REACH_S)
@@ -274,8 +329,8 @@ def _room_tone(recording: Recording, words: Sequence[Word]) -> Tensor:
     return min(tones, key=lambda tone: float(float_samples(tone).double().square().mean()))
 
 
-def _moved(word: Word, patches: Sequence[Patch], rate: int) -> Word:
-    """A word with its times in the result."""
+def _moved(words: Sequence[Word], patches: Sequence[Patch], rate: int) -> tuple[Word, ...]:
+    """Words with their times in the result; one whose time was cut out begins after the cut."""
 
     def new(seconds: float) -> float:
         at, shift = seconds * rate, 0.0
@@ -286,5 +341,15 @@ def _moved(word: Word, patches: Sequence[Patch], rate: int) -> Word:
             shift += min(at - patch.start, count) - min(at, patch.stop) + patch.start
         return (at + shift) / rate
 
-    start = new(word.start)
-    return replace(word, start=start, end=max(new(word.end), start))
+    if not patches:
+        return tuple(words)
+    spans = [(new(word.start), new(word.end), word.end - word.start) for word in words]
+    ends = [start for start, _, _ in spans[1:]] + [float("inf")]
+    return tuple(
+        replace(
+            word,
+            start=start,
+            end=end if end - start >= SHORTEST_WORD_S else max(end, min(start + length, limit)),
+        )
+        for word, (start, end, length), limit in zip(words, spans, ends, strict=True)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..files.reading import kind_of_value, parse_object, read_lines, read_object
 from ..files.states import check_numbers, read_state
 from ..files.strict import to_json, without_nan
 from ..files.whole import append, whole_file, write_whole
-from ..printable import shown
+from ..printable import listed, shown
 from .config import RunConfig
 from .sharding import check_learned, load_learned, state_of
 from .team import Team
@@ -44,6 +45,16 @@ def _bytes_of(value: object) -> int:
     if isinstance(value, Mapping):
         return sum(map(_bytes_of, value.values()))
     return sum(map(_bytes_of, value)) if isinstance(value, (list, tuple)) else 0
+
+
+def check_foreign(folder: Path) -> None:
+    """Raise ValueError for a folder with files of these names and no run that wrote them."""
+    found = [name for name in (STATE, CURVE) if os.path.lexists(folder / name)]
+    if found and not os.path.lexists(folder / CONFIG):
+        raise ValueError(
+            f"'{shown(folder)}' has {listed(found)} and no {CONFIG}, so no training wrote "
+            "them, and this one would replace them. Move them away, or name another --out."
+        )
 
 
 def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:

@@ -226,10 +226,22 @@ def make_read(shard: Shard, number: int, tools: dict) -> bool:
     return make_read(shard, number, tools["args"].real, tools["ears"])
 
 
+def make_copied(shard: Shard, number: int, tools: dict) -> None:
+    """One shard of clips of `said` and `read` as a vocoder copies them."""
+    from recipes.nano.corpus import copied
+    from recipes.nano.judge_vocoder import load_vocoder, vocode
+
+    args = tools["args"]
+    if "copy" not in tools:
+        tools["copy"] = vocode(load_vocoder(args.vocoder))
+    copied.make_copied(shard, number, args.out, tools["copy"])
+
+
 STAGES = {
     "plain": make_plain,
     "said": make_said,
     "read": make_read,
+    "copied": make_copied,
     "edits": make_edits,
     "kokoro": make_kokoro,
     "libri": make_libri,
@@ -255,6 +267,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--words", type=Path, help="word list, one a line")
     parser.add_argument("--voices", type=Path, help="kokoro: folder with the voices of kokoro-js")
+    parser.add_argument("--vocoder", type=Path, help="copied: a bundle, or a vocoder's checkpoint")
     parser.add_argument("--clips", type=Path, help="libri: folder of flac clips")
     parser.add_argument("--real", type=Path, help="read: folder that has librispeech and npvcc2016")
     parser.add_argument(

@@ -14,7 +14,7 @@ from scipy.signal import resample_poly
 from recipes.nano.corpus.shards import Shard
 from recipes.nano.corpus.teacher_hibari import INDEX, Hibari
 from recipes.nano.corpus.vocoder import HOP, RATE_HZ
-from stepedit_core.measure.recogniser import FasterWhisper
+from stepedit_core.measure.whisper import FasterWhisper
 from stepedit_core.types import Clip
 
 

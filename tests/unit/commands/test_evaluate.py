@@ -71,6 +71,7 @@ def test_the_command_leaves_tables_and_charts(
     assert said.out.splitlines()[0] == "emotion: plugged:hear"
     assert "0.5 [0.5, 0.5]" in said.out
     assert sorted(p.name for p in out.iterdir()) == [
+        ".stepedit.json",
         "accuracy_by_iteration.png",
         "clips.jsonl",
         "summary.json",

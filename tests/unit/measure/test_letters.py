@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from stepedit_core.audio.recordings import Recording
 from stepedit_core.bundle.manifest import Manifest, read_manifest
 from stepedit_core.bundle.parts import build_part
 from stepedit_core.bundle.write import write_bundle
 from stepedit_core.measure import letters as hearing
+from stepedit_core.measure.hearing import hear, hear_surely
 from stepedit_core.measure.holding import (
     MISFIT_MOST,
     damage,
@@ -113,6 +115,15 @@ def test_a_draft_is_shown_and_never_taken_for_a_transcript(recogniser: LettersRe
     found = compared(recogniser, clip_of(0.62), "the dog sat")
     assert (found.text, found.given, found.heard) == ("the dog sat", True, "the cat sat")
     assert found.unfit == ("dog",)
+
+
+def test_words_that_a_run_relies_on_are_no_draft(recogniser: LettersRecogniser) -> None:
+    wave = clip_of(0.62).wave[None]
+    source = Recording(samples=wave, sample_rate=RATE)
+    assert [word.text for word in hear(recogniser, source)] == ["the", "cat", "sat"]
+    assert hear_surely(recogniser, source, "The cat sat")[0].text == "The"
+    with pytest.raises(ValueError, match=r"spells by ear: it hears 'the cat sat'"):
+        hear_surely(recogniser, source)
 
 
 def test_a_number_has_the_time_of_all_its_words() -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from stepedit_core.measure.recogniser import FasterWhisper, plain_words, word_error_rate
+from stepedit_core.measure.recogniser import plain_words, word_error_rate
+from stepedit_core.measure.whisper import FILES, FasterWhisper
 from stepedit_core.types import Clip
 
 
@@ -85,7 +86,8 @@ def test_a_clip_at_any_rate_is_heard_by_the_local_model(
     module = ModuleType("faster_whisper")
     module.WhisperModel = Whisper  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "faster_whisper", module)
-    (tmp_path / "model.bin").touch()
+    for name in FILES:
+        (tmp_path / name).touch()
     recogniser = FasterWhisper(tmp_path, threads=2)
     assert Whisper.made["local_files_only"] is True  # nothing is ever downloaded
     assert (Whisper.made["folder"], Whisper.made["cpu_threads"]) == (str(tmp_path), 2)
@@ -102,10 +104,11 @@ def test_a_model_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.delenv("WHISPER_BASE", raising=False)
     with pytest.raises(ValueError, match=r"\$WHISPER_BASE names none"):
         FasterWhisper()
-    with pytest.raises(ValueError, match=r"has no model\.bin; expected is a CTranslate2"):
+    with pytest.raises(ValueError, match=r"lacks model\.bin, config.* Name such a folder"):
         FasterWhisper(tmp_path)
-    (tmp_path / "model.bin").touch()
+    for name in FILES:
+        (tmp_path / name).touch()
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     monkeypatch.setenv("WHISPER_BASE", str(tmp_path))
-    with pytest.raises(ValueError, match=r'-m pip install "faster-whisper"`'):
+    with pytest.raises(ValueError, match=r'-m pip install "faster-whisper>=1\.1"'):
         FasterWhisper()

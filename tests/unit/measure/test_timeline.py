@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 import torch
 
+from stepedit_core.measure.pieces import quiet_pieces
 from stepedit_core.measure.timeline import (
     Word,
     find_phrase,
     fit_transcript,
-    quiet_pieces,
     snap_borders,
     words_between,
 )
@@ -67,11 +67,11 @@ class TestPieces:
     """A long clip is cut where it is quiet."""
 
     def test_a_short_clip_is_one_piece(self):
-        assert quiet_pieces(torch.ones(19 * RATE), RATE) == [(0, 19 * RATE)]
+        assert list(quiet_pieces(torch.ones(19 * RATE), RATE)) == [(0, 19 * RATE)]
 
     def test_cuts_lie_in_pauses_and_pieces_cover_the_clip(self):
         clip = clip_with_gaps(50.0, (14.0, 14.4), (18.0, 18.05), (29.0, 29.3))
-        pieces = quiet_pieces(clip.wave, RATE)
+        pieces = list(quiet_pieces(clip.wave, RATE))
         assert pieces[0][0] == 0
         assert pieces[-1][1] == len(clip.wave)
         assert all(a[1] == b[0] for a, b in pairwise(pieces))

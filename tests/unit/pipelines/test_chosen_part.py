@@ -19,7 +19,7 @@ from stepedit_core.pipelines.chosen_part import (
     part_entry,
     window_text,
 )
-from stepedit_core.pipelines.range_edit import Part
+from stepedit_core.pipelines.inside import Part
 from stepedit_core.types import EditRequest
 
 RATE = 8_000

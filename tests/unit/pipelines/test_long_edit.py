@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from stepedit_core.audio.patches import Patch
+from stepedit_core.audio.recording_files import open_recording, parts_of
+from stepedit_core.audio.recordings import read_recording, write_recording
 from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines import long_edit
-from stepedit_core.pipelines.long_edit import LongEdit, edit_long, pieces_of
+from stepedit_core.pipelines.long_edit import LongEdit, edit_long, edit_long_file, pieces_of
+from stepedit_core.pipelines.long_result import loudness_of
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Decoding, EditRequest, EditResult, Round, SilentHooks
 from tests.unit.pipelines.test_range_edit import changed, stereo
@@ -129,3 +133,78 @@ def test_a_result_in_which_nothing_changed_says_why(
         nothing.check_edited()
     monkeypatch.setattr(long_edit, "iterate", answered([], fail="word0"))
     edit_long(bundle, recording, WORDS, LongEdit(HAPPY, SETTINGS)).check_edited()
+
+
+def test_a_file_gives_the_samples_of_memory_also_after_a_stop(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = stereo(25.0, 16_000)
+    path, kept = tmp_path / "in.wav", tmp_path / "kept"
+    write_recording(path, recording)
+    kept.mkdir()
+    calls: list[str] = []
+    monkeypatch.setattr(long_edit, "iterate", answered(calls))
+    memory = edit_long(bundle, recording, WORDS, LongEdit(HAPPY, SETTINGS))
+    count = len(calls)
+
+    class Stop(Exception):
+        pass
+
+    class Hooks(SilentHooks):
+        def progress(self, stage: str, done: int, total: int) -> None:
+            if done == 2:
+                raise Stop
+
+    with open_recording(path) as source:
+        how = LongEdit(HAPPY, SETTINGS, kept, Hooks())
+        with pytest.raises(Stop):
+            edit_long_file(bundle, source, tmp_path / "out.wav", WORDS, how)
+        assert not (tmp_path / "out.wav").exists()
+        how = LongEdit(HAPPY, SETTINGS, kept)
+        notes = edit_long_file(bundle, source, tmp_path / "out.wav", WORDS, how)
+    assert len(calls) == 2 * count
+    assert [note.kept for note in notes] == [n < 2 for n in range(count)]
+    assert [replace(note, kept=False) for note in notes] == list(memory.pieces)
+    assert torch.equal(read_recording(tmp_path / "out.wav").samples, memory.recording.samples)
+
+
+def test_a_piece_that_the_edit_leaves_alone_is_remembered_too(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    recording = stereo(9.0, 16_000)
+    still = {"decoding": Decoding(way="difference", steps=1, strength=0.0)}
+    for again in (False, True):
+        made = edit_long(bundle, recording, WORDS, LongEdit(HAPPY, still, tmp_path))
+        assert [piece.kept for piece in made.pieces] == [again]
+        assert torch.equal(made.recording.samples, recording.samples)
+
+
+@pytest.mark.parametrize("option", ["happy", "whisper"])
+def test_the_whole_stays_as_loud_unless_the_edit_is_meant_to_change_it(
+    bundle: Bundle, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = stereo(9.0, 16_000)
+    real = long_edit.patch_of
+
+    def quieter(*given: object, **named: object) -> Patch:
+        patch = real(*given, **named)  # type: ignore[arg-type]
+        return replace(patch, samples=(0.4 * patch.samples.double()).to(patch.samples.dtype))
+
+    monkeypatch.setattr(long_edit, "iterate", answered([]))
+    monkeypatch.setattr(long_edit, "patch_of", quieter)
+    kind = "emotion" if option == "happy" else "style"
+    request = EditRequest(kind=kind, option=option)
+    made = edit_long(bundle, recording, WORDS, LongEdit(request, SETTINGS))
+    before, after = (loudness_of(r, parts_of(r, 0, r.length)) for r in (recording, made.recording))
+    assert before is not None
+    assert after is not None
+    assert (abs(before - after) <= 1) == (option == "happy")
+    assert (made.gain > 1.5) == (option == "happy")
+
+
+def test_no_border_lies_inside_a_word() -> None:
+    recording = stereo(61.0, 8_000)
+    # words over the pauses, touching at the half seconds
+    words = [Word(str(n), n - 0.5, n + 0.5, 1.0) for n in range(1, 61)]
+    for _, end in list(pieces_of(recording, words))[:-1]:
+        assert end / 8_000 % 1 == 0.5

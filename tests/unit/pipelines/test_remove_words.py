@@ -11,6 +11,7 @@ import torch
 from stepedit_core.audio.recordings import Recording
 from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines.remove_words import Removal, RemovedWords, remove_words
+from stepedit_core.types import Clip
 
 TYPES = {torch.float32: 1, torch.float64: 1, torch.int16: 2**15, torch.int32: 2**31}
 
@@ -18,7 +19,7 @@ TYPES = {torch.float32: 1, torch.float64: 1, torch.int16: 2**15, torch.int32: 2*
 def spoken(
     texts: str, rate: int = 16_000, *, dtype: torch.dtype = torch.int16, gap: float = 0.1
 ) -> tuple[Recording, tuple[Word, ...]]:
-    """A buzz of 0.3 s with a pitch of its own for each word, `gap` s of room noise around each.
+    """A buzz of 0.3 s for each word, unlike that of the last, `gap` s of room noise around each.
 
     Two channels; the second is the first at 0.4, with its own noise.
     """
@@ -30,7 +31,7 @@ def spoken(
         start = gap + n * (0.3 + gap)
         time = np.arange(round(0.3 * rate)) / rate
         pitch = 110 + 17 * n
-        buzz = sum(np.sin(2 * math.pi * pitch * k * time) / k for k in range(1, 8))
+        buzz = voice(n, pitch, time)
         first = round(start * rate)
         wave[first : first + len(time)] = 0.2 * buzz * np.sin(math.pi * time / 0.3)
         words.append(Word(text, start, start + 0.3, 0.9))
@@ -40,6 +41,17 @@ def spoken(
     kinds = {torch.int16: "PCM_16", torch.int32: "PCM_32"}
     kind = kinds.get(dtype, "FLOAT")
     return Recording(samples=samples.to(dtype), sample_rate=rate, subtype=kind), tuple(words)
+
+
+def voice(number: int, pitch: float, time: np.ndarray) -> np.ndarray:
+    """A voice whose one formant glides from a place to another, those of its number."""
+    begin, end = (300 + 400 * ((3 * number + more) % 7) for more in (0, 4))
+    formant = begin + (end - begin) * time / time[-1]
+    parts = [pitch * k for k in range(1, int(3_400 / pitch))]
+    weights = [0.05 + np.exp(-(((hz - formant) / 250) ** 2)) for hz in parts]
+    waves = [w * np.sin(2 * math.pi * hz * time) for w, hz in zip(weights, parts, strict=True)]
+    wave: np.ndarray = sum(waves) / 4
+    return wave
 
 
 def text_of(made: RemovedWords) -> str:
@@ -213,3 +225,79 @@ def test_every_one_of_a_phrase() -> None:
     old, words = spoken("two one two three")
     made = remove_words(old, words, Removal(phrases=("Two!",), every=True))
     assert text_of(made) == "one three"
+
+
+class Ears:
+    """Hears the given words, whatever it listens to."""
+
+    def __init__(self, words: list[Word]) -> None:
+        self.words = tuple(words)
+
+    def transcribe(self, clip: Clip) -> tuple[Word, ...]:
+        return self.words
+
+    def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
+        return self.words
+
+
+def with_filler(*, held: bool = True) -> tuple[Recording, list[Word]]:
+    """Five words; where the third should be there is a held vowel, or the start of the fourth."""
+    old, words = spoken("one two three four five", gap=0.2)
+    rate, samples = old.sample_rate, old.samples.clone()
+    time = np.arange(round(0.3 * rate)) / rate
+    parts = [np.sin(2 * math.pi * 120 * k * time) / k for k in range(1, 20)]
+    first = round(words[2].start * rate)
+    if held:
+        sound = 0.2 * sum(parts) * np.minimum(1, 8 * np.sin(math.pi * time / 0.3))
+        sound = np.stack((sound, 0.4 * sound)) * 2**15
+    else:
+        again = round(words[3].start * rate)
+        sound = samples[:, again : again + len(time)].numpy()
+    samples[:, first : first + len(time)] = torch.from_numpy(sound).round().short()
+    return Recording(samples=samples, sample_rate=rate, subtype="PCM_16"), list(words)
+
+
+@pytest.mark.parametrize(("held", "which"), [(True, "fillers"), (False, "repeats")])
+def test_a_sound_that_no_word_was_heard_for_goes(held: bool, which: str) -> None:
+    old, words = with_filler(held=held)
+    del words[2]
+    made = remove_words(old, words, Removal(**{which: True}))
+    (cut,) = made.cuts
+    assert (cut.text, cut.why) == ("", "unheard")
+    assert 1.1 < cut.start <= 1.21
+    assert 1.49 <= cut.end < 1.65
+    assert text_of(made) == "one two four five"
+    outside_is_equal(old, made)
+    other = "repeats" if held else "fillers"
+    assert remove_words(old, words, Removal(**{other: True})).cuts == ()
+
+
+def test_a_sound_that_is_surely_a_word_stays_unless_all_words_are_heard_without_it() -> None:
+    old, words = with_filler()
+    words[2] = Word("oh", words[2].start, words[2].end, 0.95)
+    which = Removal(fillers=True)
+    assert remove_words(old, words, which).cuts == ()
+    without = [word for word in words if word.text != "oh"]
+    assert remove_words(old, words, which, ears=Ears(without)).cuts == ()
+    # its time was given to the word before, which is heard all the same
+    words[1:3] = [Word("two", words[1].start + 0.1, words[2].end, 0.95)]
+    made = remove_words(old, words, which, ears=Ears(words))
+    assert [cut.why for cut in made.cuts] == ["unheard"]
+    assert text_of(made) == "one two four five"
+
+
+def test_a_word_that_was_heard_for_a_filler_goes_with_it() -> None:
+    old, words = with_filler()
+    words[2] = Word("arm", words[2].start, words[2].end, 0.3)
+    made = remove_words(old, words, Removal(fillers=True))
+    assert [(cut.text, cut.why) for cut in made.cuts] == [("arm", "unheard")]
+    assert text_of(made) == "one two four five"
+
+
+def test_under_music_nothing_is_looked_for() -> None:
+    old, words = with_filler()
+    del words[2]
+    time = torch.arange(old.samples.shape[1]) / old.sample_rate
+    music = (8_000 * torch.sin(2 * math.pi * 220 * time)).short()
+    loud = Recording(samples=old.samples + music, sample_rate=old.sample_rate)
+    assert remove_words(loud, words, Removal(fillers=True, repeats=True)).cuts == ()

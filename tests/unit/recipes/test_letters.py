@@ -11,7 +11,10 @@ import torch
 
 from recipes.nano.add_recogniser import add_recogniser
 from recipes.nano.channels import telephone
+from recipes.nano.corpus.copied import make_copied
+from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.corpus.said import drawn_voice, word_spans
+from recipes.nano.corpus.shards import Shard
 from recipes.nano.judge_letters import auc, changed, limit_of, wrong_share
 from recipes.nano.train_letters import (
     features,
@@ -21,6 +24,7 @@ from recipes.nano.train_letters import (
     loss_of,
     masked,
     space_targets,
+    usable,
 )
 from stepedit_core.bundle.manifest import read_manifest
 from stepedit_core.models.letters import FIRST_SECONDS, FRAME_SECONDS, Letters, LettersConfig
@@ -99,6 +103,25 @@ def test_errors_are_counted() -> None:
     assert text.split().count("x") == 2
     assert auc([0, 1], [1, 2]) == pytest.approx(0.875)
     assert limit_of(range(101), 0.1) == 90
+
+
+def test_copies_keep_the_words_and_times_of_their_clips(tmp_path: Path) -> None:
+    times = [[0.1, 0.4]]
+    for stage, fields in (("said", {"words": times}), ("read", {"log_prob": -0.2})):
+        shard = Shard(tmp_path / stage / f"{stage}-00000")
+        for split in ("train", "dev"):
+            record = {"id": f"{stage}-{split}", "text": "hi", "speaker": "a", "split": split}
+            shard.add(record | fields, np.full(24_000, 0.25, np.float32), np.zeros(80), None)
+        shard.write()
+    shard = Shard(tmp_path / "copied/copied-00000")
+    make_copied(shard, 0, tmp_path, lambda wave: wave[:-100] / 2)
+    shard.write()
+    corpus = Corpus(tmp_path, ("copied",))
+    assert len(corpus.records) == 64
+    assert {record["of"] for record in corpus.records} == {"said-train", "read-train"}
+    assert corpus.records[1]["words"] == times
+    assert corpus.audio(corpus.records[0]).mean() == pytest.approx(0.125, abs=1e-4)
+    assert [corpus.records[i]["of"] for i in usable(corpus)[:2]] == ["read-train", "said-train"]
 
 
 def test_voices_differ() -> None:

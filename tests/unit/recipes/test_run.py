@@ -52,14 +52,14 @@ def test_the_list_has_every_stage_in_order(tmp_path: Path):
     order = ["linguistic", "letters", "codes", "flow-1", "lm-1", "flow-3", "lm-2", "scorer"]
     order += ["ppo", "export"]
     assert [name for name in names if name in order] == order
-    assert len(names) == len(set(names)) == 44
+    assert len(names) == len(set(names)) == 45
 
 
 def test_a_dry_run_prints_commands_that_exist_and_runs_none(tmp_path: Path):
     done = run_sh(tmp_path / "o", "--dry-run", REAL="r", CLIPS="c", WHISPER_BASE="w", VOICES="v")
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
-    assert len(lines) == 44
+    assert len(lines) == 45
     assert "steps=5000" in lines["flow-3"]
     assert f"--llm {tmp_path}/o/ppo/llm.safetensors" in lines["export"]
     modules = {line.split(" -m ")[1].split()[0] for line in lines.values()}
