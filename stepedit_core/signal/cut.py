@@ -37,11 +37,14 @@ class Room:
     low: int
     high: int
 
+    def places(self, rate: int) -> np.ndarray:
+        """The places that are compared, in order; one at least."""
+        return np.arange(self.low, max(self.low, self.high) + 1, max(1, round(STEP_S * rate)))
+
 
 def quiet_places(samples: Tensor, rate: int, room: Room) -> np.ndarray:
     """Places of a room in samples (C, N), in order, about as quiet as its quietest; never empty."""
-    step, half = max(1, round(STEP_S * rate)), max(1, round(FRAME_S * rate / 2))
-    places = np.arange(room.low, max(room.low, room.high) + 1, step)
+    half, places = max(1, round(FRAME_S * rate / 2)), room.places(rate)
     begins, ends = np.maximum(places - half, 0), np.minimum(places + half, samples.shape[1])
     first, last = int(begins[0]), int(ends[-1])
     power = float_samples(samples[:, first:last]).double().square().mean(0).numpy()
