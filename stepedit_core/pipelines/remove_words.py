@@ -20,7 +20,7 @@ from ..measure.hesitation import SURE, Sound, hesitations, words_stay
 from ..measure.letters import LettersRecogniser
 from ..measure.timeline import Recogniser, Word, phrase_places, words_between
 from ..printable import shown
-from ..signal.cut import FADE_S, Room, closed, filled, quiet_places
+from ..signal.cut import FADE_S, Room, alike_pair, closed, filled, quiet_places
 from ..text.disfluency import fillers_of, is_filler, repeats
 from .holes import Cut, Hole, Why, merged, with_pauses
 
@@ -289,7 +289,9 @@ def _hole(run: Sequence[_Mark], words: Sequence[Word], recording: Recording) -> 
     left, right = int(heads[-1]), int(tails[0])
     pauses = left - round(before * rate), round(after * rate) - right
     least = round(BREATH_S * rate)
-    if first and last < len(words):
+    if max(pauses) < least:  # words that run into each other
+        left, right = alike_pair(samples, rate, heads, tails)
+    elif first and last < len(words):
         if pauses[0] <= pauses[1]:
             left = int(heads[heads <= max(heads[0], left - max(0, pauses[0] - least))][-1])
         else:

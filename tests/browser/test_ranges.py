@@ -282,6 +282,10 @@ def test_the_panel_works_inside_a_subgraph(page: Page, renderer: bool) -> None:
           const { subgraph } = app.graph.convertToSubgraph(new Set([app.graph.nodes[0]]));
           app.canvas.setGraph(subgraph);
           await new Promise((done) => setTimeout(done, 800));
+          const [x, y] = subgraph.nodes[0].pos; // newer editors have moved the view
+          app.canvas.ds.scale = 1;
+          app.canvas.ds.offset = [120 - x, 120 - y];
+          app.canvas.setDirty(true, true);
         }
         """
     )
@@ -329,8 +333,9 @@ def test_a_run_fills_the_panel_and_an_error_is_said_inside(
     alert = panel.get_by_role("alert")
     until(page, lambda: "the recording ends at 2.00 s" in alert.inner_text(), 60)
     assert panel.get_by_role("option").count() == 6
-    dialog = page.page.locator(".p-dialog-mask")  # the editor's own
-    until(page, dialog.is_visible, 60)
-    dialog.get_by_role("button", name="Close").first.click()
+    page.page.wait_for_timeout(1000)
+    dialog = page.page.locator(".p-dialog-mask")  # the editor's own; newer ones have none
+    if dialog.is_visible():
+        dialog.get_by_role("button", name="Close").first.click()
     until(page, lambda: dialog.count() == 0)
     assert page.errors == []
