@@ -131,7 +131,11 @@ def read_labelled(folder: Path) -> object:
     """As `evaluate judge` learns from them, both kinds."""
     read_labelled_file(folder / "clips.jsonl")
     arguments = argparse.Namespace(
-        clips=folder / "clips.jsonl", also=[], sounds=False, out=folder / "o.safetensors"
+        clips=folder / "clips.jsonl",
+        also=[],
+        sounds=False,
+        out=folder / "o.safetensors",
+        overwrite=True,
     )
     judge_command(arguments)
     return _sound_judge(folder / "clips.jsonl", {}, folder / "s.safetensors")
