@@ -210,6 +210,26 @@ def test_before_and_after_are_switched_at_equal_loudness_and_show_what_changed(
     assert page.errors == []
 
 
+def test_where_nothing_changed_nothing_is_marked(page: Page, renderer: bool) -> None:
+    same = {"first": 0.5, "end": 0.5, "end_before": 0.5}
+    panel = open_part(page, told(after=made(range=same, lost=None)), start=0.5, end=1.3)
+    assert not panel.locator(".changed").is_visible()
+    assert panel.get_by_role("radio", name="After").is_visible()
+    assert page.errors == []
+
+
+def test_words_typed_in_nodes_2_0_move_the_choice(page: Page) -> None:
+    page.evaluate(
+        "async () => await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', true)"
+    )
+    page.errors.clear()
+    panel = open_part(page)
+    page.page.locator(".lg-node input[type=text]").first.fill("good morning")
+    until(page, lambda: selected(panel) == ["good", "morning"])
+    assert page.evaluate(VALUE, "phrase") == "good morning"
+    assert page.errors == []
+
+
 def test_zoom_and_scroll_keep_words_at_their_times(page: Page, renderer: bool) -> None:
     panel = open_part(page)
     view = panel.get_by_role("listbox")
