@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from ..stepedit_core.printable import shown
+from ..stepedit_core.text.edits import check_text
 from . import inputs
 from .compat import StepEditEdit, schema
 from .host import folders, models, sound
@@ -106,9 +107,10 @@ class EditRange(io.ComfyNode):
         from ..stepedit_core.pipelines.chosen_part import check_seconds
 
         first, last = start or 0.0, end
-        if last is None or start is None or phrase is None or phrase.strip():
+        if last is None or start is None or phrase is None or str(phrase).strip():
             last = first if last is None else max(first, last)
         try:
+            check_text("phrase", phrase or "")
             check_seconds(first, last)
         except ValueError as error:
             return str(error)

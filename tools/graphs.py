@@ -351,6 +351,7 @@ ONLY_IN_HELP: dict[str, Any] = {
         node("tokens", "StepEdit_LoadTokens", (500, 0), size=[400, 80]),
         node("triplets", "StepEdit_TripletBuilder", (0, 260), size=[400, 420]),
         node("quadruplets", "StepEdit_QuadrupletBuilder", (500, 260), size=[400, 400]),
+        node("replace", "StepEdit_ReplaceWords", (2500, 0), size=[400, 360]),
         node("pairs", "StepEdit_PreferencePairs", (1000, 0), size=[400, 560]),
     ],
     "links": [],

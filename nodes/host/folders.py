@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import folder_paths
 
 from ...stepedit_core.files.missing import pip_line
-from ...stepedit_core.printable import listed, shown
+from ...stepedit_core.printable import listed, quoted, shown
 
 if TYPE_CHECKING:
     from ...stepedit_core.registry.folders import ModelEntry
@@ -212,6 +212,11 @@ def check_prefix(
     prefix: str, name: str = "filename_prefix", example: str = "stepedit/tokens"
 ) -> None:
     """Raise ValueError for a prefix that leads out of ComfyUI's output folder."""
+    if not isinstance(prefix, str) or not prefix.isprintable():
+        raise ValueError(
+            f"{shown(name)} is {quoted(prefix)}; a name of printable letters is expected. Write "
+            f"one like {example}."
+        )
     out = Path(folder_paths.get_output_directory()).resolve()
     longest = max((len(part.encode()) for part in Path(prefix).parts), default=0)
     if longest > LONGEST_NAME:

@@ -59,7 +59,15 @@ class _Powers(NamedTuple):
 
 def mixed(channels: Tensor, rate: int) -> Tensor:
     """As mix, the wave alone; what was wrong is logged."""
-    return mix(channels, rate).wave
+    found = mix(channels, rate)
+    say(found.notes)
+    return found.wave
+
+
+def say(notes: tuple[str, ...]) -> None:
+    """Log what was wrong with a recording that is used."""
+    for note in notes:
+        log.warning("%s", shown(note))
 
 
 def mix(channels: Tensor, rate: int) -> Mixed:
@@ -88,7 +96,6 @@ def mix(channels: Tensor, rate: int) -> Mixed:
     if not found:
         return Mixed(average)
     note = f"the {count} channels {found}; number {best + 1} is taken."
-    log.warning("%s", shown(note))
     return Mixed(channels[best].clone(), (note,))
 
 
@@ -142,5 +149,4 @@ def without_offset(wave: Tensor) -> Mixed:
     note = (
         f"the recording lies {mean:+.2f} of full scale off zero, more than its sound; it is moved."
     )
-    log.warning("%s", shown(note))
     return Mixed((wave.double() - mean).float(), (note,))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..printable import shown
 from ..types import Clip
-from .channels import Mixed, mix, without_offset
+from .channels import Mixed, mix, say, without_offset
 
 SHORTEST_S = 0.5
 LONGEST_S = 30.0
@@ -52,6 +52,7 @@ def mono_clip(wave: Tensor | np.ndarray, sample_rate: int) -> Clip:
     centred = without_offset(one.wave)
     clip = Clip(wave=centred.wave, sample_rate=rate, notes=one.notes + centred.notes)
     check_clip(clip)
+    say(clip.notes)
     return clip
 
 

@@ -14,6 +14,7 @@ from .options import (
     load_bundle,
     opened_recording,
     place,
+    say_result,
 )
 from .transcribe import add_recogniser
 
@@ -92,7 +93,7 @@ def _replace_words(arguments: argparse.Namespace) -> int:
         recording, words = made.recording, made.words
         lines.append(_line(which, made, ears))
     write_recording(arguments.out, recording)
-    print("\n".join(lines))
+    say_result("\n".join(lines))
     return DONE
 
 

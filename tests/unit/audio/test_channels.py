@@ -38,7 +38,7 @@ def hum(samples: int) -> Tensor:
 def test_channels_that_cancel_in_part_give_the_best(
     speech: Tensor, late: int, share: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = mix(torch.stack([speech, -share * speech.roll(late)]), RATE)
+    made = mono_clip(torch.stack([speech, -share * speech.roll(late)]), RATE)
     assert torch.equal(made.wave, speech)
     assert "cancel each other" in made.notes[0]
     assert "number 1 is taken" in caplog.text
