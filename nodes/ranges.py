@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from ..stepedit_core.printable import shown
+from ..stepedit_core.text.edits import check_text
 from . import inputs
 from .compat import StepEditEdit, schema
 from .host import folders, models, sound
@@ -106,9 +107,10 @@ class EditRange(io.ComfyNode):
         from ..stepedit_core.pipelines.chosen_part import check_seconds
 
         first, last = start or 0.0, end
-        if last is None or start is None or phrase is None or phrase.strip():
+        if last is None or start is None or phrase is None or str(phrase).strip():
             last = first if last is None else max(first, last)
         try:
+            check_text("phrase", phrase or "")
             check_seconds(first, last)
         except ValueError as error:
             return str(error)
@@ -136,25 +138,21 @@ class EditRange(io.ComfyNode):
         words: Words | None = None,
     ) -> io.NodeOutput:
         """Edit the chosen part, or only listen."""
-        from ..stepedit_core.pipelines.chosen_part import (
-            check_part_edits,
-            chosen_seconds,
-            window_text,
-        )
+        from ..stepedit_core.pipelines import chosen_part
         from ..stepedit_core.pipelines.range_edit import part_of
         from ..stepedit_core.types import Decoding
         from .range_runs import known_words, listened, run_part
 
-        check_part_edits(edit)
+        chosen_part.check_part_edits(edit)
         recording = sound.recording(audio)
         known = known_words(recording, words, model, recogniser, text)
         if phrase.strip() and not known.words:
             raise ValueError(shown(known.why))
-        chosen = chosen_seconds(known.words, phrase, start, end)
+        chosen = chosen_part.chosen_seconds(known.words, phrase, start, end)
         if chosen is None:
             return _output(listened(recording, known))
         part = part_of(recording, *chosen)
-        said = window_text(recording, part, known.words, text)
+        said = chosen_part.window_text(recording, part, known.words, text)
         settings = {
             "rounds": rounds,
             "seed": seed,

@@ -21,6 +21,8 @@ from .training_inputs import (
     MARGINS,
     DataNode,
     about_inputs,
+    check_about,
+    check_margin,
     edit_input,
     folder_input,
     items_of,
@@ -53,6 +55,23 @@ def _sides(text: str) -> list[Any]:
     ]
 
 
+def _check(
+    model: models.LoadedModel,
+    items: Sequence[tuple[DualCodes, EditRequest]],
+    about: dict[str, list[str]],
+) -> None:
+    """Raise ValueError for words that the source cannot say, or facts that no file keeps."""
+    from ..stepedit_core.pipelines.transcript import check_pace
+    from ..stepedit_core.text.edits import check_text
+
+    check_about(about)
+    for _, request in items:
+        check_text("text", request.text)
+    model.check([request for _, request in items])
+    for source, request in items:
+        check_pace(request.text, source.seconds)
+
+
 def _build(
     model: models.LoadedModel,
     lists: tuple[Sequence[DualCodes], Sequence[DualCodes], Sequence[EditRequest]],
@@ -69,8 +88,8 @@ def _build(
     from ..stepedit_core.data.records import Example
 
     sources, targets, requests = lists
-    model.check(requests)
     items = items_of(source_tokens=sources, target_tokens=targets, text=requests)
+    _check(model, [(source, request) for source, _, request in items], about)
     model.check_tokens(*sources, *targets)
     bundle = model.ready(max(a.seconds + b.seconds for a, b, _ in items))
     facts = {name: about[name][0] for name in ABOUT}
@@ -134,6 +153,7 @@ class TripletBuilder(DataNode):
         **about: list[str],
     ) -> io.NodeOutput:
         """Build."""
+        check_margin("least_margin", least_margin[0], 1.0, 10.0)
         requests = [only_edit(edit, one) for one in text]
         if any(request.new_text for request in requests):
             raise ValueError(
@@ -288,7 +308,8 @@ class PreferencePairs(DataNode):
                 f"there are {len(source_tokens)} sources and {len(text)} texts; 1 of each is "
                 "expected, with many answers. Connect one clip."
             )
-        model[0].check([request])
+        check_margin("margin", margin[0], 0.5, 9.0)
+        _check(model[0], [(source, request)], about)
         model[0].check_tokens(source, *(given or ()))
         model[0].check_scorer([request])
         count = len(given) if given else answers[0]

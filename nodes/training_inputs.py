@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from ..stepedit_core.printable import shown
+from ..stepedit_core.printable import quoted, shown
+from ..stepedit_core.text.edits import LONGEST_FACT, check_text
 from . import inputs
 from .compat import StepEditEdit, advanced
 from .host import folders, progress
@@ -104,16 +105,44 @@ class DataNode(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, folder: list[str] | None = None, split: list[str] | None = None
+        cls,
+        folder: list[str] | None = None,
+        text: list[str] | None = None,
+        speaker: list[str] | None = None,
+        language: list[str] | None = None,
+        split: list[str] | None = None,
+        provenance: list[str] | None = None,
+        licence: list[str] | None = None,
     ) -> bool | str:
-        """The folder lies below the output folder; core 0.3.75 checks no combo. Lists are given."""
+        """Whatever a folder of data could not keep. Lists are given, and nothing for a link."""
+        given = zip(ABOUT, (speaker, language, split, provenance, licence), strict=True)
         try:
             for name in folder or ():
                 folders.check_prefix(name, "folder", "stepedit/data")
+            for words in text or ():
+                check_text("text", words)
+            check_about({name: values or () for name, values in given})
         except ValueError as error:
             return str(error)
-        said = (inputs.one_of("split", one, SPLITS) for one in split or ())
-        return next((one for one in said if one is not True), True)
+        return True
+
+
+def check_about(about: Mapping[str, Sequence[str]]) -> None:
+    """Raise ValueError for facts that no line can keep; core 0.3.75 checks no combo."""
+    for name, values in about.items():
+        for value in values:
+            check_text(name, value, LONGEST_FACT)
+            said = inputs.one_of(name, value, SPLITS) if name == "split" else True
+            if said is not True:
+                raise ValueError(said)
+
+
+def check_margin(name: str, value: float, least: float, most: float) -> None:
+    """Raise ValueError for a margin out of bounds, as NaN is, which core 0.3.75 lets through."""
+    if not least <= value <= most:
+        raise ValueError(
+            f"{shown(name)} is {quoted(value)}; allowed are {least:g} to {most:g}. Change it."
+        )
 
 
 def only_edit(edit: Sequence[Edit], text: str) -> EditRequest:

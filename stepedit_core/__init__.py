@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         edit_range,
         load,
         remove_words,
+        replace_words,
         resynthesize,
         run,
         save,
@@ -34,7 +35,7 @@ _HOME = {
     **dict.fromkeys(
         (
             *("load", "edit", "edit_range", "clone", "run", "resynthesize"),
-            *("remove_words", "transcribe", "script", "save"),
+            *("remove_words", "replace_words", "transcribe", "script", "save"),
         ),
         "api",
     ),
@@ -54,6 +55,7 @@ __all__ = [
     "edit_range",
     "load",
     "remove_words",
+    "replace_words",
     "resynthesize",
     "run",
     "save",

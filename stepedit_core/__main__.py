@@ -1,7 +1,34 @@
-"""`python -m stepedit_core` is the command `stepedit`."""
+"""`python -m stepedit_core` and `stepedit`: the command; Ctrl-C ends it quietly."""
 
+import os
+import signal
 import sys
+from typing import Any
 
-from .cli import main
+STOPPED = 130
 
-sys.exit(main())
+
+def _stop(*_: Any) -> None:
+    """Before the command is read there is nothing to keep; a traceback would say less."""
+    os.write(2, b"stepedit: stopped.\n")
+    os._exit(STOPPED)
+
+
+def run() -> None:
+    """Run the command of this process and end with its exit code."""
+    before = signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler  # else a shell has it ignored, in the background
+    if ours:
+        signal.signal(signal.SIGINT, _stop)
+    from .cli import main
+
+    if ours:
+        signal.signal(signal.SIGINT, before)
+    code = main()
+    if ours:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # done: only the interpreter is to end
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

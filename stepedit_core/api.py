@@ -39,6 +39,8 @@ from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
 from .pipelines.remove_words import Removal, RemovedWords, check_removal
 from .pipelines.remove_words import remove_words as take_out
+from .pipelines.replace_words import ReplacedWords, Replacement, check_clones
+from .pipelines.replace_words import replace_words as say_instead
 from .pipelines.rounds import iterate
 from .pipelines.script_files import lines_of, read_script
 from .pipelines.script_lines import Defaults, edits_of
@@ -269,6 +271,30 @@ def remove_words(
     return take_out(recording, words, which, ears=ears)
 
 
+def replace_words(
+    model: Bundle,
+    clip: Recording | str | Path,
+    old: str,
+    new: str,
+    *,
+    words: Sequence[Word] = (),
+    **settings: Any,
+) -> ReplacedWords:
+    """A recording of any length with the words `new` in the place of `old`, in its voice.
+
+    The model must be one that can clone. `words` are what the recording says, from `transcribe`;
+    without them the model's own recogniser hears them. Settings as in `edit`. What follows moves
+    where the new words are longer or shorter; all other samples stay bit for bit.
+    """
+    _check_call(model, settings.get("hooks"))
+    check_clones(model)
+    hooks = settings.pop("hooks", None)
+    recording = _recording(clip)
+    said = words or transcribe(model, recording)
+    which = Replacement(old=old, new=new)
+    return say_instead(model, recording, said, which, settings=settings, hooks=hooks)
+
+
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:
     """What tokenizer and decoder alone make of a clip."""
     _check_call(model, None)
@@ -356,7 +382,8 @@ def _check_call(model: object, hooks: object) -> None:
 def _clip(clip: Clip | str | Path) -> Clip:
     """The recording as one channel of float32 samples, or what is wrong with it."""
     if isinstance(clip, Clip):
-        return mono_clip(clip.wave, clip.sample_rate)
+        checked = mono_clip(clip.wave, clip.sample_rate)
+        return replace(checked, notes=(*clip.notes, *checked.notes))
     if not isinstance(clip, (str, Path)):
         raise ValueError(
             f"the clip is of the type {type(clip).__name__}; a path or a Clip is needed. Pass "

@@ -13,14 +13,22 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import current_thread, main_thread
 from types import FrameType
 
 from . import __version__
-from .commands.options import FAILED, STOPPED, USAGE, UsageError, say_error
-from .printable import shown
+from .commands.options import (
+    FAILED,
+    NOBODY_READS,
+    STOPPED,
+    USAGE,
+    Parser,
+    UsageError,
+    say_error,
+)
+from .files.reading import said_of
 
 COMMANDS = {
     "edit": "edit",
@@ -29,7 +37,9 @@ COMMANDS = {
     "edit-range": "edit_range",
     "edit-long": "edit_range",
     "script": "script",
+    "batch": "batch",
     "remove-words": "remove_words",
+    "replace-words": "replace_words",
     "transcribe": "transcribe",
     "convert": "models",
     "bench": "models",
@@ -43,28 +53,46 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never raises for wrong input."""
+    arguments = argparse.Namespace()
     try:
         arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
-    except SystemExit as stop:  # argparse has said why
-        return int(stop.code or 0)
-    try:
         with _ctrl_c_stays_ctrl_c():
             code: int = arguments.run(arguments)
+            _flush()
+    except SystemExit as stop:  # argparse has said why, or shown the help
+        try:
+            _flush()
+        except BrokenPipeError:
+            return _nobody_reads()
+        return int(stop.code or 0)
     except UsageError as error:
         return say_error(str(error), USAGE)
-    except OSError as error:
-        return say_error(_system_said(error), FAILED)
-    except (ValueError, MemoryError) as error:
-        return say_error(str(error) or type(error).__name__, FAILED)
+    except BrokenPipeError:
+        return _nobody_reads()
+    except (OSError, ValueError, MemoryError) as error:
+        return say_error(said_of(error), FAILED)
     except RuntimeError as error:
         return say_error(_expected(error), FAILED)
     except KeyboardInterrupt:
-        code = say_error("stopped; finished rounds are kept.", STOPPED)
+        code = say_error(getattr(arguments, "stopped", "stopped."), STOPPED)
         if argv is None:  # a process of its own: torch takes 0.7 s to tear down, for nothing
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with suppress(OSError):
+                _flush()
             os._exit(code)
     return code
+
+
+def _nobody_reads() -> int:
+    """The exit code where who read the output has ended, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains when it ends
+    return NOBODY_READS
+
+
+def _flush() -> None:
+    """Write out what was printed: an error of it belongs to the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed by the caller
+            stream.flush()
 
 
 @contextmanager
@@ -91,14 +119,6 @@ def _ctrl_c_stays_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _system_said(error: OSError) -> str:
-    """The sentence for what the operating system refuses."""
-    if error.strerror is None:  # a sentence of our own
-        return str(error) or type(error).__name__
-    where = f"'{shown(error.filename)}': " if error.filename else ""
-    return f"{where}{error.strerror}. Check the path, its rights and the disk."
-
-
 def _expected(error: RuntimeError) -> str:
     """The sentence for a full disk or a full device; any other error is raised again."""
     import soundfile
@@ -115,11 +135,11 @@ def _expected(error: RuntimeError) -> str:
 
 def _parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of the command that is asked for; of all commands where none is."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="stepedit",
         description="Edit recorded speech, round by round, with a language model.",
         epilog="`stepedit COMMAND --help` lists the options of a command. Exit codes: 0 done, 1 "
-        "failed, 2 wrong command line, 130 stopped by Ctrl-C.",
+        "failed, 2 wrong command line, 130 stopped by Ctrl-C, 141 nobody reads the output.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"stepedit {__version__}")

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .files.missing import pip_line
 from .printable import shown
-from .registry.handle import Bundle
-from .registry.registry import Registry
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from .registry.handle import Bundle
 
     T = TypeVar("T", bound=DataclassInstance)
 else:
@@ -53,6 +53,8 @@ class WorkerSetting:
     def load(self) -> Bundle:
         """The bundle, with the threads set for this process."""
         import torch
+
+        from .registry.registry import Registry
 
         if self.threads:
             torch.set_num_threads(self.threads)

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 
 MOST = 300
 """Characters of one foreign value in a sentence."""
+LONGEST_NUMBER = 40
+"""Digits of a whole number that are shown."""
+_LARGEST = 10**LONGEST_NUMBER
 
 
 def printable(text: str) -> str:
@@ -21,14 +24,25 @@ def printable(text: str) -> str:
 def shown(value: object, most: int = MOST) -> str:
     """Any foreign value, printable, on one line, at most so many characters."""
     # a text of 10^8 characters is not walked through for the sake of its first 120
-    text = str(value)
+    text = _as_text(value)
     line = printable(text[: 4 * most])
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
 
 
+def printable_lines(text: str) -> str:
+    """Several lines, as of a table, each printable; spaces stay."""
+    return "\n".join("".join(map(_visible, line)) for line in text.split("\n"))
+
+
+def storable(name: str) -> str:
+    """A name as a text file can keep it: one in another encoding than UTF-8 has half letters."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def quoted(value: object, most: int = 60) -> str:
     """A value of any type as Python writes it: a text in quotes, a number without."""
-    return shown(repr(value), most)
+    number = isinstance(value, int) and abs(value) >= _LARGEST
+    return shown(value if number else repr(value), most)
 
 
 def listed(values: Iterable[object], none: str = "none", most: int = 20) -> str:
@@ -36,6 +50,13 @@ def listed(values: Iterable[object], none: str = "none", most: int = 20) -> str:
     names = [shown(value) for value in values]
     rest = [f"{len(names) - most} more"] if len(names) > most else []
     return ", ".join([*names[:most], *rest]) or none
+
+
+def _as_text(value: object) -> str:
+    """Python writes no number of more than 4,300 digits."""
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        return f"a number of more than {LONGEST_NUMBER} digits"
+    return str(value)
 
 
 def _visible(letter: str) -> str:

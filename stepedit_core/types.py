@@ -27,6 +27,8 @@ class Clip:
 
     wave: Tensor
     sample_rate: int
+    notes: tuple[str, ...] = ()
+    """What was wrong with the recording that it was made of, a sentence each."""
 
     @property
     def seconds(self) -> float:

@@ -14,7 +14,7 @@ from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.audio.resample import resample
 from tests.server.comfyui import PACK
 
-SAMPLE = PACK / "stepedit_core/assets/samples/walking_home.wav"
+SAMPLES = PACK / "stepedit_core/assets/samples"
 MEL_HZ = 24_000
 CARD, EDGE = (800, 600), 16
 """Pixels of the picture, and around each half."""
@@ -25,12 +25,17 @@ COLOURS = np.stack(
 ).astype(np.uint8)
 
 
-def card(after: bytes, target: Path) -> None:
-    """The card of a workflow: what goes in and what comes out, on one scale of time and pitch."""
+def card(before: tuple[str, float, float], after: bytes, target: Path) -> None:
+    """The card of a workflow: what goes in and what comes out, on one scale of time and pitch.
+
+    `before` is a shipped recording, and the seconds of it that are drawn.
+    """
+    name, start, end = before
     mels = []
-    for raw in (SAMPLE.read_bytes(), after):
+    for raw, first, last in (((SAMPLES / name).read_bytes(), start, end), (after, 0, 60)):
         wave, rate = soundfile.read(BytesIO(raw), dtype="float32", always_2d=True)
-        mels.append(prompt_mel(resample(torch.from_numpy(wave[:, 0]), rate, MEL_HZ)))
+        part = torch.from_numpy(wave[int(first * rate) : int(last * rate), 0])
+        mels.append(prompt_mel(resample(part, rate, MEL_HZ)))
     longest = max(mel.shape[-1] for mel in mels)
     low, high = mels[0].min().item(), mels[0].max().item()
     made = Image.new("RGB", CARD, (24, 24, 30))

@@ -37,6 +37,7 @@ LOCAL_LISTS = {
     ("StepEdit_LoadTokens", "file"),
     ("StepEdit_Transcribe", "recogniser"),
     ("StepEdit_EditLong", "recogniser"),
+    ("StepEdit_ReplaceWords", "recogniser"),
     ("StepEdit_Script", "recogniser"),
     ("StepEdit_EditRange", "recogniser"),
     ("StepEdit_RemoveWords", "recogniser"),

@@ -351,12 +351,8 @@ ONLY_IN_HELP: dict[str, Any] = {
         node("tokens", "StepEdit_LoadTokens", (500, 0), size=[400, 80]),
         node("triplets", "StepEdit_TripletBuilder", (0, 260), size=[400, 420]),
         node("quadruplets", "StepEdit_QuadrupletBuilder", (500, 260), size=[400, 400]),
-        node("long", "StepEdit_EditLong", (2500, 360), size=[400, 460]),
-        node("remove", "StepEdit_RemoveWords", (3000, 0), size=[400, 420]),
-        node("script", "StepEdit_Script", (3000, 520), size=[420, 420]),
-        node("transcribe", "StepEdit_Transcribe", (2500, 0), size=[400, 260]),
+        node("replace", "StepEdit_ReplaceWords", (2500, 0), size=[400, 360]),
         node("pairs", "StepEdit_PreferencePairs", (1000, 0), size=[400, 560]),
-        node("range", "StepEdit_EditRange", (3500, 0), size=[420, 760]),
     ],
     "links": [],
 }

@@ -102,9 +102,13 @@ class Remembered:
         """The words of a recording."""
         return self.transcribe(recording.clip())
 
+    def knows(self, clip: Clip) -> bool:
+        """Whether the words of a clip are remembered."""
+        return _name(clip) in self.kept
+
     def transcribe(self, clip: Clip) -> tuple[Word, ...]:
         """The words of a clip, heard or remembered by the digest of its samples."""
-        name = hashlib.sha256(clip.wave.numpy().tobytes()).hexdigest()[:16]
+        name = _name(clip)
         if name not in self.kept:
             heard = self.ears.transcribe(clip)
             self.kept[name] = [[w.text, w.start, w.end, w.confidence] for w in heard]
@@ -114,6 +118,10 @@ class Remembered:
     def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
         """Not remembered."""
         return self.ears.align(clip, transcript)
+
+
+def _name(clip: Clip) -> str:
+    return hashlib.sha256(clip.wave.numpy().tobytes()).hexdigest()[:16]
 
 
 def chosen(folder: Path, count: int, skip: int) -> list[Path]:

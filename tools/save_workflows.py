@@ -28,6 +28,7 @@ from tests.server.comfyui import PACK, PATIENCE, Server
 from tests.server.material import SETTINGS
 from tools.cards import card
 from tools.graphs import BLUEPRINTS, ONLY_IN_HELP, OUTSIDE, WORKFLOWS
+from tools.graphs_recordings import RECORDINGS
 
 HELP = PACK / "web" / "docs" / "images"
 WINDOW = (2800, 1400)
@@ -188,14 +189,15 @@ def write(path: Path, graph: dict[str, Any]) -> None:
 def save_all(page: Page, server: Server, wanted: tuple[str, ...]) -> None:
     """Build, run and shoot what is wanted; all, blueprints included, when nothing is named."""
     pictured: set[str] = set()
-    for name, described in WORKFLOWS.items():
+    for name, described in (WORKFLOWS | RECORDINGS).items():
         if wanted and not name.startswith(wanted):
             continue
         write(PACK / "workflows" / f"{name}.json", finished(name, built(page, described)))
         shown = run_once(page, server)
         player = page.evaluate(NUMBER, described["card"].removeprefix("play"))
         after = shown[str(player)]["audio"][-1]
-        card(server.view(after), PACK / "workflows" / f"{name}.jpg")
+        before = described.get("before", ("walking_home.wav", 0, 60))
+        card(before, server.view(after), PACK / "workflows" / f"{name}.jpg")
         shoot(page, pictured)
     if wanted and "help" not in wanted:
         return

@@ -403,9 +403,9 @@ class RangePanel {
     this.band.hidden = !chosen;
     if (chosen) wave.span(this.band, ...chosen.map((one) => this.toShown(one)));
     const made = this.told[0].after;
-    this.changed.hidden = !made;
+    const { first, end, end_before: old } = made?.range ?? {};
+    this.changed.hidden = !made || (end <= first && old <= first); // at strength 0 nothing changed
     if (made) {
-      const { first, end, end_before: old } = made.range;
       wave.span(this.changed, first, this.player.index ? end : old);
     }
     this.row.show(this.words, {

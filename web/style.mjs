@@ -61,7 +61,7 @@ export const STYLE = `
 .stepedit .words { position: relative; flex: 0 0 24px; cursor: pointer; overflow: hidden;
   border-top: 1px solid var(--border-color, #555); }
 .stepedit .word { position: absolute; top: 2px; bottom: 2px; box-sizing: border-box;
-  padding: 1px 0; text-align: center; white-space: nowrap; overflow: hidden; font-size: 11px;
+  padding: 1px 0; text-align: center; white-space: nowrap; overflow: hidden;
   border-left: 1px solid var(--border-color, #666); }
 .stepedit .word[aria-selected="true"] { background: rgba(80, 140, 255, 0.5); color: #fff; }
 .stepedit .word.unsure { font-style: italic; opacity: 0.75; }

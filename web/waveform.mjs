@@ -82,6 +82,11 @@ export class Waveform {
     return Math.min(Math.max((100 * seconds) / this.seconds, 0), 100);
   }
 
+  /** Width of so many seconds in pixels. */
+  pixels(seconds) {
+    return (this.view.clientWidth * this.zoom * seconds) / this.seconds;
+  }
+
   /** Put an element from one second to another. */
   span(element, from, to) {
     element.style.left = `${this.percent(from)}%`;

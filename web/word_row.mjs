@@ -4,6 +4,9 @@ import { make } from "./dom.mjs";
 
 const MOST = 300; // in the view; more cannot be read
 const SURE = 0.5;
+const SIZE = 11; // pixels of the letters
+const LEAST_SIZE = 7; // in a short word
+const LETTER = 0.55; // width of a letter beside its size
 let count = 0;
 
 /** Words inside the view of a waveform. */
@@ -54,6 +57,8 @@ export class WordRow {
     });
     if (isLost) option.setAttribute("aria-label", `${word.text}, ${this.word("lost")}`);
     this.wave.span(option, ...times);
+    const room = this.wave.pixels(times[1] - times[0]) / Math.max(word.text.length, 1);
+    option.style.fontSize = `${Math.min(Math.max(room / LETTER, LEAST_SIZE), SIZE)}px`;
     return option;
   }
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import folder_paths
 
 from ...stepedit_core.files.missing import pip_line
-from ...stepedit_core.printable import listed, shown
+from ...stepedit_core.printable import listed, quoted, shown
 
 if TYPE_CHECKING:
     from ...stepedit_core.registry.folders import ModelEntry
@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 
 FOLDER_KEY = "step_audio_editx"
 """Key in folder_paths and extra_model_paths.yaml; bundles lie in models/step_audio_editx/."""
-SAMPLE = "walking_home.wav"
-SAMPLE_INPUT = f"stepedit_{SAMPLE}"
-"""Name that the shipped sample clip gets in ComfyUI's input folder."""
+SAMPLES = ("walking_home.wav", "lighthouse.flac", "friday.flac")
+"""Shipped recordings of the workflows."""
+SAMPLE_INPUT = "stepedit_"
+"""What their names begin with in ComfyUI's input folder."""
 TOKENS = "stepedit"
 """Folder below input and output that is searched for token files, like the folder itself."""
 NO_ADAPTER = "none"
@@ -45,18 +46,19 @@ def register_folder() -> None:
 
 
 def offer_sample() -> None:
-    """Put the sample clip of the workflows into ComfyUI's input folder unless it is there."""
+    """Put the recordings of the workflows into ComfyUI's input folder unless they are there."""
     try:
         from ...stepedit_core.bundle.write import copy_whole
         from ...stepedit_core.registry.registry import ASSETS
     except ImportError:  # said by bundle_names
         return
 
-    source = ASSETS / "samples" / SAMPLE
-    target = Path(folder_paths.get_input_directory()) / SAMPLE_INPUT
+    place = Path(folder_paths.get_input_directory())
     try:
-        if source.is_file() and not os.path.lexists(target):
-            copy_whole(source, target)
+        for name in SAMPLES:
+            source, target = ASSETS / "samples" / name, place / f"{SAMPLE_INPUT}{name}"
+            if source.is_file() and not os.path.lexists(target):
+                copy_whole(source, target)
     except OSError as error:  # a read-only or missing input folder is not a reason to fail
         log.info("StepEdit: the sample clip was not copied to the input folder (%s)", shown(error))
 
@@ -210,6 +212,11 @@ def check_prefix(
     prefix: str, name: str = "filename_prefix", example: str = "stepedit/tokens"
 ) -> None:
     """Raise ValueError for a prefix that leads out of ComfyUI's output folder."""
+    if not isinstance(prefix, str) or not prefix.isprintable():
+        raise ValueError(
+            f"{shown(name)} is {quoted(prefix)}; a name of printable letters is expected. Write "
+            f"one like {example}."
+        )
     out = Path(folder_paths.get_output_directory()).resolve()
     longest = max((len(part.encode()) for part in Path(prefix).parts), default=0)
     if longest > LONGEST_NAME:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ..printable import shown
 from ..types import Clip
+from .channels import Mixed, mix, say, without_offset
 
 SHORTEST_S = 0.5
 LONGEST_S = 30.0
@@ -21,9 +21,8 @@ SILENCE_PEAK = 1e-3
 """-60 dB of full scale; below it, speech cannot be distinguished from recording noise."""
 HIGHEST_PEAK = 64.0
 """36 dB above full scale: what is louder are integers in a float's clothes, or a broken file."""
-CANCELLED = 0.1
-"""Channels whose average has less than this share of the loudest one's level cancel: -20 dB."""
-MOST_CHANNELS = 64
+SHORTEST_SOUND_S = 0.1
+"""Least time above the silence that can be speech; a click is over sooner."""
 INTEGERS = {
     torch.int8: (0, 2**7),
     torch.uint8: (2**7, 2**7),
@@ -31,15 +30,15 @@ INTEGERS = {
     torch.int32: (0, 2**31),
 }
 """Samples as integers -> what is zero, and what is full scale."""
-log = logging.getLogger(__name__)
 
 
 def mono_clip(wave: Tensor | np.ndarray, sample_rate: int) -> Clip:
     """Mix wave (N,) or (channels, N) down to a checked clip, float32 on the CPU.
 
     Floats are -1 to 1; signed integers of 8, 16 and 32 bits and unsigned ones of 8 are scaled to
-    that. Channels are averaged; where they cancel each other, the loudest is taken. Raises
-    ValueError where the clip cannot be edited, see check_clip.
+    that. Channels are averaged, or the best is taken (`mix`); an offset louder than the sound is
+    taken away. Either is a note of the clip. Raises ValueError where the clip cannot be edited, see
+    check_clip.
     """
     samples = float_samples(wave)
     if samples.ndim not in (1, 2):
@@ -47,10 +46,13 @@ def mono_clip(wave: Tensor | np.ndarray, sample_rate: int) -> Clip:
             f"audio has {samples.ndim} dimensions; a clip has one or two (channels, samples). "
             "Pass one recording of the batch at a time."
         )
-    if samples.ndim == 2:
-        samples = mixed(samples)
-    clip = Clip(wave=samples, sample_rate=whole_rate(sample_rate))
+    rate = whole_rate(sample_rate)
+    check_rate(rate)
+    one = mix(samples, rate) if samples.ndim == 2 else Mixed(samples)
+    centred = without_offset(one.wave)
+    clip = Clip(wave=centred.wave, sample_rate=rate, notes=one.notes + centred.notes)
     check_clip(clip)
+    say(clip.notes)
     return clip
 
 
@@ -90,33 +92,6 @@ def samples_as(wave: Tensor, dtype: torch.dtype) -> Tensor:
     return (wave * full + zero).round().clamp(limits.min, limits.max).to(dtype)
 
 
-def mixed(channels: Tensor) -> Tensor:
-    """One wave (N,) of channels (C, N): their average, or the loudest where they cancel.
-
-    Raises ValueError for no channel, and for more than a recording has.
-    """
-    count, samples = channels.shape
-    if count == 0:
-        raise ValueError(
-            "audio has 0 channels; one or more are needed. Pass a recording with sound."
-        )
-    if count > MOST_CHANNELS:
-        last = ", samples before channels: pass wave.T" if samples < count else ". Pass fewer"
-        raise ValueError(
-            f"audio has {count} channels of {samples} samples; at most {MOST_CHANNELS} channels "
-            f"are mixed, (channels, samples){last}."
-        )
-    average = channels.mean(0)
-    if count == 1 or not bool(torch.isfinite(channels).all()):
-        return average
-    power = channels.double().square().mean(1)
-    loudest = int(power.argmax())
-    if float(average.double().square().mean()) >= CANCELLED**2 * float(power[loudest]):
-        return average
-    log.warning("the %d channels cancel each other; number %d is taken", count, loudest + 1)
-    return channels[loudest].clone()
-
-
 def check_clip(clip: Clip) -> None:
     """Raise ValueError where a clip cannot be edited.
 
@@ -151,6 +126,12 @@ def check_clip(clip: Clip) -> None:
             f"clip is silent (its peak is {peak:.5f} of full scale); speech must reach "
             f"{SILENCE_PEAK}. Check the recording, or raise its volume."
         )
+    heard = _seconds_above(wave, clip.sample_rate)
+    if heard < SHORTEST_SOUND_S:
+        raise ValueError(
+            f"clip is silent but for {heard:.2f} s of its {clip.seconds:.2f} s; speech lasts "
+            f"{SHORTEST_SOUND_S} s or longer. Check the recording, or raise its volume."
+        )
     if peak > HIGHEST_PEAK:
         loud = int((wave.abs() > HIGHEST_PEAK).sum())
         raise ValueError(
@@ -158,6 +139,13 @@ def check_clip(clip: Clip) -> None:
             f"above {HIGHEST_PEAK:.0f}); floats are -1 to 1. Divide integer samples by their full "
             "scale, or export the recording again."
         )
+
+
+def _seconds_above(wave: Tensor, rate: int) -> float:
+    """Seconds of a wave, in steps of 10 ms, that reach the level of speech."""
+    step = rate // 100
+    peaks = torch.nn.functional.pad(wave.abs(), (0, -len(wave) % step)).view(-1, step).amax(1)
+    return int((peaks >= SILENCE_PEAK).sum()) / 100
 
 
 def check_rate(rate: int) -> None:
@@ -179,8 +167,8 @@ def check_seconds(seconds: float) -> None:
     if seconds > LONGEST_S:
         raise ValueError(
             f"clip is {max(seconds, LONGEST_S + 0.01):.2f} s long; {SHORTEST_S} to "
-            f"{LONGEST_S:.0f} s can be edited. Take `stepedit edit-long` or the node Edit Long, or "
-            "cut it into shorter pieces."
+            f"{LONGEST_S:.0f} s can be edited. Cut it into shorter pieces, or take `stepedit "
+            "edit-long` or the node Edit Long."
         )
 
 

@@ -19,7 +19,8 @@ import torch
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
-from .clips import MOST_CHANNELS, check_rate, check_seconds, float_samples, mono_clip
+from .channels import MOST_CHANNELS
+from .clips import check_rate, check_seconds, float_samples, mono_clip
 from .containers import NEGLIGIBLE_S, with_known_length
 from .streams import LengthError, NotReadError
 

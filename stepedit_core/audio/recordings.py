@@ -19,7 +19,8 @@ from torch import Tensor
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
-from .clips import MOST_CHANNELS, check_rate, float_samples, mixed, whole_rate
+from .channels import MOST_CHANNELS, mixed
+from .clips import check_rate, float_samples, whole_rate
 from .files import decoded
 
 WHOLE_TYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16"}
@@ -96,7 +97,7 @@ class Recording:
     def clip(self, first: int = 0, end: int | None = None) -> Clip:
         """One channel of the samples first to end as float32; channels are mixed."""
         part = self.samples[:, first : self.samples.shape[1] if end is None else end]
-        return Clip(wave=mixed(float_samples(part)), sample_rate=self.sample_rate)
+        return Clip(wave=mixed(float_samples(part), self.sample_rate), sample_rate=self.sample_rate)
 
 
 def recording_of(samples: Tensor, sample_rate: object) -> Recording:

@@ -9,8 +9,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..printable import shown
-from .options import add_bundle, add_overwrite, add_seed, number, place, whole_number
+from ..printable import shown, storable
+from .options import (
+    RESUMES,
+    add_bundle,
+    add_overwrite,
+    add_seed,
+    number,
+    place,
+    say_result,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from ..data.records import Example
@@ -47,6 +56,7 @@ def add(commands: Any) -> None:
         "JSON-lines file, one example a line: its recordings, edit and words",
     )
     _out(build)
+    build.set_defaults(stopped=RESUMES)
     add_bundle(build)
     build.add_argument(
         "--workers",
@@ -186,7 +196,7 @@ def _out(parser: argparse.ArgumentParser) -> None:
 
 
 def _counted(counts: dict[str, int]) -> int:
-    print(json.dumps(counts, allow_nan=False))
+    say_result(json.dumps(counts, allow_nan=False))
     return 1 if counts.get("failed") else 0
 
 
@@ -200,7 +210,7 @@ def _build(arguments: argparse.Namespace) -> int:
     check_failures(arguments.out, arguments.plan)
     bundle = Registry().load(arguments.bundle, device=arguments.device)
     setting = WorkerSetting(bundle=str(bundle.folder), device=str(bundle.device))
-    about = {"bundle": bundle.name, "sha256": bundle.sha256, "plan": arguments.plan.name}
+    about = {"bundle": bundle.name, "sha256": bundle.sha256, "plan": storable(arguments.plan.name)}
     tasks = tasks_of(arguments.plan, bundle.sha256)
     how = {"workers": arguments.workers, "engine": arguments.engine}
     with Writer(arguments.out, bundle.manifest.codebook, about, arguments.shard) as writer:
@@ -299,7 +309,8 @@ def _written(out: Path, data: Dataset, examples: Iterable[Example], *, of: int) 
 
     if out.resolve() == data.folder.resolve():
         raise ValueError("--out is the folder that is read. Name another one.")
-    with Writer(out, data.codebook, {"from": data.folder.name, "sha256": data.sha256}) as writer:
+    about = {"from": storable(data.folder.name), "sha256": data.sha256}
+    with Writer(out, data.codebook, about) as writer:
         added = sum(writer.add(example) for example in examples)
     return _counted({"of": of, "new": added, "all": len(writer.ids)})
 
@@ -316,7 +327,7 @@ def _stats(arguments: argparse.Namespace) -> int:
             arguments.picture, endings=(".png",), ours=is_chart, overwrite=arguments.overwrite
         )
     lines = Dataset(arguments.data).lines
-    print(stats_table(lines))
+    say_result(stats_table(lines))
     if arguments.picture:
         save_png(stats_picture(lines), arguments.picture)
     return 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..printable import printable, shown
+from ..printable import shown
 from .options import (
     DONE,
     FAILED,
@@ -21,6 +20,8 @@ from .options import (
     number,
     place,
     say_error,
+    say_note,
+    say_result,
 )
 from .transcribe import add_recogniser
 
@@ -102,7 +103,7 @@ def add(commands: Any) -> None:
         "difference",
     )
     _common(edit)
-    edit.set_defaults(run=_edit, command="edit")
+    edit.set_defaults(run=_edit, command="edit", stopped="stopped; finished rounds are kept.")
 
     clone = commands.add_parser(
         "clone",
@@ -167,7 +168,7 @@ def _edit(arguments: argparse.Namespace) -> int:
             for made in iterate_rounds(bundle, clip, plan, hooks=bar):
                 folder.add(made if made.request else noted(made, found))
                 bar.finished()
-        print(folder.finish())
+        say_result(folder.finish())
     return DONE
 
 
@@ -185,7 +186,7 @@ def _clone(arguments: argparse.Namespace) -> int:
         bundle.load_all()
         with Bar(rounds=1) as bar:
             folder.add(clone(bundle, clip, plan, hooks=bar))
-        print(folder.finish())
+        say_result(folder.finish())
     return DONE
 
 
@@ -201,7 +202,7 @@ def _resynthesize(arguments: argparse.Namespace) -> int:
         bundle.load_all(("linguistic", "semantic", "speaker", "flow", "vocoder"))
         with Bar(rounds=1) as bar:
             folder.add(resynthesize(bundle, clip, seed=arguments.seed, hooks=bar))
-        print(folder.finish())
+        say_result(folder.finish())
     return DONE
 
 
@@ -246,7 +247,7 @@ def _listened(
     clip = _read(arguments, bundle, replace(request, text=ANY_WORDS) if hears else request)
     found = listened(bundle, clip, [request], arguments.recogniser)
     for note in () if found is None or found.given else found.notes:  # a warning is logged
-        print(f"stepedit: {printable(note)}", file=sys.stderr)
+        say_note(note)
     return clip, found
 
 

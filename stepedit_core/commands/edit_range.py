@@ -11,6 +11,7 @@ from ..files.whole import ready_folder
 from ..printable import shown
 from .options import (
     DONE,
+    RESUMES,
     add_model,
     add_overwrite,
     add_rounds,
@@ -20,6 +21,7 @@ from .options import (
     number,
     opened_recording,
     place,
+    say_result,
 )
 from .transcribe import add_recogniser
 
@@ -58,7 +60,7 @@ def add(commands: Any) -> None:
     )
     long.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
     _common(long)
-    long.set_defaults(run=_edit_long)
+    long.set_defaults(run=_edit_long, stopped=RESUMES)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +121,7 @@ def _edit_range(arguments: argparse.Namespace) -> int:
         )
     write_recording(out, made.recording)
     rate, total = recording.sample_rate, made.recording.samples.shape[1]
-    print(
+    say_result(
         f"{out}: round {made.number} of {arguments.rounds}, {made.first / rate:.2f} to "
         f"{made.end / rate:.2f} s edited; {total - made.end + made.first} samples outside are the "
         "input's"
@@ -148,7 +150,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
             pieces = edit_long_file(bundle, source, out, words, how)
     shutil.rmtree(kept, ignore_errors=True)
     rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in pieces]
-    print(table(("from", "to", "round", "what was done"), rows))
+    say_result(table(("from", "to", "round", "what was done"), rows))
     return DONE
 
 

@@ -12,7 +12,7 @@ from ..files.outputs import check_not_input, check_output, check_own, write_own
 from ..files.strict import without_nan
 from ..files.whole import ready_folder
 from ..printable import shown
-from .options import add_bundle, add_overwrite, add_seed, place, whole_number
+from .options import RESUMES, add_bundle, add_overwrite, add_seed, place, say_result, whole_number
 
 if TYPE_CHECKING:
     from ..data.shards import Dataset
@@ -44,6 +44,7 @@ def add(commands: Any) -> None:
         return made
 
     run = command("run", "edit the cases of a file round by round, and judge every round", _run)
+    run.set_defaults(stopped=RESUMES)
     run.add_argument(
         "cases", metavar="CASES.jsonl", type=place, nargs="+", help="JSON-lines, one case a line"
     )
@@ -177,7 +178,7 @@ def _judge(arguments: argparse.Namespace) -> int:
     judge.save(arguments.out)
     about = {"clips": len(labels), "held_out": sum(held_out), "accuracy": judge.accuracy}
     said = without_nan({"labels": judge.labels, **about, **elsewhere})
-    print(json.dumps(said, allow_nan=False))
+    say_result(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -223,7 +224,7 @@ def _sound_judge(path: Path, also: dict[str, Path], out: Path) -> int:
     scores = {"score": mean_score(path.parent, tried)}
     scores |= {name: mean_score(file.parent, read_labelled(file)[0]) for name, file in also.items()}
     said = without_nan({"labels": judge.judge.labels, **about, **scores})
-    print(json.dumps(said, allow_nan=False))
+    say_result(json.dumps(said, allow_nan=False))
     return 0
 
 
@@ -274,7 +275,7 @@ def _judge_scorer(bundle: Bundle, data: Dataset, out: Path, split: str) -> None:
     files["table.txt"] = text + "\n"
     files["scorer.json"] = json.dumps(without_nan(about), indent=1, allow_nan=False) + "\n"
     write_own(out, files)
-    print(text)
+    say_result(text)
 
 
 def _rewards(arguments: argparse.Namespace) -> int:
@@ -289,7 +290,7 @@ def _rewards(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     prompts = len(found.before[SCORE])
-    print(f"{prompts} prompts, {arguments.answers} answers each\n\n{rewards_table(found)}")
+    say_result(f"{prompts} prompts, {arguments.answers} answers each\n\n{rewards_table(found)}")
     return 0
 
 
@@ -369,7 +370,7 @@ def _run(arguments: argparse.Namespace) -> int:
     text = "\n\n".join([*said, summary_table(entries, shown), class_table(entries)])
     whole = json.dumps(without_nan(entries), indent=1, allow_nan=False) + "\n"
     write_own(arguments.out, {"table.txt": text + "\n", "summary.json": whole})
-    print(text)
+    say_result(text)
     if judges:
         charts = {
             f"accuracy_by_{against}.png": png_of(accuracy_chart(entries, against))

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from ..bundle.precision import PRECISIONS
 from ..files.whole import write_whole
 from ..printable import shown
-from .options import DONE, FAILED, add_model, add_overwrite, place, say_error, whole_number
+from .options import (
+    DONE,
+    FAILED,
+    RESUMES,
+    add_model,
+    add_overwrite,
+    place,
+    say_error,
+    say_result,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from ..registry.folders import ModelEntry
@@ -57,7 +67,7 @@ def add(commands: Any) -> None:
     convert.add_argument(
         "--verify", action="store_true", help="compare the bundle with the release afterwards"
     )
-    convert.set_defaults(run=_convert)
+    convert.set_defaults(run=_convert, stopped=RESUMES)
 
     bench = commands.add_parser(
         "bench",
@@ -129,11 +139,11 @@ def _convert(arguments: argparse.Namespace) -> int:
             Conversion(version=arguments.year, dtype=arguments.dtype, quantize=arguments.quantize),
             on_bytes=lambda done, total: bar.progress("convert", done >> 20, max(1, total >> 20)),
         )
-    print(f"{about.name}: {about.size / 1e9:.2f} GB in {arguments.out}")
+    say_result(f"{about.name}: {about.size / 1e9:.2f} GB in {arguments.out}")
     if arguments.verify:
         rows = verify_conversion(arguments.release, arguments.tokenizer, arguments.out)
         head = ("part", "tensors", "released used", "dropped")
-        print(table(head, [tuple(map(str, row)) for row in rows]))
+        say_result(table(head, [tuple(map(str, row)) for row in rows]))
     return DONE
 
 
@@ -174,11 +184,11 @@ def _bench(arguments: argparse.Namespace) -> int:
     rows = [
         (r.stage, *(f"{v:.3f}" for v in (r.median, r.least, r.most)), r.unit) for r in done.rows
     ]
-    print(table(("stage", "median", "least", "most", "unit"), rows))
+    say_result(table(("stage", "median", "least", "most", "unit"), rows))
     for where, size in done.facts["peak_bytes"].items():
-        print(f"peak memory, {where}: {size / 1e9:.2f} GB")
+        say_result(f"peak memory, {where}: {size / 1e9:.2f} GB")
     if done.quality is not None:
-        print(
+        say_result(
             f"against {arguments.against}: KL {done.quality.kl:.5f} nats, same most likely id "
             f"{100 * done.quality.top1:.1f} % of {done.quality.positions} positions"
         )
@@ -207,7 +217,7 @@ def _bundles(arguments: argparse.Namespace) -> int:
             problems.append(f"'{found.folder}' is damaged: {problem}")
     head = ("name", "size", "licence", "vocabulary", "sha256", "folder")
     if rows:
-        print(table(head + (("files",) if arguments.verify else ()), rows))
+        say_result(table(head + (("files",) if arguments.verify else ()), rows))
     for problem in problems:
         say_error(problem, FAILED)
     if not rows:

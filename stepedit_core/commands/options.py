@@ -7,16 +7,20 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..bundle.precision import PRECISIONS
-from ..printable import printable, shown
+from ..printable import printable, printable_lines, shown
 
 if TYPE_CHECKING:
     from ..audio.recordings import Recording, Source
     from ..registry.handle import Bundle
 
-DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
+DONE, FAILED, USAGE, STOPPED, NOBODY_READS = 0, 1, 2, 130, 141
+"""Exit codes; the last is what a shell says of a program whose reader has ended."""
+RESUMES = "stopped; the same command resumes."
+"""What Ctrl-C says of a command that keeps what it has done."""
+LARGEST_SEED = 2**64 - 1
 
 
 class UsageError(Exception):
@@ -28,6 +32,24 @@ def say_error(sentence: str, code: int) -> int:
     end_of_bar = "\r\x1b[K" if sys.stderr.isatty() else ""
     print(f"{end_of_bar}stepedit: {printable(sentence)}", file=sys.stderr)
     return code
+
+
+def say_result(text: str) -> None:
+    """Print what a command found: lines of any words, printable."""
+    print(printable_lines(text))
+
+
+def say_note(sentence: str) -> None:
+    """Print a remark on the error output."""
+    print(f"stepedit: {printable(sentence)}", file=sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors show what was typed printable, and not all of it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line, and end with 2."""
+        super().error(shown(message, 1000))
 
 
 def place(text: str) -> Path:
@@ -71,7 +93,7 @@ def _not_allowed(
     text: str, what: str, least: float, most: float | None
 ) -> argparse.ArgumentTypeError:
     bounds = f"from {least} to {most}" if most is not None else f"of {least} or more"
-    return argparse.ArgumentTypeError(f"'{shown(text)}' is not allowed; {what} {bounds} is")
+    return argparse.ArgumentTypeError(f"'{shown(text, 60)}' is not allowed; {what} {bounds} is")
 
 
 def add_rounds(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +142,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     """The start of all random draws."""
     parser.add_argument(
         "--seed",
-        type=int,
+        type=whole_number(0, LARGEST_SEED),
         default=0,
         metavar="S",
         help="start of all random draws: the same seed gives the same result; default 0",

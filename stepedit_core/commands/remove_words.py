@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, add_model, add_overwrite, load_bundle, number, opened_recording, place
+from .options import (
+    DONE,
+    add_model,
+    add_overwrite,
+    load_bundle,
+    number,
+    opened_recording,
+    place,
+    say_result,
+)
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
@@ -89,7 +98,7 @@ def _remove_words(arguments: argparse.Namespace) -> int:
     words = hear_surely(recogniser, recording, arguments.text)
     made = remove_words(recording, words, which, ears=recogniser)
     write_recording(arguments.out, made.recording)
-    print(_summary(made, recording.seconds))
+    say_result(_summary(made, recording.seconds))
     return DONE
 
 

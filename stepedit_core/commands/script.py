@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .options import DONE, FAILED, UsageError, add_model, add_seed, load_bundle, place
+from .options import (
+    DONE,
+    FAILED,
+    RESUMES,
+    UsageError,
+    add_model,
+    add_seed,
+    load_bundle,
+    place,
+    say_result,
+)
 from .transcribe import add_recogniser
+
+if TYPE_CHECKING:
+    from ..output.script import Engine, ScriptRun
+    from ..pipelines.script_lines import AnyLine
 
 
 def add(commands: Any) -> None:
@@ -56,7 +70,7 @@ def add(commands: Any) -> None:
         metavar="DIR",
         help="folder for the results; files that no run wrote are never replaced",
     )
-    script.set_defaults(run=_script)
+    script.set_defaults(run=_script, stopped=RESUMES)
 
 
 def _script(arguments: argparse.Namespace) -> int:
@@ -84,7 +98,7 @@ def _script(arguments: argparse.Namespace) -> int:
     return run_shown(lines, arguments.out, run)
 
 
-def run_shown(lines: Any, out: Path, run: Any) -> int:
+def run_shown(lines: list[AnyLine], out: Path, run: ScriptRun, engine: Engine | None = None) -> int:
     """Run lines with a bar, then a table of them; FAILED where one of them has an error."""
     from dataclasses import replace
 
@@ -92,6 +106,6 @@ def run_shown(lines: Any, out: Path, run: Any) -> int:
     from ..output.script import COLUMNS, entry_rows, run_script
 
     with Bar() as bar:
-        entries = run_script(lines, out, replace(run, hooks=bar))
-    print(table(COLUMNS, entry_rows(entries)))
+        entries = run_script(lines, out, replace(run, hooks=bar), engine=engine)
+    say_result(table(COLUMNS, entry_rows(entries)))
     return FAILED if any(entry.get("error") for entry in entries) else DONE

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..printable import shown
-from .options import place
+from .options import RESUMES, place, say_result
 
 RECIPES = {
     "sft": "supervised fine-tuning on edits",
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
             metavar="DIR",
             help="run folder: weights, curve, and state to resume from",
         )
-        recipe.set_defaults(run=_train)
+        recipe.set_defaults(run=_train, stopped=RESUMES)
 
 
 def add_set_option(parser: argparse.ArgumentParser) -> None:
@@ -106,5 +106,5 @@ def _train(arguments: argparse.Namespace) -> int:
         figures = train(config, arguments.out)
     if main:
         said = without_nan({"out": str(arguments.out), **figures})
-        print(json.dumps(said, allow_nan=False))
+        say_result(json.dumps(said, allow_nan=False))
     return 0

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, add_model, add_overwrite, load_bundle, place
+from .options import DONE, add_model, add_overwrite, load_bundle, place, say_result
 
 if TYPE_CHECKING:
     from ..measure.timeline import Word
@@ -68,7 +68,7 @@ def _transcribe(arguments: argparse.Namespace) -> int:
         (f"{word.start:.2f}", f"{word.end:.2f}", word.text, f"{word.confidence:.2f}")
         for word in words
     ]
-    print(table(("start", "end", "word", "sure"), rows))
+    say_result(table(("start", "end", "word", "sure"), rows))
     return DONE
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,17 +29,20 @@ from ..types import DualCodes, EditRequest
 from ..vocab import LINGUISTIC_PER_GROUP, SEMANTIC_PER_GROUP
 from .records import REMEDY, Example, checked_line, line_of
 
+log = logging.getLogger(__name__)
 FORMAT = 1
 ABOUT = "dataset.json"
 SHARD_EXAMPLES = 256
 """Examples in a shard: the most that a kill costs."""
+SHARD = re.compile(r"data-(\d{5,9})\.(jsonl|safetensors)")
+"""Name of a shard's two files."""
 SIDES = ("source", "target", "rejected")
 
 
 def read_about(folder: Path) -> dict[str, Any]:
     """dataset.json of a folder; ValueError where there is none or it is another format."""
     path = folder / ABOUT
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise ValueError(
             f"'{shown(folder.name)}' has no {ABOUT}; expected is a folder that `stepedit data` "
             "wrote. Check the path, or build the data first."
@@ -57,6 +63,19 @@ def read_about(folder: Path) -> dict[str, Any]:
     return about
 
 
+def shards_of(folder: Path) -> list[Path]:
+    """The .jsonl of every shard, in order; a file with nearly such a name is warned of."""
+    found = sorted(folder.glob("data-*.jsonl"))
+    for path in found:
+        if not SHARD.fullmatch(path.name):
+            log.warning(
+                "'%s' in '%s' is not counted: a shard is called data-00000.jsonl, with its number.",
+                shown(path.name),
+                shown(folder.name),
+            )
+    return [path for path in found if SHARD.fullmatch(path.name)]
+
+
 class Dataset:
     """All complete shards of a folder; examples are read from the tensors when asked for."""
 
@@ -68,11 +87,19 @@ class Dataset:
         self._shards: list[str] = []
         self._shard_of: list[int] = []
         self._tensors: dict[int, DualCodes] = {}
-        for path in sorted(self.folder.glob("data-*.jsonl")):
+        known: dict[str, str] = {}
+        for path in shards_of(self.folder):
             self._shards.append(path.stem)
             for line in read_lines(path, REMEDY, whole=True):
                 where = f"line {line.number} of '{shown(path.name)}'"
-                self.lines.append(checked_line(parse_json(line.text, where, REMEDY), where))
+                example = checked_line(parse_json(line.text, where, REMEDY), where)
+                if example["id"] in known:
+                    raise ValueError(
+                        f"{where} has an example of '{shown(known[example['id']])}' again; a "
+                        f"folder has each once. {REMEDY}"
+                    )
+                known[example["id"]] = path.name
+                self.lines.append(example)
                 self._shard_of.append(len(self._shards) - 1)
 
     def __len__(self) -> int:
@@ -180,7 +207,8 @@ class Writer:
     def _begin(self, about: Mapping[str, Any] | None) -> None:
         """Read what the folder has, or write dataset.json."""
         codebook = self.codebook
-        if (self.folder / ABOUT).is_file():
+        numbers = [int(m[1]) for m in map(SHARD.fullmatch, os.listdir(self.folder)) if m]
+        if os.path.lexists(self.folder / ABOUT):
             found = Dataset(self.folder)
             if found.codebook != codebook:
                 raise ValueError(
@@ -190,15 +218,19 @@ class Writer:
                 )
             self.ids = {line["id"] for line in found.lines}
             self.keys = {line["key"] for line in found.lines if line["key"]}
+        elif numbers:
+            raise ValueError(
+                f"'{shown(self.folder.name)}' has shards and no {ABOUT}, so what they have cannot "
+                f"be known. Bring {ABOUT} back, or name another folder."
+            )
         else:
             facts = {"format": FORMAT, "codebook": codebook, "about": dict(about or {})}
             write_whole(
                 self.folder / ABOUT,
                 json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
             )
-        self._next = 1 + max(
-            (int(p.stem.split("-")[1]) for p in self.folder.glob("data-*.jsonl")), default=-1
-        )
+        # past every number, so that not even half a shard, which a kill left, is replaced
+        self._next = 1 + max(numbers, default=-1)
 
     def __enter__(self) -> Writer:
         return self

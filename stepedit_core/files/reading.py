@@ -39,6 +39,15 @@ class UnreadableFileError(OSError):
         return self._sentence
 
 
+def said_of(error: Exception) -> str:
+    """The sentence of an error: ours, or one for what the operating system refuses."""
+    ours = isinstance(error, UnreadableFileError) or getattr(error, "strerror", None) is None
+    if ours or not isinstance(error, OSError):
+        return str(error) or type(error).__name__
+    where = f"'{shown(error.filename)}': " if error.filename else ""
+    return f"{where}{error.strerror}. Check the path, its rights and the disk."
+
+
 class Line(NamedTuple):
     """One line of a file."""
 

@@ -78,8 +78,14 @@ def _check_bounds(value: Any, bounds: tuple[float, float], where: str, remedy: s
             _check_bounds(number, bounds, where, remedy)
         elif number is not None and not low <= number <= high:
             raise ValueError(
-                f"{where} is {shown(number, 40)}; allowed are {low:g} to {high:g}. {remedy}"
+                f"{where} is {shown(number, 40)}; allowed are {shown(_bound(low))} to "
+                f"{shown(_bound(high))}. {remedy}"
             )
+
+
+def _bound(number: float) -> str:
+    """A bound in full where it is a whole number."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def without_nan(value: Any) -> Any:

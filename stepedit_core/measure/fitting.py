@@ -2,7 +2,7 @@
 
 Both sides are compared as they are spoken: without case and signs, numbers as digits, abbreviations
 and signs of money as words. A recogniser errs too, so a place counts only where it is sure of what
-it heard, and where that shares fewer than half of the letters with what is written.
+it heard, and where that shares fewer than three of five letters with what is written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .timeline import Word
 
 SURE = 0.5
 """Least mean confidence of what was heard where it speaks against a transcript."""
-ALIKE = 0.5
+ALIKE = 0.6
 """Share of letters from which on a written place fits what was heard there."""
 LETTERS, CHARACTERS = 3, 2
 """Least letters, or Chinese characters, of a place that can be judged: less is misheard easily."""

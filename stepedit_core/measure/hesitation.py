@@ -19,10 +19,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..audio.quiet_speech import FRAME as PITCH_FRAME
 from ..audio.quiet_speech import periodicity, runs_of
 from ..audio.resample import resample
+from ..text.pace import USUAL, seconds_to_say
 from ..text.units import bare
 from ..types import Clip
 from .pieces import quiet_pieces
@@ -36,6 +38,12 @@ SHARE = 0.35
 """A sound is louder than this share of the way from the quiet level to the loud one, in dB."""
 LEAST_SPAN_DB = 15.0
 """Least distance of the two levels: below it, as under music, nothing is found."""
+LOW_SHARE = 0.2
+"""The same for a start that is said again: its consonants are soft."""
+LEAST_VOICED = 5
+"""Least frames of it that are loud and have a pitch: noise in a pause has none."""
+BRIDGE = 5
+"""Longest quiet, in frames, inside of such a start: a stop."""
 FLANK = 4
 """Frames of quiet on each side of a sound by itself: 40 ms."""
 BANDS, LOW_HZ, HIGH_HZ = 24, 60.0, 7000.0
@@ -46,7 +54,7 @@ SPREAD, DRIFT = 1.12, 0.98
 """Most change of a filler's spectrum from its mean, and within 30 ms; nepers, level left out."""
 VOICED, VOICED_SHARE = 0.6, 0.6
 """Least periodicity of a frame with a pitch, and share of such frames in a filler."""
-SHORTEST_START_S = 0.08
+SHORTEST_START_S = 0.12
 """Shortest start that is said again; the longest is as long as a filler."""
 SAME = 2.8
 """Distance of two stretches, by frame along the best path, below which they say the same: varied
@@ -67,6 +75,10 @@ SPELLED = 0.6
 APART_SURELY_S, LONG_S = 0.06, 0.18
 """Least quiet on both sides and least length of a filler where a word was surely heard: the end of
 a word is no filler, though a recogniser may hear the word without it."""
+MISHEARD = 0.6
+"""Share of an unsure word that lies in a sound for which it was heard by mistake."""
+ENOUGH = 0.6
+"""Share of their usual time that words need where part of their sound may be a filler."""
 NEAR_S = 0.3
 """How far from a sound words must stay as they were heard."""
 
@@ -94,16 +106,27 @@ def hesitations(clip: Clip, words: Sequence[Word]) -> list[Sound]:
     found: list[Sound] = []
     for first, end in quiet_pieces(wave, RATE, PIECE_S, words):
         spans, sounds = _sounds(wave[first:end], first / RATE)
-        found += [replace(s, wordless=not _has_word(s, spans, words)) for s in sounds]
+        for sound in sounds:
+            near = _words_in(sound, words)
+            held = sound.kind == "filler"  # what comes again has its word in the second time
+            if held and not all(_is_said_beside(n, sound, spans, words) for n in near):
+                continue  # a syllable of a word
+            surely = any(_is_word(words[place], sound, spans) for place in near)
+            if not surely or _stands_alone(sound):
+                found.append(replace(sound, wordless=not surely))
     return found
+
+
+def is_misheard(word: Word, sound: Sound) -> bool:
+    """Whether an unsure word has hardly another time than a sound: it was heard for it."""
+    inside = _shared((sound.start, sound.end), word)
+    return word.confidence < SURE and inside >= MISHEARD * (word.end - word.start)
 
 
 def words_stay(sound: Sound, words: Sequence[Word], again: Sequence[Word]) -> bool:
     """Whether all words near a sound that were surely heard are heard again without it."""
     ours, theirs = [bare(word.text) for word in words], [bare(word.text) for word in again]
     matcher = SequenceMatcher(a=ours, b=theirs, autojunk=False)
-    if not (sound.wordless or sound.kind == "repeat" or _stands_alone(sound)):
-        return False
     stay = set()
     for kind, a, a_end, b, b_end in matcher.get_opcodes():
         heard = theirs[b:b_end]
@@ -117,9 +140,26 @@ def words_stay(sound: Sound, words: Sequence[Word], again: Sequence[Word]) -> bo
 
 
 def _stands_alone(sound: Sound) -> bool:
-    """Whether a filler is long, and well apart from what is before and after it."""
+    """Whether a sound is long, and well apart from what is before and after it."""
     apart = min(sound.start - sound.before, sound.after - sound.end)
-    return apart >= APART_SURELY_S - 1e-6 and sound.end - sound.start >= LONG_S - 1e-6
+    least = LONG_S if sound.kind == "filler" else SHORTEST_START_S
+    return apart >= APART_SURELY_S - 1e-6 and sound.end - sound.start >= least - 1e-6
+
+
+def _is_said_beside(place: int, sound: Sound, spans: Sequence[Span], words: Sequence[Word]) -> bool:
+    """Whether a word and its neighbour have sound enough without the sound that lies in its time.
+
+    Times of words slip by a fraction of a word, so the neighbour's count together with its own.
+    """
+    for first in (place - 1, place):
+        pair = words[max(first, 0) : first + 2]
+        whole = Word("", pair[0].start, max(word.end for word in pair), 1.0)
+        left = sum(_shared(span, whole) for span in spans) - _shared(
+            (sound.start, sound.end), whole
+        )
+        if left >= ENOUGH * seconds_to_say(" ".join(word.text for word in pair), USUAL):
+            return True
+    return False
 
 
 def _among(word: str, heard: Sequence[str]) -> bool:
@@ -138,27 +178,53 @@ def _sounds(wave: Tensor, offset: float) -> tuple[list[Span], list[Sound]]:
     quiet, loud = float(level.quantile(0.05)), float(level.quantile(0.95))
     if loud - quiet < LEAST_SPAN_DB:
         return [], []
-    runs = runs_of(level > quiet + SHARE * (loud - quiet))
+    span = loud - quiet
+    runs = runs_of(level > quiet + SHARE * span)
     bands = _bands(frames)
     shapes = bands @ _cosines()
     pitched = periodicity(wave.float().unfold(0, PITCH_FRAME, HOP)) > VOICED
-    found = []
-    for place, (a, b) in enumerate(runs):
-        before = runs[place - 1][1] if place else 0
-        after = runs[place + 1][0] if place + 1 < len(runs) else len(level)
-        if min(a - before, after - b) < FLANK:
-            continue
-        kind: Literal["filler", "repeat"] | None = None
-        if _is_steady(bands[a:b], pitched[a:b]):
-            kind = "filler"
-        elif (after - b) * STEP_S <= APART_S and _comes_again(shapes[a:b], shapes[after:]):
-            kind = "repeat"
-        if kind is not None:
-            edges = [offset + frame * STEP_S for frame in (a, b, before, after)]
-            found.append(
-                Sound(start=edges[0], end=edges[1], before=edges[2], after=edges[3], kind=kind)
-            )
+
+    def sound(place: tuple[int, int, int, int], kind: Literal["filler", "repeat"]) -> Sound:
+        start, end, before, after = (offset + frame * STEP_S for frame in place)
+        return Sound(start=start, end=end, before=before, after=after, kind=kind)
+
+    held = [
+        sound(place, "filler")
+        for place in _flanked(runs, len(level))
+        if _is_steady(bands[place[0] : place[1]], pitched[place[0] : place[1]])
+    ]
+    spoken = (level > quiet + SHARE * span) & F.pad(pitched, (0, len(level) - len(pitched)))
+    again = [
+        sound(place, "repeat")
+        for place in _flanked(_bridged(runs_of(level > quiet + LOW_SHARE * span)), len(level))
+        if (place[3] - place[1]) * STEP_S <= APART_S
+        and int(spoken[place[0] : place[1]].sum()) >= LEAST_VOICED
+        and _comes_again(shapes[place[0] : place[1]], shapes[place[3] :])
+    ]
+    again = [s for s in again if not any(s.start < h.end and h.start < s.end for h in held)]
+    found = sorted((*held, *again), key=lambda sound: sound.start)
     return [(offset + a * STEP_S, offset + b * STEP_S) for a, b in runs], found
+
+
+def _flanked(runs: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int, int, int]]:
+    """Runs with quiet on both sides, each with the end of the one before and the next one's start.
+
+    The first of `count` frames and the last are as good as a neighbour.
+    """
+    ends = [0, *(b for _, b in runs)]
+    starts = [*(a for a, _ in runs[1:]), count]
+    places = [(a, b, ends[n], starts[n]) for n, (a, b) in enumerate(runs)]
+    return [place for place in places if min(place[0] - place[2], place[3] - place[1]) >= FLANK]
+
+
+def _bridged(runs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Runs, those with little quiet between them as one."""
+    out: list[tuple[int, int]] = []
+    for a, b in runs:
+        if out and a - out[-1][1] <= BRIDGE:
+            a = out.pop()[0]
+        out.append((a, b))
+    return out
 
 
 def _is_steady(bands: Tensor, pitched: Tensor) -> bool:
@@ -187,16 +253,22 @@ def _comes_again(said: Tensor, after: Tensor) -> bool:
     return bool(best[count, end] / (count + end) < SAME)
 
 
-def _has_word(sound: Sound, spans: Sequence[Span], words: Sequence[Word]) -> bool:
-    """Whether a sound is a word that was surely heard: that word has little other sound."""
-    for word in words:
-        here = _shared((sound.start, sound.end), word)
-        if here < 0.3 * (sound.end - sound.start) or word.confidence < SURE:
-            continue
-        again = sound.kind == "repeat" and word.end - sound.after >= TOUCHES_S
-        if not again and here >= ITS_OWN * sum(_shared(span, word) for span in spans):
-            return True
-    return False
+def _words_in(sound: Sound, words: Sequence[Word]) -> list[int]:
+    """Places of the words in whose time a good part of a sound lies, but for one heard for it."""
+    least = 0.3 * (sound.end - sound.start)
+    return [
+        place
+        for place, word in enumerate(words)
+        if _shared((sound.start, sound.end), word) >= least and not is_misheard(word, sound)
+    ]
+
+
+def _is_word(word: Word, sound: Sound, spans: Sequence[Span]) -> bool:
+    """Whether a sound surely is a word: that word has little other sound."""
+    here = _shared((sound.start, sound.end), word)
+    again = sound.kind == "repeat" and word.end - sound.after >= TOUCHES_S
+    other = sum(_shared(span, word) for span in spans)
+    return word.confidence >= SURE and not again and here >= ITS_OWN * other
 
 
 def _shared(span: Span, word: Word) -> float:

@@ -17,6 +17,7 @@ from ..files.tokens import save_tokens
 from ..files.whole import full_disk_said, hidden, ready_folder, restore, write_whole
 from ..pipelines.best import best_round
 from ..pipelines.plan import Plan
+from ..printable import storable
 from ..registry.handle import Bundle
 from ..types import Round
 from .older import (
@@ -65,14 +66,14 @@ class RunFolder:
             check_input(folder, Path(source), [name for pair in names for name in pair])
             self._own = own_files(folder)
             check_free(folder, [*(name for pair in names for name in pair), REPORT], self._own)
-            self._input = {"file": Path(source).name, "sha256": sha256_of(Path(source))}
+            self._input = {"file": storable(Path(source).name), "sha256": sha256_of(Path(source))}
         except BaseException:
             self._lock.release()
             if made:
                 _remove_empty(folder)
             raise
         self._folder, self._bundle, self._plan = folder, bundle, plan
-        self._names, self._command, self._made, self._begun = names, command, made, False
+        self._names, self._command, self._made = names, command, made
         self._stage = hidden(folder / STAGE)
         self._rounds: list[Round] = []
         self._files: dict[str, str] = {}
@@ -92,13 +93,12 @@ class RunFolder:
                 self.kept = _kept(self._stage, self._folder)
         finally:
             shutil.rmtree(self._stage, ignore_errors=True)
-            if self._made and not self._begun:
+            if self._made:
                 _remove_empty(self._folder)
             self._lock.release()
 
     def add(self, made: Round) -> None:
         """Write a round's wave and tokens and list it."""
-        self._begun = True
         wave, tokens = self._names[len(self._rounds)]
         with full_disk_said(self._folder / wave):
             self._stage.mkdir(exist_ok=True)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..audio.recording_files import open_recording
 from ..audio.recordings import Recording, Source, write_recording
+from ..files.reading import parse_object, said_of
 from ..measure.hearing import hear_surely
-from ..measure.recognisers import can_hear, recogniser_for
+from ..measure.recognisers import VARIABLE, can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
-from ..pipelines.script_lines import AnyLine, BrokenLine, ScriptLine
-from ..printable import shown
+from ..pipelines.script_lines import AnyLine, BrokenLine, ScriptLine, line_from_json
+from ..printable import shown, storable
 from ..registry.handle import Bundle
 from ..types import Hooks, SilentHooks
 from .report import round_entry
-from .script_folder import Entry, ScriptFolder
+from .script_folder import Entry, ScriptFolder, check_replaced, is_as_made, staged_in
 
 STAGE = "line"
 """What the bar counts."""
@@ -46,21 +48,57 @@ class ScriptRun:
     """Progress, counted in lines, and cancelling."""
 
 
-def run_script(lines: Sequence[AnyLine], out: Path, run: ScriptRun) -> list[Entry]:
+@dataclass(frozen=True, kw_only=True)
+class LineTask:
+    """One line for a worker, as plain values that any process can receive."""
+
+    line: str
+    """A ScriptLine as JSON."""
+    older: str
+    """Key, file and sha256 of an older result as JSON; empty where there is none."""
+    out: str
+    """The folder of results."""
+
+
+Engine = Callable[[Sequence[LineTask]], Iterator[str]]
+"""Gives the answer of a LineWorker to each task, in the order of the tasks."""
+
+
+def run_script(
+    lines: Sequence[AnyLine], out: Path, run: ScriptRun, *, engine: Engine | None = None
+) -> list[Entry]:
     """The manifest's entries of all lines, in their order.
 
     Lines whose content is as in an older run into the same folder are not made again. A line that
     fails has an entry with the error; the others are made all the same. Raises ValueError where the
     folder cannot be used, and what `hooks` raise.
+
+    Args:
+        lines: broken ones are passed over with their error.
+        out: the folder of results.
+        run: what the lines share.
+        engine: other processes that make the lines (engines.py); None makes them here.
     """
     hooks = run.hooks or SilentHooks()
     entries: list[Entry] = []
     with ScriptFolder(out) as folder:
-        worker = LineWorker(run)
+        good = [line for line in lines if isinstance(line, ScriptLine)]
+        tasks = [
+            LineTask(
+                line=json.dumps(asdict(line), allow_nan=False),
+                older=folder.older(line.id),
+                out=str(out),
+            )
+            for line in good
+        ]
+        answers = map(LineWorker(run), tasks) if engine is None else engine(tasks)
         for number, line in enumerate(lines):
             hooks.check()
             hooks.progress(STAGE, number, len(lines))
-            entries.append(_made(line, folder, worker))
+            if isinstance(line, BrokenLine):
+                entries.append(folder.add_error(line.id, line.error))
+            else:
+                entries.append(_taken(line, folder, next(answers)))
         hooks.progress(STAGE, len(lines), len(lines))
         bundle = run.bundle
         facts = {
@@ -70,6 +108,22 @@ def run_script(lines: Sequence[AnyLine], out: Path, run: ScriptRun) -> list[Entr
         }
         folder.finish([_plain(entry) for entry in entries], facts)
     return entries
+
+
+def _taken(line: ScriptLine, folder: ScriptFolder, answer: str) -> Entry:
+    """The entry of a worker's answer, its file put in its place."""
+    entry = parse_object(answer, f"the answer to line '{shown(line.id)}'")
+    error = entry.get("error")
+    if error is None and "staged" in entry:
+        try:
+            return folder.add(entry, Path(entry.pop("staged")))
+        except (ValueError, OSError) as problem:
+            error = str(problem)
+    if error is not None:
+        log.warning("line '%s': %s", shown(line.id), shown(error, 600))
+        return folder.add_error(line.id, error, source=storable(line.file))
+    kept = folder.entry(line.id)
+    return {**kept, "kept": True}
 
 
 def entry_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
@@ -94,24 +148,6 @@ def _plain(entry: Entry) -> Entry:
     return {name: value for name, value in entry.items() if name != "kept"}
 
 
-def _made(line: AnyLine, folder: ScriptFolder, worker: LineWorker) -> Entry:
-    """The entry of a line, made now or kept."""
-    if isinstance(line, BrokenLine):
-        return folder.add_error(line.id, line.error)
-    try:
-        recording, key = worker.prepared(line)
-        if (entry := folder.kept(line.id, key)) is not None:
-            return {**entry, "kept": True}
-        file = f"{line.id}.wav"
-        folder.check_free(file)
-        staged = folder.stage()
-        facts = worker.make(line, recording, staged)
-        return folder.add({"id": line.id, "key": key, "file": file, **facts}, staged)
-    except (ValueError, OSError) as error:
-        log.warning("line '%s': %s", shown(line.id), shown(error, 600))
-        return folder.add_error(line.id, str(error), source=line.file)
-
-
 class LineWorker:
     """Makes lines: opens what they share once, and remembers the words of the last recording."""
 
@@ -119,6 +155,22 @@ class LineWorker:
         self._run = run
         self._ears: Recogniser | None = None
         self._heard: tuple[Path, tuple[Word, ...]] = Path(), ()
+
+    def __call__(self, task: LineTask) -> str:
+        """What a line became, as JSON: kept as it is, an error, or an entry with its file."""
+        try:
+            line = line_from_json(parse_object(task.line, "a task"))
+            clip, key = self.prepared(line)
+            out, file = Path(task.out), f"{line.id}.wav"
+            if task.older and is_as_made(out, parse_object(task.older, "an older line"), key):
+                return json.dumps({"kept": True})
+            check_replaced(out / file, task.older)
+            staged = staged_in(out)
+            facts = self.make(line, clip, staged)
+            answer = {"id": line.id, "key": key, "file": file, **facts, "staged": str(staged)}
+        except (ValueError, OSError) as error:
+            answer = {"error": said_of(error)}
+        return json.dumps(answer, ensure_ascii=False, allow_nan=False)
 
     @property
     def ears(self) -> Recogniser | None:
@@ -141,7 +193,7 @@ class LineWorker:
             KEY,
             self._run.bundle.sha256,
             self._run.bundle.precision,
-            self._run.recogniser if heard else "",
+            (self._run.recogniser or os.environ.get(VARIABLE, "")) if heard else "",
             [asdict(edit) for edit in line.edits],
             [text, line.fit, seed],
             [clip.sample_rate, clip.subtype, list(clip.samples.shape), str(clip.samples.dtype)],
@@ -204,7 +256,7 @@ def entry_of(line: ScriptLine, done: LineDone) -> Entry:
     last = steps[-1]["rounds"] if steps else []
     best: dict[str, Any] = last[steps[-1]["best"]] if last else {}
     return {
-        "source": line.file,
+        "source": storable(line.file),
         "start": line.start,
         "end": line.end,
         "words": line.words,

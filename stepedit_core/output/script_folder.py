@@ -66,38 +66,33 @@ class ScriptFolder:
         """Let the next run in; what was made so far is in the journal."""
         self._lock.release()
 
-    def kept(self, name: str, key: str) -> Entry | None:
-        """The entry of a line that need not be made again; None where it must be."""
-        entry = self._by_id.get(name)
-        if entry is None or entry.get("key") != key or entry.get("error"):
-            return None
-        path = self._folder / str(entry.get("file"))
-        good = path.is_file() and sha256_of(path) == entry.get("sha256")
-        return entry if good else None
+    def entry(self, name: str) -> Entry:
+        """The entry of a line that was made before."""
+        return self._by_id[name]
 
-    def stage(self) -> Path:
-        """Where the file of a line is written before it is whole."""
-        return hidden(self._folder / STAGE, ".wav")
+    def older(self, name: str) -> str:
+        """What was made of a line before, as JSON: its key, file and digests; empty for nothing.
 
-    def check_free(self, name: str) -> None:
-        """Raise ValueError where a result would replace a file that no run wrote."""
-        path = self._folder / name
-        known = self._own.get(name, set())
-        if os.path.lexists(path) and (
-            path.is_symlink() or not path.is_file() or sha256_of(path) not in known
-        ):
-            raise ValueError(
-                f"'{shown(name)}' in '{shown(self._folder.name)}' is not as a run of StepEdit "
-                "wrote it, and this line would replace it. Move it away, or name another --out."
-            )
+        "known" are all digests that its file may have, as results of this and older runs.
+        """
+        entry = self._by_id.get(name, {})
+        file = f"{name}.wav"
+        value = {
+            "key": "" if entry.get("error") else entry.get("key", ""),
+            "file": file,
+            "sha256": entry.get("sha256", ""),
+            "known": sorted(self._own.get(file, ())),
+        }
+        return json.dumps(value, allow_nan=False) if value["known"] else ""
 
     def add(self, entry: Entry, staged: Path) -> Entry:
         """Take a finished line: its file under its own name, its entry in the journal."""
         entry = {**entry, "sha256": sha256_of(staged)}
         try:
-            self.check_free(entry["file"])
+            path = self._folder / entry["file"]
+            check_replaced(path, self.older(entry["id"]))
             self._note(entry)  # first: a process killed between the two knows whose the file is
-            os.replace(staged, self._folder / entry["file"])
+            os.replace(staged, path)
         finally:
             staged.unlink(missing_ok=True)
         return entry
@@ -148,6 +143,33 @@ class ScriptFolder:
         }
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
         write_whole(self._folder / MANIFEST, text + "\n")
+
+
+def staged_in(folder: Path) -> Path:
+    """Where the file of a line is written before it is whole."""
+    return hidden(folder / STAGE, ".wav")
+
+
+def is_as_made(folder: Path, older: Entry, key: str) -> bool:
+    """Whether an older result has this key, and its file is as it was."""
+    path = folder / str(older["file"])
+    same = bool(older["key"]) and older["key"] == key
+    return same and path.is_file() and sha256_of(path) == older["sha256"]
+
+
+def check_replaced(path: Path, older: str) -> None:
+    """Raise ValueError where a result would replace a file that no run wrote.
+
+    `older` as of ScriptFolder.older.
+    """
+    known = parse_object(older, "an older line")["known"] if older else ()
+    if os.path.lexists(path) and (
+        path.is_symlink() or not path.is_file() or sha256_of(path) not in known
+    ):
+        raise ValueError(
+            f"'{shown(path.name)}' in '{shown(path.parent.name)}' is not as a run of StepEdit "
+            "wrote it, and this line would replace it. Move it away, or name another --out."
+        )
 
 
 def _entries(folder: Path) -> list[Entry]:

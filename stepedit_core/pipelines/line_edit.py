@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from ..audio.clips import LONGEST_S, float_samples, mixed, samples_as
+from ..audio.channels import mixed
+from ..audio.clips import LONGEST_S, float_samples, samples_as
 from ..audio.recordings import Recording
 from ..audio.resample import resample
 from ..measure.holding import faults_of
@@ -287,7 +288,7 @@ def like_recording(clip: Clip, recording: Recording) -> Recording:
     """
     wave = resample(clip.wave, clip.sample_rate, recording.sample_rate).double()
     old = float_samples(recording.samples)
-    mono = mixed(old).double()
+    mono = mixed(old, recording.sample_rate).double()
     power = float(mono @ mono)
     if len(old) == 1 or power < LEAST_POWER:
         shares = torch.ones(len(old), dtype=torch.float64)

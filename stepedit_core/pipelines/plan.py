@@ -23,7 +23,7 @@ from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..signal.denoise import check_installed
 from ..signal.stretch import check_tempo
-from ..text.edits import EditVocabulary, edit_vocabulary, text_after, validate
+from ..text.edits import EditVocabulary, check_text, edit_vocabulary, text_after, validate
 from ..text.engines import (
     FIT,
     SIGNAL_OPTIONS,
@@ -240,18 +240,7 @@ def _check_texts(request: EditRequest) -> None:
     for part in fields(request):
         if part.name == "seconds":
             continue
-        value = getattr(request, part.name)
-        if not isinstance(value, str):
-            raise ValueError(
-                f"the {shown(part.name)} of the edit is {quoted(value)} ({type(value).__name__}); "
-                "text is needed. Write it in quotes."
-            )
-        bad = next((letter for letter in value if "\ud800" <= letter <= "\udfff"), None)
-        if bad is not None:
-            raise ValueError(
-                f"the {shown(part.name)} of the edit has half a character ({bad!r}, as an emoji "
-                "cut in two); whole characters are needed. Type it again."
-            )
+        check_text(f"the {part.name} of the edit", getattr(request, part.name))
 
 
 def _check_settings(plan: Plan) -> None:

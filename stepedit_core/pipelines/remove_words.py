@@ -16,11 +16,11 @@ from torch import Tensor
 from ..audio.clips import float_samples
 from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
-from ..measure.hesitation import SURE, Sound, hesitations, words_stay
+from ..measure.hesitation import Sound, hesitations, is_misheard, words_stay
 from ..measure.letters import LettersRecogniser
 from ..measure.timeline import Recogniser, Word, phrase_places, words_between
 from ..printable import shown
-from ..signal.cut import FADE_S, Room, closed, filled, quiet_places
+from ..signal.cut import FADE_S, Room, alike_pair, closed, filled, quiet_places
 from ..text.disfluency import fillers_of, is_filler, repeats
 from .holes import Cut, Hole, Why, merged, with_pauses
 
@@ -36,8 +36,6 @@ BREATH_S = 0.1
 REST_S = 0.03
 """Time beside a word in which it may still sound."""
 SHORTEST_WORD_S = 0.02
-MISHEARD = 0.6
-"""Share of an unsure word that lies in a sound for which it was heard by mistake."""
 SHORTEST_TONE_S = 0.1
 """Shortest pause of which room tone is made."""
 
@@ -219,8 +217,7 @@ def _unheard(sound: Sound, words: Sequence[Word]) -> _Mark:
     A start that is said again leaves its word, which is then that of the second time.
     """
     for n, word in enumerate(words if sound.kind == "filler" else ()):
-        inside = min(word.end, sound.end) - max(word.start, sound.start)
-        if word.confidence < SURE and inside >= MISHEARD * (word.end - word.start):
+        if is_misheard(word, sound):
             return _Mark(n, n + 1, sound.start, sound.end, "unheard", (sound.before, sound.after))
     place = sum(word.start + word.end < sound.start + sound.end for word in words)
     return _Mark(place, place, sound.start, sound.end, "unheard", (sound.before, sound.after))
@@ -289,7 +286,9 @@ def _hole(run: Sequence[_Mark], words: Sequence[Word], recording: Recording) -> 
     left, right = int(heads[-1]), int(tails[0])
     pauses = left - round(before * rate), round(after * rate) - right
     least = round(BREATH_S * rate)
-    if first and last < len(words):
+    if max(pauses) < least:  # words that run into each other
+        left, right = alike_pair(samples, rate, heads, tails)
+    elif first and last < len(words):
         if pauses[0] <= pauses[1]:
             left = int(heads[heads <= max(heads[0], left - max(0, pauses[0] - least))][-1])
         else:

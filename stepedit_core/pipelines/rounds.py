@@ -211,7 +211,7 @@ def _input(
     notes = [*transcript_notes(bundle, text, codes.seconds), *recording_notes(first, voice)]
     for note in notes:
         log.warning("the recording: %s", shown(note))
-    return replace(first, notes=tuple(notes)), voice
+    return replace(first, notes=(*clip.notes, *notes)), voice
 
 
 def _measured(bundle: Bundle, made: Round, before: Sequence[Round], run: Run) -> Round:

@@ -79,13 +79,13 @@ def _script(text: str, kind: str, where: str, defaults: Defaults) -> list[AnyLin
         raise ValueError(f"{where} has no lines; one or more are needed. Add one.")
     if len(found) > MOST_LINES:
         raise ValueError(f"{where} has {len(found)} lines; {MOST_LINES} are allowed. Split it.")
-    return _unique([_line(line, value, defaults) for line, value in found])
+    return unique([_line(line, value, defaults) for line, value in found])
 
 
 def lines_of(values: Sequence[Mapping[str, Any]], defaults: Defaults) -> list[AnyLine]:
     """Lines of a script that lies in memory, broken ones among them."""
     numbered = enumerate(values, start=1)
-    return _unique([_line(Line(number, ""), dict(value), defaults) for number, value in numbered])
+    return unique([_line(Line(number, ""), dict(value), defaults) for number, value in numbered])
 
 
 def _line(line: Line, value: dict[str, Any] | str, defaults: Defaults) -> AnyLine:
@@ -102,7 +102,7 @@ def _line(line: Line, value: dict[str, Any] | str, defaults: Defaults) -> AnyLin
         return BrokenLine(id=name, error=str(error))
 
 
-def _unique(lines: Sequence[AnyLine]) -> list[AnyLine]:
+def unique(lines: Sequence[AnyLine]) -> list[AnyLine]:
     """The lines, a second one of the same id as an error; ids that differ by case are the same."""
     seen: set[str] = set()
     made: list[AnyLine] = []

@@ -136,6 +136,11 @@ def line_of(value: Mapping[str, Any], where: str, defaults: Defaults | None = No
     return line
 
 
+def line_from_json(value: Mapping[str, Any]) -> ScriptLine:
+    """A line that `asdict` made plain values of, for another process."""
+    return from_json(ScriptLine, value, "the line", REMEDY)
+
+
 def edits_of(text: str, where: str) -> tuple[ScriptEdit, ...]:
     """Edits that are written as a text; see the top of this file."""
     tokens = re.findall(r'(?:"[^"]*"|[^\s;"])+|;|"', text)

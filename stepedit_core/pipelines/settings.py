@@ -80,13 +80,13 @@ def _check_number(
             f"allowed {verb} {allowed}. Change it."
         )
     assert isinstance(value, (int, float))
-    if not low <= value <= high or math.isinf(value):
+    if not low <= value <= high or value == math.inf:
         remedy = _remedy(value, low, high)
         raise ValueError(f"{shown(name)} is {shown(value)}; allowed {verb} {allowed}. {remedy}")
 
 
 def _remedy(value: float, low: float, high: float) -> str:
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "Give a finite number."
     if value > high:
         return f"Choose {high} or less."

@@ -15,27 +15,45 @@ from ..printable import shown
 from ..registry.handle import Bundle
 from ..text.edits import without_tags
 from ..text.pace import FASTEST, SLOWEST, USUAL, seconds_to_say, spoken_letters
+from ..text.tokenizer import TextTokenizer
 from ..types import Clip
 from ..vocab import GROUP_SECONDS
 from .limits import LONGEST_CLONE
 
 MOST_UNLEARNT = 0.2
 """Share of the letters that may be unknown to the model: names and borrowed words."""
+MOST_WITH_DIGITS = 0.5
+"""The same, digits included: a few numbers among words are said in a note."""
+ONE_LANGUAGE = 8192
+"""Most pieces of a vocabulary that was made for one language; nano has 3000."""
+FEWEST_LETTERS = 25
+"""One odd word decides on fewer."""
+FOREIGN = 1.76
+"""Letters a piece below which words are of another language. With nano's vocabulary transcripts of
+LibriSpeech have 1.9 to 3.5, sentences in German, French, Spanish or pinyin mostly 1.1 to 1.75."""
+SHOWN_WORDS = 40
 SHOWN = 8
 """Most letters that a sentence lists."""
 
 
 def check_letters(bundle: Bundle, text: str) -> None:
-    """Raise ValueError for words in a script that the model never learnt."""
+    """Raise ValueError for words without a letter, or in a script that the model never learnt."""
     words = without_tags(text)
-    unlearnt = bundle.text.unlearnt(words)
-    letters = [letter for letter in words if letter.isalpha()]
-    strange = sum(letter in unlearnt for letter in letters)
-    if strange > MOST_UNLEARNT * len(letters):
+    letters = [letter for letter in words if letter.isalnum()]
+    if words and not letters:
         raise ValueError(
-            f"{shown(strange)} of the {len(letters)} letters of the words were never learnt by "
-            f"'{shown(bundle.name)}' ({shown(_listed([u for u in unlearnt if u.isalpha()]))}); it "
-            "reads the language of its examples. Write the words in that language, or choose "
+            f"the words are '{shown(words, SHOWN_WORDS)}', which has no letter; what is spoken is "
+            "needed. Write the words."
+        )
+    unlearnt = [x for x in bundle.text.unlearnt(words) if x.isalnum()]
+    strange = [letter for letter in letters if letter in unlearnt]
+    script = sum(letter.isalpha() for letter in strange)
+    alphabetic = sum(letter.isalpha() for letter in letters)
+    if script > MOST_UNLEARNT * alphabetic or len(strange) > MOST_WITH_DIGITS * len(letters):
+        raise ValueError(
+            f"{len(strange)} of the {len(letters)} letters of the words were never learnt by "
+            f"'{shown(bundle.name)}' ({shown(_listed(unlearnt))}); it reads the language "
+            "of its examples. Write the words in that language, numbers as words, or choose "
             "another model."
         )
 
@@ -77,7 +95,12 @@ def transcript_notes(bundle: Bundle, text: str, seconds: float) -> tuple[str, ..
     if unlearnt:
         notes.append(
             f"'{bundle.name}' never learnt {_listed(unlearnt)}; write them in letters that it "
-            "knows, numbers as words."
+            "knows, numbers and signs as words."
+        )
+    if sounds_foreign(bundle.text, text):
+        notes.append(
+            f"the words look like another language than the one that '{bundle.name}' learnt; an "
+            "edit of them is a guess."
         )
     slowest = seconds_to_say(text, SLOWEST)
     if seconds > 2.0 + 2.0 * slowest:
@@ -86,6 +109,14 @@ def transcript_notes(bundle: Bundle, text: str, seconds: float) -> tuple[str, ..
             "the transcript is whole."
         )
     return tuple(notes)
+
+
+def sounds_foreign(tokenizer: TextTokenizer, text: str) -> bool:
+    """Whether words, but a few, are of another language than the one of a small vocabulary."""
+    words = without_tags(text)
+    if tokenizer.size > ONE_LANGUAGE or sum(x.isalpha() for x in words) < FEWEST_LETTERS:
+        return False
+    return tokenizer.letters_per_piece(words) < FOREIGN
 
 
 def _listed(letters: list[str]) -> str:

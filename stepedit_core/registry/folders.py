@@ -9,8 +9,9 @@ import hashlib
 import math
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -117,8 +118,22 @@ def named_apart(found: Sequence[Entry], shipped: Sequence[Entry]) -> list[Entry]
             if at not in given and free and not isinstance(entry, BrokenEntry):
                 given[at] = name
                 taken.add(name)
+    for at, entry in enumerate(found):
+        if at not in given and not isinstance(entry, BrokenEntry):
+            given[at] = _numbered(shown(entry.folder.name, 60), taken)
+            taken.add(given[at])
     named = [replace(entry, name=given.get(at, entry.name)) for at, entry in enumerate(found)]
     return [*named, *shipped]
+
+
+def _numbered(name: str, taken: Collection[str]) -> str:
+    """A name that is free, for a model that no name of its own tells apart or can be typed."""
+    return next(free for k in count(2) if (free := f"{name}-{k}") not in taken)
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with the folder of its user for ~; the path itself where there is no such user."""
+    return Path(os.path.expanduser(path))
 
 
 def _own_name(entry: Entry) -> str:

@@ -40,6 +40,7 @@ from .folders import (
     Stamp,
     check_fits,
     entries_in,
+    expanded,
     has_file,
     look_at_bundle,
     look_at_release,
@@ -90,7 +91,7 @@ class Registry:
     def folders(self) -> tuple[Path, ...]:
         """Where bundles are looked for, in order."""
         home = self._environment.get(HOME_VARIABLE, "").strip()
-        places = [*self._folders, *([Path(home).expanduser()] if home else [])]
+        places = [*self._folders, *([expanded(home)] if home else [])]
         return (*dict.fromkeys(places), ASSETS)
 
     def list(self) -> list[Entry]:
@@ -122,9 +123,10 @@ class Registry:
         listed = self.list()
         by_name = [entry for entry in listed if entry.name == asked]
         by_folder = [entry for entry in listed if entry.folder.name == asked]
-        for entry in (*by_name, *by_folder):
+        # a broken folder takes no model's name
+        for entry in sorted((*by_name, *by_folder), key=lambda e: isinstance(e, BrokenEntry)):
             return _usable(entry)
-        folder = Path(asked).expanduser()
+        folder = expanded(asked)
         try:
             if os.path.islink(folder):
                 folder.stat()  # it may lead nowhere
@@ -167,7 +169,7 @@ class Registry:
         part_precision("llm", precision, found.manifest)
         for name in found.manifest.files if isinstance(found, BundleEntry) else ():
             check_file(found.folder, found.manifest, name, full=False)
-        path = None if adapter is None else Path(adapter).expanduser()
+        path = None if adapter is None else expanded(adapter)
         if path is not None:
             check_fits(found, path)
         self._check_memory(found, place, precision)
@@ -231,7 +233,7 @@ def _home_problem(value: str | None) -> Iterator[BrokenEntry]:
     """What is wrong with the folder that the environment names, if anything."""
     if value is None or not value.strip():
         return
-    home = Path(value.strip()).expanduser()
+    home = expanded(value.strip())
     if not home.is_dir():
         what = "is not a folder" if home.exists() else "is not there"
         yield BrokenEntry(

@@ -27,7 +27,11 @@ EXACT = "ieee"
 
 @contextmanager
 def own_state() -> Iterator[None]:
-    """Default dtype float32, default device the CPU, exact float32 products, no autocast."""
+    """Default dtype float32, default device the CPU, exact float32 products, no autocast.
+
+    The libraries that torch ships for products and convolutions are in use: without them the sums
+    come in another order.
+    """
     with ExitStack() as stack:
         dtype, set_dtype = torch.get_default_dtype(), torch.set_default_dtype  # noqa: TID251
         if dtype != torch.float32:  # the one place that may: it sets back what it found
@@ -38,8 +42,17 @@ def own_state() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
+        for library in (torch.backends.mkldnn, torch.backends.cudnn):
+            _switched_on(stack, library)
         _exact_products(stack)
         yield
+
+
+def _switched_on(stack: ExitStack, library: Any) -> None:
+    """Use a library of torch's, as torch does unless somebody has switched it off."""
+    if not library.enabled:
+        library.enabled = True
+        stack.callback(setattr, library, "enabled", False)
 
 
 def _exact_products(stack: ExitStack) -> None:

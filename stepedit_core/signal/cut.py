@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -48,6 +49,32 @@ def quiet_places(samples: Tensor, rate: int, room: Room) -> np.ndarray:
     level = (sums[ends - first] - sums[begins - first]) / np.maximum(ends - begins, 1)
     found: np.ndarray = places[level <= NEAR_QUIET * level.min() + 1e-12]
     return found
+
+
+def alike_pair(samples: Tensor, rate: int, heads: np.ndarray, tails: np.ndarray) -> tuple[int, int]:
+    """The place of `heads` and that of `tails` between which the sound continues most smoothly.
+
+    What ends at the one and what begins at the other are compared by the logarithm of their power
+    in bands; of equal pairs the first is taken.
+    """
+    size = max(8, round(FRAME_S * 1.5 * rate))
+    before = np.stack([_shape(samples, head - size, head, rate) for head in heads])
+    after = np.stack([_shape(samples, tail, tail + size, rate) for tail in tails])
+    apart = np.abs(before[:, None] - after[None]).mean(2)
+    left, right = np.unravel_index(int(apart.argmin()), apart.shape)
+    return int(heads[left]), int(tails[right])
+
+
+def _shape(samples: Tensor, first: int, last: int, rate: int) -> np.ndarray:
+    """Logarithm of the power of samples first to last in bands (16,); silence beyond the ends."""
+    part = float_samples(samples[:, max(first, 0) : max(last, 0)]).double().mean(0).numpy()
+    padded = np.zeros(last - first)
+    padded[: len(part)] = part
+    power = np.abs(np.fft.rfft(padded * np.hanning(len(padded)))) ** 2
+    edges = np.geomspace(80, min(8000, rate / 2), 17) / rate * len(padded)
+    bands = [power[int(a) : max(int(b), int(a) + 1)].mean() for a, b in pairwise(edges)]
+    shape: np.ndarray = np.log(np.array(bands) / len(padded) + 1e-8)
+    return shape
 
 
 def closed(old: Tensor, first: int, second: int, rate: int) -> Patch:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..audio.clips import float_samples, mixed, samples_as
+from ..audio.channels import mixed
+from ..audio.clips import float_samples, samples_as
 
 REACH_S = 0.08
 """How far from its border a fade may lie, in seconds."""
@@ -82,7 +83,7 @@ def splice(recording: Tensor, rate: int, piece: Piece) -> Spliced:
             "margins are part of the piece. Give shorter ones."
         )
     samples = float_samples(recording)
-    mono = mixed(samples).double().numpy()
+    mono = mixed(samples, rate).double().numpy()
     head = _join(mono, new, piece.start, piece.head, rate)
     # the same from the other side, with time reversed
     tail = _join(mono[::-1], new[::-1], length - piece.end, piece.tail, rate)

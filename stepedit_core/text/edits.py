@@ -12,11 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
+from unicodedata import category
 
-from ..printable import listed, shown
+from ..printable import listed, quoted, shown
 from ..types import EditRequest
 
 REMOVE = "remove"
+LONGEST_TEXT = 1_000_000
+"""Most letters of one text: more than a day of speech."""
+LONGEST_FACT = 1000
+"""Most letters of what is said about a recording: its speaker, its licence."""
 
 EMOTIONS = (
     *("happy", "angry", "sad", "humour", "confusion", "disgusted", "empathy", "embarrass"),
@@ -185,8 +190,30 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
         _check_new_text(request, vocabulary)
 
 
+def check_text(name: str, value: object, most: int = LONGEST_TEXT) -> None:
+    """Raise ValueError for what is not text of whole letters, without control characters."""
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{shown(name)} is {quoted(value)} ({type(value).__name__}); text is needed. Write it "
+            "in quotes."
+        )
+    if len(value) > most:
+        raise ValueError(f"{shown(name)} has {len(value)} letters; {most} are allowed. Shorten it.")
+    for letter in value:
+        if "\ud800" <= letter <= "\udfff":
+            raise ValueError(
+                f"{shown(name)} has half a character ({letter!r}, as an emoji cut in two); whole "
+                "characters are needed. Type it again."
+            )
+        if category(letter) == "Cc" and not letter.isspace():
+            raise ValueError(
+                f"{shown(name)} has the control character {letter!r}, which nobody says. Remove it."
+            )
+
+
 def check_written(kind: str, text: str) -> None:
     """Raise ValueError where new words are missing or a bracket has no partner; needs no bundle."""
+    check_text(f"the new text of {kind}", text)
     if not text.strip():
         raise ValueError(
             f"{kind} received no new text; it needs the words after the edit. Type them."

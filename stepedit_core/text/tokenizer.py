@@ -9,6 +9,7 @@ would always add one, and would spell control tokens out as text.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ MODEL_LIMIT = 2**26
 """Most bytes of tokenizer.model; the released one has 1.5 MB."""
 REMEDY = "Copy tokenizer.model again from where the bundle came from."
 _SPECIAL = re.compile(r"<[^<>]+>")
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+"""Letters, with an apostrophe between them."""
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
@@ -79,9 +82,24 @@ class TextTokenizer:
         return [s for s in _SPECIAL.findall(text) if s in self._specials]
 
     def unlearnt(self, text: str) -> list[str]:
-        """Letters and digits of a text that no piece has: they would be spelled in bytes."""
-        found = dict.fromkeys(letter for letter in text if letter.isalnum())
-        return [letter for letter in found if self._in_bytes(letter)]
+        """Characters of a text that no piece has and that would be spelled in bytes.
+
+        Spaces and punctuation, which many transcripts have in a typographic shape, do not count.
+        """
+        found = dict.fromkeys(x for x in text if unicodedata.category(x)[0] not in "ZP")
+        return [x for x in found if not x.isspace() and self._in_bytes(x)]
+
+    def letters_per_piece(self, text: str) -> float:
+        """Letters of the words of a text that one piece has, on average; 0 without a word.
+
+        Pieces are whole words and endings of the language that they were made for, and pairs of
+        letters elsewhere. Words with a letter that no piece has do not count.
+        """
+        unlearnt = set(self.unlearnt(text.casefold()))
+        words = _WORD.findall(text.casefold().replace("\u2019", "'"))
+        words = [word for word in words if not unlearnt & set(word)]
+        pieces = self._model.encode(" " + " ".join(words)) if words else []
+        return sum(map(len, words)) / len(pieces) if pieces else 0.0
 
     def _in_bytes(self, letter: str) -> bool:
         model = self._model

@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.page import Page
 from tests.browser.panel import shoot, until
-from tests.browser.test_editor import FILES, open_tiny
+from tests.browser.test_editor import FILES, open_tiny, read
 from tests.server.comfyui import PATIENCE, Server
 
 pytestmark = pytest.mark.browser
@@ -50,7 +50,7 @@ WIRES = """
 """
 """Type, and its colour as a wire, as a socket of the canvas, and as a socket of Nodes 2.0."""
 TYPES = {
-    f"STEPEDIT_{name}" for name in ("MODEL", "EDIT", "TOKENS", "VOICE", "MEL")
+    f"STEPEDIT_{name}" for name in ("MODEL", "EDIT", "TOKENS", "VOICE", "MEL", "WORDS")
 }  # of nodes/compat.py
 
 
@@ -70,7 +70,10 @@ def overlaps(boxes: list[list[Any]]) -> list[tuple[str, str]]:
 def test_no_node_lies_on_another_before_or_after_a_run(
     page: Page, server: Server, renderer: bool, path: Path
 ) -> None:
-    open_tiny(page, path.stem)
+    if path.stem[:2] < "07":
+        open_tiny(page, path.stem)
+    else:  # their words and seconds are those of their own recordings
+        page.load(read(path))
     page.evaluate(FIT)
     count = page.evaluate("() => app.graph.nodes.length")
     until(page, lambda: len(page.evaluate(BOXES, renderer)) == count)
@@ -78,7 +81,7 @@ def test_no_node_lies_on_another_before_or_after_a_run(
     assert overlaps(page.evaluate(BOXES, renderer)) == []
     before = len(server.get("/history"))
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
-    until(page, lambda: len(server.get("/history")) > before, 60)
+    until(page, lambda: len(server.get("/history")) > before, 200)
     (entry,) = list(server.get("/history").values())[before:]
     assert entry["status"]["status_str"] == "success", entry["status"]
     players = page.page.locator(".stepedit audio")

@@ -210,6 +210,26 @@ def test_before_and_after_are_switched_at_equal_loudness_and_show_what_changed(
     assert page.errors == []
 
 
+def test_where_nothing_changed_nothing_is_marked(page: Page, renderer: bool) -> None:
+    same = {"first": 0.5, "end": 0.5, "end_before": 0.5}
+    panel = open_part(page, told(after=made(range=same, lost=None)), start=0.5, end=1.3)
+    assert not panel.locator(".changed").is_visible()
+    assert panel.get_by_role("radio", name="After").is_visible()
+    assert page.errors == []
+
+
+def test_words_typed_in_nodes_2_0_move_the_choice(page: Page) -> None:
+    page.evaluate(
+        "async () => await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', true)"
+    )
+    page.errors.clear()
+    panel = open_part(page)
+    page.page.locator(".lg-node input[type=text]").first.fill("good morning")
+    until(page, lambda: selected(panel) == ["good", "morning"])
+    assert page.evaluate(VALUE, "phrase") == "good morning"
+    assert page.errors == []
+
+
 def test_zoom_and_scroll_keep_words_at_their_times(page: Page, renderer: bool) -> None:
     panel = open_part(page)
     view = panel.get_by_role("listbox")
@@ -282,6 +302,10 @@ def test_the_panel_works_inside_a_subgraph(page: Page, renderer: bool) -> None:
           const { subgraph } = app.graph.convertToSubgraph(new Set([app.graph.nodes[0]]));
           app.canvas.setGraph(subgraph);
           await new Promise((done) => setTimeout(done, 800));
+          const [x, y] = subgraph.nodes[0].pos; // newer editors have moved the view
+          app.canvas.ds.scale = 1;
+          app.canvas.ds.offset = [120 - x, 120 - y];
+          app.canvas.setDirty(true, true);
         }
         """
     )
@@ -329,8 +353,9 @@ def test_a_run_fills_the_panel_and_an_error_is_said_inside(
     alert = panel.get_by_role("alert")
     until(page, lambda: "the recording ends at 2.00 s" in alert.inner_text(), 60)
     assert panel.get_by_role("option").count() == 6
-    dialog = page.page.locator(".p-dialog-mask")  # the editor's own
-    until(page, dialog.is_visible, 60)
-    dialog.get_by_role("button", name="Close").first.click()
+    page.page.wait_for_timeout(1000)
+    dialog = page.page.locator(".p-dialog-mask")  # the editor's own; newer ones have none
+    if dialog.is_visible():
+        dialog.get_by_role("button", name="Close").first.click()
     until(page, lambda: dialog.count() == 0)
     assert page.errors == []

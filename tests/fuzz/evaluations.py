@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stepedit_core.commands.evaluate import _judge as judge_command
-from stepedit_core.commands.evaluate import _lines as labelled_lines
 from stepedit_core.commands.evaluate import _sound_judge
 from stepedit_core.evaluate.cases import read_cases
 from stepedit_core.evaluate.evaluation import class_table, read_rows, summary, summary_table
 from stepedit_core.evaluate.functionals import AcousticJudge, functionals, load_judge
+from stepedit_core.evaluate.labelled import read_labelled as read_labelled_file
 from stepedit_core.pipelines.plan import plan_from_json
 from stepedit_core.types import Clip
 from tests.fuzz.changes import (
@@ -129,9 +129,13 @@ def make_labelled(folder: Path) -> None:
 
 def read_labelled(folder: Path) -> object:
     """As `evaluate judge` learns from them, both kinds."""
-    labelled_lines(folder / "clips.jsonl")
+    read_labelled_file(folder / "clips.jsonl")
     arguments = argparse.Namespace(
-        clips=folder / "clips.jsonl", also=[], sounds=False, out=folder / "o.safetensors"
+        clips=folder / "clips.jsonl",
+        also=[],
+        sounds=False,
+        out=folder / "o.safetensors",
+        overwrite=True,
     )
     judge_command(arguments)
     return _sound_judge(folder / "clips.jsonl", {}, folder / "s.safetensors")

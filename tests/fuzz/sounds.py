@@ -23,6 +23,10 @@ from tests.fuzz.family import Family
 RATE, SECONDS = 16_000, 1.0
 FORMATS = ("wav", "flac", "ogg", "mp3", "aiff", "au", "caf", "w64", "rf64")
 
+CHUNKED = ("wav", "aiff", "au", "caf", "w64", "rf64")
+"""Those that end where their header says; decoders find the end of the others."""
+RARE = ("VOC", "NIST", "SVX", "PAF", "IRCAM", "MAT4", "MAT5", "AVR", "SDS", "PVF")
+
 
 def tone() -> np.ndarray:
     """One second of a tone that changes, so that a part cannot be taken for the whole."""
@@ -82,6 +86,29 @@ def cut(kind: str, share: float) -> Change:
         path.write_bytes(data[: int(len(data) * share)])
 
     return named(f"{kind} cut to {share:.0%}", spoil)
+
+
+def followed(kind: str, by: bytes = b"") -> Change:
+    """A file with another of its kind after it, or with foreign bytes."""
+
+    def spoil(folder: Path) -> None:
+        path = folder / f"a.{kind}"
+        data = path.read_bytes()
+        path.write_bytes(data + (by or data))
+
+    return named(f"{kind} with {'foreign bytes' if by else 'another'} after it", spoil)
+
+
+def rare(kind: str) -> Change:
+    """A container whose length is not checked."""
+
+    def spoil(folder: Path) -> None:
+        with (folder / f"b.{kind}").open("wb") as file:
+            soundfile.write(file, tone(), RATE, format=kind, subtype="PCM_16")
+        data = (folder / f"b.{kind}").read_bytes()
+        (folder / f"b.{kind}").write_bytes(data[: len(data) * 6 // 10])
+
+    return named(f"{kind} cut to 60%", spoil)
 
 
 def unknown_flac(folder: Path) -> None:
@@ -165,6 +192,11 @@ SOUNDS = (
             named("WAV whose data is said to be half", lambda f: sizes(f, 16_000, (40,))),
             named("WAV whose data is said to be 10 bytes", lambda f: sizes(f, 10, (40,))),
             *(cut(kind, share) for kind in FORMATS for share in (0.3, 0.6)),
+            *(followed(kind) for kind in FORMATS),
+            *(followed(kind, b"\xff\xfb\x90\0junk" * 500) for kind in CHUNKED),
+            *(rare(kind) for kind in RARE),
+            written("a click in silence", np.eye(1, RATE, 900, dtype=np.float32)[0]),
+            written("an offset alone", np.full(RATE, 0.7, np.float32)),
             patched("WAV of 0 channels", "wav", 22, b"\0\0"),
             patched("WAV of 255 channels", "wav", 22, b"\xff\0"),
             patched("WAV of 1024 channels", "wav", 22, b"\0\4"),

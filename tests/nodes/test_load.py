@@ -220,7 +220,7 @@ def test_the_sample_clip_is_offered_or_left_out(
     host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     place = tmp_path / "input"
-    target = place / host.folders.SAMPLE_INPUT
+    target = place / f"{host.folders.SAMPLE_INPUT}{host.folders.SAMPLES[0]}"
     paths = SimpleNamespace(get_input_directory=lambda: str(place))
     monkeypatch.setattr(host.folders, "folder_paths", paths)
     if kind != "missing":

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from PIL import Image
 
+from stepedit_core.measure.word_table import read_word_table
 from tests.conftest import REPOSITORY
 from tests.server.graph import widget_names
 from tools.catalogue import SNAPSHOT
@@ -17,6 +19,9 @@ from tools.catalogue import SNAPSHOT
 FILES = sorted((REPOSITORY / "workflows").glob("*.json"))
 BLUEPRINTS = sorted((REPOSITORY / "subgraphs").glob("*.json"))
 CORE = {"LoadAudio", "PreviewImage", "PreviewAny", "MarkdownNote"}
+SAMPLES = REPOSITORY / "stepedit_core/assets/samples"
+CLIPS = {"08": "lighthouse.flac", "09": "friday.flac", "10": "lighthouse.flac"}
+"""Number of a workflow -> its recording, where that is another one."""
 INFOS = json.loads(SNAPSHOT.read_text("utf-8"))
 
 
@@ -29,13 +34,13 @@ def workflow(request: pytest.FixtureRequest) -> dict[str, Any]:
     return read(request.param)
 
 
-def test_there_are_six_workflows() -> None:
-    assert [path.stem[:2] for path in FILES] == ["01", "02", "03", "04", "05", "06"]
+def test_there_are_ten_workflows() -> None:
+    assert [path.stem[:2] for path in FILES] == [f"{number:02d}" for number in range(1, 11)]
 
 
 def test_names_are_titles_that_a_person_would_write() -> None:
     for path in FILES:
-        assert re.fullmatch(r"0\d [A-Z][a-z, ]+[a-z]", path.stem)
+        assert re.fullmatch(r"\d\d [A-Z][a-z, ]+[a-z]", path.stem)
         assert path.stem in (REPOSITORY / "README.md").read_text("utf-8")
 
 
@@ -111,11 +116,23 @@ def test_seeds_are_fixed(workflow: dict[str, Any]) -> None:
             assert node["widgets_values"][names.index("seed") + 1] == "fixed"
 
 
-def test_the_shipped_bundle_and_clip_are_used(workflow: dict[str, Any]) -> None:
-    values = {node["type"]: node.get("widgets_values") for node in workflow["nodes"]}
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_shipped_bundle_and_clip_are_used(path: Path) -> None:
+    values = {node["type"]: node.get("widgets_values") for node in read(path)["nodes"]}
     assert values["StepEdit_LoadModel"][0] == "nano"
-    assert values["LoadAudio"][0] == "stepedit_walking_home.wav"
-    assert (REPOSITORY / "stepedit_core/assets/samples/walking_home.wav").is_file()
+    clip = CLIPS.get(path.stem[:2], "walking_home.wav")
+    assert values["LoadAudio"][0] == f"stepedit_{clip}"
+    assert (SAMPLES / clip).is_file()
+
+
+@pytest.mark.parametrize("name", ["walking_home", "lighthouse", "friday"])
+def test_the_times_of_a_sample_are_those_of_its_words(name: str) -> None:
+    words = read_word_table((SAMPLES / f"{name}.times.txt").read_text("utf-8"))
+    assert words
+    said = (SAMPLES / f"{name}.txt").read_text("utf-8").split()
+    assert [word.text for word in words] == said
+    (file,) = (path for path in SAMPLES.glob(f"{name}.*") if path.suffix in (".wav", ".flac"))
+    assert words[-1].end < soundfile.info(file).duration
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from stepedit_core.registry.registry import ASSETS
-from tests.server.comfyui import Run, Server
+from tests.server.comfyui import Run, Server, Watch
 from tests.server.graph import Graph
 from tests.server.test_graph import SEED, keep, kept, loaded, recording
 
@@ -97,6 +97,26 @@ def test_every_piece_is_edited_counted_and_kept_for_the_next_run(
     _, again, _ = run_once("long-second", table + "\n")
     assert [row[3] == "kept" for row in again] == [row[3] == "edited" for row in rows]
     assert np.array_equal(kept(server, "long-second"), made)
+
+
+def test_a_cancelled_run_resumes_after_its_last_piece(server: Server, narration: str) -> None:
+    graph = Graph()
+    audio = (graph.add("LoadAudio", audio=narration), 0)
+    heard = graph.add(
+        "StepEdit_Transcribe", audio=audio, recogniser="auto", text=words_of(server, narration)
+    )
+    node = long(graph, audio, words=(heard, 1), seed=SEED + 1)
+    graph.add("ProbeShow", value=(node, AUDIO))
+    with Watch(server) as watch:
+        prompt_id = watch.queue(graph)
+        while True:
+            kind, data = watch.message()
+            if kind == "line" and data["text"] == f"piece 1 of {REPEATS}":
+                break
+        server.post("/interrupt", {})
+        assert watch.follow(prompt_id).outcome == "interrupted"
+    _, rows = pieces(server, graph, node)
+    assert [row[3] == "kept" for row in rows] == [True, False]
 
 
 def test_the_words_are_heard_where_no_node_has_them(server: Server) -> None:

@@ -30,6 +30,10 @@ PLAYERS = {
         "the result, as a file": 1,
     },
     "06 Compare rounds, keep the best": {"the best, as a file": 1},
+    "07 Change three words": {"the clip, three words changed": 1},
+    "08 Long narration": {"the narration, sad": 1},
+    "09 Clean fillers and pauses": {"without fillers and long pauses": 1},
+    "10 Script of lines": {"every line": 3},
 }
 """Title of a player -> how many clips it must have. All run on nano as it is installed."""
 
@@ -83,10 +87,13 @@ def test_nano_refuses_what_it_does_not_offer_and_says_who_does(server: Server, k
     assert "Load the released model Step-Audio-EditX." in str(run.error)
 
 
-def test_the_sample_clip_is_in_the_input_folder(server: Server, infos: dict[str, Any]) -> None:
-    name = "stepedit_walking_home.wav"
+@pytest.mark.parametrize("clip", ["walking_home.wav", "lighthouse.flac", "friday.flac"])
+def test_the_sample_clip_is_in_the_input_folder(
+    server: Server, infos: dict[str, Any], clip: str
+) -> None:
+    name = f"stepedit_{clip}"
     assert name in json.dumps(infos["LoadAudio"]["input"]["required"]["audio"])
-    shipped = (ASSETS / "samples" / "walking_home.wav").read_bytes()
+    shipped = (ASSETS / "samples" / clip).read_bytes()
     assert (server.base / "input" / name).read_bytes() == shipped
 
 

@@ -534,7 +534,7 @@ def test_a_full_disk_is_one_sentence(
     monkeypatch.setattr(soundfile, "write", full)
     result = stepedit("resynthesize", recording, *TINY, "--out", tmp_path / "o")
     failed(result, 1, "could not be written", "free space")
-    assert list((tmp_path / "o").iterdir()) == []
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_full_device_is_one_sentence(
@@ -613,7 +613,7 @@ def test_ctrl_c_that_a_library_turned_into_its_own_error_is_still_a_stop(
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert capsys.readouterr().err == "stepedit: stopped; finished rounds are kept.\n"
+    assert capsys.readouterr().err == "stepedit: stopped.\n"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops a process to look at its files")

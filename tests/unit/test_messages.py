@@ -185,3 +185,21 @@ FILES = [
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_message_shows_foreign_text_printable(path: Path) -> None:
     assert foreign(path.read_text(encoding="utf-8")) == []
+
+
+def test_only_two_functions_print() -> None:
+    """What is printed goes through `say_result`, `say_note` or `say_error`: printable."""
+    name = "stepedit_core/commands/options.py"
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
+                assert path.relative_to(ROOT).as_posix() == name
+                assert "printable" in ast.unparse(node.args[0])
+
+
+def test_no_path_asks_for_the_folder_of_a_user_that_may_not_be() -> None:
+    """`Path.expanduser` raises for ~nobody; `expanded` of registry/folders.py gives the path."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr == "expanduser":
+                assert ast.unparse(node.value) == "os.path", path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepedit_core.printable import listed, printable, shown
+from stepedit_core.printable import listed, printable, printable_lines, quoted, shown, storable
 
 HOSTILE = ("\x1b[31mred\x1b[0m", "a\u202eb", "\ud800", "two\nlines", "nul\0", "\u2028", "\x9b2J")
 
@@ -35,3 +35,18 @@ def test_a_list_names_the_first_and_counts_the_rest() -> None:
     assert listed([]) == "none"
     assert listed(range(3)) == "0, 1, 2"
     assert listed(range(30), most=2) == "0, 1, 28 more"
+
+
+def test_lines_keep_their_ends_and_spaces() -> None:
+    assert printable_lines("a  b\n\x1b[1mc") == "a  b\n\\x1b[1mc"
+
+
+def test_a_number_without_end_is_described() -> None:
+    for number in (10**400, -(10**5000)):
+        assert shown(number) == quoted(number) == "a number of more than 40 digits"
+    assert shown(2**64) == str(2**64)
+
+
+def test_a_name_in_another_encoding_can_be_stored() -> None:
+    assert storable("caf\udce9.wav") == "caf\\udce9.wav"
+    assert storable("café.wav") == "café.wav"

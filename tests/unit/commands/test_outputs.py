@@ -27,6 +27,7 @@ FILES = {
     "stepedit transcribe": ["transcribe", "in.wav", "--out"],
     "stepedit edit-range": ["edit-range", "in.wav", "--range", "0:1", "--emotion", "sad", "--out"],
     "stepedit edit-long": ["edit-long", "in.wav", "--emotion", "sad", "--out"],
+    "stepedit replace-words": ["replace-words", "--replace", "a=b", "in.wav"],
     "stepedit remove-words": ["remove-words", "in.wav", "--fillers"],
     "stepedit data stats": ["data", "stats", "D", "--picture"],
     "stepedit evaluate judge": ["evaluate", "judge", "clips.jsonl", "--out"],
@@ -52,8 +53,13 @@ DIRS = {
     "stepedit evaluate scorer": ("evaluate scorer D --out F", "table.txt"),
 }
 """Command that writes a folder -> its line, and a file that it would replace there."""
-OTHERS = {"stepedit convert", *(f"stepedit train {r}" for r in ("reward", "ppo", "dpo", "grpo"))}
-"""A new folder only; and what does as `train sft`."""
+OTHERS = {
+    "stepedit convert",
+    "stepedit script",
+    "stepedit batch",
+    *(f"stepedit train {r}" for r in ("reward", "ppo", "dpo", "grpo")),
+}
+"""A new folder only; lines each with an error of its own; and what does as `train sft`."""
 
 
 def writing(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -136,6 +136,34 @@ def test_a_bad_order_is_named_and_the_others_are_made(bundles: Path, tmp_path: P
     assert "absent.safetensors" in problem["problem"]
 
 
+def test_a_name_that_no_disk_takes_is_a_short_sentence(bundles: Path):
+    line = json.dumps({**json.loads("{" + GOOD + "}"), "source": {"tokens": "x" * 5000}})
+    task = Task(line=line, key="", folder="", number=1)
+    found = building.Worker(setting(bundles))(task)
+    assert "File name too long" in found.problem
+    assert "Errno" not in found.problem
+    assert len(found.problem) < 500
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("text", "word " * 2000, "letters; the clip has"),
+        ("new_text", "word " * 2000, "letters; the clip has"),
+        ("text", "a\x1b[31m", "text has the control character"),
+        ("licence", "x" * 2000, "licence has 2000 letters; 1000 are allowed"),
+    ],
+)
+def test_words_and_facts_that_no_recording_has_make_no_example(
+    bundles: Path, tmp_path: Path, field: str, value: str, words: str
+):
+    path = plan(tmp_path / "plan", 1)
+    order = {**json.loads(path.read_text().splitlines()[0]), field: value}
+    task = Task(line=json.dumps(order), key="", folder=str(path.parent), number=1)
+    found = building.Worker(setting(bundles))(task)
+    assert words in found.problem
+
+
 GOOD = '"source": {"audio": "a.wav"}, "target": {"audio": "b.wav"}, "edit": {"kind": "denoise"}'
 
 
@@ -151,6 +179,10 @@ GOOD = '"source": {"audio": "a.wav"}, "target": {"audio": "b.wav"}, "edit": {"ki
         ),
         ("{" + GOOD.replace('{"audio": "b.wav"}', "{}") + "}", "gives nothing for its target"),
         ("{" + GOOD + ', "margin": "high"}', "margin is text; float is expected"),
+        (
+            "{" + GOOD.replace('"a.wav"', f'"a.wav", "seed": {2**63}') + "}",
+            "source.seed is 9223372036854775808; allowed are 0 to 9223372036854775807.",
+        ),
     ],
 )
 def test_a_wrong_plan_says_which_line_and_why(line: str, words: str):

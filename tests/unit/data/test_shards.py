@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -90,3 +91,53 @@ def test_a_folder_that_is_no_data_is_named(tmp_path: Path, text: str | None, wor
         (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(ValueError, match=words):
         Dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["data-x.jsonl", "data-00000 copy.jsonl", "data-0.jsonl"])
+def test_a_file_with_nearly_the_name_of_a_shard_does_not_count(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+):
+    out = tmp_path / "d"
+    with Writer(out, "tiny-1") as writer:
+        writer.add(example(0))
+    (out / name).write_bytes((out / "data-00000.jsonl").read_bytes())
+    with Writer(out, "tiny-1") as writer:
+        writer.add(example(1))
+    assert len(Dataset(out)) == 2
+    assert f"'{name}' in 'd' is not counted" in caplog.text
+
+
+def test_a_copy_of_a_shard_is_not_counted_twice(tmp_path: Path):
+    out = tmp_path / "d"
+    with Writer(out, "tiny-1") as writer:
+        writer.add(example(0))
+    for ending in ("jsonl", "safetensors"):
+        (out / f"data-00007.{ending}").write_bytes((out / f"data-00000.{ending}").read_bytes())
+    with pytest.raises(ValueError, match=r"has an example of 'data-00000\.jsonl' again"):
+        Dataset(out)
+
+
+@pytest.mark.parametrize("kind", ["lost", "pipe", "folder"])
+def test_shards_without_their_dataset_json_are_not_added_to(tmp_path: Path, kind: str):
+    out = tmp_path / "d"
+    with Writer(out, "tiny-1") as writer:
+        writer.add(example(0))
+    about = out / "dataset.json"
+    about.unlink()
+    if kind != "lost":
+        os.mkfifo(about) if kind == "pipe" else about.mkdir()
+    before = sorted(out.iterdir())
+    with pytest.raises(ValueError, match=r"has shards and no dataset|plain file|is a folder"):
+        Writer(out, "tiny-1")
+    assert sorted(out.iterdir()) == before
+
+
+def test_half_a_shard_is_never_replaced(tmp_path: Path):
+    out = tmp_path / "d"
+    with Writer(out, "tiny-1") as writer:
+        writer.add(example(0))
+    (out / "data-00001.safetensors").write_bytes(b"mine")
+    with Writer(out, "tiny-1") as writer:
+        writer.add(example(1))
+    assert (out / "data-00001.safetensors").read_bytes() == b"mine"
+    assert len(Dataset(out)) == 2

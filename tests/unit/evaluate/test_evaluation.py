@@ -64,3 +64,20 @@ def test_the_summary_averages_over_classes_and_figures_over_clips():
     lines = class_table([first, second]).splitlines()
     assert lines[0].split() == ["kind", "voice", "class", "Iter0", "Iter1"]
     assert lines[2].split()[:4] == ["emotion", "previous", "sad", "-"]
+
+
+@pytest.mark.parametrize("tail", ['{"speaker": "me", "mine": 1}', "notes", '\n{"x": 1}'])
+def test_a_foreign_end_of_a_file_is_not_taken_for_a_torn_line(tmp_path: Path, tail: str):
+    path = tmp_path / "clips.jsonl"
+    path.write_text(tail)
+    with pytest.raises(ValueError, match=r"clips\.jsonl.* Remove the file"):
+        read_rows(path)
+    assert path.read_text() == tail
+
+
+def test_a_torn_line_of_ours_is_cut_off(tmp_path: Path):
+    path = tmp_path / "clips.jsonl"
+    for torn in ("{", '{"case": "a", "spea'):
+        path.write_text(torn)
+        assert read_rows(path) == []
+        assert path.read_text() == ""

@@ -107,3 +107,26 @@ def test_folders_of_other_things_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "note.txt").write_text("hello")
     assert entries_in(tmp_path, folders.look_at_release) == []
+
+
+@pytest.mark.parametrize("folder", ["na\x1bno", "x\n", "\u202enano", "nano\u200b"], ids=ascii)
+def test_a_folder_that_nobody_can_type_gets_no_name_of_others(
+    bundles: Path, tmp_path: Path, folder: str
+) -> None:
+    places = [tmp_path / f"{folder}{number}" for number in (1, 2)]
+    for place in places:
+        shutil.copytree(bundles / "tiny", place)
+        about = json.loads((place / "bundle.json").read_text())
+        (place / "bundle.json").write_text(json.dumps({**about, "name": "nano"}))
+    registry = Registry([tmp_path], {})
+    names = [entry.name for entry in registry.list()]
+    assert len(names) == len(set(names)) == 3
+    assert all(name.isprintable() for name in names)
+    assert registry.locate("nano").folder == ASSETS / "nano"
+    assert {registry.locate(name).folder for name in names} == {*places, ASSETS / "nano"}
+
+
+def test_a_broken_folder_called_nano_hides_no_model(tmp_path: Path) -> None:
+    (tmp_path / "nano").mkdir()
+    (tmp_path / "nano" / "bundle.json").write_text("{")
+    assert Registry([tmp_path], {}).locate("nano").folder == ASSETS / "nano"

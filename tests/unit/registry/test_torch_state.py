@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -46,12 +47,23 @@ def products() -> Iterator[None]:
         torch.set_float32_matmul_precision("highest")
 
 
+@contextmanager
+def without(library: Any) -> Iterator[None]:
+    library.enabled = False
+    try:
+        yield
+    finally:
+        library.enabled = True
+
+
 STRANGE: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "dtype": dtype,
     "device": device,
     "device as a context": lambda: torch.device("meta"),
     "products": products,
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "mkldnn off": lambda: without(torch.backends.mkldnn),
+    "cudnn off": lambda: without(torch.backends.cudnn),
     "gradients": torch.enable_grad,
     "inference": torch.inference_mode,
 }
@@ -65,6 +77,8 @@ def state() -> tuple[object, ...]:
         torch.is_autocast_enabled("cpu"),
         torch.is_grad_enabled(),
         torch.get_num_threads(),
+        torch.backends.mkldnn.enabled,
+        torch.backends.cudnn.enabled,
     )
 
 
@@ -98,6 +112,16 @@ def test_the_settings_of_others_change_no_sample(
         assert wave.dtype == torch.float32
         assert torch.equal(wave, expected)
         assert score == other
+
+
+def test_another_thread_changes_no_sample(bundles: Any, clip: Clip, plain: list[Any]) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        made = threads.submit(waves, bundles, clip, nullcontext).result()
+        under = threads.submit(waves, bundles, clip, STRANGE["autocast"]).result()
+    for found in (made, under):
+        for (wave, score), (expected, other) in zip(found, plain, strict=True):
+            assert torch.equal(wave, expected)
+            assert score == other
 
 
 def test_the_newer_setting_of_products_is_set_back_too() -> None:

@@ -255,3 +255,27 @@ def test_a_tag_with_spaces_inside_is_said_and_not_called_unknown():
         ValueError, match=r"is written with spaces inside; \[Laughter\] is expected"
     ):
         validate(request, vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("\ud800", "half a character"),
+        ("a\x00b", "the control character"),
+        ("\x1b[31m", "the control character"),
+        ("x" * 1_000_001, "has 1000001 letters; 1000000 are allowed"),
+        ([], r"is \[\] \(list\); text is needed"),
+        (None, "text is needed"),
+    ],
+    ids=lambda value: ascii(value)[:20],
+)
+def test_a_text_is_whole_letters_without_control_characters(value: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        edits.check_text("the text", value)
+    with pytest.raises(ValueError, match=words):
+        edits.check_written("clone", value)  # type: ignore[arg-type]
+
+
+def test_ends_of_lines_and_letters_of_any_script_are_text() -> None:
+    for text in ("a\nb\tc\r\n", "\x85\u2028", "नमस्ते", "👩\u200d👧", "שלום"):
+        edits.check_text("the text", text)

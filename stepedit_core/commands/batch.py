@@ -1,0 +1,123 @@
+"""`stepedit batch`: a folder of recordings times sets of edits, on one or several workers."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..engines import ENGINES, WorkerSetting, run_tasks
+from .options import RESUMES, UsageError, add_bundle, add_seed, place, whole_number
+from .script import run_shown
+from .transcribe import add_recogniser
+
+if TYPE_CHECKING:
+    from ..output.script import LineWorker
+    from ..pipelines.script_lines import AnyLine
+
+
+def add(commands: Any) -> None:
+    """Put `batch` on the command line."""
+    batch = commands.add_parser(
+        "batch",
+        help="edit a folder of recordings, or the lines of a script, on several workers",
+        description="Edit every recording of a folder by every set of edits, or the lines of a "
+        "script, on one or several workers. Results lie in one folder with script.json; what is "
+        "there already is left as it is, and a stopped run resumes.",
+        allow_abbrev=False,
+    )
+    batch.add_argument(
+        "jobs",
+        metavar="FOLDER_OR_FILE",
+        type=place,
+        help="folder with recordings, the words of clip.wav in clip.txt; or a script as .csv, "
+        ".jsonl or .srt",
+    )
+    batch.add_argument(
+        "--edits",
+        action="append",
+        default=[],
+        metavar="EDITS",
+        help="as 'emotion:happy rounds=2; speed:faster'; given again, each recording is edited by "
+        "each",
+    )
+    batch.add_argument(
+        "--engine", choices=ENGINES, default="local", help="processes here (default), or Ray"
+    )
+    batch.add_argument(
+        "--workers", type=whole_number(1, 1024), default=1, metavar="N", help="default 1"
+    )
+    add_recogniser(batch)
+    add_seed(batch)
+    add_bundle(batch)
+    batch.add_argument(
+        "--out",
+        type=place,
+        required=True,
+        metavar="DIR",
+        help="folder for the results; files that no run wrote are never replaced",
+    )
+    batch.set_defaults(run=_batch, stopped=RESUMES)
+
+
+def _batch(arguments: argparse.Namespace) -> int:
+    """`stepedit batch`: all jobs, then a table."""
+    import torch
+
+    from ..output.script import ScriptRun
+    from ..pipelines.settings import check_seed
+
+    try:
+        check_seed(arguments.seed)
+        lines = _lines(arguments)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    threads = max(1, torch.get_num_threads() // arguments.workers)
+    setting = WorkerSetting(
+        bundle=arguments.bundle,
+        device=arguments.device or "cpu",
+        threads=0 if arguments.workers == 1 else threads,
+    )
+    jobs: Path = arguments.jobs
+    run = ScriptRun(
+        bundle=setting.load(),
+        base=(jobs if jobs.is_dir() else jobs.parent).absolute(),
+        seed=arguments.seed,
+        recogniser=arguments.recogniser,
+    )
+    engine = None
+    if arguments.workers > 1 or arguments.engine != "local":
+        start = partial(start_worker, setting, str(run.base), run.seed, run.recogniser)
+        how = {"workers": arguments.workers, "engine": arguments.engine}
+        engine = partial(run_tasks, start=start, **how)
+    return run_shown(lines, arguments.out.absolute(), run, engine)
+
+
+def _lines(arguments: argparse.Namespace) -> list[AnyLine]:
+    """The lines of a folder or of a script."""
+    from ..pipelines.grid import grid_lines
+    from ..pipelines.script_files import read_script
+    from ..pipelines.script_lines import Defaults, edits_of
+
+    sets = [edits_of(text, "--edits") for text in arguments.edits]
+    if not all(sets):
+        raise ValueError("--edits is empty; one edit or more is needed, as emotion:happy.")
+    if arguments.jobs.is_file():
+        if len(sets) > 1:
+            raise ValueError(
+                "a script has one set of edits for lines without their own; --edits is given "
+                f"{len(sets)} times. Give it once, or name a folder."
+            )
+        return read_script(arguments.jobs, Defaults(edits=sets[0] if sets else ()))
+    if not sets:
+        raise ValueError("a folder needs edits; --edits is not given. Add it, as emotion:happy.")
+    return grid_lines(arguments.jobs, sets)
+
+
+def start_worker(setting: WorkerSetting, base: str, seed: int, recogniser: str) -> LineWorker:
+    """A worker of a process, with the model loaded once."""
+    from ..output.script import LineWorker, ScriptRun
+
+    run = ScriptRun(bundle=setting.load(), base=Path(base), seed=seed, recogniser=recogniser)
+    return LineWorker(run)
