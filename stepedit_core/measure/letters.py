@@ -99,7 +99,7 @@ class LettersRecogniser:
         found, most = self.fit(clip, transcript), self.limits.other_misfit
         if found.misfit <= most:
             return ()
-        least = min(WORD_FACTOR * most, max(found.misfits))  # the worst at least
+        least = min(WORD_FACTOR * most, max(found.misfits, default=0.0))  # the worst at least
         pairs = zip(found.words, found.misfits, strict=True)
         return tuple(word.text for word, misfit in pairs if misfit >= least)
 
