@@ -16,6 +16,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    for kind, source, made, patches in (*cuts(args), *edits(args)):
+    for kind, source, made, patches in chain(cuts(args), edits(args)):
         rows += [{"kind": kind, **row} for row in judged(source, made, patches)]
         print(kind, rows[-1], flush=True)
-    args.out.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+        args.out.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
     for kind in ("cut", "edit"):
         for what in ("step", "change"):
             over = [row[what] for row in rows if row["kind"] == kind]

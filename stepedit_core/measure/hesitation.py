@@ -75,6 +75,8 @@ SPELLED = 0.6
 APART_SURELY_S, LONG_S = 0.06, 0.18
 """Least quiet on both sides and least length of a filler where a word was surely heard: the end of
 a word is no filler, though a recogniser may hear the word without it."""
+MISHEARD = 0.6
+"""Share of an unsure word that lies in a sound for which it was heard by mistake."""
 ENOUGH = 0.6
 """Share of their usual time that words need where part of their sound may be a filler."""
 NEAR_S = 0.3
@@ -105,12 +107,20 @@ def hesitations(clip: Clip, words: Sequence[Word]) -> list[Sound]:
     for first, end in quiet_pieces(wave, RATE, PIECE_S, words):
         spans, sounds = _sounds(wave[first:end], first / RATE)
         for sound in sounds:
-            taken = _word_of(sound, spans, words)
-            if taken is None:
-                found.append(sound)
-            elif _stands_alone(sound) and _is_said_beside(taken, sound, spans, words):
-                found.append(replace(sound, wordless=False))
+            near = _words_in(sound, words)
+            held = sound.kind == "filler"  # what comes again has its word in the second time
+            if held and not all(_is_said_beside(n, sound, spans, words) for n in near):
+                continue  # a syllable of a word
+            surely = any(_is_word(words[place], sound, spans) for place in near)
+            if not surely or _stands_alone(sound):
+                found.append(replace(sound, wordless=not surely))
     return found
+
+
+def is_misheard(word: Word, sound: Sound) -> bool:
+    """Whether an unsure word has hardly another time than a sound: it was heard for it."""
+    inside = _shared((sound.start, sound.end), word)
+    return word.confidence < SURE and inside >= MISHEARD * (word.end - word.start)
 
 
 def words_stay(sound: Sound, words: Sequence[Word], again: Sequence[Word]) -> bool:
@@ -243,16 +253,22 @@ def _comes_again(said: Tensor, after: Tensor) -> bool:
     return bool(best[count, end] / (count + end) < SAME)
 
 
-def _word_of(sound: Sound, spans: Sequence[Span], words: Sequence[Word]) -> int | None:
-    """Place of the word that a sound surely is: one with little other sound; None for none."""
-    for place, word in enumerate(words):
-        here = _shared((sound.start, sound.end), word)
-        if here < 0.3 * (sound.end - sound.start) or word.confidence < SURE:
-            continue
-        again = sound.kind == "repeat" and word.end - sound.after >= TOUCHES_S
-        if not again and here >= ITS_OWN * sum(_shared(span, word) for span in spans):
-            return place
-    return None
+def _words_in(sound: Sound, words: Sequence[Word]) -> list[int]:
+    """Places of the words in whose time a good part of a sound lies, but for one heard for it."""
+    least = 0.3 * (sound.end - sound.start)
+    return [
+        place
+        for place, word in enumerate(words)
+        if _shared((sound.start, sound.end), word) >= least and not is_misheard(word, sound)
+    ]
+
+
+def _is_word(word: Word, sound: Sound, spans: Sequence[Span]) -> bool:
+    """Whether a sound surely is a word: that word has little other sound."""
+    here = _shared((sound.start, sound.end), word)
+    again = sound.kind == "repeat" and word.end - sound.after >= TOUCHES_S
+    other = sum(_shared(span, word) for span in spans)
+    return word.confidence >= SURE and not again and here >= ITS_OWN * other
 
 
 def _shared(span: Span, word: Word) -> float:

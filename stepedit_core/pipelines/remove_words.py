@@ -16,7 +16,7 @@ from torch import Tensor
 from ..audio.clips import float_samples
 from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
-from ..measure.hesitation import SURE, Sound, hesitations, words_stay
+from ..measure.hesitation import Sound, hesitations, is_misheard, words_stay
 from ..measure.letters import LettersRecogniser
 from ..measure.timeline import Recogniser, Word, phrase_places, words_between
 from ..printable import shown
@@ -36,8 +36,6 @@ BREATH_S = 0.1
 REST_S = 0.03
 """Time beside a word in which it may still sound."""
 SHORTEST_WORD_S = 0.02
-MISHEARD = 0.6
-"""Share of an unsure word that lies in a sound for which it was heard by mistake."""
 SHORTEST_TONE_S = 0.1
 """Shortest pause of which room tone is made."""
 
@@ -219,8 +217,7 @@ def _unheard(sound: Sound, words: Sequence[Word]) -> _Mark:
     A start that is said again leaves its word, which is then that of the second time.
     """
     for n, word in enumerate(words if sound.kind == "filler" else ()):
-        inside = min(word.end, sound.end) - max(word.start, sound.start)
-        if word.confidence < SURE and inside >= MISHEARD * (word.end - word.start):
+        if is_misheard(word, sound):
             return _Mark(n, n + 1, sound.start, sound.end, "unheard", (sound.before, sound.after))
     place = sum(word.start + word.end < sound.start + sound.end for word in words)
     return _Mark(place, place, sound.start, sound.end, "unheard", (sound.before, sound.after))

@@ -51,6 +51,8 @@ MEANT = frozenset(
     ("come on", "thank you", "oh no", "oh my", "all right", "go on", "wait a minute", "no way")
 )
 """English phrases that are said twice on purpose."""
+ENDS = ".,;:!?。，；：！？"  # noqa: RUF001
+"""Marks after which nothing leads on."""
 NUMBERS = _set(
     "zero oh one two three four five six seven eight nine ten eleven twelve twenty thirty forty "
     "fifty sixty seventy eighty ninety hundred thousand double "
@@ -98,8 +100,11 @@ def repeats(words: Sequence[str], fillers: frozenset[str] = frozenset()) -> list
 def _repeat_at(texts: list[str], words: list[str], at: int) -> int:
     """How many words from `at` on are said again right after; 0 for none. The longest counts."""
     for count in range(min(LONGEST_REPEAT, (len(texts) - at) // 2), 0, -1):
-        said = texts[at : at + count]
-        if said == texts[at + count : at + 2 * count] and not _is_meant(said):
+        said, end = texts[at : at + count], at + 2 * count
+        if said != texts[at + count : end] or _is_meant(said):
+            continue
+        # a start leads on; what ends with its second time was said twice on purpose
+        if count == 1 or (end < len(texts) and words[end - 1][-1] not in ENDS):
             return count
     broken = words[at].rstrip(",.").endswith(("-", "\u2013", "\u2014"))
     again = texts[at + 1] if at + 1 < len(texts) else ""

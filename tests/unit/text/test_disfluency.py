@@ -73,6 +73,8 @@ def test_a_start_that_is_said_again_goes(said: str, stays: str) -> None:
         "妈妈看看天天",
         "研究研究",
         "the house the garden",
+        "tear down the fence, tear down the fence, they cried",
+        "we will go we will go",
         "bye bye",
         "well-known",
     ],
