@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from ..stepedit_core.printable import quoted, shown
-from ..stepedit_core.text.edits import check_text
+from ..stepedit_core.text.edits import LONGEST_FACT, check_text
 from . import inputs
 from .compat import StepEditEdit, advanced
 from .host import folders, progress
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 SPLITS = ("train", "dev")
 ABOUT = ("speaker", "language", "split", "provenance", "licence")
 """Inputs that go into every line as they are."""
-LONGEST_FACT = 1000
-"""Most letters of one of them."""
 ALIASES = ["dataset", "training data", "margin", "reinforcement learning"]
 
 

@@ -2,7 +2,7 @@
 
 import { make } from "./dom.mjs";
 
-const MOST = 300; // in the view; more cannot be read
+const MOST = 300; // in the view; of more, which nobody could read, only the chosen ones
 const SURE = 0.5;
 const SIZE = 11; // pixels of the letters
 const LEAST_SIZE = 7; // in a short word
@@ -35,10 +35,11 @@ export class WordRow {
     const seen = words
       .map((word, place) => ({ word, place, times: [shown(word.start), shown(word.end)] }))
       .filter(({ times }) => times[1] >= first && times[0] <= last);
-    const options = seen.slice(0, MOST).map(({ word, place, times }) => {
-      const isChosen = Boolean(places) && place >= places[0] && place <= places[1];
-      return this.option(word, place, { times, isChosen, isLost: gone.has(place) });
-    });
+    const isChosen = (place) => Boolean(places) && place >= places[0] && place <= places[1];
+    const drawn = seen.length <= MOST ? seen : seen.filter(({ place }) => isChosen(place));
+    const options = drawn.map(({ word, place, times }) =>
+      this.option(word, place, { times, isChosen: isChosen(place), isLost: gone.has(place) }),
+    );
     this.element.replaceChildren(...options);
     const { view } = this.wave;
     if (!places) view.removeAttribute("aria-activedescendant");

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engines import ENGINES, WorkerSetting, run_tasks
-from .options import UsageError, add_bundle, add_seed, place, whole_number
+from .options import RESUMES, UsageError, add_bundle, add_seed, place, whole_number
 from .script import run_shown
 from .transcribe import add_recogniser
 
@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
         metavar="DIR",
         help="folder for the results; files that no run wrote are never replaced",
     )
-    batch.set_defaults(run=_batch)
+    batch.set_defaults(run=_batch, stopped=RESUMES)
 
 
 def _batch(arguments: argparse.Namespace) -> int:

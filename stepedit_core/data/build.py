@@ -30,6 +30,7 @@ from ..files.strict import Bounds, from_json
 from ..files.whole import write_whole
 from ..printable import shown
 from ..registry.handle import Bundle
+from ..text.edits import LONGEST_FACT, check_text, without_tags
 from ..types import Draws, DualCodes, EditRequest, Hooks
 from .records import Example, Kind, canonical, digest
 from .shards import Writer
@@ -143,8 +144,13 @@ def parse_order(task: Task) -> Order:
 def make_example(bundle: Bundle, task: Task) -> Example:
     """The per-item function: one work order to one example. ValueError says what is wrong."""
     from ..pipelines.plan import check_model_request
+    from ..pipelines.transcript import check_pace
 
     order = parse_order(task)
+    for name in ("text", "new_text"):
+        check_text(name, getattr(order, name))
+    for name in ("speaker", "language", "provenance", "licence"):
+        check_text(name, getattr(order, name), LONGEST_FACT)
     request = EditRequest(
         kind=order.edit.kind, option=order.edit.option, text=order.text, new_text=order.new_text
     )
@@ -163,6 +169,8 @@ def make_example(bundle: Bundle, task: Task) -> Example:
         licence=order.licence,
         key=task.key,
     )
+    check_pace(without_tags(order.text), example.source.seconds)
+    check_pace(without_tags(order.new_text or order.text), example.target.seconds)
     return scored(bundle, example)
 
 

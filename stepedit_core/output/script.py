@@ -163,7 +163,7 @@ class LineWorker:
             clip, key = self.prepared(line)
             out, file = Path(task.out), f"{line.id}.wav"
             if task.older and is_as_made(out, parse_object(task.older, "an older line"), key):
-                return json.dumps({"kept": True})
+                return json.dumps({"kept": True}, allow_nan=False)
             check_replaced(out / file, task.older)
             staged = staged_in(out)
             facts = self.make(line, clip, staged)

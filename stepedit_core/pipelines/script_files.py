@@ -29,6 +29,8 @@ from .script_lines import (
 LIMIT = 2**24
 """Most bytes of a script."""
 MOST_LINES = 20_000
+LONGEST_SEED = 20
+"""Digits of the largest seed, 2**64 - 1."""
 SUFFIXES = (".csv", ".jsonl", ".srt")
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
 TIME = r"(\d{1,3}):([0-5]\d):([0-5]\d)[,.](\d{1,3})"
@@ -151,11 +153,16 @@ def _csv(text: str) -> list[tuple[Line, dict[str, Any] | str]]:
                     f"separator in it stands in quotes. {REMEDY}"
                 )
             value: dict[str, Any] = dict(zip(columns, cells, strict=False))
-            for name in ("start", "end", "fit", "seed"):
+            for name in ("start", "end", "fit"):
                 if value.get(name, "") not in ("", SLOT):
                     value[name] = number_of(value[name], f"{where}: {name}")
-            if isinstance(value.get("seed"), float):
-                value["seed"] = int(value["seed"])
+            if seed := value.get("seed", ""):
+                if not (seed.isdecimal() and len(seed) <= LONGEST_SEED):
+                    raise ValueError(
+                        f"{where}: seed is '{shown(seed, 40)}'; a whole number of up to "
+                        f"{LONGEST_SEED} digits is needed. {REMEDY}"
+                    )
+                value["seed"] = int(seed)
             found.append((line, value))
         except ValueError as error:
             found.append((line, str(error)))

@@ -9,12 +9,14 @@ with the kind, its option, and what is its own; several have a semicolon between
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from ..files.reading import kind_of_value
 from ..files.strict import from_json
 from ..printable import quoted, shown
 from ..text.edits import EDITS
@@ -124,6 +126,10 @@ def line_of(value: Mapping[str, Any], where: str, defaults: Defaults | None = No
         given["edits"] = edits_of(edits, where)
     elif isinstance(edits, list):
         given["edits"] = [_edit_of(edit, where) for edit in edits]
+    elif edits is not None:
+        raise ValueError(
+            f"{where}.edits is {kind_of_value(edits)}; a list or a text is expected. {REMEDY}"
+        )
     given.setdefault("edits", defaults.edits)
     given.setdefault("file", defaults.recording)
     given.setdefault("fit", defaults.fit)
@@ -243,6 +249,9 @@ def _slot(given: Mapping[str, Any], where: str) -> float:
 def number_of(text: str, where: str) -> float:
     """A number that is written as text; ValueError for anything else."""
     try:
-        return float(text)
-    except ValueError as error:
-        raise ValueError(f"{where} is '{shown(text, 40)}'; a number is needed. {REMEDY}") from error
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{where} is '{shown(text, 40)}'; a number is needed. {REMEDY}")
+    return value

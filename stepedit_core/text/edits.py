@@ -20,6 +20,8 @@ from ..types import EditRequest
 REMOVE = "remove"
 LONGEST_TEXT = 1_000_000
 """Most letters of one text: more than a day of speech."""
+LONGEST_FACT = 1000
+"""Most letters of what is said about a recording: its speaker, its licence."""
 
 EMOTIONS = (
     *("happy", "angry", "sad", "humour", "confusion", "disgusted", "empathy", "embarrass"),

@@ -251,6 +251,22 @@ def test_zoom_and_scroll_keep_words_at_their_times(page: Page, renderer: bool) -
     assert page.errors == []
 
 
+def test_of_many_words_those_are_drawn_that_can_be_read(page: Page, renderer: bool) -> None:
+    words = [
+        {"text": f"w{k}", "start": 0.005 * k, "end": 0.005 * k + 0.004, "confidence": 0.9}
+        for k in range(399)
+    ]
+    open_node(page, "EditRange", start=0.05, end=0.059)
+    page.evaluate(TELL, [told(words=words)])
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    until(page, lambda: selected(panel) == ["w10", "w11"])
+    assert panel.get_by_role("option").count() == 2
+    for _ in range(2):
+        panel.get_by_role("button", name="Zoom in").click()
+    until(page, lambda: 100 < panel.get_by_role("option").count() < 300)
+    assert page.errors == []
+
+
 def test_a_saved_and_reloaded_workflow_has_the_range(page: Page, renderer: bool) -> None:
     panel = open_part(page)
     word(panel, "morning").click()

@@ -27,6 +27,7 @@ FILES = {
     "stepedit transcribe": ["transcribe", "in.wav", "--out"],
     "stepedit edit-range": ["edit-range", "in.wav", "--range", "0:1", "--emotion", "sad", "--out"],
     "stepedit edit-long": ["edit-long", "in.wav", "--emotion", "sad", "--out"],
+    "stepedit replace-words": ["replace-words", "--replace", "a=b", "in.wav"],
     "stepedit remove-words": ["remove-words", "in.wav", "--fillers"],
     "stepedit data stats": ["data", "stats", "D", "--picture"],
     "stepedit evaluate judge": ["evaluate", "judge", "clips.jsonl", "--out"],
@@ -55,6 +56,7 @@ DIRS = {
 OTHERS = {
     "stepedit convert",
     "stepedit script",
+    "stepedit batch",
     *(f"stepedit train {r}" for r in ("reward", "ppo", "dpo", "grpo")),
 }
 """A new folder only; lines each with an error of its own; and what does as `train sft`."""

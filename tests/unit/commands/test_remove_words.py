@@ -100,9 +100,12 @@ def test_a_setting_that_is_unknown(source: Path) -> None:
         stepedit.remove_words(stepedit.load("nano"), source, filler=True)
 
 
-def test_without_a_recogniser(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_recogniser(
+    tmp_path: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_recording(tmp_path / "in.wav", spoken(TEXT)[0])
     out = tmp_path / "out.wav"
-    assert main(["remove-words", str(tmp_path / "in.wav"), str(out), "--fillers"]) == 1
+    model = ["--bundle", str(bundles / "tiny")]
+    assert main(["remove-words", str(tmp_path / "in.wav"), str(out), "--fillers", *model]) == 1
     assert "has no recogniser" in capsys.readouterr().err
     assert not out.exists()

@@ -54,9 +54,11 @@ def test_words_are_printed_and_written(
     ]
 
 
-def test_nano_says_what_it_needs(clip_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["transcribe", str(clip_path)]) == 1
-    assert "bundle 'nano' has no recogniser" in capsys.readouterr().err
+def test_a_bundle_without_ears_says_what_it_needs(
+    clip_path: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["transcribe", str(clip_path), "--bundle", str(bundles / "tiny")]) == 1
+    assert "bundle 'tiny' has no recogniser" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_a_model(clip_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

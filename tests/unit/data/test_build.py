@@ -145,6 +145,25 @@ def test_a_name_that_no_disk_takes_is_a_short_sentence(bundles: Path):
     assert len(found.problem) < 500
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("text", "word " * 2000, "letters; the clip has"),
+        ("new_text", "word " * 2000, "letters; the clip has"),
+        ("text", "a\x1b[31m", "text has the control character"),
+        ("licence", "x" * 2000, "licence has 2000 letters; 1000 are allowed"),
+    ],
+)
+def test_words_and_facts_that_no_recording_has_make_no_example(
+    bundles: Path, tmp_path: Path, field: str, value: str, words: str
+):
+    path = plan(tmp_path / "plan", 1)
+    order = {**json.loads(path.read_text().splitlines()[0]), field: value}
+    task = Task(line=json.dumps(order), key="", folder=str(path.parent), number=1)
+    found = building.Worker(setting(bundles))(task)
+    assert words in found.problem
+
+
 GOOD = '"source": {"audio": "a.wav"}, "target": {"audio": "b.wav"}, "edit": {"kind": "denoise"}'
 
 

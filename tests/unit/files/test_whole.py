@@ -330,7 +330,8 @@ def test_the_rule_against_other_writers_finds_them(code: str, lines: list[int]) 
 
 
 def test_nobody_else_opens_files_for_writing() -> None:
-    allowed = WRITERS | {"stepedit_core/bundle/write.py"}  # copies into a whole_file
+    # these two write into a whole_file
+    allowed = WRITERS | {"stepedit_core/bundle/write.py", "stepedit_core/audio/recording_files.py"}
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for folder in ("stepedit_core", "nodes")

@@ -86,6 +86,9 @@ def test_fit_to_the_slot_is_the_length_of_the_range(tmp_path: Path) -> None:
             'style:whisper start=1.5 end=3"}',
             "overlap: one ends at 2.00 s, the next begins at 1.50 s",
         ),
+        ('{"id": "a", "file": "x.wav", "edits": 5}', "edits is the value 5; a list or a text"),
+        ('{"id": "a", "file": "x.wav", "edits": {"kind": "denoise"}}', "edits is an object"),
+        ('{"id": "a", "file": "x.wav", "edits": "denoise rounds=1e400"}', "a number is needed"),
         ('{"id": "good", "file": "x.wav", "edits": "denoise"}', "is used twice"),
     ],
 )
@@ -102,6 +105,13 @@ def test_a_broken_line_is_one_sentence_and_the_others_are_read(
     assert isinstance(second, BrokenLine)
     assert found in second.error
     assert "\n" not in second.error
+
+
+def test_a_seed_is_whole_and_keeps_its_digits(tmp_path: Path) -> None:
+    rows = "id,file,edits,seed\na,x.wav,denoise,18446744073709551615\nb,x.wav,denoise,1.5\n"
+    first, second = read_script(written(tmp_path, "a.csv", rows))
+    assert getattr(first, "seed", None) == 2**64 - 1
+    assert "seed is '1.5'" in getattr(second, "error", "")
 
 
 def test_broken_lines_of_the_other_kinds(tmp_path: Path) -> None:

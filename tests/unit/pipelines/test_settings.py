@@ -11,6 +11,7 @@ import torch
 
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.plan import make_plan, plan_from_json
+from stepedit_core.pipelines.settings import check_seed
 from stepedit_core.pipelines.tokenize import tokenize
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, Draws, EditRequest, Sampling
@@ -113,3 +114,10 @@ def test_a_stage_of_its_own_checks_its_decoding(bundle: Bundle, clip: Clip) -> N
         flow_decode(bundle, codes, voice, draws=Draws(seed=0), decoding=Decoding(steps=0))
     mel = flow_decode(bundle, codes, voice, draws=Draws(seed=0), decoding=Decoding(steps=1))
     assert bool(torch.isfinite(mel).all())
+
+
+@pytest.mark.parametrize("seed", [10**400, 10**5000, -(10**400)], ids=["400", "5000", "negative"])
+def test_a_number_without_end_is_a_short_sentence(seed: int) -> None:
+    with pytest.raises(ValueError, match="a number of more than 40 digits; allowed are 0 to") as e:
+        check_seed(seed)
+    assert len(str(e.value)) < 200

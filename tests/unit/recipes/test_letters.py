@@ -35,10 +35,10 @@ TINY = {"d_model": 8, "heads": 2, "layers": 1, "ffn": 12}
 
 def test_the_space_fills_pauses_and_one_frame_where_words_meet() -> None:
     goal = space_targets([[0.2, 0.4], [0.4, 0.6], [0.8, 1.0]], 60)
-    middle = FIRST_SECONDS + FRAME_SECONDS * (np.arange(150) + 0.5)
+    middle = FIRST_SECONDS + FRAME_SECONDS * (np.arange(60) + 0.5)
     meets = int(np.abs(middle - 0.4).argmin())
-    said = {t for t in range(150) if goal[t] == 0}
-    inside = {t for t in range(150) if 0.2 <= middle[t] < 0.6 or 0.8 <= middle[t] < 1.0}
+    said = {t for t in range(60) if goal[t] == 0}
+    inside = {t for t in range(60) if 0.2 <= middle[t] < 0.6 or 0.8 <= middle[t] < 1.0}
     assert said == inside - {meets}
 
 
