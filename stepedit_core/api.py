@@ -18,7 +18,7 @@ from .audio.clips import mono_clip
 from .audio.files import read_clip, write_wav
 from .audio.recording_files import open_recording
 from .audio.recordings import Recording, read_recording
-from .measure.hearing import hear, hear_surely
+from .measure.hearing import hear, hear_surely, sure_listener
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
@@ -268,7 +268,7 @@ def remove_words(
     recording = _recording(clip)
     ears = recogniser_for(model, recogniser)
     words = hear_surely(ears, recording, text)
-    return take_out(recording, words, which, ears=ears)
+    return take_out(recording, words, which, ears=sure_listener(ears))
 
 
 def replace_words(

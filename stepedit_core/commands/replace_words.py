@@ -75,6 +75,7 @@ def _replace_words(arguments: argparse.Namespace) -> int:
     """`stepedit replace-words`: one file, and what is heard at the new words."""
     from ..audio.recordings import write_recording
     from ..files.terminal import Bar
+    from ..measure.hearing import hear_surely
     from ..measure.recognisers import recogniser_for
     from ..pipelines.replace_words import check_clones, replace_words
 
@@ -82,8 +83,7 @@ def _replace_words(arguments: argparse.Namespace) -> int:
     bundle = load_bundle(arguments)
     check_clones(bundle)
     ears = recogniser_for(bundle, arguments.recogniser)
-    clip, text = recording.clip(), arguments.text.strip()
-    words = ears.align(clip, text) if text else ears.transcribe(clip)
+    words = hear_surely(ears, recording, arguments.text)
     lines = []
     for which in arguments.replace:
         with Bar() as bar:

@@ -58,6 +58,11 @@ def hear_surely(recogniser: Recogniser, source: Source, text: str = "") -> tuple
     return words
 
 
+def sure_listener(recogniser: Recogniser) -> Recogniser | None:
+    """The recogniser, or None where what it hears without a transcript is a draft only."""
+    return None if isinstance(recogniser, LettersRecogniser) else recogniser
+
+
 def check_draft(recogniser: Recogniser, words: Sequence[Word]) -> None:
     """Raise ValueError, with the words, where what a recogniser hears is a draft only."""
     if isinstance(recogniser, LettersRecogniser):
