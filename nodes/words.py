@@ -43,7 +43,7 @@ def hear(
         check_draft(ears, words)
     hooks.check()
     note = "" if text.strip() else draft_note(ears)
-    progress.say(f"{len(words)} words, {recording.seconds:.1f} s" + (f"; {note}" if note else ""))
+    progress.say(f"{len(words)} words, {recording.seconds:.1f} s" + (note and "; " + note))
     return words
 
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 from ..audio.clips import float_samples
 from ..audio.recordings import Recording
-from ..signal.cut import FADE_S, SHIFT_S
+from ..signal.cut import FADE_S, LONG_FADE_S, SHIFT_S
 from ..signal.silence import BEFORE_SECONDS, HANG_OVER_SECONDS, speech_spans
 
 Why = Literal["words", "filler", "unheard", "repeat", "pause"]
-ROOM_S = FADE_S + 2 * SHIFT_S
+ROOM_S = LONG_FADE_S + 2 * SHIFT_S
 """Least time between two holes."""
 SCRAP_S = 0.05
 """Sound beside a cut that is part of the pause there."""

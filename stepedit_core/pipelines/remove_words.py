@@ -280,14 +280,14 @@ def _hole(run: Sequence[_Mark], words: Sequence[Word], recording: Recording) -> 
     half = FADE_S / 2
     low = max(before + half * bool(first), start - REACH_S)
     high = min(after - half * (last < len(words)), end + REACH_S)
-    heads = quiet_places(samples, rate, _room(low, start + inside, rate, length))
-    tails = quiet_places(samples, rate, _room(end - inside, high, rate, length))
+    rooms = [_room(*room, rate, length) for room in ((low, start + inside), (end - inside, high))]
+    heads, tails = (quiet_places(samples, rate, room) for room in rooms)
     # all of both pauses is quiet: of the shorter one little stays
     left, right = int(heads[-1]), int(tails[0])
     pauses = left - round(before * rate), round(after * rate) - right
     least = round(BREATH_S * rate)
     if max(pauses) < least:  # words that run into each other
-        left, right = alike_pair(samples, rate, heads, tails)
+        left, right = alike_pair(samples, rate, *(room.places(rate) for room in rooms))
     elif first and last < len(words):
         if pauses[0] <= pauses[1]:
             left = int(heads[heads <= max(heads[0], left - max(0, pauses[0] - least))][-1])

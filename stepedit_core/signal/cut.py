@@ -20,12 +20,18 @@ from ..audio.patches import Patch
 
 FADE_S = 0.01
 """Length of a fade."""
+LONG_FADE_S = 0.03
+"""The same where one side is much louder than the other: silence before the middle of a sound."""
+MUCH_LOUDER = 10.0
+"""Power of one side over that of the other: 10 dB."""
 FRAME_S, STEP_S = 0.01, 0.0025
 """Time over which loudness is measured, and distance of the places that are compared."""
 NEAR_QUIET = 4.0
 """A place with up to this many times the power of the quietest, 6 dB, is quiet as well."""
 SHIFT_S = 0.004
 """Most that a cut is moved so that the waves on both sides agree."""
+LOUD = 0.4
+"""What loudness costs where the edges of a cut are chosen, beside the distance of their spectra."""
 ALIKE = 0.5
 """Correlation above which two waves are faded by amplitude; below, by power."""
 
@@ -37,11 +43,14 @@ class Room:
     low: int
     high: int
 
+    def places(self, rate: int) -> np.ndarray:
+        """The places that are compared, in order; one at least."""
+        return np.arange(self.low, max(self.low, self.high) + 1, max(1, round(STEP_S * rate)))
+
 
 def quiet_places(samples: Tensor, rate: int, room: Room) -> np.ndarray:
     """Places of a room in samples (C, N), in order, about as quiet as its quietest; never empty."""
-    step, half = max(1, round(STEP_S * rate)), max(1, round(FRAME_S * rate / 2))
-    places = np.arange(room.low, max(room.low, room.high) + 1, step)
+    half, places = max(1, round(FRAME_S * rate / 2)), room.places(rate)
     begins, ends = np.maximum(places - half, 0), np.minimum(places + half, samples.shape[1])
     first, last = int(begins[0]), int(ends[-1])
     power = float_samples(samples[:, first:last]).double().square().mean(0).numpy()
@@ -61,8 +70,15 @@ def alike_pair(samples: Tensor, rate: int, heads: np.ndarray, tails: np.ndarray)
     before = np.stack([_shape(samples, head - size, head, rate) for head in heads])
     after = np.stack([_shape(samples, tail, tail + size, rate) for tail in tails])
     apart = np.abs(before[:, None] - after[None]).mean(2)
+    apart += LOUD * (_loudness(before)[:, None] + _loudness(after)[None])
     left, right = np.unravel_index(int(apart.argmin()), apart.shape)
     return int(heads[left]), int(tails[right])
+
+
+def _loudness(shapes: np.ndarray) -> np.ndarray:
+    """How much louder shapes (n, 16) are than the quietest of them, in nepers of power (n,)."""
+    level = np.logaddexp.reduce(shapes, axis=1)
+    return np.asarray(level - level.min())
 
 
 def _shape(samples: Tensor, first: int, last: int, rate: int) -> np.ndarray:
@@ -83,7 +99,7 @@ def closed(old: Tensor, first: int, second: int, rate: int) -> Patch:
     The fade lies half before the hole and half after it, and the second half may move by 4 ms to
     where the waves agree. At the recording's beginning or end it is a fade in or out.
     """
-    length, half = old.shape[1], max(1, round(FADE_S * rate / 2))
+    length, half = old.shape[1], max(1, round(_fade_seconds(old, first, second, rate) * rate / 2))
     half = min(half, *(room for room in (first, length - second) if room > 0)) if old.numel() else 0
     if first == 0 or second == length:  # nothing on one side
         fade = min(2 * half, length - second if first == 0 else first)
@@ -100,6 +116,16 @@ def closed(old: Tensor, first: int, second: int, rate: int) -> Patch:
     made = _crossed(before, after, alike)
     stop = second + half + shift - reach
     return Patch(start=first - half, stop=stop, samples=samples_as(made, old.dtype))
+
+
+def _fade_seconds(old: Tensor, first: int, second: int, rate: int) -> float:
+    """Length of the fade between what ends at `first` and what begins at `second`."""
+    size = round(LONG_FADE_S * rate)
+    sides = old[:, max(0, first - size) : first], old[:, second : second + size]
+    if not all(side.shape[1] for side in sides):
+        return FADE_S
+    quiet, loud = sorted(float(float_samples(side).double().square().mean()) for side in sides)
+    return LONG_FADE_S if loud > MUCH_LOUDER * quiet else FADE_S
 
 
 def filled(old: Tensor, first: int, second: int, rate: int, tone: Tensor) -> Patch:

@@ -100,7 +100,7 @@ def test_words_without_a_letter_are_refused(nano: Bundle, clip: Clip, text: str)
 
 
 def test_a_control_character_is_refused_by_name(nano: Bundle, clip: Clip) -> None:
-    with pytest.raises(ValueError, match="control character '.*', which nobody says. Remove it"):
+    with pytest.raises(ValueError, match=r"control character '.*', which nobody says. Remove it"):
         make_plan(nano, clip, [replace(HAPPY, text="\x07\x00")])
 
 
