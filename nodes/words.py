@@ -30,7 +30,7 @@ def hear(
 
     Where a run relies on them `surely`, a draft is an error.
     """
-    from ..stepedit_core.measure.hearing import check_draft
+    from ..stepedit_core.measure.hearing import check_draft, draft_note
     from ..stepedit_core.measure.recognisers import recogniser_for
 
     bundle = None if model is None else model.listening()
@@ -42,7 +42,8 @@ def hear(
     if surely and not text.strip():
         check_draft(ears, words)
     hooks.check()
-    progress.say(f"{len(words)} words, {recording.seconds:.1f} s")
+    note = "" if text.strip() else draft_note(ears)
+    progress.say(f"{len(words)} words, {recording.seconds:.1f} s" + (note and "; " + note))
     return words
 
 

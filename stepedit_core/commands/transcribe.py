@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, add_model, add_overwrite, load_bundle, place, say_result
+from .options import DONE, add_model, add_overwrite, load_bundle, place, say_note, say_result
 
 if TYPE_CHECKING:
     from ..measure.timeline import Word
@@ -48,7 +48,7 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     from ..audio.recording_files import open_recording
     from ..files.outputs import check_output
     from ..files.terminal import table
-    from ..measure.hearing import hear
+    from ..measure.hearing import draft_note, hear
     from ..measure.recognisers import recogniser_for
 
     if arguments.out:
@@ -69,6 +69,9 @@ def _transcribe(arguments: argparse.Namespace) -> int:
         for word in words
     ]
     say_result(table(("start", "end", "word", "sure"), rows))
+    note = "" if arguments.text.strip() else draft_note(recogniser)
+    if note:
+        say_note(f"This is {note}, or name a faster-whisper folder (--recogniser).")
     return DONE
 
 

@@ -63,9 +63,16 @@ def sure_listener(recogniser: Recogniser) -> Recogniser | None:
     return None if isinstance(recogniser, LettersRecogniser) else recogniser
 
 
+def draft_note(recogniser: Recogniser) -> str:
+    """What to say of words that were heard where they are a draft; empty where they are not."""
+    if isinstance(recogniser, LettersRecogniser):
+        return "a draft, spelled by ear: most words need to be corrected"
+    return ""
+
+
 def check_draft(recogniser: Recogniser, words: Sequence[Word]) -> None:
     """Raise ValueError, with the words, where what a recogniser hears is a draft only."""
-    if isinstance(recogniser, LettersRecogniser):
+    if draft_note(recogniser):
         heard = words_between(words, float("-inf"), float("inf"))
         raise ValueError(
             "no transcript was given, and this model's recogniser spells by ear: it hears "

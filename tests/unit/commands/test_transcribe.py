@@ -12,6 +12,7 @@ from stepedit_core.cli import main
 from stepedit_core.measure import recognisers
 from stepedit_core.measure.timeline import Word
 from stepedit_core.types import Clip
+from tests.conftest import REPOSITORY
 from tests.unit.conftest import voiced
 
 
@@ -59,6 +60,15 @@ def test_a_bundle_without_ears_says_what_it_needs(
 ) -> None:
     assert main(["transcribe", str(clip_path), "--bundle", str(bundles / "tiny")]) == 1
     assert "bundle 'tiny' has no recogniser" in capsys.readouterr().err
+
+
+def test_nano_spells_a_draft_by_ear(capsys: pytest.CaptureFixture[str]) -> None:
+    sample = REPOSITORY / "stepedit_core/assets/samples/walking_home.wav"
+    assert main(["transcribe", str(sample)]) == 0
+    said = capsys.readouterr()
+    words = [line.split()[2] for line in said.out.splitlines()[1:]]
+    assert 10 <= len(words) <= 25  # 16 are said
+    assert "draft" in said.out + said.err
 
 
 def test_a_folder_that_is_not_a_model(clip_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,10 +93,15 @@ def test_what_is_odd_stands_at_round_0_and_in_the_log(
     assert "the recording: 0." in caplog.text
 
 
-@pytest.mark.parametrize("text", ["😀😀😀", "!!! ... ???", "— … —", "\x07\x00", "+ = $"])
+@pytest.mark.parametrize("text", ["😀😀😀", "!!! ... ???", "— … —", "+ = $"])
 def test_words_without_a_letter_are_refused(nano: Bundle, clip: Clip, text: str) -> None:
     with pytest.raises(ValueError, match=r"the words are '.*', which has no letter.*Write the"):
         make_plan(nano, clip, [replace(HAPPY, text=text)])
+
+
+def test_a_control_character_is_refused_by_name(nano: Bundle, clip: Clip) -> None:
+    with pytest.raises(ValueError, match=r"control character '.*', which nobody says. Remove it"):
+        make_plan(nano, clip, [replace(HAPPY, text="\x07\x00")])
 
 
 def test_new_words_of_sounds_alone_need_no_letter(nano: Bundle) -> None:
