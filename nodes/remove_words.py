@@ -9,10 +9,11 @@ from comfy_api.latest import io
 from . import inputs
 from .compat import StepEditWords, schema
 from .host import folders, models, progress, sound
-from .words import known_or_heard, recogniser_found
+from .words import ears_or_none, known_or_heard, recogniser_found
 
 if TYPE_CHECKING:
     from ..stepedit_core.audio.recordings import Recording
+    from ..stepedit_core.measure.timeline import Recogniser
     from ..stepedit_core.pipelines.remove_words import Removal
     from .words import Words
 
@@ -160,15 +161,18 @@ class RemoveWords(io.ComfyNode):
         recording = sound.recording(audio)
         by_words = fillers or repeats or which.phrases
         said = known_or_heard(recording, words, model, recogniser) if by_words else words or ()
-        return _removed(recording, said, which)
+        ears = ears_or_none(model, recogniser) if fillers or repeats else None
+        return _removed(recording, said, which, ears)
 
 
-def _removed(recording: Recording, words: Words, which: Removal) -> io.NodeOutput:
+def _removed(
+    recording: Recording, words: Words, which: Removal, ears: Recogniser | None
+) -> io.NodeOutput:
     """The recording without what `which` names, and what that was."""
     from ..stepedit_core.files.terminal import table
     from ..stepedit_core.pipelines.remove_words import remove_words
 
-    made = remove_words(recording, words, which)
+    made = remove_words(recording, words, which, ears=ears)
     less = recording.seconds - made.recording.seconds
     progress.say(f"{len(made.cuts)} cuts, {less:.2f} s shorter")
     rows = [(f"{cut.start:.2f}", f"{cut.end:.2f}", cut.why, cut.text) for cut in made.cuts]

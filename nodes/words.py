@@ -13,7 +13,7 @@ from .host import folders, models, progress, sound
 
 if TYPE_CHECKING:
     from ..stepedit_core.audio.recordings import Recording
-    from ..stepedit_core.measure.timeline import Word
+    from ..stepedit_core.measure.timeline import Recogniser, Word
 
     Words = tuple[Word, ...]
 
@@ -31,11 +31,9 @@ def hear(
     Where a run relies on them `surely`, a draft is an error.
     """
     from ..stepedit_core.measure.hearing import check_draft, draft_note
-    from ..stepedit_core.measure.recognisers import recogniser_for
 
-    bundle = None if model is None else model.listening()
     hooks = progress.GraphHooks()
-    ears = recogniser_for(bundle, folders.find_recogniser(recogniser), hooks=hooks)
+    ears = _listener(model, recogniser, hooks)
     progress.say("hearing the words")
     clip = recording.clip()
     words = ears.align(clip, text) if text.strip() else ears.transcribe(clip)
@@ -45,6 +43,26 @@ def hear(
     note = "" if text.strip() else draft_note(ears)
     progress.say(f"{len(words)} words, {recording.seconds:.1f} s" + (note and "; " + note))
     return words
+
+
+def _listener(
+    model: models.LoadedModel | None, recogniser: str, hooks: progress.GraphHooks
+) -> Recogniser:
+    """What hears; ValueError where nothing can."""
+    from ..stepedit_core.measure.recognisers import recogniser_for
+
+    bundle = None if model is None else model.listening()
+    return recogniser_for(bundle, folders.find_recogniser(recogniser), hooks=hooks)
+
+
+def ears_or_none(model: models.LoadedModel | None, recogniser: str) -> Recogniser | None:
+    """What hears words that can be relied on; None where nothing does."""
+    from ..stepedit_core.measure.hearing import sure_listener
+
+    try:
+        return sure_listener(_listener(model, recogniser, progress.GraphHooks()))
+    except ValueError:  # nothing can hear
+        return None
 
 
 def known_or_heard(

@@ -65,7 +65,7 @@ def sure_listener(recogniser: Recogniser) -> Recogniser | None:
 
 def draft_note(recogniser: Recogniser) -> str:
     """What to say of words that were heard where they are a draft; empty where they are not."""
-    if isinstance(recogniser, LettersRecogniser):
+    if sure_listener(recogniser) is None:
         return "a draft, spelled by ear: most words need to be corrected"
     return ""
 
