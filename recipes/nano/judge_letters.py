@@ -23,6 +23,7 @@ import torch
 from recipes.nano.corpus.dataset import Corpus
 from recipes.nano.training import RATE, is_dev, log, saved_state, setup
 from stepedit_core.audio.files import read_clip, write_wav
+from stepedit_core.files.reading import read_lines
 from stepedit_core.files.whole import write_whole
 from stepedit_core.measure.holding import MISFIT_MOST, WORDS_HOLD, edit_distance
 from stepedit_core.measure.letters import LettersRecogniser
@@ -65,8 +66,8 @@ def make_rounds(args: argparse.Namespace) -> None:
     """Recordings of people, edits of them, and what Whisper reads in each; resumable by clip."""
     args.out.mkdir(parents=True, exist_ok=True)
     catalogue = args.out / CATALOGUE
-    lines = catalogue.read_text("utf-8").splitlines() if catalogue.exists() else []
-    done = {json.loads(line)["clip"] for line in lines}
+    lines = read_lines(catalogue) if catalogue.exists() else []
+    done = {json.loads(line.text)["clip"] for line in lines}
     ears, bundle = FasterWhisper(threads=1), Registry().load(args.bundle)
     paths = sorted(args.clips.glob("*.flac"), key=lambda p: (p.stem.split("-")[-1], p.stem))
     for number, path in enumerate(paths):
@@ -168,8 +169,8 @@ def figures(args: argparse.Namespace) -> None:
     """Print all figures and write the limits."""
     ears = opened(args.letters)
     borders(ears, Corpus(args.corpus, ("said",)), args.clips)
-    lines = (args.guard / CATALOGUE).read_text("utf-8").splitlines()
-    entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    lines = read_lines(args.guard / CATALOGUE)
+    entries: list[dict[str, Any]] = [json.loads(line.text) for line in lines]
     people = [e for e in entries if e["round"] == 0 and len(e["words"].split()) > 3]
     pool = [word for e in people for word in e["words"].split()]
     rng = np.random.default_rng(0)
