@@ -57,7 +57,7 @@ export function hasSounds(take, clips) {
   );
 }
 
-/** Whether a run of another page, or of this one before it was loaded anew, still goes on. */
+/** Whether a run of another page, or of this one before it was loaded anew, still runs. */
 export function isForeignRun(last) {
   return last?.state === "running" && !isKnown(last.prompt);
 }

@@ -19,8 +19,6 @@ TEXT_LIMIT = 2**20
 """Most bytes of one file of settings."""
 LINES_LIMIT = 2**30
 """Most bytes of a file of JSON lines."""
-LINE_LIMIT = 2**20
-"""Most characters of one JSON line."""
 DEEPEST = 40
 """Most lists and objects inside one another."""
 LONGEST_NUMBER = 40
