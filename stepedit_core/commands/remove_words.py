@@ -79,7 +79,7 @@ def add(commands: Any) -> None:
 def _remove_words(arguments: argparse.Namespace) -> int:
     """`stepedit remove-words`: one file and a table of what is gone."""
     from ..audio.recordings import write_recording
-    from ..measure.hearing import hear_surely
+    from ..measure.hearing import hear_surely, sure_listener
     from ..measure.recognisers import recogniser_for
     from ..pipelines.remove_words import Removal, check_removal, remove_words
 
@@ -96,7 +96,7 @@ def _remove_words(arguments: argparse.Namespace) -> int:
     recording = opened_recording(arguments.clip, arguments.out, overwrite=arguments.overwrite)
     recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
     words = hear_surely(recogniser, recording, arguments.text)
-    made = remove_words(recording, words, which, ears=recogniser)
+    made = remove_words(recording, words, which, ears=sure_listener(recogniser))
     write_recording(arguments.out, made.recording)
     say_result(_summary(made, recording.seconds))
     return DONE

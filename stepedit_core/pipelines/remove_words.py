@@ -17,7 +17,6 @@ from ..audio.clips import float_samples
 from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
 from ..measure.hesitation import Sound, hesitations, is_misheard, words_stay
-from ..measure.letters import LettersRecogniser
 from ..measure.timeline import Recogniser, Word, phrase_places, words_between
 from ..printable import shown
 from ..signal.cut import FADE_S, Room, alike_pair, closed, filled, quiet_places
@@ -196,7 +195,7 @@ def _wordless(
     if not any(kinds.values()):
         return []
     sounds = [sound for sound in hesitations(recording.clip(), words) if kinds[sound.kind]]
-    if ears is None or isinstance(ears, LettersRecogniser):  # a draft proves nothing
+    if ears is None:
         sounds = [sound for sound in sounds if sound.wordless]
     elif sounds:
         holes = [hole for s in sounds for hole in _hole([_unheard(s, words)], words, recording)]
