@@ -143,8 +143,8 @@ def _lost(
     rate, longer = whole.sample_rate, whole.samples.shape[1] - known.recording.samples.shape[1]
     window = whole.samples[:, part.window_start : part.window_end + longer]
     try:
-        heard = hear(replace(whole, samples=window), model, known.recogniser)
-    except ValueError:  # nothing hears here; the words came from elsewhere
+        heard = hear(replace(whole, samples=window), model, known.recogniser, surely=True)
+    except ValueError:  # nothing hears here, or a draft only; the words came from elsewhere
         return None
     chosen = (part.start / rate, part.end / rate)
     return lost_words(

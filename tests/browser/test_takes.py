@@ -192,7 +192,7 @@ def test_why_a_run_failed_is_said_inside_the_panel(
     widget(page, "text", " ")
     run(page, server)
     alert = panel(page).get_by_role("alert")
-    until(page, lambda: "Type the words that are spoken." in alert.inner_text())
+    until(page, lambda: "it needs the transcript of the clip. Type the words" in alert.inner_text())
     widget(page, "text", "hello good morning world")
     widget(page, "rounds", 99)
     queue(page)  # refused before it runs
