@@ -20,7 +20,7 @@ from stepedit_core.data import build as building
 from stepedit_core.data.build import Task, parse_order, tasks_of
 from stepedit_core.data.records import Example
 from stepedit_core.data.shards import Dataset, Writer
-from stepedit_core.engines import WorkerSetting
+from stepedit_core.engines.setting import WorkerSetting
 from stepedit_core.registry.handle import Bundle
 
 from .examples import codes, plan
