@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..engines.setting import WorkerSetting
 from ..engines.tasks import ENGINES, LOST, finished_tasks
-from ..printable import shown
 from .options import RESUMES, UsageError, add_model, add_seed, place, whole_number
 from .script import run_shown
 from .transcribe import add_recogniser
@@ -92,8 +91,14 @@ def _batch(arguments: argparse.Namespace) -> int:
             sha256=run.bundle.sha256,
         )
         start = partial(start_worker, theirs, str(run.base), run.seed, run.recogniser)
-        how = {"workers": arguments.workers, "engine": arguments.engine}
-        engine = partial(finished_tasks, start=start, lost=_lost, **how)
+        engine = partial(
+            finished_tasks,
+            start=start,
+            lost=_lost,
+            workers=arguments.workers,
+            engine=arguments.engine,
+            gpus=arguments.device != "cpu",
+        )
     return run_shown(lines, arguments.out.absolute(), run, engine)
 
 
@@ -118,7 +123,7 @@ def _lost(_: LineTask) -> str:
 
 def _lines(arguments: argparse.Namespace) -> list[AnyLine]:
     """The lines of a folder or of a script."""
-    from ..pipelines.grid import grid_lines
+    from ..pipelines.grid import check_results_apart, grid_lines
     from ..pipelines.script_files import read_script
     from ..pipelines.script_lines import Defaults, edits_of
 
@@ -134,11 +139,7 @@ def _lines(arguments: argparse.Namespace) -> list[AnyLine]:
         return read_script(arguments.jobs, Defaults(edits=sets[0] if sets else ()))
     if not sets:
         raise ValueError("a folder needs edits; --edits is not given. Add it, as emotion:happy.")
-    if arguments.out.exists() and arguments.out.samefile(arguments.jobs):
-        raise ValueError(
-            f"'{shown(arguments.out)}' is the folder of the recordings, and the next run would "
-            "take results for recordings. Name another --out."
-        )
+    check_results_apart(arguments.jobs, arguments.out)
     return grid_lines(arguments.jobs, sets)
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import io
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict
-from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,25 @@ ADDRESS = "RAY_ADDRESS"
 ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's own switch for "this machine only": else its servers listen on the network."""
-NUMBER, GOOD, RESULT = "stepedit_number", "stepedit_good", "stepedit_result"
+NUMBER, STATE, RESULT = "stepedit_number", "stepedit_state", "stepedit_result"
 """Columns beside the fields of a task."""
+MADE, FAILED, LOST = "made", "failed", "lost"
+"""What STATE may be."""
 OBJECTS = 128 << 20
 """Bytes of Ray's shared memory where it runs for us alone; tasks and answers are small."""
+ANSWERS_S = 5.0
+"""Seconds for a cluster to answer."""
 DATA_LOGGING = "RAY_DATA_LOGGING_CONFIG"
 QUIET = "version: 1\ndisable_existing_loggers: false\nloggers:\n  ray.data: {level: CRITICAL}\n"
 log = logging.getLogger(__name__)
 
 
 def on_ray(
-    tasks: Sequence[Any], start: Callable[[], Callable[[Any], Any]], workers: int, deaths: int
+    tasks: Sequence[Any],
+    start: Callable[[], Callable[[Any], Any]],
+    workers: int,
+    deaths: int,
+    gpus: bool,
 ) -> Iterator[tuple[int, Any]]:
     """Number and result of each task as they are finished; of lost ones there is none.
 
@@ -47,39 +55,54 @@ def on_ray(
     Raises ValueError for Ray where it is not installed or found, and what a worker raises.
     """
     with _started(workers) as ray:
+        beginnings = ray.remote(num_cpus=0)(Beginnings).remote(deaths)
         rows = [{**asdict(task), NUMBER: number} for number, task in enumerate(tasks)]
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = False
         context.enable_progress_bars = False
-        context.max_errored_blocks = -1  # a task whose workers were killed has no result
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             RayWorker,
-            fn_constructor_args=(start, type(tasks[0]), __version__),
+            fn_constructor_args=(start, type(tasks[0]), __version__, beginnings),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=1,
-            num_gpus=gpu_share(ray.cluster_resources(), workers),
-            ray_remote_args_fn=partial(_retried, deaths),
+            num_gpus=gpu_share(ray.cluster_resources(), workers) if gpus else None,
         )
         for row in results.iter_rows():
-            yield int(row[NUMBER]), result_of((bool(row[GOOD]), row[RESULT]))
+            if row[STATE] != LOST:
+                yield int(row[NUMBER]), result_of((row[STATE] == MADE, row[RESULT]))
+
+
+class Beginnings:
+    """Counts how often each task was begun: Ray gives a task to the next worker for ever."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: dict[int, int] = {}
+
+    def begin(self, number: int) -> bool:
+        """Count a beginning; False where the task has taken too many workers with it."""
+        self._counts[number] = self._counts.get(number, 0) + 1
+        return self._counts[number] <= self._most
 
 
 class RayWorker:
     """A worker in the shape that Ray Data calls: a batch of one row in, one out."""
 
     def __init__(
-        self, start: Callable[[], Callable[[Any], Any]], kind: type[Any], version: str
+        self, start: Callable[[], Callable[[Any], Any]], kind: type[Any], version: str, counts: Any
     ) -> None:
-        self._start, self._kind, self._version = start, kind, version
+        self._start, self._kind, self._version, self._counts = start, kind, version, counts
         self._worker: Callable[[Any], Any] | None = None
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Number and fields of a task to its number and result."""
         row = {name: plain(values[0]) for name, values in batch.items()}
         number = row.pop(NUMBER)
+        if not _got(self._counts.begin.remote(number)):
+            return {NUMBER: [number], STATE: [LOST], RESULT: [None]}
         good, result = answer_of(lambda: self._made()(self._kind(**row)))
-        return {NUMBER: [number], GOOD: [good], RESULT: [result]}
+        return {NUMBER: [number], STATE: [MADE if good else FAILED], RESULT: [result]}
 
     def _made(self) -> Callable[[Any], Any]:
         """The worker, made with the first task."""
@@ -104,9 +127,11 @@ def gpu_share(resources: Mapping[str, float], workers: int) -> float | None:
     return 1 / ceil(workers / there) if there else None
 
 
-def _retried(deaths: int) -> dict[str, Any]:
-    """How often Ray starts a worker anew, and gives it the task that its death has interrupted."""
-    return {"max_restarts": -1, "max_task_retries": deaths - 1}
+def _got(reference: Any) -> Any:
+    """What an actor of Ray answers."""
+    import ray
+
+    return ray.get(reference)
 
 
 @contextmanager
@@ -115,7 +140,8 @@ def _started(workers: int) -> Iterator[Any]:
 
     Ray's own messages go to the log: standard output is for results.
     """
-    alone = not os.environ.get(ADDRESS)
+    address = os.environ.get(ADDRESS, "")
+    alone = not address
     with tempfile.TemporaryDirectory(prefix="stepedit-", ignore_cleanup_errors=True) as place:
         settings = Path(place, "logging.yaml")
         settings.write_text(QUIET, "utf-8")
@@ -127,6 +153,7 @@ def _started(workers: int) -> Iterator[Any]:
             if ray.is_initialized():
                 yield ray
                 return
+            _check_address(address)
             how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
             if alone:
                 how |= {"address": "local", "include_dashboard": False, "_temp_dir": place}
@@ -152,15 +179,30 @@ def _imported() -> Any:
     return ray
 
 
+def _check_address(address: str) -> None:
+    """Raise ValueError where nobody answers at host:port; Ray itself asks for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return  # a word of Ray's, such as auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_S).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(_nobody(address)) from error
+
+
 def _init(ray: Any, how: Mapping[str, Any]) -> None:
     """Start or join Ray; ValueError where there is no cluster at $RAY_ADDRESS."""
     try:
         ray.init(**how)
     except ConnectionError as error:
-        raise ValueError(
-            f"no Ray cluster answers at '{shown(os.environ.get(ADDRESS, ''))}' (${ADDRESS}). Start "
-            "one, or unset the variable to use this machine alone."
-        ) from error
+        raise ValueError(_nobody(os.environ.get(ADDRESS, ""))) from error
+
+
+def _nobody(address: str) -> str:
+    return (
+        f"no Ray cluster answers at '{shown(address)}' (${ADDRESS}). Start one, or unset the "
+        "variable to use this machine alone."
+    )
 
 
 @contextmanager

@@ -42,6 +42,7 @@ def finished_tasks(
     *,
     workers: int = 1,
     engine: str = "local",
+    gpus: bool = True,
 ) -> Generator[tuple[int, R], None, None]:
     """Place in `tasks` and result of each task, as they are finished.
 
@@ -51,6 +52,7 @@ def finished_tasks(
         lost: the result of a task whose workers were killed, DEATHS of them.
         workers: processes; 1 is this process alone with the engine local.
         engine: local or ray.
+        gpus: give workers on Ray a GPU each, or a share of one, where there are some.
 
     Raises ValueError for an unknown engine, for Ray where it is not installed, and what `start`
     raises in a worker.
@@ -62,9 +64,12 @@ def finished_tasks(
     if engine == "local" and workers <= 1:
         yield from enumerate(map(start(), tasks))
         return
-    made = on_ray if engine == "ray" else in_processes
+    if engine == "ray":
+        made = on_ray(tasks, start, workers, DEATHS, gpus)
+    else:
+        made = in_processes(tasks, start, workers, DEATHS)
     missing = set(range(len(tasks)))
-    for number, result in made(tasks, start, workers, DEATHS):
+    for number, result in made:
         missing.discard(number)
         yield number, result
     for number in sorted(missing):
