@@ -6,7 +6,8 @@
    phrase, start and end, so a saved workflow and an API call have it. */
 
 import { WIDGETS, chosenIn, keepChoice } from "./choice.mjs";
-import { MARGINS, after, fit, keepEvents, make, sheet } from "./dom.mjs";
+import { fit, keepEvents, make, sheet } from "./dom.mjs";
+import { addPanel, storedOf } from "./panel.mjs";
 import { RoundPlayer } from "./player.mjs";
 import { placesIn, textOf, wordAt } from "./timeline.mjs";
 import { Waveform, peaks } from "./waveform.mjs";
@@ -23,28 +24,9 @@ const panels = new Map();
 /** Give an Edit Range node its panel. */
 export function addRangePanel(app, api, node) {
   const panel = new RangePanel(app, api, node);
-  const widget = node.addDOMWidget("part", "STEPEDIT_RANGE", panel.element, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => panel.height + MARGINS,
-    getValue: () => panel.told,
-    setValue: (value) => panel.tell(value),
-  });
-  widget.serialize = false;
-  panels.set(node, panel);
-  after(node, "onRemoved", () => {
-    panel.close();
-    panels.delete(node);
-  });
-  after(node, "onConfigure", () => {
-    fit(node);
-    panel.refresh();
-  });
-  for (const name of WIDGETS) {
-    const input = node.widgets.find((other) => other.name === name);
-    if (input) after(input, "callback", () => panel.refresh());
-  }
-  fit(node);
+  const configured = () => panel.refresh();
+  const place = { panels, name: "part", kind: "STEPEDIT_RANGE", watched: WIDGETS, configured };
+  addPanel(node, panel, place);
 }
 
 /** The panel of a node, if it has one. */
@@ -55,10 +37,8 @@ export function rangePanelOf(node) {
 /** Show results that the editor kept, for example after a change of the workflow tab. */
 export function showStoredRanges(outputs) {
   for (const [node, panel] of panels) {
-    const graph = node.graph;
-    const place = !graph || graph.isRootGraph ? String(node.id) : `${graph.id}:${node.id}`;
-    const told = outputs?.[place]?.[KEY];
-    if (Array.isArray(told) && told !== panel.told) panel.tell(told);
+    const told = storedOf(outputs, node, KEY);
+    if (told && told !== panel.told) panel.tell(told);
   }
 }
 
