@@ -201,7 +201,6 @@ def edit_long(
     text: str = "",
     recogniser: str | Path = "",
     kept: str | Path | None = None,
-    hooks: Hooks | None = None,
     **what: Any,
 ) -> LongResult:
     """A recording of any length with every piece of its speech edited, pauses and loudness kept.
@@ -213,13 +212,14 @@ def edit_long(
         recogniser: as of `edit`; it also finds when the words of `text` are said.
         kept: folder for finished pieces; a run that was stopped resumes from it, and a piece whose
             sound and words are as they were is not made again.
-        hooks: progress in pieces, and cancelling.
-        what: the edit and its settings, as to `edit`: an emotion, a style or a speed.
+        what: the edit and its settings, as to `edit`: an emotion, a style or a speed; hooks count
+            pieces.
 
     The whole result is in memory; `stepedit edit-long` goes from file to file. A piece that could
     not be edited stays as recorded, and its note in `pieces` says why. Raises ValueError for
     another edit, and where no words are given and none can be heard.
     """
+    hooks = what.pop("hooks", None)
     check_call(model, hooks)
     request, settings = request_among("", what)
     recording = recording_of(clip)
