@@ -181,7 +181,7 @@ def _said(entries: list[Entry], out: Path) -> io.NodeOutput:
         raise ValueError(f"no recording could be edited. {shown(entries[0]['error'], 400)}")
     kept = sum(bool(entry.get("kept")) for entry in good)
     counts = f"{len(good) - kept} made, {kept} kept, {len(entries) - len(good)} failed"
-    progress.say(f"done: {counts}")
+    progress.say(f"done: {shown(counts)}")
     head = f"{len(entries)} recordings: {counts}"
     rows = table(("recording", *COLUMNS[1:]), entry_rows(entries))
     return io.NodeOutput(str(out / MANIFEST), f"{head}\n\n{rows}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -27,6 +26,8 @@ from .processes import answer_of, result_of
 
 ADDRESS = "RAY_ADDRESS"
 ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+JOINED = {"RAY_NUM_REDIS_GET_RETRIES": "1"}
+"""Ray asks a cluster that is not there twelve times, for many minutes."""
 ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's own switch for "this machine only": else its servers listen on the network."""
 NUMBER, STATE, RESULT = "stepedit_number", "stepedit_state", "stepedit_result"
@@ -35,8 +36,6 @@ MADE, FAILED, LOST = "made", "failed", "lost"
 """What STATE may be."""
 OBJECTS = 128 << 20
 """Bytes of Ray's shared memory where it runs for us alone; tasks and answers are small."""
-ANSWERS_S = 5.0
-"""Seconds for a cluster to answer."""
 DATA_LOGGING = "RAY_DATA_LOGGING_CONFIG"
 QUIET = "version: 1\ndisable_existing_loggers: false\nloggers:\n  ray.data: {level: CRITICAL}\n"
 log = logging.getLogger(__name__)
@@ -109,8 +108,8 @@ class RayWorker:
         if self._worker is None:
             if self._version != __version__:
                 raise ValueError(
-                    f"a worker has StepEdit {__version__}, and the command {shown(self._version)}; "
-                    "all machines need the same. Install it there."
+                    f"a worker has StepEdit {shown(__version__)}, the command has "
+                    f"{shown(self._version)}; all machines need the same. Install it there."
                 )
             self._worker = self._start()
         return self._worker
@@ -140,20 +139,18 @@ def _started(workers: int) -> Iterator[Any]:
 
     Ray's own messages go to the log: standard output is for results.
     """
-    address = os.environ.get(ADDRESS, "")
-    alone = not address
+    alone = not os.environ.get(ADDRESS)
     with tempfile.TemporaryDirectory(prefix="stepedit-", ignore_cleanup_errors=True) as place:
         settings = Path(place, "logging.yaml")
         settings.write_text(QUIET, "utf-8")
         with (
-            _environment({**ALWAYS, **(ALONE if alone else {}), DATA_LOGGING: str(settings)}),
+            _environment({**ALWAYS, **(ALONE if alone else JOINED), DATA_LOGGING: str(settings)}),
             redirect_stdout(_Log()),
         ):
             ray = _imported()
             if ray.is_initialized():
                 yield ray
                 return
-            _check_address(address)
             how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
             if alone:
                 how |= {"address": "local", "include_dashboard": False, "_temp_dir": place}
@@ -179,30 +176,20 @@ def _imported() -> Any:
     return ray
 
 
-def _check_address(address: str) -> None:
-    """Raise ValueError where nobody answers at host:port; Ray itself asks for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not host or not port.isdecimal():
-        return  # a word of Ray's, such as auto
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_S).close()
-    except (OSError, OverflowError) as error:
-        raise ValueError(_nobody(address)) from error
-
-
 def _init(ray: Any, how: Mapping[str, Any]) -> None:
-    """Start or join Ray; ValueError where there is no cluster at $RAY_ADDRESS."""
+    """Start or join Ray; ValueError where that fails: Ray has no errors of its own for it."""
     try:
         ray.init(**how)
-    except ConnectionError as error:
-        raise ValueError(_nobody(os.environ.get(ADDRESS, ""))) from error
-
-
-def _nobody(address: str) -> str:
-    return (
-        f"no Ray cluster answers at '{shown(address)}' (${ADDRESS}). Start one, or unset the "
-        "variable to use this machine alone."
-    )
+    except Exception as error:
+        said = shown(str(error).split("\n")[0], 200)
+        if address := os.environ.get(ADDRESS):
+            raise ValueError(
+                f"no Ray cluster answers at '{shown(address)}' (${ADDRESS}): {said} Start one, or "
+                "unset the variable to use this machine alone."
+            ) from error
+        raise ValueError(
+            f"Ray did not start here: {said} Run the command again, or use the engine local."
+        ) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ that started them: it ends them at once.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -20,8 +21,10 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ..files.reading import said_of
+from ..printable import shown
 
 CONTEXT = get_context("spawn")
+log = logging.getLogger(__name__)
 
 
 def in_processes(
@@ -102,7 +105,7 @@ def answer_of(make: Callable[[], Any]) -> tuple[bool, Any]:
     except (ValueError, OSError) as error:
         return False, (said_of(error), "")
     except Exception as error:
-        return False, (f"{type(error).__name__}: {error}", traceback.format_exc())
+        return False, (f"{type(error).__name__}: {shown(error, 600)}", traceback.format_exc())
 
 
 def result_of(answer: tuple[bool, Any]) -> Any:
@@ -112,7 +115,8 @@ def result_of(answer: tuple[bool, Any]) -> Any:
         return value
     sentence, trace = value
     if trace:
-        raise RuntimeError(f"{sentence}\n{trace}")
+        log.error("%s", shown(trace, 4000))
+        raise RuntimeError(sentence)
     raise ValueError(sentence)
 
 
