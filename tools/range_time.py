@@ -1,10 +1,11 @@
 """What a part costs beside the whole: processor seconds, in pairs in turn, on one thread.
 
-    python -m tools.range_time --clips FOLDER --pairs 5
+    python -m tools.range_time --clips FOLDER --heard heard.json --pairs 5
 
 A: one second of a clip of 20 s, beside the whole clip. B: a piece of a long recording, beside the
-same piece as a recording of its own. Recordings are clips of one person, joined; the words are what
---said says of them, else the names of numbers: their sense costs nothing. Loading is not counted.
+same piece as a recording of its own. Recordings are clips of one person, joined, with the words
+that tools/removal.py kept in heard.json. Loading is not counted. A round that is made again counts
+with both tries, so the number of tries is printed too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,29 +28,28 @@ from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.range_edit import edit_range, part_of
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.registry.handle import Bundle
-from stepedit_core.types import Decoding, EditRequest
-from tools.removal import chosen
+from stepedit_core.types import Decoding, EditRequest, EditResult
+from tools.removal import Remembered, chosen
 
 CLIP_S, PART_S, LONG_S = 20.0, 1.0, 40.0
 HOW = {"decoding": Decoding(way="difference")}
-PACE = 0.35
-"""Seconds of a word."""
-SAYS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+HAPPY = EditRequest(kind="emotion", option="happy")
 
 
 def main() -> None:
     """Time both in turn and print the shares."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--heard", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--bundle", default="nano")
     args = parser.parse_args()
     bundle = stepedit.load(args.bundle, device="cpu")
     bundle.load_all()
-    recordings = [joined(args.clips, number, LONG_S) for number in range(args.pairs)]
-    edit_range(bundle, *part_and_edit(recordings[0], 3.0, 4.0), settings=HOW)  # warm
-    report("1 s of 20 s", [pair(bundle, cut(r, CLIP_S), n) for n, r in enumerate(recordings)])
-    report("a piece", [piece(bundle, r, n) for n, r in enumerate(recordings)])
+    speeches = joined(args)
+    ranged(bundle, speeches[0].cut(6.0), 2.0, 0)  # warm
+    report("1 s of 20 s", [pair(bundle, s.cut(CLIP_S), n) for n, s in enumerate(speeches)])
+    report("a piece", [piece(bundle, s, n) for n, s in enumerate(speeches)])
 
 
 def report(name: str, found: Sequence[tuple[float, float]]) -> None:
@@ -58,73 +59,83 @@ def report(name: str, found: Sequence[tuple[float, float]]) -> None:
     print(f"{name}: {interval([part / whole for part, whole in found])} of the whole", flush=True)
 
 
-def joined(folder: Path, number: int, seconds: float) -> Recording:
-    """Clips of one person one after the other."""
-    people: dict[str, list[Path]] = {}
-    for path in chosen(folder, 999, 0):
-        people.setdefault(path.stem.split("-")[0], []).append(path)
-    name = sorted(people, key=lambda person: -len(people[person]))[number % len(people)]
-    clips = [read_recording(path) for path in people[name]]
-    rate = clips[0].sample_rate
-    samples = torch.cat([clip.samples for clip in clips], dim=1)
-    while samples.shape[1] < seconds * rate:
-        samples = torch.cat([samples, samples], dim=1)
-    return Recording(samples=samples[:, : round(seconds * rate)], sample_rate=rate)
+@dataclass(frozen=True)
+class Speech:
+    """A recording and its words."""
+
+    recording: Recording
+    words: tuple[Word, ...]
+
+    def cut(self, seconds: float) -> Speech:
+        """Its beginning."""
+        rate = self.recording.sample_rate
+        samples = self.recording.samples[:, : round(seconds * rate)]
+        words = tuple(word for word in self.words if word.end <= seconds)
+        return Speech(Recording(samples=samples, sample_rate=rate), words)
+
+    def text(self, start: float, end: float) -> str:
+        """What is said from a second to another."""
+        return words_between(self.words, start, end)
 
 
-def cut(recording: Recording, seconds: float) -> Recording:
-    """Its beginning."""
-    length = round(seconds * recording.sample_rate)
-    return Recording(samples=recording.samples[:, :length], sample_rate=recording.sample_rate)
+def joined(args: argparse.Namespace) -> list[Speech]:
+    """Clips of one person one after the other, twice where they are short; one for each pair."""
+    nobody: Any = None
+    ears = Remembered(nobody, args.heard)
+    people: dict[str, list[Recording]] = {}
+    for path in chosen(args.clips, 999, 0):
+        recording = read_recording(path)
+        if ears.knows(recording.clip()):
+            people.setdefault(path.stem.split("-")[0], []).append(recording)
+    found = []
+    for number in range(args.pairs):
+        clips = people[sorted(people)[number % len(people)]] * 9
+        parts, words, at = [], [], 0.0
+        for clip in clips:
+            parts.append(clip.samples)
+            words += [replace(w, start=w.start + at, end=w.end + at) for w in ears.words(clip)]
+            at += clip.seconds
+        whole = Recording(samples=torch.cat(parts, dim=1), sample_rate=clips[0].sample_rate)
+        found.append(Speech(whole, tuple(words)).cut(LONG_S))
+    return found
 
 
-def words_of(recording: Recording) -> list[Word]:
-    """A word every PACE seconds."""
-    count = int(recording.seconds / PACE)
-    return [Word(SAYS[n % 10], n * PACE, (n + 0.9) * PACE, 1.0) for n in range(count)]
-
-
-def part_and_edit(recording: Recording, start: float, end: float) -> tuple[Any, ...]:
-    """What edit_range takes after the bundle."""
-    part, rate = part_of(recording, start, end), recording.sample_rate
-    text = words_between(words_of(recording), part.window_start / rate, part.window_end / rate)
-    return recording, part, [EditRequest(kind="emotion", option="happy", text=text)]
-
-
-def pair(bundle: Bundle, clip: Recording, seed: int) -> tuple[float, float]:
-    """Seconds of a range and of the whole clip, in turn; which is first changes."""
+def ranged(bundle: Bundle, speech: Speech, start: float, seed: int) -> EditResult:
+    """PART_S seconds edited; the rounds of its window."""
+    part, rate = part_of(speech.recording, start, start + PART_S), speech.recording.sample_rate
+    text = speech.text(part.window_start / rate, part.window_end / rate)
+    request = replace(HAPPY, text=text)
     settings = {**HOW, "seed": seed}
-    text = words_between(words_of(clip), 0, clip.seconds)
-    request = EditRequest(kind="emotion", option="happy", text=text)
+    return edit_range(bundle, speech.recording, part, [request], settings=settings).rounds
+
+
+def pair(bundle: Bundle, speech: Speech, seed: int) -> tuple[float, float]:
+    """Seconds of a range and of the whole clip, in turn; which is first changes."""
+    clip = speech.recording.clip()
+    request = replace(HAPPY, text=speech.text(0, clip.seconds))
     start = 3.0 + 4 * (seed % 4)
 
-    def ranged() -> object:
-        return edit_range(bundle, *part_and_edit(clip, start, start + PART_S), settings=settings)
+    def whole() -> EditResult:
+        plan = make_plan(bundle, clip, [request], **HOW, seed=seed)
+        return iterate(bundle, clip, plan)
 
-    def whole() -> object:
-        return iterate(bundle, clip.clip(), make_plan(bundle, clip.clip(), [request], **settings))
-
-    return in_turn(ranged, whole, seed)
+    return in_turn(lambda: ranged(bundle, speech, start, seed), whole, seed)
 
 
-def piece(bundle: Bundle, recording: Recording, seed: int) -> tuple[float, float]:
+def piece(bundle: Bundle, speech: Speech, seed: int) -> tuple[float, float]:
     """Seconds of the second piece of a long recording, and of the piece alone."""
-    words, rate = words_of(recording), recording.sample_rate
-    how = LongEdit(EditRequest(kind="emotion", option="happy"), {**HOW, "seed": seed})
-    first, end = list(pieces_of(recording, words))[1]
-    alone = Recording(samples=recording.samples[:, first:end], sample_rate=rate)
+    words, rate = speech.words, speech.recording.sample_rate
+    how = LongEdit(HAPPY, {**HOW, "seed": seed})
+    first, end = list(pieces_of(speech.recording, words))[1]
+    alone = Recording(samples=speech.recording.samples[:, first:end], sample_rate=rate)
     inside = [
-        Word(w.text, w.start - first / rate, w.end - first / rate, 1.0)
+        replace(w, start=w.start - first / rate, end=w.end - first / rate)
         for w in words
         if first / rate <= (w.start + w.end) / 2 < end / rate
     ]
-    pieces = edited_pieces(bundle, recording, words, how)
+    pieces = edited_pieces(bundle, speech.recording, words, how)
     next(pieces)
-
-    def by_itself() -> object:
-        return edit_long(bundle, alone, inside, how)
-
-    return in_turn(lambda: next(pieces), by_itself, seed)
+    return in_turn(lambda: next(pieces), lambda: edit_long(bundle, alone, inside, how), seed)
 
 
 def in_turn(
@@ -134,8 +145,11 @@ def in_turn(
     spent = {}
     for call in (one, other) if turn % 2 == 0 else (other, one):
         began = time.process_time()
-        call()
+        made = call()
         spent[call] = time.process_time() - began
+        if isinstance(made, EditResult):
+            tries = 1 + (made.final.rejected is not None)
+            print(f"  {tries} tries, {made.rounds[0].clip.seconds:.1f} s", flush=True)
     return spent[one], spent[other]
 
 
