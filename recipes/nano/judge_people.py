@@ -156,9 +156,9 @@ def make(args: argparse.Namespace) -> None:
     words = {row["clip"]: row["words"] for row in rows}
     ears = FasterWhisper(threads=1)
     maker = Maker(Registry().load(args.bundle), plain_edit(args.plain))
-    recordings = people(args.clips)[: args.count]
+    recordings = people(args.clips)[args.first :][: args.count]
     for step in args.steps:
-        for number, person in enumerate(recordings):
+        for number, person in enumerate(recordings, start=args.first):
             if (person.name, step) in done:
                 continue
             clip = read_clip(person.path)
@@ -231,6 +231,7 @@ def main() -> None:
     making.add_argument("--clips", type=Path, required=True)
     making.add_argument("--plain", type=Path, required=True)
     making.add_argument("--bundle", default="nano")
+    making.add_argument("--first", type=int, default=0, help="for a part of the recordings")
     making.add_argument("--count", type=int, default=30)
     making.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS[:4])
     making.set_defaults(do=make)

@@ -27,7 +27,6 @@ from recipes.nano.judge_people import CATALOGUE, PLAIN_STYLES, rows_of
 from recipes.nano.over_people import cell, rate
 from recipes.nano.training import setup
 from stepedit_core.evaluate.functionals import AcousticJudge, load_judge
-from stepedit_core.files.terminal import table
 from stepedit_core.measure.holding import edit_distance
 from stepedit_core.measure.recogniser import plain_words
 
@@ -37,6 +36,20 @@ BY_ACTORS = 4
 """Emotions that both sets of actors have; "surprised" is RAVDESS's alone."""
 Row = dict[str, Any]
 JudgeOf = Callable[[str], AcousticJudge]
+Way = tuple[str, int]
+"""Who made an edit, and in which round."""
+Hits = dict[tuple[str, str], float]
+"""Recording and label -> whether that edit is identified."""
+COMPARED: dict[str, tuple[tuple[Way, Way], ...]] = {
+    "emotion": (
+        (("nano 1.0", 3), ("nano 1.0", 1)),
+        (("nano 1.5", 1), ("nano 1.0", 1)),
+        (("nano 1.5", 1), ("nano 1.0", 3)),
+        (("nano 1.5", 3), ("nano 1.0", 3)),
+        (("plain", 1), ("nano 1.0", 3)),
+    ),
+    "style": ((("plain", 1), ("nano 1.0", 1)),),
+}
 
 
 def gathered(folder: Path) -> list[Row]:
@@ -78,29 +91,28 @@ def actors_judge(clips: Path, kept: Path, taught: str, kind: str) -> JudgeOf:
     return lambda who: judge_of(who if who.startswith("actor_") else "")
 
 
-def hits_of(
-    rows: Sequence[Row], judge_of: JudgeOf, labels: Sequence[str], kind: str
-) -> list[tuple[str, str, float]]:
-    """(person, label, identified) of every recording that has an edit of each label."""
+def hits_of(rows: Sequence[Row], judge_of: JudgeOf, labels: Sequence[str], kind: str) -> Hits:
+    """Whether each edit is identified, of recordings that have one of each label."""
     groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
     who = {row["clip"]: row["who"] for row in rows}
     for row in rows:
         if row["option"] in labels and f"change {kind}" in row:
             groups[row["clip"]][row["option"]] = row[f"change {kind}"]
-    return [
-        (who[clip], label, hit)
+    return {
+        (clip, label): hit
         for clip, edits in groups.items()
         if len(edits) == len(labels)
         for label, hit in identified(judge_of(who[clip]), edits, labels).items()
-    ]
+    }
 
 
 def figure(rows: Sequence[Row], name: str, *, factor: float = 1.0, digits: int = 0) -> str:
-    """A table's cell of one figure of some rows."""
+    """A table's cell of one figure; the number of rows follows where some were not judged."""
     own = [row for row in rows if name in row]
     figures = {"figures": rate} if name.startswith("wrong") else {}
     values = [row[name] for row in own]
-    return cell(values, [row["who"] for row in own], factor=factor, digits=digits, **figures)
+    found = cell(values, [row["who"] for row in own], factor=factor, digits=digits, **figures)
+    return f"{found} of {len(own)}" if 0 < len(own) < len(rows) else found
 
 
 def sound_cells(rows: Sequence[Row]) -> list[str]:
@@ -116,30 +128,46 @@ def sound_cells(rows: Sequence[Row]) -> list[str]:
 SOUND = ("n", "WER, tiny.en", "WER, base", "similarity", "DistillMOS")
 
 
-def ways_of(rows: Sequence[Row], kind: str) -> dict[tuple[str, int], list[Row]]:
+def ways_of(rows: Sequence[Row], kind: str) -> dict[Way, list[Row]]:
     """Rows of a kind by way and round."""
-    found: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    found: dict[Way, list[Row]] = defaultdict(list)
     for row in rows:
         if row["kind"] == kind:
             found[row["way"], row["round"]].append(row)
     return dict(sorted(found.items()))
 
 
-def hit_cell(hits: Sequence[tuple[str, str, float]]) -> str:
-    """Share that is identified."""
-    return cell([h for _, _, h in hits], [who for who, _, _ in hits], factor=100)
+def hit_cell(hits: Hits, who: dict[str, str], label: str = "") -> str:
+    """Share that is identified, of one label or of all."""
+    own = {key: hit for key, hit in hits.items() if label in ("", key[1])}
+    return cell(list(own.values()), [who[clip] for clip, _ in own], factor=100)
 
 
-def by_option(hits: Sequence[tuple[str, str, float]], label: str) -> str:
-    """Share of one label that is identified."""
-    return hit_cell([h for h in hits if h[1] == label])
+def difference(one: Sequence[Row], other: Sequence[Row], name: str, **how: Any) -> str:
+    """A figure of some rows less that of others, for recordings and options that both have."""
+    known = {(row["clip"], row["option"]): row[name] for row in other if name in row}
+    pairs = [(row, known.get((row["clip"], row["option"]))) for row in one if name in row]
+    pairs = [(row, old) for row, old in pairs if old is not None]
+    who = [row["who"] for row, _ in pairs]
+    if name.startswith("wrong"):
+        values = [(row[name][0] - old[0], old[1]) for row, old in pairs]
+        return cell(values, who, rate, **how)
+    return cell([row[name] - old for row, old in pairs], who, **how)
+
+
+def hit_difference(one: Hits, other: Hits, who: dict[str, str]) -> str:
+    """How much more often edits are identified, recordings that both have."""
+    both = [key for key in one if key in other]
+    values = [one[key] - other[key] for key in both]
+    return cell(values, [who[clip] for clip, _ in both], factor=100)
 
 
 def one_kind(
     rows: Sequence[Row], kind: str, judges: dict[str, tuple[JudgeOf, tuple[str, ...], str]]
 ) -> None:
-    """Print a kind of edit: all options together, then each option."""
+    """Print a kind of edit: all options together, each option, and differences of ways."""
     ways = ways_of(rows, kind)
+    who = {row["clip"]: row["who"] for row in rows}
     found = {
         (way, name): hits_of(own, judge_of, labels, features)
         for way, own in ways.items()
@@ -147,20 +175,39 @@ def one_kind(
     }
     heads = [f"{name} (chance {100 / len(labels):.0f})" for name, (_, labels, _) in judges.items()]
     lines = [
-        (f"{way[0]}, round {way[1]}", *sound_cells(own), *(hit_cell(found[way, n]) for n in judges))
+        (
+            f"{way[0]}, round {way[1]}",
+            *sound_cells(own),
+            *(hit_cell(found[way, n], who) for n in judges),
+        )
         for way, own in ways.items()
     ]
-    print(table((kind, *SOUND, *heads), lines) + "\n")
+    print(markdown((kind, *SOUND, *heads), lines))
+    lines = []
+    for one, other in COMPARED[kind]:
+        if one in ways and other in ways:
+            pair = ways[one], ways[other]
+            cells = [difference(*pair, f"wrong {ear}", factor=100) for ear in EARS]
+            cells += [difference(*pair, name, digits=2) for name in ("similarity", "mos")]
+            cells += [hit_difference(found[one, n], found[other, n], who) for n in judges]
+            lines.append((f"{one[0]}, {one[1]}, minus {other[0]}, {other[1]}", *cells))
+    print(markdown(("difference", *SOUND[1:], *judges), lines))
     lines = []
     for option in CLASSES[kind]:
         for way, own in ways.items():
             some = [row for row in own if row["option"] == option]
             if some:
-                hits = [by_option(found[way, name], option) for name in judges]
                 sound = [*sound_cells(some), figure(some, "pitch", digits=2)]
                 sound += [figure(some, "voiced", digits=2)]
+                hits = [hit_cell(found[way, name], who, option) for name in judges]
                 lines.append((f"{option}, {way[0]}, round {way[1]}", *sound, *hits))
-    print(table((kind, *SOUND, "median F0", "voiced frames", *heads), lines) + "\n")
+    print(markdown((kind, *SOUND, "median F0", "voiced frames", *judges), lines))
+
+
+def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    rows = [heads, ["---"] * len(heads), *lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def main() -> None:
@@ -182,7 +229,7 @@ def main() -> None:
             ("WORLD copy", "plain"),
         )
     ]
-    print(table(("no edit", *SOUND), lines) + "\n")
+    print(markdown(("no edit", *SOUND), lines))
     five, style = (load_judge(args.exam / f"{kind}.safetensors") for kind in CLASSES)
     emotions = CLASSES["emotion"]
     judges: dict[str, tuple[JudgeOf, tuple[str, ...], str]] = {
