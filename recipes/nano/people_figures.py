@@ -69,7 +69,8 @@ def gathered(folder: Path) -> list[Row]:
                 row[f"wrong {ear}"] = (edit_distance(said, plain_words(row[ear])), len(said))
         if "voice" in row and "voice" in source:
             row["similarity"] = float(np.dot(row["voice"]["speaker"], source["voice"]["speaker"]))
-            row["voiced"] = row["voice"]["pitch"][2] / max(0.01, source["voice"]["pitch"][2])
+            own, its = (r["voice"]["pitch"][2] * r["seconds"] for r in (row, source))
+            row["voiced"] = own / max(0.01, its)
             if row["voice"]["pitch"][0] and source["voice"]["pitch"][0]:
                 row["pitch"] = row["voice"]["pitch"][0] / source["voice"]["pitch"][0]
         for kind in DECAY:
@@ -201,7 +202,7 @@ def one_kind(
                 sound += [figure(some, "voiced", digits=2)]
                 hits = [hit_cell(found[way, name], who, option) for name in judges]
                 lines.append((f"{option}, {way[0]}, round {way[1]}", *sound, *hits))
-    print(markdown((kind, *SOUND, "median F0", "voiced frames", *judges), lines))
+    print(markdown((kind, *SOUND, "median F0", "voiced time", *judges), lines))
 
 
 def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
