@@ -28,8 +28,9 @@ def recording() -> io.Input:
     """A clip."""
     return io.Audio.Input(
         "audio",
-        tooltip="Speech, 0.5 to 30 s, any rate in Hz. Channels are averaged; a batch is worked on "
-        "clip by clip and comes back as a list.",
+        tooltip="Speech, 0.5 to 30 s, any rate in Hz. Several channels become one: their average, "
+        "or the best of them where the average loses speech. A batch is worked on clip by clip and "
+        "comes back as a list.",
     )
 
 

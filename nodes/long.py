@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from . import inputs
 from .compat import StepEditEdit, schema
 from .host import folders, models, progress, sound
-from .words import known_or_heard, recogniser_found
+from .words import HearingNode, known_or_heard
 
 if TYPE_CHECKING:
     from ..stepedit_core.audio.recordings import Recording
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .words import Words
 
 
-class EditLong(io.ComfyNode):
+class EditLong(HearingNode):
     """Edit Long."""
 
     @classmethod
@@ -66,16 +66,6 @@ class EditLong(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, recogniser: str = folders.AUTO) -> bool | str:
-        """A graph may come from anybody."""
-        return recogniser_found(recogniser)
-
-    @classmethod
-    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
-        """Which folder hears, so that one that was added is used."""
-        return folders.find_recogniser(recogniser)
-
-    @classmethod
     def execute(
         cls,
         model: models.LoadedModel,
@@ -109,7 +99,7 @@ def _edited(
 ) -> io.NodeOutput:
     """The recording with every piece edited, and a table of them."""
     from ..stepedit_core.files.terminal import table
-    from ..stepedit_core.pipelines.long_edit import PIECE_S, edit_long
+    from ..stepedit_core.pipelines.long_edit import COLUMNS, PIECE_S, edit_long, piece_rows
 
     hooks = progress.CountingHooks("piece")
     bundle = model.ready(2 * PIECE_S)
@@ -118,8 +108,7 @@ def _edited(
     made.check_edited()
     count = sum(piece.round > 0 for piece in made.pieces)
     progress.say(f"done: {count} of {len(made.pieces)} pieces edited")
-    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in made.pieces]
-    pieces = table(("from", "to", "round", "what was done"), rows)
+    pieces = table(COLUMNS, piece_rows(made.pieces))
     return io.NodeOutput(sound.whole_audio(made.recording), pieces)
 
 

@@ -11,7 +11,7 @@ from ..stepedit_core.text.edits import check_text
 from . import inputs
 from .compat import StepEditEdit, schema
 from .host import folders, models, sound
-from .words import recogniser_found
+from .words import HearingNode, recogniser_found
 
 if TYPE_CHECKING:
     from .instructions import Edit
@@ -29,7 +29,7 @@ def _seconds(name: str, tooltip: str) -> io.Input:
     )
 
 
-class EditRange(io.ComfyNode):
+class EditRange(HearingNode):
     """Edit Range."""
 
     @classmethod
@@ -115,11 +115,6 @@ class EditRange(io.ComfyNode):
         except ValueError as error:
             return str(error)
         return recogniser_found(recogniser)
-
-    @classmethod
-    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
-        """Which folder hears, so that one that was added is used."""
-        return folders.find_recogniser(recogniser)
 
     @classmethod
     def execute(

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from . import inputs
 from .compat import StepEditWords, schema
 from .host import folders, models, progress, sound
-from .words import ears_or_none, known_or_heard, recogniser_found
+from .words import HearingNode, ears_or_none, known_or_heard, recogniser_found
 
 if TYPE_CHECKING:
     from ..stepedit_core.audio.recordings import Recording
@@ -27,7 +27,7 @@ def languages() -> tuple[str, ...]:
     return ANY, *FILLERS
 
 
-class RemoveWords(io.ComfyNode):
+class RemoveWords(HearingNode):
     """Remove Words."""
 
     @classmethod
@@ -124,11 +124,6 @@ class RemoveWords(io.ComfyNode):
         """A graph may come from anybody."""
         said = recogniser_found(recogniser), inputs.one_of("language", language, languages())
         return next((one for one in said if one is not True), True)
-
-    @classmethod
-    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
-        """Which folder hears, so that one that was added is used."""
-        return folders.find_recogniser(recogniser)
 
     @classmethod
     def execute(

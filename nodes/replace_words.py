@@ -8,14 +8,14 @@ from comfy_api.latest import io
 
 from . import inputs
 from .compat import StepEditWords, schema
-from .host import folders, models, progress, sound
-from .words import known_or_heard, recogniser_found
+from .host import models, progress, sound
+from .words import HearingNode, known_or_heard
 
 if TYPE_CHECKING:
     from .words import Words
 
 
-class ReplaceWords(io.ComfyNode):
+class ReplaceWords(HearingNode):
     """Replace Words."""
 
     @classmethod
@@ -56,16 +56,6 @@ class ReplaceWords(io.ComfyNode):
                 ),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, recogniser: str = folders.AUTO) -> bool | str:
-        """A graph may come from anybody."""
-        return recogniser_found(recogniser)
-
-    @classmethod
-    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
-        """Which folder hears, so that one that was added is used."""
-        return folders.find_recogniser(recogniser)
 
     @classmethod
     def execute(

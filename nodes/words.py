@@ -89,7 +89,21 @@ def recogniser_found(recogniser: str) -> bool | str:
     return True
 
 
-class Transcribe(io.ComfyNode):
+class HearingNode(io.ComfyNode):
+    """A node with the input `recogniser`."""
+
+    @classmethod
+    def validate_inputs(cls, recogniser: str = folders.AUTO) -> bool | str:
+        """A graph may come from anybody."""
+        return recogniser_found(recogniser)
+
+    @classmethod
+    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
+        """Which folder hears, so that one that was added is used."""
+        return folders.find_recogniser(recogniser)
+
+
+class Transcribe(HearingNode):
     """Transcribe."""
 
     @classmethod
@@ -130,16 +144,6 @@ class Transcribe(io.ComfyNode):
                 ),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, recogniser: str = folders.AUTO) -> bool | str:
-        """A graph may come from anybody."""
-        return recogniser_found(recogniser)
-
-    @classmethod
-    def fingerprint_inputs(cls, recogniser: str = folders.AUTO, **_: Any) -> str:
-        """Which folder hears, so that one that was added is used."""
-        return folders.find_recogniser(recogniser)
 
     @classmethod
     def execute(

@@ -97,7 +97,7 @@ class EditRequest:
     """One edit. Which kinds, options and tags exist is the table in text/edits.py."""
 
     kind: str
-    """emotion, style, speed, sounds, denoise, trim_silence or clone."""
+    """emotion, style, speed, sounds, denoise, trim_silence, clone or (experimental) rewrite."""
     option: str = ""
     """Option of the kind, for example happy, whisper, faster, remove; empty where none applies."""
     engine: Engine = "auto"
@@ -107,7 +107,7 @@ class EditRequest:
     text: str = ""
     """Words of the clip that is edited."""
     new_text: str = ""
-    """Words after the edit, for sounds (with [Tags] inside) and clone; else empty."""
+    """Words after the edit, for sounds (with [Tags] inside), rewrite and clone; else empty."""
     speaker: str = ""
     """Name in a clone prompt; empty takes the one the 2026 release sends (spec 6.6)."""
 

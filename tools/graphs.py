@@ -11,7 +11,7 @@ from typing import Any
 from tests.server.comfyui import PACK
 
 WORDS = (PACK / "stepedit_core/assets/samples/walking_home.txt").read_text("utf-8").strip()
-CLIP = "stepedit_walking_home.wav"
+CLIP = "walking_home.wav"
 SEED = 7
 ORIGINAL = "stay with the original"
 
@@ -26,9 +26,9 @@ def note(text: str, size: tuple[int, int], at: tuple[int, int] = (0, 0)) -> dict
     return node("note", "MarkdownNote", at, widgets={"": text}, size=list(size), title="Read me")
 
 
-def clip(at: tuple[int, int]) -> dict[str, Any]:
-    """Core's Load Audio with the sample clip."""
-    return node("clip", "LoadAudio", at, widgets={"audio": CLIP}, size=[300, 140])
+def clip(at: tuple[int, int], name: str = CLIP) -> dict[str, Any]:
+    """Core's Load Audio with a shipped recording."""
+    return node("clip", "LoadAudio", at, widgets={"audio": f"stepedit_{name}"}, size=[300, 140])
 
 
 def model(at: tuple[int, int]) -> dict[str, Any]:
@@ -59,16 +59,14 @@ def source(emotion: str = "") -> list[dict[str, Any]]:
     """Model and clip, and an emotion below them."""
     nodes = [model((EDITS, 0)), clip((EDITS, 260))]
     if emotion:
-        nodes.append(
-            node(
-                "emotion",
-                "StepEdit_Emotion",
-                (EDITS, 520),
-                widgets={"emotion": emotion},
-                size=[300, 220],
-            )
-        )
+        nodes.append(emotion_edit(emotion))
     return nodes
+
+
+def emotion_edit(option: str) -> dict[str, Any]:
+    """The edit."""
+    widgets = {"emotion": option}
+    return node("emotion", "StepEdit_Emotion", (EDITS, 520), widgets=widgets, size=[300, 220])
 
 
 def rounds_of(count: int, key: str = "edit", at: tuple[int, int] = (RUNS, 0)) -> dict[str, Any]:

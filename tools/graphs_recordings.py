@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.server.comfyui import PACK
-from tools.graphs import EDITS, PLAYERS, RUNS, SEED, model, node, note, play
+from tools.graphs import EDITS, PLAYERS, RUNS, SEED, clip, emotion_edit, model, node, note, play
 
 SAMPLES = PACK / "stepedit_core/assets/samples"
 LISTENER = 1400
@@ -20,22 +20,10 @@ YOURS = (
 )
 
 
-def clip(name: str) -> dict[str, Any]:
-    """Core's Load Audio with a shipped recording."""
-    file = {"audio": f"stepedit_{name}"}
-    return node("clip", "LoadAudio", (EDITS, 260), widgets=file, size=[300, 140])
-
-
 def heard(name: str, at: tuple[int, int]) -> dict[str, Any]:
     """Transcribe with the known times of a recording's words."""
     times = (SAMPLES / f"{name}.times.txt").read_text("utf-8").strip()
     return node("heard", "StepEdit_Transcribe", at, widgets={"text": times}, size=[400, 340])
-
-
-def emotion(option: str) -> dict[str, Any]:
-    """The edit."""
-    widgets = {"emotion": option}
-    return node("emotion", "StepEdit_Emotion", (EDITS, 520), widgets=widgets, size=[300, 220])
 
 
 def words(title: str, at: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
@@ -65,8 +53,8 @@ RECORDINGS: dict[str, dict[str, Any]] = {
                 (380, 480),
             ),
             model((EDITS, 0)),
-            clip("walking_home.wav"),
-            emotion("excited"),
+            clip((EDITS, 260), "walking_home.wav"),
+            emotion_edit("excited"),
             heard("walking_home", (RUNS, 0)),
             node(
                 "range", "StepEdit_EditRange", (LISTENER, 0), size=[460, 900],
@@ -95,8 +83,8 @@ RECORDINGS: dict[str, dict[str, Any]] = {
                 (380, 480),
             ),
             model((EDITS, 0)),
-            clip("lighthouse.flac"),
-            emotion("sad"),
+            clip((EDITS, 260), "lighthouse.flac"),
+            emotion_edit("sad"),
             heard("lighthouse", (RUNS, 0)),
             node(
                 "long", "StepEdit_EditLong", (LISTENER, 0), size=[420, 560],
@@ -128,7 +116,7 @@ RECORDINGS: dict[str, dict[str, Any]] = {
                 (380, 480),
             ),
             model((EDITS, 0)),
-            clip("friday.flac"),
+            clip((EDITS, 260), "friday.flac"),
             heard("friday", (RUNS, 0)),
             node(
                 "remove", "StepEdit_RemoveWords", (LISTENER, 0), size=[420, 520],
@@ -160,7 +148,7 @@ RECORDINGS: dict[str, dict[str, Any]] = {
                 (380, 480),
             ),
             model((EDITS, 0)),
-            clip("lighthouse.flac"),
+            clip((EDITS, 260), "lighthouse.flac"),
             node(
                 "script", "StepEdit_Script", (RUNS, 0), size=[560, 560],
                 widgets={"script": SCRIPT, "folder": "stepedit/lighthouse", "seed": SEED},

@@ -38,7 +38,7 @@ MOST_BYTES = 80_000
 GRAPH: dict[str, Any] = {
     "nodes": [
         node("model", "StepEdit_LoadModel", (0, 0), widgets={"bundle": "nano"}),
-        node("clip", "LoadAudio", (0, 240), widgets={"audio": CLIP}),
+        node("clip", "LoadAudio", (0, 240), widgets={"audio": f"stepedit_{CLIP}"}),
         node("emotion", "StepEdit_Emotion", (0, 480), widgets={"emotion": "excited"}),
         node("words", "StepEdit_Transcribe", (0, 800), widgets={"text": TIMES}),
         node("part", "StepEdit_EditRange", (460, 0), widgets={"seed": 7}, size=SIZE),

@@ -3,6 +3,7 @@
    What they show is their widget's value: [{ file, seconds }] in the order of the list. */
 
 import { after, fit, keepEvents, make, sheet } from "./dom.mjs";
+import { storedOf } from "./panel.mjs";
 import { panelWord } from "./words.mjs";
 
 const KEY = "stepedit_players";
@@ -54,10 +55,8 @@ export function showPlayers(node, clips) {
 /** Show results that the editor kept, for example after a change of the workflow tab. */
 export function showStoredPlayers(outputs) {
   for (const [node, widget] of players) {
-    const graph = node.graph;
-    const place = !graph || graph.isRootGraph ? String(node.id) : `${graph.id}:${node.id}`;
-    const told = outputs?.[place]?.[KEY];
-    if (Array.isArray(told) && told !== widget.value) widget.value = told;
+    const told = storedOf(outputs, node, KEY);
+    if (told && told !== widget.value) widget.value = told;
   }
 }
 

@@ -5,8 +5,9 @@
    from the file that takes.mjs reads, and of the newest run from the widget's value: its clips. The
    marked round lives in the node's own widget best_round, 0 for "the strongest that holds". */
 
-import { MARGINS, after, fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
+import { fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
 import { keepSettings, madeBy } from "./mark.mjs";
+import { addPanel, storedOf } from "./panel.mjs";
 import { RoundPlayer } from "./player.mjs";
 import { roundRow } from "./round_row.mjs";
 import { adopt } from "./runs.mjs";
@@ -26,29 +27,11 @@ const panels = new Map();
 /** Give an Iterative Edit node its panel. */
 export function addRoundsPanel(app, api, node) {
   const panel = new RoundsPanel(app, api, node);
-  const widget = node.addDOMWidget("listen", "STEPEDIT_ROUNDS", panel.element, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => panel.height + MARGINS,
-    getValue: () => panel.told,
-    setValue: (value) => panel.tell(value),
-  });
-  widget.serialize = false;
+  const watched = ["best_round", "seed", "voice"];
+  const configured = () => panel.load();
+  const place = { panels, name: "listen", kind: "STEPEDIT_ROUNDS", watched, configured };
+  const widget = addPanel(node, panel, place);
   widget.beforeQueued = () => claimName(app, node);
-  panels.set(node, panel);
-  after(node, "onRemoved", () => {
-    panel.close();
-    panels.delete(node);
-  });
-  after(node, "onConfigure", () => {
-    fit(node);
-    panel.load();
-  });
-  fit(node);
-  for (const name of ["best_round", "seed", "voice"]) {
-    const input = node.widgets.find((other) => other.name === name);
-    if (input) after(input, "callback", () => panel.refresh());
-  }
 }
 
 /** The panel of a node, if it has one. */
@@ -64,11 +47,9 @@ export function reloadPanels(name) {
 /** Show results that the editor kept and whose takes the server has no more. */
 export function showStoredRounds(outputs) {
   for (const [node, panel] of panels) {
-    const graph = node.graph;
-    const place = !graph || graph.isRootGraph ? String(node.id) : `${graph.id}:${node.id}`;
-    const told = outputs?.[place]?.[KEY];
+    const told = storedOf(outputs, node, KEY);
     // a node that never ran may have been given those of another workflow's node
-    if (Array.isArray(told) && names(node).length && !panel.takes.length) panel.tell(told);
+    if (told && names(node).length && !panel.takes.length) panel.tell(told);
   }
 }
 

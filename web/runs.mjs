@@ -16,9 +16,9 @@ export function watchRuns(app, api, refused) {
       .then(
         (answer) => {
           owners.set(answer.prompt_id, owner);
-          refused(answer.node_errors);
+          refused(answer);
         },
-        (error) => refused(error?.response?.node_errors),
+        (error) => refused(error?.response),
       )
       .finally(() => {
         queueing--;

@@ -12,6 +12,7 @@ import { colourWires } from "./colours.mjs";
 import { showLine } from "./line.mjs";
 import { addPlayers, showPlayers, showStoredPlayers } from "./players.mjs";
 import { addOptionPalette, addSoundPalette } from "./palette.mjs";
+import { refusals } from "./refused.mjs";
 import { listen, nodeAt, watchRuns } from "./runs.mjs";
 import { loadWords } from "./words.mjs";
 
@@ -29,7 +30,7 @@ if (!known)
     name: "stepedit.panels",
 
     async init() {
-      watchRuns(app, api, (errors) => showRefused(app, errors));
+      watchRuns(app, api, (answer) => showRefused(app, answer));
       listen(app, api, "stepedit.line", (node, { text }) => {
         const panel = panelOf(node) ?? rangePanelOf(node);
         if (panel) panel.say(text);
@@ -77,12 +78,9 @@ if (!known)
   });
 
 /** What the server refused of a prompt before it ran, on the panels of the nodes it is about. */
-function showRefused(app, errors) {
-  for (const [number, { errors: found = [] }] of Object.entries(errors ?? {})) {
-    const said = found.map(({ message, details }) =>
-      details?.includes(" ") ? details : `${message} (${details}).`,
-    );
+function showRefused(app, answer) {
+  for (const [number, sentences] of refusals(answer)) {
     const node = nodeAt(app, number);
-    (panelOf(node) ?? rangePanelOf(node))?.fail(said.join(" "));
+    (panelOf(node) ?? rangePanelOf(node))?.fail(sentences.join(" "));
   }
 }

@@ -13,6 +13,9 @@ export const STYLE = `
 .stepedit .note:empty { display: none; }
 .stepedit .error { color: #ff9a9a; font-size: 11px; margin-top: 3px; overflow-wrap: anywhere; }
 .stepedit .error:empty { display: none; }
+.stepedit .warning { color: #ffcf7a; font-size: 11px; margin-bottom: 3px; padding: 2px 5px;
+  border-left: 3px solid #ffb02e; overflow-wrap: anywhere; }
+.stepedit .warning:empty { display: none; }
 
 .stepedit.rounds { display: flex; flex-direction: column; }
 .stepedit .list { flex: 1 1 auto; display: flex; flex-direction: column; }
@@ -59,10 +62,11 @@ export const STYLE = `
 .stepedit .sound .changed { position: absolute; top: 0; height: 5px; min-width: 2px;
   background: #ffb02e; }
 .stepedit .words { position: relative; flex: 0 0 24px; cursor: pointer; overflow: hidden;
-  border-top: 1px solid var(--border-color, #555); }
-.stepedit .word { position: absolute; top: 2px; bottom: 2px; box-sizing: border-box;
-  padding: 1px 0; text-align: center; white-space: nowrap; overflow: hidden;
+  border-top: 1px solid var(--border-color, #555); font-size: 11px; }
+.stepedit .word { position: absolute; top: 2px; height: 18px; box-sizing: border-box;
+  padding: 1px 0; text-align: center; white-space: nowrap;
   border-left: 1px solid var(--border-color, #666); }
+.stepedit .word.mark { height: auto; bottom: 2px; font-size: 0; border-left-width: 2px; }
 .stepedit .word[aria-selected="true"] { background: rgba(80, 140, 255, 0.5); color: #fff; }
 .stepedit .word.unsure { font-style: italic; opacity: 0.75; }
 .stepedit .word.lost { color: #ff9a9a; text-decoration: line-through; font-weight: bold; }

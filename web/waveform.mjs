@@ -40,11 +40,12 @@ async function decoded(address) {
 
 /** A box with the waveform, in which `layers` lie by percent of the whole length. */
 export class Waveform {
-  /** `pressed(event, seconds)`, `dragged(from, to)`, `moved()` when the view has changed. */
+  /** `pressed(event, seconds)`, `dragged(from, to, event)`, `moved()` when the view has changed. */
   constructor({ pressed, dragged, moved }) {
     Object.assign(this, { pressed, dragged, moved });
     this.seconds = 1;
     this.zoom = 1;
+    this.byHand = false; // whether a user has chosen the zoom
     this.data = new Float32Array(0);
     this.loudest = LEAST_LOUD;
     this.canvas = make("canvas", { "aria-hidden": "true" });
@@ -56,6 +57,7 @@ export class Waveform {
     this.view.addEventListener("pointerdown", (event) => this.press(event));
     this.watch = new ResizeObserver(() => this.draw());
     this.watch.observe(this.view);
+    this.watch.observe(this.sound);
   }
 
   /** Show a sound of so many seconds; the place that is looked at stays. */
@@ -82,9 +84,14 @@ export class Waveform {
     return Math.min(Math.max((100 * seconds) / this.seconds, 0), 100);
   }
 
+  /** Width of the whole in pixels, as it is shown or would be. */
+  width(zoom = this.zoom) {
+    return this.view.clientWidth * zoom;
+  }
+
   /** Width of so many seconds in pixels. */
   pixels(seconds) {
-    return (this.view.clientWidth * this.zoom * seconds) / this.seconds;
+    return (this.width() * seconds) / this.seconds;
   }
 
   /** Put an element from one second to another. */
@@ -111,12 +118,10 @@ export class Waveform {
     this.draw();
   }
 
-  zoomIn() {
-    this.setZoom(this.zoom * ZOOM_STEP);
-  }
-
-  zoomOut() {
-    this.setZoom(this.zoom / ZOOM_STEP);
+  /** What a user asks for: so many steps closer, or 0 for the whole. */
+  zoomBy(steps, share = 0.5) {
+    this.byHand = true;
+    this.setZoom(steps ? this.zoom * ZOOM_STEP ** steps : 1, share);
   }
 
   /** Scroll so that a span is seen. */
@@ -137,7 +142,7 @@ export class Waveform {
     }
     const { left, width } = this.view.getBoundingClientRect();
     const share = width > 0 ? (event.clientX - left) / width : 0.5;
-    this.setZoom(this.zoom * (event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP), share);
+    this.zoomBy(event.deltaY < 0 ? 1 : -1, share);
   }
 
   /** A press, and the drag that may follow it. */
@@ -148,7 +153,7 @@ export class Waveform {
     const move = (next) => {
       next.stopPropagation();
       isDrag ||= Math.abs(next.clientX - event.clientX) >= DRAG_PIXELS;
-      if (isDrag) this.dragged(from, this.at(next));
+      if (isDrag) this.dragged(from, this.at(next), next);
     };
     const up = (next) => {
       for (const [kind, act] of listeners) window.removeEventListener(kind, act, true);

@@ -30,7 +30,7 @@ RANGE = "stepedit_range"
 
 
 def clips(audio: dict[str, Any] | None) -> list[Clip]:
-    """One checked mono clip per batch item of an AUDIO, at its own rate; channels are averaged."""
+    """One checked mono clip per batch item of an AUDIO, at its own rate; channels are mixed."""
     from ...stepedit_core.audio.clips import mono_clip
 
     waveform, rate = _batch(audio)

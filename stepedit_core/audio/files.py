@@ -41,7 +41,7 @@ class Decoded:
 
 
 def read_clip(path: str | Path) -> Clip:
-    """Read a sound file as a checked mono clip at its own rate; channels are averaged.
+    """Read a sound file as a checked mono clip at its own rate; channels are mixed.
 
     Raises ValueError for a file that is missing, empty, not audio or cut off, and as check_clip.
     """

@@ -66,6 +66,13 @@ def add(commands: Any) -> None:
     )
     what.add_argument("--denoise", action="store_true", help="remove the noise")
     what.add_argument("--trim-silence", action="store_true", help="remove the silence")
+    what.add_argument(
+        "--rewrite",
+        metavar="X",
+        help="experimental: fillers, interjections or text, sentences that the release of 2026 was "
+        "trained on and does not offer; --say has the words that should be left",
+    )
+    edit.add_argument("--say", default="", metavar="WORDS", help="the words after --rewrite")
     edit.add_argument(
         "--engine",
         choices=("auto", "model", "signal"),
@@ -115,7 +122,13 @@ def add(commands: Any) -> None:
     clone.add_argument(
         "--text", required=True, metavar="WORDS", help="the words spoken in the clip"
     )
-    clone.add_argument("--say", required=True, metavar="WORDS", help="the new words")
+    clone.add_argument(
+        "--say",
+        required=True,
+        metavar="WORDS",
+        help="the new words; a Mandarin character with several readings may be spelled as pinyin "
+        "and tone, for example guo4",
+    )
     _common(clone)
     clone.set_defaults(run=_clone, command="clone")
 
@@ -231,8 +244,13 @@ def _request(arguments: argparse.Namespace) -> EditRequest:
     """The request the options spell."""
     from ..text.edits import EDITS, request_of
 
-    kind = next(k for k in EDITS if getattr(arguments, k) not in (None, False))
+    kinds = (*EDITS, "rewrite")
+    kind = next(k for k in kinds if getattr(arguments, k) not in (None, False))
+    if arguments.say and kind != "rewrite":
+        raise UsageError(f"--say has words, but {kind} has none of its own. Leave --say out.")
     request = request_of(kind, getattr(arguments, kind), arguments.text)
+    if kind == "rewrite":
+        request = replace(request, new_text=arguments.say)
     return replace(request, engine=arguments.engine, seconds=arguments.seconds)
 
 

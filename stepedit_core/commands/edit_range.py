@@ -14,6 +14,7 @@ from .options import (
     RESUMES,
     add_model,
     add_overwrite,
+    add_recording,
     add_rounds,
     add_seed,
     check_out,
@@ -23,7 +24,7 @@ from .options import (
     place,
     say_result,
 )
-from .transcribe import add_recogniser
+from .transcribe import add_words
 
 if TYPE_CHECKING:
     from ..audio.recordings import Recording, Source
@@ -44,7 +45,7 @@ def add(commands: Any) -> None:
         "outside of the part stays as it is.",
         allow_abbrev=False,
     )
-    part.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
+    add_recording(part)
     where = part.add_mutually_exclusive_group(required=True)
     where.add_argument("--range", type=_range, metavar="A:B", help="from second A to second B")
     where.add_argument("--words", metavar="PHRASE", help="words that the recording says once")
@@ -58,7 +59,7 @@ def add(commands: Any) -> None:
         "is run again.",
         allow_abbrev=False,
     )
-    long.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
+    add_recording(long)
     _common(long)
     long.set_defaults(run=_edit_long, stopped=RESUMES)
 
@@ -68,13 +69,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     for kind in KINDS:
         what.add_argument(f"--{kind}", metavar="X", help=f"{kind}; a wrong one lists the allowed")
-    parser.add_argument(
-        "--text",
-        default="",
-        metavar="WORDS",
-        help="the words of the recording; default: what the recogniser hears",
-    )
-    add_recogniser(parser)
+    add_words(parser)
     add_rounds(parser)
     parser.add_argument(
         "--strength",
@@ -135,7 +130,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
 
     from ..audio.recording_files import open_recording
     from ..files.terminal import Bar, table
-    from ..pipelines.long_edit import LongEdit, edit_long_file
+    from ..pipelines.long_edit import COLUMNS, LongEdit, edit_long_file, piece_rows
 
     out: Path = arguments.out
     kept = out.with_name(f".{out.name}.pieces")
@@ -149,8 +144,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
             how = LongEdit(request, _settings(arguments), kept, bar)
             pieces = edit_long_file(bundle, source, out, words, how)
     shutil.rmtree(kept, ignore_errors=True)
-    rows = [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in pieces]
-    say_result(table(("from", "to", "round", "what was done"), rows))
+    say_result(table(COLUMNS, piece_rows(pieces)))
     return DONE
 
 

@@ -96,6 +96,11 @@ def _not_allowed(
     return argparse.ArgumentTypeError(f"'{shown(text, 60)}' is not allowed; {what} {bounds} is")
 
 
+def add_recording(parser: argparse.ArgumentParser) -> None:
+    """The recording that is read."""
+    parser.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
+
+
 def add_rounds(parser: argparse.ArgumentParser) -> None:
     """The argument that says how often an edit is applied."""
     parser.add_argument(

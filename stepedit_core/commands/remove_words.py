@@ -9,6 +9,7 @@ from .options import (
     DONE,
     add_model,
     add_overwrite,
+    add_recording,
     load_bundle,
     number,
     opened_recording,
@@ -30,7 +31,7 @@ def add(commands: Any) -> None:
         "No model is needed but a recogniser; every sample outside of the cuts stays as it is.",
         allow_abbrev=False,
     )
-    parser.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
+    add_recording(parser)
     parser.add_argument("out", type=place, metavar="OUT", help="file for the result, wav or flac")
     parser.add_argument(
         "--words",

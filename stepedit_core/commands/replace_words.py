@@ -10,13 +10,14 @@ from .options import (
     DONE,
     add_model,
     add_overwrite,
+    add_recording,
     add_seed,
     load_bundle,
     opened_recording,
     place,
     say_result,
 )
-from .transcribe import add_recogniser
+from .transcribe import add_words
 
 if TYPE_CHECKING:
     from ..measure.timeline import Recogniser
@@ -36,7 +37,7 @@ def add(commands: Any) -> None:
         "words stay as they are; what follows moves where these are longer or shorter.",
         allow_abbrev=False,
     )
-    parser.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
+    add_recording(parser)
     parser.add_argument("out", type=place, metavar="OUT", help="file for the result, wav or flac")
     parser.add_argument(
         "--replace",
@@ -46,13 +47,7 @@ def add(commands: Any) -> None:
         metavar="OLD=NEW",
         help="words that the recording says once, and others for them; the option may be repeated",
     )
-    parser.add_argument(
-        "--text",
-        default="",
-        metavar="WORDS",
-        help="the words of the recording; default: what the recogniser hears",
-    )
-    add_recogniser(parser)
+    add_words(parser)
     add_seed(parser)
     add_model(parser)
     add_overwrite(parser)

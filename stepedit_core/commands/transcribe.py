@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import DONE, add_model, add_overwrite, load_bundle, place, say_note, say_result
+from .options import (
+    DONE,
+    add_model,
+    add_overwrite,
+    add_recording,
+    load_bundle,
+    place,
+    say_note,
+    say_result,
+)
 
 if TYPE_CHECKING:
     from ..measure.timeline import Word
@@ -20,7 +29,7 @@ def add(commands: Any) -> None:
         description="Show the words of a recording with their times.",
         allow_abbrev=False,
     )
-    words.add_argument("clip", metavar="IN", help="recording: wav, flac, ogg or mp3 of any length")
+    add_recording(words)
     words.add_argument(
         "--text",
         default="",
@@ -31,6 +40,17 @@ def add(commands: Any) -> None:
     words.add_argument("--out", type=place, metavar="FILE.json", help="write the words there")
     add_overwrite(words)
     words.set_defaults(run=_transcribe)
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which words a recording has, or who hears them."""
+    parser.add_argument(
+        "--text",
+        default="",
+        metavar="WORDS",
+        help="the words of the recording; default: what the recogniser hears",
+    )
+    add_recogniser(parser)
 
 
 def add_recogniser(parser: argparse.ArgumentParser) -> None:

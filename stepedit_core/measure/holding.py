@@ -110,16 +110,20 @@ def with_heard(
     if "recogniser" not in bundle.manifest.components:
         return measures
     recogniser = recogniser_of(bundle, hooks=hooks)
-    heard = " ".join(word.text for word in recogniser.transcribe(clip))
     said = without_tags(expected)
-    wrong = misfit = None
-    if expected_words := plain_words(said):
-        wrong = edit_distance(expected_words, plain_words(heard)) / len(expected_words)
-    if not isinstance(recogniser, LettersRecogniser):
-        return replace(measures, heard=heard, misheard=wrong)
+    expected_words = plain_words(said)
+    misfit, limits = measures.misfit, measures.limits
+    if isinstance(recogniser, LettersRecogniser):
+        words, fit = recogniser.hear(clip, said)
+        limits = recogniser.limits
+        misfit = min(fit.misfit, MISFIT_MOST) if expected_words else None
+    else:
+        words = recogniser.transcribe(clip)
+    heard = " ".join(word.text for word in words)
+    wrong = None
     if expected_words:
-        misfit = min(recogniser.fit(clip, said).misfit, MISFIT_MOST)
-    return replace(measures, heard=heard, misheard=wrong, misfit=misfit, limits=recogniser.limits)
+        wrong = edit_distance(expected_words, plain_words(heard)) / len(expected_words)
+    return replace(measures, heard=heard, misheard=wrong, misfit=misfit, limits=limits)
 
 
 def edit_distance(one: Sequence[str], other: Sequence[str]) -> int:

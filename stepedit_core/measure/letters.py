@@ -68,7 +68,12 @@ class LettersRecogniser:
 
     def transcribe(self, clip: Clip) -> tuple[Word, ...]:
         """The words of a clip of any length as they sound, a draft; empty where nothing is said."""
-        return tuple(_words(best_path(self._chances(clip)), clip))
+        return _draft(self._chances(clip), clip)
+
+    def hear(self, clip: Clip, transcript: str) -> tuple[tuple[Word, ...], Fit]:
+        """What `transcribe` and `fit` give, by one run of the network."""
+        chances = self._chances(clip)
+        return _draft(chances, clip), _fit(chances, clip, transcript)
 
     def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
         """The words of the transcript at the times where they are most likely said."""
@@ -76,27 +81,11 @@ class LettersRecogniser:
 
     def fit(self, clip: Clip, transcript: str) -> Fit:
         """How well a transcript fits, as a whole and word by word."""
-        chances = self._chances(clip)
-        pairs = letter_words(transcript)
-        said = [letters for _, letters in pairs if letters]
-        ids = letter_ids(f" {' '.join(said)} ") if said else []
-        if pairs and not said:  # no letters: another script
-            words = fit_transcript(self.transcribe(clip), transcript, clip.seconds)
-            return Fit(math.inf, words, (math.inf,) * len(words))
-        path = None
-        if len(chances) * (2 * len(ids) + 1) <= MOST_CELLS:
-            path = forced_path(chances, ids)
-        if path is None:
-            heard = self.transcribe(clip)
-            words = fit_transcript(heard, transcript, clip.seconds)
-            return Fit(math.inf, words, (math.inf,) * len(words))
-        count = max(1, sum(len(letters.replace(" ", "")) for letters in said))
-        timed, misfits = _timed(path, pairs, clip)
-        return Fit(float(path.costs.sum()) / count, tuple(timed), tuple(misfits))
+        return _fit(self._chances(clip), clip, transcript)
 
-    def unfit_words(self, clip: Clip, transcript: str) -> tuple[str, ...]:
+    def unfit_words(self, found: Fit) -> tuple[str, ...]:
         """Words of a transcript that the sound does not have; none where it fits as a whole."""
-        found, most = self.fit(clip, transcript), self.limits.other_misfit
+        most = self.limits.other_misfit
         if found.misfit <= most:
             return ()
         least = min(WORD_FACTOR * most, max(found.misfits, default=0.0))  # the worst at least
@@ -123,6 +112,28 @@ class LettersRecogniser:
             if len(rows) < frames:  # the last window of a piece ends before the piece
                 parts.append(_silence(frames - len(rows)))
         return np.concatenate(parts)
+
+
+def _fit(chances: np.ndarray, clip: Clip, transcript: str) -> Fit:
+    """How well a transcript fits log-probabilities (T, C) of letters."""
+    pairs = letter_words(transcript)
+    said = [letters for _, letters in pairs if letters]
+    ids = letter_ids(f" {' '.join(said)} ") if said else []
+    other_script = bool(pairs) and not said
+    path = None
+    if not other_script and len(chances) * (2 * len(ids) + 1) <= MOST_CELLS:
+        path = forced_path(chances, ids)
+    if path is None:
+        words = fit_transcript(_draft(chances, clip), transcript, clip.seconds)
+        return Fit(math.inf, words, (math.inf,) * len(words))
+    count = max(1, sum(len(letters.replace(" ", "")) for letters in said))
+    timed, misfits = _timed(path, pairs, clip)
+    return Fit(float(path.costs.sum()) / count, tuple(timed), tuple(misfits))
+
+
+def _draft(chances: np.ndarray, clip: Clip) -> tuple[Word, ...]:
+    """The words of the best path."""
+    return tuple(_words(best_path(chances), clip))
 
 
 def _silence(frames: int) -> np.ndarray:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..printable import shown
-from ..text.edits import KINDS, edit_vocabulary
+from ..text.edits import EDITS, edit_vocabulary
 from ..vocab import AUDIO_CODES, GROUP
 from .layers import length_mask, sinusoids
 
@@ -41,12 +41,7 @@ def edit_name(kind: str, option: str = "") -> str:
 def _released_edits() -> tuple[str, ...]:
     """Every edit of the newest release but clone, which changes the words."""
     options = edit_vocabulary("2026").options
-    return tuple(
-        edit_name(kind, option)
-        for kind in KINDS
-        if kind != "clone"
-        for option in options[kind] or ("",)
-    )
+    return tuple(edit_name(kind, option) for kind in EDITS for option in options[kind] or ("",))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,20 +87,21 @@ def compared(ears: Recogniser, clip: Clip, text: str) -> Listened:
 
     Raises ValueError where there are neither, and where what is heard is a draft only.
     """
-    words = ears.transcribe(clip)
+    given = bool(text.strip())
+    if given and isinstance(ears, LettersRecogniser):
+        words, fit = ears.hear(clip, text)
+        unfit = ears.unfit_words(fit)
+    else:
+        words = ears.transcribe(clip)
+        unfit = unfit_words(text, words)
     heard = words_between(words, float("-inf"), float("inf"))
-    if not text.strip() and not heard:
+    if not given and not heard:
         raise ValueError(
             "no word is heard in the clip, and no transcript was given; an edit needs the words. "
             "Type the words that are spoken."
         )
-    given = bool(text.strip())
     if not given:
         check_draft(ears, words)
-    if isinstance(ears, LettersRecogniser):
-        unfit = ears.unfit_words(clip, text)
-    else:
-        unfit = unfit_words(text, words)
     found = Listened(
         text=text if given else heard,
         heard=heard,

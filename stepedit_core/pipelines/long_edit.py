@@ -67,6 +67,15 @@ class PieceNote:
         return self.note or ("kept" if self.kept else "edited")
 
 
+COLUMNS = ("from", "to", "round", "what was done")
+"""Of the table of pieces."""
+
+
+def piece_rows(pieces: Sequence[PieceNote]) -> list[tuple[str, ...]]:
+    """Cells of the table, a row for each piece."""
+    return [(f"{p.start:.1f}", f"{p.end:.1f}", str(p.round), p.what) for p in pieces]
+
+
 @dataclass(frozen=True, kw_only=True)
 class LongResult:
     """A whole recording after an edit."""

@@ -44,6 +44,7 @@ TAGS_2026 = (
     *("Surprise-wa", "Surprise-yo", "Dissatisfaction-hnn", "Question-ei", "Question-ah"),
     *("Question-en", "Question-yi", "Question-oh"),
 )
+REWRITES = ("fillers", "interjections", "text")
 DIALECTS = ("Sichuanese", "Cantonese", "Japanese", "Korean")
 
 OWN: Mapping[str, tuple[str, ...]] = {"emotion": (), "style": (), "speed": ()}
@@ -71,8 +72,10 @@ class EditKind:
     """Whether the words after the edit must be given."""
     sentence: str
     """Instruction with {option}, {text} and {new_text}; empty for clone, which has none."""
-    remove_sentence: str = ""
-    """Instruction for the option `remove`; empty where the kind has no such option."""
+    by_option: Mapping[str, str] = field(default_factory=dict)
+    """Options that have an instruction of their own."""
+    experimental: bool = False
+    """Whether no release offers it, though one was trained on it: only `--rewrite` asks for it."""
 
 
 _WORDS = "The text corresponding to the audio is: {text}\n"
@@ -80,20 +83,21 @@ _KEEP = (
     " from the given audio while preserving the voice content clearly. Ensure that the speech "
     "quality remains intact with minimal distortion, and eliminate all "
 )
+_NEW_WORDS = ", the new text is : {new_text}\n " + _WORDS
 _REFERENCE = " in the following audio and the reference text is: {text}\n"
 
 KINDS: Mapping[str, EditKind] = {
     "emotion": EditKind(
         sentence="Make the following audio more {option}. " + _WORDS,
-        remove_sentence="Remove any emotion" + _REFERENCE,
+        by_option={REMOVE: "Remove any emotion" + _REFERENCE},
     ),
     "style": EditKind(
         sentence="Make the following audio more {option} style. " + _WORDS,
-        remove_sentence="Remove any speaking styles" + _REFERENCE,
+        by_option={REMOVE: "Remove any speaking styles" + _REFERENCE},
     ),
     "speed": EditKind(
         sentence="Make the following audio more {option}. " + _WORDS,
-        remove_sentence="Remove any emotion" + _REFERENCE,
+        by_option={REMOVE: "Remove any emotion" + _REFERENCE},
     ),
     "sounds": EditKind(
         needs_new_text=True,
@@ -108,12 +112,23 @@ KINDS: Mapping[str, EditKind] = {
         needs_text=False,
         sentence="Remove any silent portions" + _KEEP + "silence from the audio.\n",
     ),
+    "rewrite": EditKind(
+        needs_new_text=True,
+        experimental=True,
+        sentence="",
+        by_option={
+            # one space before the second sentence, as in the training data of 2026
+            "fillers": "Remove filler words and hesitation sounds" + _NEW_WORDS,
+            "interjections": "Remove all interjections and emotional particles" + _NEW_WORDS,
+            "text": "Edit the audio based on text: {text}\n",
+        },
+    ),
     "clone": EditKind(needs_new_text=True, sentence=""),
 }
 
 
-EDITS = tuple(kind for kind in KINDS if kind != "clone")
-"""Kinds that change a recording; a clone says something new."""
+EDITS = tuple(kind for kind in KINDS if kind != "clone" and not KINDS[kind].experimental)
+"""Kinds that change a recording and are offered; a clone says something new."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +159,11 @@ def edit_vocabulary(
                 f"edit vocabulary '{shown(name)}' came with its own option lists; only 'nano' "
                 "takes them. Remove edit_options from bundle.json, or name the vocabulary nano."
             )
-        fixed = {"emotion": EMOTIONS, "style": STYLES, "speed": SPEEDS}
+        fixed = {"emotion": EMOTIONS, "style": STYLES, "speed": SPEEDS, "rewrite": REWRITES}
+        known = [kind for kind in KINDS if name == "2026" or not KINDS[kind].experimental]
         return EditVocabulary(
             name=name,
-            options={kind: fixed.get(kind, ()) for kind in KINDS},
+            options={kind: fixed.get(kind, ()) for kind in known},
             tags=TAGS_2025 if name == "2025" else TAGS_2026,
             dialects=DIALECTS,
         )
@@ -256,7 +272,7 @@ def request_of(kind: str, value: Any, text: str) -> EditRequest:
     """The request of one command-line option or keyword: emotion "happy", denoise True."""
     return EditRequest(
         kind=kind,
-        option=value if kind in ("emotion", "style", "speed") else "",
+        option=value if kind in ("emotion", "style", "speed", "rewrite") else "",
         text=text,
         new_text=value if kind == "sounds" else "",
     )
@@ -278,9 +294,7 @@ def instruction(request: EditRequest) -> str:
     The transcript is stripped, the new text is not, as released.
     """
     kind = KINDS[request.kind]
-    sentence = kind.sentence
-    if request.option == REMOVE and kind.remove_sentence:
-        sentence = kind.remove_sentence
+    sentence = kind.by_option.get(request.option, kind.sentence)
     # replaced in one pass, so that braces in the user's words stay as they are
     values = {
         "{option}": request.option,

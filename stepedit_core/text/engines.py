@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..printable import shown
 from ..types import EditRequest, Engine
-from .edits import KINDS, SPEEDS, EditVocabulary, choice
+from .edits import EDITS, KINDS, SPEEDS, EditVocabulary, choice
 
 ENGINES: tuple[Engine, ...] = ("auto", "model", "signal")
 FIT = "fit to seconds"
@@ -93,5 +93,5 @@ def check_offered(bundle: str, request: EditRequest, vocabulary: EditVocabulary)
 
 def makes(vocabulary: EditVocabulary) -> str:
     """What a model of this vocabulary makes, and what signal processing does, for a sentence."""
-    own = ", ".join(kind for kind in KINDS if kind in vocabulary.options) or "no edit"
+    own = ", ".join(kind for kind in (*EDITS, "clone") if kind in vocabulary.options) or "no edit"
     return f"{own}, and the engine signal {', '.join(SIGNAL_OPTIONS)}"

@@ -30,3 +30,11 @@ def renderer(request: pytest.FixtureRequest, page: Page) -> bool:
     )
     page.errors.clear()
     return bool(request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_dialog(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Any order of the tests passes: what one left open would take the pointer of the next."""
+    yield
+    if "page" in request.fixturenames:
+        request.getfixturevalue("page").close_dialogs()

@@ -158,6 +158,26 @@ def test_every_kind_of_edit_runs(
     assert (tmp_path / "out" / "round_1.wav").is_file()
 
 
+def test_a_rewrite_runs_only_where_the_model_knows_it(
+    stepedit: Run, recording: Path, bundles: Path, tmp_path: Path
+):
+    asked = ("--text", "um hello", "--rewrite", "fillers", "--say", "hello")
+    code, _, errors = stepedit("edit", recording, *asked, *TINY, "--out", tmp_path / "out")
+    assert code == 2
+    assert "does not make rewrite" in errors
+    assert not (tmp_path / "out").exists()
+    taught = shutil.copytree(bundles / "tiny", tmp_path / "taught")
+    about = json.loads((taught / "bundle.json").read_text("utf-8"))
+    about["edit_options"]["rewrite"] = ["fillers"]
+    (taught / "bundle.json").write_text(json.dumps(about), "utf-8")
+    code, _, errors = stepedit(
+        "edit", recording, *asked, "--bundle", taught, "--out", tmp_path / "out"
+    )
+    assert code == 0, errors
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert report["rounds"][1]["text"] == "hello"
+
+
 def test_the_voice_of_the_original_gives_another_second_round(
     stepedit: Run, recording: Path, tmp_path: Path
 ):
@@ -428,6 +448,7 @@ def test_a_stereo_recording_is_mixed_down(stepedit: Run, tmp_path: Path):
         (("--text", "hello", "--sounds", "hello [Sgh]"), ("Did you mean 'Sigh'?",)),
         (("--text", "hello", "--sounds", ""), ("no new text",)),
         (("--text", "hello <|EOT|> you", "--emotion", "happy"), ("<|EOT|>",)),
+        (("--text", "hello", "--emotion", "happy", "--say", "hi"), ("Leave --say out",)),
     ],
 )
 def test_an_edit_the_bundle_does_not_know_is_a_usage_error(

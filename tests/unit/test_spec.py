@@ -108,12 +108,15 @@ def test_the_sentences_are_the_ones_the_specification_prints() -> None:
     kinds = edits.KINDS
     ours = {
         "emotion, speed": kinds["emotion"].sentence,
-        "emotion, speed: remove": kinds["emotion"].remove_sentence,
+        "emotion, speed: remove": kinds["emotion"].by_option["remove"],
         "style": kinds["style"].sentence,
-        "style: remove": kinds["style"].remove_sentence,
+        "style: remove": kinds["style"].by_option["remove"],
         "denoise": kinds["denoise"].sentence,
         "vad": kinds["trim_silence"].sentence,
         "paralinguistic": kinds["sounds"].sentence,
+        "mask, empty (training of 2026 only)": kinds["rewrite"].by_option["fillers"],
+        "mask, tone (training of 2026 only)": kinds["rewrite"].by_option["interjections"],
+        "mask, all else (training of 2026 only)": kinds["rewrite"].by_option["text"],
     }
     assert {name: printed[name] for name in ours} == ours
     assert kinds["speed"] == kinds["emotion"]

@@ -104,9 +104,9 @@ def test_a_word_that_is_not_said_does_not_fit_and_is_found(recogniser: LettersRe
 
 
 def test_words_that_do_not_fit_are_named(recogniser: LettersRecogniser) -> None:
-    assert recogniser.unfit_words(clip_of(0.62), "the Dog, sat") == ("Dog,",)
-    assert recogniser.unfit_words(clip_of(0.62), "the cat sat") == ()
-    assert recogniser.unfit_words(clip_of(0.62), "") == ()
+    assert recogniser.unfit_words(recogniser.fit(clip_of(0.62), "the Dog, sat")) == ("Dog,",)
+    assert recogniser.unfit_words(recogniser.fit(clip_of(0.62), "the cat sat")) == ()
+    assert recogniser.unfit_words(recogniser.fit(clip_of(0.62), "")) == ()
 
 
 def test_a_draft_is_shown_and_never_taken_for_a_transcript(recogniser: LettersRecogniser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from stepedit_core.text.edits import (
     validate,
     without_tags,
 )
+from stepedit_core.text.engines import makes
 from stepedit_core.types import EditRequest
 
 RELEASED = edit_vocabulary("2026")
@@ -39,10 +41,26 @@ def test_released_lists_have_the_documented_lengths() -> None:
     assert RELEASED.options["speed"] == ("faster", "slower", "more faster", "more slower")
     assert len(OLD.tags) == 10
     assert len(RELEASED.tags) == 22
+    assert set(RELEASED.options) == set(KINDS)
+    assert set(OLD.options) == set(KINDS) - {"rewrite"}
     for vocabulary in (OLD, RELEASED):
-        assert set(vocabulary.options) == set(KINDS)
         for values in (*vocabulary.options.values(), vocabulary.tags):
             assert len(set(values)) == len(values)
+
+
+def test_a_rewrite_is_experimental_and_of_2026_alone() -> None:
+    assert "rewrite" not in edits.EDITS
+    assert "rewrite" not in makes(RELEASED)
+    request = EditRequest(kind="rewrite", option="fillers", text="um hi", new_text="hi [sigh]")
+    validate(request, RELEASED)
+    assert text_after(request) == "hi [sigh]"
+    for vocabulary in (OLD, NANO):
+        with pytest.raises(ValueError, match="the kind of edit is 'rewrite'"):
+            validate(request, vocabulary)
+    with pytest.raises(ValueError, match="allowed are fillers, interjections, text"):
+        validate(replace(request, option="um"), RELEASED)
+    with pytest.raises(ValueError, match="rewrite received no new text"):
+        validate(replace(request, new_text=" "), RELEASED)
 
 
 def test_options_of_our_own_are_offered_and_belong_to_no_release(
