@@ -196,6 +196,21 @@ def find_recogniser(name: str) -> str:
     return str(found[name])
 
 
+def hearing_folder(name: str) -> str:
+    """As find_recogniser, for what hears now.
+
+    auto passes over a folder whose package is not installed, which is said once: the model's own
+    recogniser may hear, and a transcript may do without.
+    """
+    from ...stepedit_core.measure.whisper import is_installed, say_passed_over
+
+    folder = find_recogniser(name)
+    if name == AUTO and folder and not is_installed():
+        say_passed_over(folder)
+        return ""
+    return folder
+
+
 def _recognisers() -> dict[str, Path]:
     """Name on the list -> folder with all files of a model; the first of a name wins."""
     from ...stepedit_core.measure.whisper import FILES
@@ -344,8 +359,10 @@ def file_stamps(names: Iterable[str]) -> str:
 
 def pieces_folder() -> Path:
     """Folder below temp for finished pieces of long recordings: a stopped run resumes."""
+    from ...stepedit_core.files.whole import ready_folder
+
     folder = Path(folder_paths.get_temp_directory(), "stepedit", "pieces")
-    folder.mkdir(parents=True, exist_ok=True)
+    ready_folder(folder)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from comfy import model_management
@@ -82,11 +83,28 @@ class GraphHooks:
                 BAR_UNITS * self._finished // (self._rounds * self._clips), BAR_UNITS
             )
 
-    def finish(self, best: int, score: float | None) -> None:
-        """Leave a line that says how it ended."""
+    def clip_finished(self, number: int) -> None:
+        """Count the rounds of so many clips, also those that were not made."""
+        self._finished = max(self._finished, number * self._rounds)
+
+    def finish(
+        self,
+        best: int,
+        score: float | None,
+        *,
+        made: int | None = None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        """Leave a line that says how it ended.
+
+        `made` rounds of those that were asked for; None for all.
+        """
         self._score = score
-        rounds = "1 round" if self._rounds == 1 else f"{self._rounds} rounds"
-        say(f"done: {rounds}, best is round {best}{shown(self._last_score())}")
+        count = self._rounds if made is None else made
+        rounds = "1 round" if count == 1 else f"{count} rounds"
+        which = f"round {best}" if best else "the recording"
+        done = f"done: {rounds}, best is {which}{shown(self._last_score())}"
+        say(" ".join([done + "." if warnings else done, *(shown(said, 400) for said in warnings)]))
 
     def _last_score(self) -> str:
         return "" if self._score is None else f", score {self._score:.1f}"

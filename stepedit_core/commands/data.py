@@ -181,6 +181,7 @@ def add(commands: Any) -> None:
     )
 
     stats = command("stats", "show what a data folder has", _stats, "data", "data folder")
+    stats.set_defaults(one_file="picture")
     stats.add_argument("--picture", type=place, metavar="FILE.png", help="draw the same as a chart")
     add_overwrite(stats)
 

@@ -23,7 +23,7 @@ from ..measure.recognisers import VARIABLE, can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
 from ..pipelines.script_lines import AnyLine, BrokenLine, ScriptLine, line_from_json
-from ..printable import shown, storable
+from ..printable import said_once, shown, storable
 from ..registry.handle import Bundle
 from ..types import Hooks, SilentHooks
 from .report import round_entry
@@ -182,6 +182,10 @@ class LineWorker:
 
     def __call__(self, task: LineTask) -> str:
         """What a line became, as JSON: kept as it is, an error, or an entry with its file."""
+        with said_once():
+            return self._answer(task)
+
+    def _answer(self, task: LineTask) -> str:
         try:
             line = line_from_json(parse_object(task.line, "a task"))
             clip, key = self.prepared(line)
