@@ -154,6 +154,7 @@ class Questions:
     """
 
     def __init__(self):
+        self.modules = 0
         self.answer = model_management.throw_exception_if_processing_interrupted
         model_management.throw_exception_if_processing_interrupted = self.ask
         torch.nn.modules.module.register_module_forward_pre_hook(self.enter)
@@ -171,7 +172,9 @@ class Questions:
 
     def enter(self, *_):
         """A layer begins."""
-        make_all_rounds()
+        if self.modules != len(sys.modules):  # one was imported since
+            self.modules = len(sys.modules)
+            make_all_rounds()
         node = self.current()
         self.since += 1
         self.layers[node] = self.layers.get(node, 0) + 1
