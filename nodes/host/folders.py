@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -323,6 +324,27 @@ def results_folder(name: str) -> Path:
     """Path of a folder for the results of a script below ComfyUI's output folder."""
     check_prefix(name, "folder", "stepedit/script")
     return Path(folder_paths.get_output_directory(), name)
+
+
+def recordings_folder(name: str) -> Path:
+    """Path of a folder of recordings below ComfyUI's input folder."""
+    good = isinstance(name, str) and name.isprintable() and bool(name.strip())
+    if not good or not in_input_folder(name):
+        raise ValueError(
+            f"recordings is {quoted(name)}; the name of a folder below the input folder is "
+            "expected. Write one like stepedit/recordings."
+        )
+    return input_folder() / name
+
+
+def folder_stamps(folder: Path) -> str:
+    """What changes when a file of a folder does; empty where there is none."""
+    stamps = []
+    for path in _listing(folder):
+        with suppress(OSError):
+            about = path.stat()
+            stamps.append(f"{path.name} {about.st_size} {about.st_mtime_ns}")
+    return "\n".join(stamps)
 
 
 def file_stamps(names: Iterable[str]) -> str:

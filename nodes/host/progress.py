@@ -122,16 +122,17 @@ class GraphHooks:
 class CountingHooks(GraphHooks):
     """A bar and a line that count what a run is made of: pieces of a recording, lines of a script.
 
-    `what` names one of them, and is the stage that the library reports them by.
+    `what` is the stage that the library reports them by; `says` names one of them, where it is
+    not that word.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, says: str = "") -> None:
         super().__init__()
-        self._what = what
+        self._what, self._says = what, says or what
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Say how many are done; what happens inside of one moves nothing."""
         if stage != self._what:
             return
-        say(f"{shown(self._what)} {int(done)} of {total}")
+        say(f"{shown(self._says)} {int(done)} of {total}")
         super().progress(stage, done, total)

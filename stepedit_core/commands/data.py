@@ -205,7 +205,7 @@ def _build(arguments: argparse.Namespace) -> int:
     """`stepedit data build`: a plan to examples."""
     from ..data.build import build, check_failures, tasks_of
     from ..data.shards import Writer
-    from ..engines import WorkerSetting
+    from ..engines.setting import WorkerSetting
     from ..registry.registry import Registry
 
     check_failures(arguments.out, arguments.plan)
