@@ -43,7 +43,7 @@ def _packed(weight: Tensor) -> Tensor:
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> Tensor:
-    after = ("gelu", [], "tanh") if gelu else ("none", [], "")
+    after: tuple[str, list[float], str] = ("gelu", [], "tanh") if gelu else ("none", [], "")
     out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *after)
     return out
 
