@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, schema
-from .host import models, progress, sound, takes
+from .host import models, panel_files, progress, sound, takes
 
 if TYPE_CHECKING:
     from .instructions import Edit
@@ -129,7 +129,8 @@ class IterativeEdit(io.ComfyNode):
 
         how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
         workflow = (cls.hidden.extra_pnginfo or {}).get("workflow")
-        log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), finished.used(**how))
+        panel = panel_files.panel_name(workflow, cls.hidden.unique_id)
+        log = takes.TakeLog(panel, finished.used(**how))
         with log.running():
             clips, edits = sound.clips(audio), inputs.with_words(edit, text)
             plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]

@@ -10,7 +10,7 @@ from ..stepedit_core.printable import shown
 from ..stepedit_core.text.edits import check_text
 from . import inputs
 from .compat import StepEditEdit, schema
-from .host import folders, models, sound
+from .host import folders, models, results, sound
 from .words import HearingNode, recogniser_found
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class EditRange(HearingNode):
             "choose words in the panel and run again.",
             search_aliases=["speech edit", "inpaint", "part", "words", "phrase", "region"],
             is_output_node=True,  # it is where the part is chosen and heard, connected or not
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
             inputs=[
                 inputs.model(),
                 inputs.any_recording(),
@@ -138,30 +138,32 @@ class EditRange(HearingNode):
         from ..stepedit_core.types import Decoding
         from .range_runs import known_words, listened, run_part
 
-        chosen_part.check_part_edits(edit)
-        recording = sound.recording(audio)
-        known = known_words(recording, words, model, recogniser, text)
-        if phrase.strip() and not known.words:
-            raise ValueError(shown(known.why))
-        chosen = chosen_part.chosen_seconds(known.words, phrase, start, end)
-        if chosen is None:
-            return _output(listened(recording, known))
-        part = part_of(recording, *chosen)
-        said = chosen_part.window_text(recording, part, known.words, text)
-        settings = {
-            "rounds": rounds,
-            "seed": seed,
-            "decoding": Decoding(way="difference", strength=strength),
-        }
-        edits = inputs.with_words(edit, said)
-        return _output(run_part(model, known, part, edits, settings))
+        log = results.ResultLog(cls.hidden.extra_pnginfo, cls.hidden.unique_id)
+        with log.running():
+            chosen_part.check_part_edits(edit)
+            recording = sound.recording(audio)
+            known = known_words(recording, words, model, recogniser, text)
+            if phrase.strip() and not known.words:
+                raise ValueError(shown(known.why))
+            chosen = chosen_part.chosen_seconds(known.words, phrase, start, end)
+            if chosen is None:
+                return _output(listened(recording, known), log)
+            part = part_of(recording, *chosen)
+            said = chosen_part.window_text(recording, part, known.words, text)
+            settings = {
+                "rounds": rounds,
+                "seed": seed,
+                "decoding": Decoding(way="difference", strength=strength),
+            }
+            edits = inputs.with_words(edit, said)
+            return _output(run_part(model, known, part, edits, settings), log)
 
 
-def _output(run: PartRun) -> io.NodeOutput:
+def _output(run: PartRun, log: results.ResultLog) -> io.NodeOutput:
     """What a run gives, and what its panel shows."""
-    return io.NodeOutput(
-        sound.whole_audio(run.recording), run.report, ui={sound.RANGE: [run.panel]}
-    )
+    panel = {**run.panel, "source": log.source}
+    log.keep([panel])
+    return io.NodeOutput(sound.whole_audio(run.recording), run.report, ui={sound.RANGE: [panel]})
 
 
 NODES = [EditRange]

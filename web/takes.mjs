@@ -1,5 +1,5 @@
-/* The takes of a panel: what every run of its node has made. The server keeps them in a file in its
-   temp folder, under a name that the node carries among its properties. */
+/* What the server keeps of a panel in a file in its temp folder, under a name that the node carries
+   among its properties: the takes of Iterative Edit, what every run has made, or the last result. */
 
 import { isKnown, openWorkflow } from "./runs.mjs";
 
@@ -30,19 +30,26 @@ export function claimName(app, node) {
 
 /** { takes, last } of a node, oldest take first; `last` says how its last run ended. */
 export async function loadTakes(api, node) {
-  const files = await Promise.all(names(node).map((name) => file(api, name)));
+  const files = await Promise.all(names(node).map((name) => file(api, `takes_${name}`, "takes")));
   const takes = files.reverse().flatMap((one) => one.takes);
   return { takes, last: files.at(-1)?.last ?? null };
 }
 
-async function file(api, name) {
-  const query = { filename: `takes_${name}.json`, subfolder: "stepedit", type: "temp" };
-  const nothing = { takes: [], last: null };
+/** { told, last } of a node: its last result, a list, and how its last run ended. */
+export async function loadShown(api, node) {
+  const files = await Promise.all(names(node).map((name) => file(api, `shown_${name}`, "told")));
+  const told = files.find((one) => one.told.length)?.told ?? [];
+  return { told, last: files[0]?.last ?? null };
+}
+
+async function file(api, name, key) {
+  const query = { filename: `${name}.json`, subfolder: "stepedit", type: "temp" };
+  const nothing = { [key]: [], last: null };
   try {
     const address = api.apiURL(`/view?${new URLSearchParams(query)}`);
     const answer = await fetch(address, { cache: "no-store" });
-    const told = answer.ok ? await answer.json() : nothing;
-    return Array.isArray(told.takes) ? told : nothing;
+    const kept = answer.ok ? await answer.json() : nothing;
+    return Array.isArray(kept[key]) ? kept : nothing;
   } catch {
     return nothing; // the server is away
   }
