@@ -7,7 +7,9 @@ tokenizer.json in the format of CTranslate2.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,11 @@ class WhisperRecogniser:
     def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
         """The words of the transcript at the times where they, or others for them, were heard."""
         return fit_transcript(self.transcribe(clip), transcript, clip.seconds)
+
+
+def is_installed() -> bool:
+    """Whether the package is there, without importing it."""
+    return "faster_whisper" in sys.modules or find_spec("faster_whisper") is not None
 
 
 def open_whisper(

@@ -67,7 +67,7 @@ def test_a_click_on_the_star_marks_and_the_prompt_carries_it(page: Page, rendere
     assert sent["inputs"]["best_round"] == 1
     assert "listen" not in sent["inputs"]
     (saved,) = page.saved()["nodes"]
-    assert saved["widgets_values"][-1] == 1  # the panel itself is not saved
+    assert saved["widgets_values"][-2:] == [1, "auto"]  # the panel itself is not saved
     assert page.errors == []
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.server.comfyui import Run, Server
 from tests.server.graph import Graph
 from tests.server.material import HEARD, WORDS
-from tests.server.test_graph import loaded, recording
+from tests.server.test_graph import edited, loaded, recording
 
 pytestmark = pytest.mark.server
 EARS = "ears"
@@ -144,3 +146,21 @@ def test_words_of_another_recording_are_refused_by_a_link(
         "StepEdit_RemoveWords", audio=recording(graph), words=words, recogniser="auto", **values
     )
     assert "the recording ends at 2.00 s" in failed(server, graph, (node, 0)).error
+
+
+def test_iterative_edit_is_judged_by_the_recogniser_that_it_names(server: Server) -> None:
+    heard = {}
+    for recogniser in (EARS, "auto", None):
+        graph = Graph()
+        named = {} if recogniser is None else {"recogniser": recogniser}
+        node = edited(graph, recording(graph), seed=91, **named)
+        (report,) = shown(server, graph, (node, 5))
+        rounds = json.loads(str(report))["rounds"]
+        heard[recogniser] = [entry["heard"] for entry in rounds]
+    words = " ".join(str(word[0]) for word in HEARD)
+    assert heard[EARS] == heard["auto"] == [words, words]
+    assert heard[None] != heard[EARS]  # prompts of before the input give what they gave
+    graph = Graph()
+    edited(graph, recording(graph), recogniser="nobody's")
+    with pytest.raises(ValueError, match="no recogniser 'nobody"):
+        server.run(graph)
