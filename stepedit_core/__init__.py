@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .api import (
         clone,
         edit,
+        edit_long,
         edit_range,
         load,
         remove_words,
@@ -34,7 +35,7 @@ __version__ = "0.1.0"
 _HOME = {
     **dict.fromkeys(
         (
-            *("load", "edit", "edit_range", "clone", "run", "resynthesize"),
+            *("load", "edit", "edit_range", "edit_long", "clone", "run", "resynthesize"),
             *("remove_words", "replace_words", "transcribe", "script", "save"),
         ),
         "api",
@@ -52,6 +53,7 @@ __all__ = [
     "Sampling",
     "clone",
     "edit",
+    "edit_long",
     "edit_range",
     "load",
     "remove_words",

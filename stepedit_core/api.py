@@ -1,4 +1,4 @@
-"""The library: load, edit, edit_range, remove_words, script, clone, run, transcribe and others.
+"""The library: load, edit, edit_range, edit_long, remove_words, script, clone, run and others.
 
 Each is a few lines over `pipelines/`; the command and the nodes take the same way, so the same seed
 gives the same samples everywhere.
@@ -7,6 +7,7 @@ gives the same samples everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import Any
 
 import torch
 
-from .audio.clips import mono_clip
-from .audio.files import read_clip, write_wav
+from .audio.files import write_wav
 from .audio.recording_files import open_recording
-from .audio.recordings import Recording, read_recording
+from .audio.recordings import Recording
+from .calls import check_call, clip_of, recording_of, request_among
+from .files.lock import locked
+from .files.whole import ready_folder
 from .measure.hearing import hear, hear_surely, sure_listener
 from .measure.recognisers import recogniser_for
 from .measure.timeline import Word
@@ -25,10 +28,11 @@ from .output.script import ScriptRun, run_script
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
 from .pipelines.listened import noted
+from .pipelines.long_edit import LongEdit, LongResult
+from .pipelines.long_edit import edit_long as change_all
 from .pipelines.plan import (
     Plan,
     check_known,
-    check_names,
     check_plan,
     facts_of,
     listened,
@@ -48,11 +52,7 @@ from .pipelines.settings import check_seed
 from .printable import quoted, shown
 from .registry.handle import Bundle
 from .registry.registry import Registry
-from .text.edits import EDITS, request_of
-from .types import Clip, Decoding, EditRequest, EditResult, Hooks, Round
-
-FLAGS = ("denoise", "trim_silence")
-"""Edits that are asked for with True."""
+from .types import Clip, Decoding, EditResult, Hooks, Round, SilentHooks
 
 
 def load(
@@ -96,9 +96,9 @@ def edit(
 
     Raises ValueError for a bad clip, an edit the model does not know, or missing words.
     """
-    _check_call(model, hooks)
-    request, settings = _request(text, what)
-    recording = _clip(clip)
+    check_call(model, hooks)
+    request, settings = request_among(text, what)
+    recording = clip_of(clip)
     found = listened(model, recording, [request], recogniser, hooks=hooks)
     request = request if found is None else replace(request, text=found.text)
     plan = make_plan(model, recording, [request], **settings)
@@ -116,8 +116,8 @@ def clone(
     **settings: Any,
 ) -> Round:
     """New words `say` in the voice of a clip whose words are `text`; settings as in `edit`."""
-    _check_call(model, hooks)
-    recording = _clip(clip)
+    check_call(model, hooks)
+    recording = clip_of(clip)
     plan = cloning.clone_plan(model, recording, text, say, **settings)
     return cloning.clone(model, recording, plan, hooks=hooks)
 
@@ -134,8 +134,8 @@ def run(
     The same model, clip and plan give the same samples. Raises ValueError for a plan of another
     clip, or one that the model cannot do.
     """
-    _check_call(model, hooks)
-    recording = _clip(clip)
+    check_call(model, hooks)
+    recording = clip_of(clip)
     plan = plan if isinstance(plan, Plan) else plan_from_json(plan)
     check_plan(model, plan)
     found = facts_of(recording)
@@ -162,7 +162,7 @@ def transcribe(
 
     Raises ValueError where nothing can hear, and for a file that is not a recording.
     """
-    _check_call(model, None)
+    check_call(model, None)
     ears = recogniser_for(model, recogniser)
     if isinstance(clip, Recording):
         return hear(ears, clip, text)
@@ -186,12 +186,51 @@ def edit_range(
     `edit`; `find_phrase` of measure/timeline.py finds the seconds of some words. Write the result
     with `audio.recordings.write_recording`.
     """
-    _check_call(model, None)
-    request, settings = _request(text, what)
-    recording = _recording(clip)
+    check_call(model, None)
+    request, settings = request_among(text, what)
+    recording = recording_of(clip)
     settings = {"decoding": Decoding(way="difference"), **settings}
     part = part_of(recording, start, end)
     return change_range(model, recording, part, [request], settings=settings)
+
+
+def edit_long(
+    model: Bundle,
+    clip: Recording | str | Path,
+    *,
+    text: str = "",
+    recogniser: str | Path = "",
+    kept: str | Path | None = None,
+    **what: Any,
+) -> LongResult:
+    """A recording of any length with every piece of its speech edited, pauses and loudness kept.
+
+    Args:
+        model: from `load`.
+        clip: a path, or what `audio.recordings.read_recording` gives.
+        text: its words; without them they are what the recogniser hears.
+        recogniser: as of `edit`; it also finds when the words of `text` are said.
+        kept: folder for finished pieces; a run that was stopped resumes from it, and a piece whose
+            sound and words are as they were is not made again.
+        what: the edit and its settings, as to `edit`: an emotion, a style or a speed; hooks count
+            pieces.
+
+    The whole result is in memory; `stepedit edit-long` goes from file to file. A piece that could
+    not be edited stays as recorded, and its note in `pieces` says why. Raises ValueError for
+    another edit, and where no words are given and none can be heard.
+    """
+    hooks = what.pop("hooks", None)
+    check_call(model, hooks)
+    request, settings = request_among("", what)
+    recording = recording_of(clip)
+    words = hear_surely(recogniser_for(model, recogniser, hooks=hooks), recording, text)
+    settings = {"decoding": Decoding(way="difference"), **settings}
+    folder = None if kept is None else Path(kept)
+    if folder is not None:
+        ready_folder(folder)
+    how = LongEdit(request, settings, folder, hooks or SilentHooks())
+    with nullcontext() if folder is None else locked(folder):
+        return change_all(model, recording, words, how)
 
 
 def script(
@@ -219,7 +258,7 @@ def script(
     A line that fails has its sentence under "error"; the others are made all the same. Raises
     ValueError for a file that is not a script and a folder that cannot be used.
     """
-    _check_call(model, hooks)
+    check_call(model, hooks)
     if unknown := [name for name in more if name not in ("seed", "edits", "recording", "fit")]:
         raise ValueError(
             f"the setting {quoted(unknown[0])} is unknown; allowed are seed, edits, recording and "
@@ -261,11 +300,11 @@ def remove_words(
 
     Raises ValueError where nothing can hear, a phrase is not said or every word would go.
     """
-    _check_call(model, None)
+    check_call(model, None)
     check_known(what, [field.name for field in fields(Removal)])
     which = Removal(**what)
     check_removal(which)
-    recording = _recording(clip)
+    recording = recording_of(clip)
     ears = recogniser_for(model, recogniser)
     words = hear_surely(ears, recording, text)
     return take_out(recording, words, which, ears=sure_listener(ears))
@@ -286,10 +325,10 @@ def replace_words(
     without them the model's own recogniser hears them. Settings as in `edit`. What follows moves
     where the new words are longer or shorter; all other samples stay bit for bit.
     """
-    _check_call(model, settings.get("hooks"))
+    check_call(model, settings.get("hooks"))
     check_clones(model)
     hooks = settings.pop("hooks", None)
-    recording = _recording(clip)
+    recording = recording_of(clip)
     said = words or transcribe(model, recording)
     which = Replacement(old=old, new=new)
     return say_instead(model, recording, said, which, settings=settings, hooks=hooks)
@@ -297,9 +336,9 @@ def replace_words(
 
 def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Round:
     """What tokenizer and decoder alone make of a clip."""
-    _check_call(model, None)
+    check_call(model, None)
     check_seed(seed)
-    return codec.resynthesize(model, _clip(clip), seed=seed)
+    return codec.resynthesize(model, clip_of(clip), seed=seed)
 
 
 def save(made: Round | Clip, path: str | Path) -> None:
@@ -335,58 +374,3 @@ def save(made: Round | Clip, path: str | Path) -> None:
 def _registry() -> Registry:
     """The one that shares weights between the calls of a process."""
     return Registry()
-
-
-def _request(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str, Any]]:
-    """The edit among the keywords, and the settings beside it."""
-    check_names(what, (*EDITS, "engine", "seconds"))
-    kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
-    if len(kinds) != 1:
-        raise ValueError(
-            f"{len(kinds)} edits are asked for ({shown(', '.join(kinds) or 'none')}); one is "
-            f"allowed, of {', '.join(EDITS)}. Name one."
-        )
-    (kind,) = kinds
-    value = what[kind]
-    if (value is not True) if kind in FLAGS else not isinstance(value, str):
-        example = "True or False" if kind in FLAGS else "text"
-        raise ValueError(
-            f"{kind} is {quoted(value)} ({type(value).__name__}); {example} is allowed. Change it."
-        )
-    given = {name: what[name] for name in ("engine", "seconds") if name in what}
-    request = replace(request_of(kind, value, text), **given)
-    return request, {k: v for k, v in what.items() if k not in (*EDITS, *given)}
-
-
-def _recording(clip: Recording | str | Path) -> Recording:
-    """The recording itself, or that of a file."""
-    return clip if isinstance(clip, Recording) else read_recording(clip)
-
-
-def _check_call(model: object, hooks: object) -> None:
-    """Raise ValueError for a model that is not loaded, and for hooks without the two methods."""
-    if not isinstance(model, Bundle):
-        raise ValueError(
-            f"the model is {quoted(model)} ({type(model).__name__}); a loaded one is needed. Pass "
-            "what stepedit.load gives."
-        )
-    if hooks is not None and not all(
-        callable(getattr(hooks, name, None)) for name in ("progress", "check")
-    ):
-        raise ValueError(
-            f"hooks is {quoted(hooks)} ({type(hooks).__name__}); an object with the methods "
-            "progress and check is needed. See stepedit_core/types.py, Hooks."
-        )
-
-
-def _clip(clip: Clip | str | Path) -> Clip:
-    """The recording as one channel of float32 samples, or what is wrong with it."""
-    if isinstance(clip, Clip):
-        checked = mono_clip(clip.wave, clip.sample_rate)
-        return replace(checked, notes=(*clip.notes, *checked.notes))
-    if not isinstance(clip, (str, Path)):
-        raise ValueError(
-            f"the clip is of the type {type(clip).__name__}; a path or a Clip is needed. Pass "
-            "stepedit.Clip(wave=..., sample_rate=...)."
-        )
-    return read_clip(clip)

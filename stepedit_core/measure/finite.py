@@ -34,9 +34,10 @@ def check_weights(bundle: Bundle, part: str) -> None:
     """
 
     def finite() -> bool:
-        weights = bundle.part(part).state_dict()
-        if sum(weight.numel() for weight in weights.values()) > MOST_NUMBERS:
+        module = bundle.part(part)
+        if sum(t.numel() for t in (*module.parameters(), *module.buffers())) > MOST_NUMBERS:
             return True
+        weights = module.state_dict()
         for name, weight in weights.items():
             if weight.is_mkldnn:  # a layout of the CPU's own that cannot add up
                 weight = weight.to_dense()

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .int8_product import pack_model, shared
 from .llm_cache import KVCache, PromptMemory
 from .llm_step import FUSE_LIMIT, fuse, step_fused
 from .packed import Linear
@@ -134,6 +135,7 @@ class Attention(nn.Module):
         """
         batch, length, width = x.shape
         heads = width // self.head_dim
+        x = shared(self.q_proj, x)
         q = self.q_proj(x).view(batch, length, heads, self.head_dim).transpose(1, 2)
         k = self.k_proj(x).view(batch, length, self.groups, self.head_dim).transpose(1, 2)
         v = self.v_proj(x).view(batch, length, self.groups, self.head_dim).transpose(1, 2)
@@ -160,6 +162,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
+        x = shared(self.gate_proj, x)
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
 
 
@@ -296,6 +299,7 @@ class Step1LM(nn.Module):
             cache.pad = torch.zeros_like(before, dtype=dtype).masked_fill_(before, -math.inf)
         slopes = sqrt_alibi_slopes(self.config.num_attention_heads, device)
         cache.bias = sqrt_alibi_bias(1, cache.length, slopes, dtype)[:, 0]
+        pack_model(self)
         layers = [cast(Layer, layer) for layer in self.model.layers]
         plain = isinstance(layers[0].mlp.down_proj, Linear)  # quantised matrices stay as they are
         if plain and sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:

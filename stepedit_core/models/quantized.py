@@ -6,20 +6,24 @@ int4  w = (q - 8) * scale + zero, q in 0..15, one bfloat16 pair for 64 inputs of
 Embedding and head stay in 16 bits, as in AWQ (spec 10): of the head a step reads a few rows only.
 The int4 file has blocks of 64 rows as torch's product for CPUs with AVX-512 reads them (byte
 [block, k, j] has row j in its low half and row 32 + j in its high half), so it can stay mapped.
-One row at a time goes through torch's own products; many rows, and devices without them, take
-blocks of the weight back to floats and multiply those.
+int8 on a CPU with VNNI goes through fbgemm (int8_product), whose order of the weight replaces the
+stored one. Else one row at a time goes through torch's own products; many rows, and devices without
+them, take blocks of the weight back to floats and multiply those.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import int8_product
+from .int8_product import Packed, Split
 from .llm import Layer, Step1LM
 from .packed import Linear
 
@@ -47,13 +51,46 @@ class QuantizedLinear(nn.Module):
         self.kind = kind
         self.inputs = inputs
         self.outputs = outputs
+        self.packed: Packed | None = None
+        """The weight in fbgemm's order once it has run there; `weight` is empty then."""
         for name, (shape, dtype) in stored_as(kind, outputs, inputs).items():
             self.register_buffer(name, torch.empty(shape, dtype=dtype))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., inputs) -> (..., outputs) in the dtype of x."""
+    def prepared(self, x: Tensor) -> Tensor | Split:
+        """What forward takes for x (..., inputs); layers that share x share this."""
+        if self.can_pack and x.device.type == "cpu" and not x.requires_grad:
+            return int8_product.split(x)
+        return x
+
+    @property
+    def can_pack(self) -> bool:
+        """Whether fbgemm can have this weight."""
+        cpu = self.kind == "int8" and self.scale.device.type == "cpu"
+        return cpu and int8_product.can_multiply()
+
+    def pack(self) -> Packed:
+        """The weight in fbgemm's order, which replaces the stored one at the first call."""
+        weight = self.weight  # read before `packed`: another thread may pack it meanwhile
+        if self.packed is None:
+            self.packed = int8_product.packed(weight, self.scale)
+            self.weight = weight.new_empty(0)
+        return self.packed
+
+    def unpack(self) -> None:
+        """Put the stored weight back."""
+        if self.packed is not None:
+            self.weight, self.packed = int8_product.unpacked(self.packed), None
+
+    def forward(self, x: Tensor | Split) -> Tensor:
+        """(..., inputs), or what prepared made of it, -> (..., outputs) in the dtype of x."""
+        if isinstance(x, Tensor) and not x.numel():
+            return x.new_empty(*x.shape[:-1], self.outputs)
+        x = self.prepared(x) if isinstance(x, Tensor) else x
+        if isinstance(x, Split):
+            return int8_product.product(x, self.pack())
+        self.unpack()
         rows = x.reshape(-1, self.inputs)
-        if rows.shape[0] <= FEW[self.kind] and rows.shape[0] and self._has_product(x):
+        if rows.shape[0] <= FEW[self.kind] and self._has_product(x):
             if self.kind == "int8":
                 out = torch._weight_int8pack_mm(rows, self.weight, self.scale)
             else:
@@ -70,7 +107,8 @@ class QuantizedLinear(nn.Module):
     def dense(self) -> Tensor:
         """The weight (outputs, inputs) as numbers, in the dtype of the scales."""
         if self.kind == "int8":
-            return self.weight.to(self.scale.dtype) * self.scale[:, None]
+            weight = self.weight if self.packed is None else int8_product.unpacked(self.packed)
+            return weight.to(self.scale.dtype) * self.scale[:, None]
         return self._columns(0, self.outputs, self.scale.dtype).T
 
     def _has_product(self, x: Tensor) -> bool:
@@ -100,6 +138,25 @@ class QuantizedLinear(nn.Module):
         scale, zero = (pairs[:, None, :, place].contiguous() for place in (0, 1))
         grouped = numbers.view(pairs.shape[0], -1, last - first)
         return torch.addcmul(zero, grouped, scale).view(inputs, -1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle gets: the stored weight."""
+        state = dict(self.__dict__)
+        if self.packed is not None:
+            plain = int8_product.unpacked(self.packed)
+            state |= {"packed": None, "_buffers": {**self._buffers, "weight": plain}}
+        return state
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.unpack()
+        super()._save_to_state_dict(*args, **kwargs)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Move or cast; a weight that stays where it is stays packed."""
+        if self.packed is not None and fn(self.scale).device != self.scale.device:
+            self.unpack()
+        parent: Any = super()  # untyped in some versions of torch
+        return parent._apply(fn, recurse)
 
 
 def stored_as(

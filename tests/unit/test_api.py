@@ -174,3 +174,30 @@ def test_a_range_is_edited_at_the_recordings_own_rate(bundle: Bundle, long_path:
     for name, found in (("denoise", "Edit the whole clip"), ("emotoin", "emotion")):
         with pytest.raises(ValueError, match=found):
             stepedit.edit_range(bundle, long_path, 3.0, 4.0, text="hello", **{name: True})
+
+
+def test_a_long_recording_is_edited_and_resumed(
+    bundle: Bundle, long_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what: dict[str, Any] = {"emotion": "happy", "sampling": SHORT, "kept": tmp_path / "pieces"}
+    with pytest.raises(ValueError, match="has no recogniser"):
+        stepedit.edit_long(bundle, long_path, **what)
+    monkeypatch.setattr(api, "recogniser_for", lambda model, folder, hooks=None: Ears())
+    first = stepedit.edit_long(bundle, long_path, text="given", **what)
+    assert [piece.kept for piece in first.pieces] == [False] * len(first.pieces)
+    assert first.recording.sample_rate == 16_000
+    assert any(piece.text == "given" for piece in first.pieces)
+    again = stepedit.edit_long(bundle, read_recording(long_path), text="given", **what)
+    assert [piece.kept for piece in again.pieces if piece.round] == [
+        True for piece in first.pieces if piece.round
+    ]
+    assert torch.equal(first.recording.samples, again.recording.samples)
+    still = Decoding(way="difference", strength=0.0)
+    kept = stepedit.edit_long(bundle, long_path, emotion="happy", sampling=SHORT, decoding=still)
+    assert torch.equal(kept.recording.samples, read_recording(long_path).samples)
+    for name, message in (("denoise", "changes the whole sound"), ("emotoin", "mean emotion")):
+        with pytest.raises(ValueError, match=message):
+            stepedit.edit_long(bundle, long_path, **{name: True})
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="is a file; expected is a folder"):
+        stepedit.edit_long(bundle, long_path, **what | {"kept": tmp_path / "file"})

@@ -26,6 +26,7 @@ LEVELS = (
     ("measure",),
     ("pipelines",),
     ("output",),
+    ("calls",),
     ("api",),
     ("engines",),
     ("data",),

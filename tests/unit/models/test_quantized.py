@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from stepedit_core.models import int8_product
 from stepedit_core.models.llm import LMConfig, Step1LM
 from stepedit_core.models.quantized import (
     BLOCK,
@@ -76,15 +77,20 @@ def test_a_quantised_weight_is_within_half_a_step_of_the_weight(kind, size) -> N
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("rows", [0, 1, 3, 60])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_the_product_is_that_of_the_weight_written_out(kind, size, rows, dtype) -> None:
+@pytest.mark.parametrize("fbgemm", [True, False])
+def test_the_product_is_that_of_the_weight_written_out(
+    kind, size, rows, dtype, fbgemm, monkeypatch
+) -> None:
     assert rows == 60 or rows <= min(FEW.values())  # both ways of computing are tried
+    if not fbgemm:
+        monkeypatch.setattr(int8_product, "can_multiply", lambda: False)
     layer = layer_of(weight_of(*size), kind)
+    dense = layer.dense().float() if size[0] > 200 else written_out(layer).float()
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(2, rows, size[1], generator=generator).to(dtype)[1]
     made = layer(x)
     assert made.dtype == dtype
     assert made.shape == (rows, size[0])
-    dense = layer.dense().float() if size[0] > 200 else written_out(layer).float()
     # bfloat16: a weight and a result are rounded, sums of up to 192 products of size 0.05
     torch.testing.assert_close(
         made.float(), x.float() @ dense.T, rtol=2e-2 if dtype == torch.bfloat16 else 1e-2, atol=3e-2
