@@ -9,8 +9,8 @@ from comfy_api.latest import io
 from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, schema
-from .host import folders, models, panel_files, progress, sound, takes
-from .words import HearingNode, recogniser_found
+from .host import folders, models, progress, sound, takes
+from .words import HearingNode, judge, recogniser_found
 
 if TYPE_CHECKING:
     from .instructions import Edit
@@ -129,22 +129,17 @@ class IterativeEdit(HearingNode):
         recogniser: str = "",
     ) -> io.NodeOutput:
         """Edit every clip of the batch; without a recogniser the model's own judges the words."""
-        from ..stepedit_core.measure.recognisers import judging_folder
         from ..stepedit_core.pipelines.plan import make_plan
         from . import rounds as finished
         from .runs import run_clips
 
-        how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
-        ears = ""
-        if recogniser:
-            found = folders.find_recogniser(recogniser)
-            ears = judging_folder(found, asked=recogniser != folders.AUTO)
+        how: dict[str, Any] = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
         workflow = (cls.hidden.extra_pnginfo or {}).get("workflow")
-        panel = panel_files.panel_name(workflow, cls.hidden.unique_id)
-        log = takes.TakeLog(panel, finished.used(**how))
+        log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), finished.used(**how))
+        how["recogniser"] = judge(recogniser)
         with log.running():
             clips, edits = sound.clips(audio), inputs.with_words(edit, text)
-            plans = [make_plan(model.bundle, clip, edits, recogniser=ears, **how) for clip in clips]
+            plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
             runs = run_clips(model, clips, plans, best_round, log)
         if unplayable := [row["unplayable"] for run in runs for row in run.rows if not row["file"]]:
             # the edit is finished; only its players have no files

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from . import inputs
 from .compat import schema
-from .host import folders, results, sound_files
+from .host import folders, sound_files
 
 FORMATS = ("only play", "wav", "flac")
 
@@ -81,6 +81,8 @@ class PlayAndSave(io.ComfyNode):
         """Write what the players play."""
         if (said := inputs.one_of("format", format[0], FORMATS)) is not True:
             raise ValueError(said)  # by a link
+        from .host import results
+
         log = results.ResultLog(cls.hidden.extra_pnginfo, cls.hidden.unique_id)
         clips = sound_files.waves(audio)
         if format[0] == FORMATS[0]:

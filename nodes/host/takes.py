@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from .panel_files import PanelFile, stated
+from .panel_files import PanelFile, panel_name, stated
 
+__all__ = ["TakeLog", "panel_name"]
 MOST_TAKES = 30
 
 
