@@ -1,5 +1,5 @@
 /* The line on a node that says what its run does, or why there was none. Nodes with a panel show it
-   there. */
+   there. Nodes 2.0 of 0.3.75 does not draw a widget that comes after a link to the node. */
 
 import { fit, make, sheet } from "./dom.mjs";
 

@@ -47,7 +47,7 @@ export function storedOf(outputs, node, key) {
 export async function reload(app, api, node, panel) {
   if (!names(node).length) return;
   const before = panel.told;
-  const { told, last } = await loadShown(api, node);
+  const { told, last } = await loadShown(app, api, node, panel.key);
   if (panel.told !== before) return; // told meanwhile
   if (isForeignRun(last)) adopt(app, last.prompt);
   if (told.length && JSON.stringify(told) !== JSON.stringify(before)) panel.tell(told);

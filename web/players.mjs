@@ -43,6 +43,7 @@ export function addPlayers(app, api, node) {
   widget.serialize = false;
   widget.beforeQueued = () => claimName(app, node);
   const panel = {
+    key: KEY,
     get told() {
       return told;
     },

@@ -63,7 +63,7 @@ export function showStoredRanges(outputs) {
 
 class RangePanel {
   constructor(app, api, node) {
-    Object.assign(this, { app, api, node });
+    Object.assign(this, { app, api, node, key: KEY });
     this.word = panelWord(app);
     this.told = [];
     this.line = "";

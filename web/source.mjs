@@ -1,6 +1,8 @@
 /* Which sound an input leads to, as a short name: it is another one when the recording is another,
    or what happens to it before it arrives. */
 
+import { outerOf } from "./runs.mjs";
+
 const NOT_SENT = ["control_after_generate", "audioUI"];
 
 /** The name for an input of a node; empty where nothing is connected. */
@@ -34,13 +36,6 @@ function describe(app, node, way) {
       way.found.push(`${name}=${value}`);
   for (const inner of node.subgraph?.nodes ?? []) describe(app, inner, way);
   for (const { link } of node.inputs ?? []) follow(app, node.graph, link, way);
-}
-
-/** The node that shows a subgraph. */
-function outerOf(app, subgraph) {
-  const root = app.rootGraph ?? app.graph;
-  const graphs = [root, ...(root.subgraphs?.values?.() ?? [])];
-  return graphs.flatMap((graph) => graph.nodes).find((node) => node.subgraph === subgraph);
 }
 
 /** 64 bits as 16 digits (FNV-1a, twice from different beginnings). */

@@ -1,10 +1,11 @@
 /* What the server keeps of a panel in a file in its temp folder, under a name that the node carries
    among its properties: the takes of Iterative Edit, what every run has made, or the last result. */
 
-import { isKnown, openWorkflow } from "./runs.mjs";
+import { isKnown, numberOf, openWorkflow } from "./runs.mjs";
 
 const PROPERTY = "stepedit_takes";
 const MOST_NAMES = 4;
+const MOST_RUNS = 8; // of the server's history, to look through
 const claims = new Map(); // name -> the place that uses it: a workflow and the number of a node
 
 /** The names of a node: its own, then those it had as a copy of another node. */
@@ -36,10 +37,25 @@ export async function loadTakes(api, node) {
 }
 
 /** { told, last } of a node: its last result, a list, and how its last run ended. */
-export async function loadShown(api, node) {
+export async function loadShown(app, api, node, key) {
   const files = await Promise.all(names(node).map((name) => file(api, `shown_${name}`, "told")));
-  const told = files.find((one) => one.told.length)?.told ?? [];
+  const kept = files.find((one) => one.told.length)?.told;
+  const told = kept ?? (await fromHistory(app, api, node, key));
   return { told, last: files[0]?.last ?? null };
+}
+
+/** The result of a run in which the node itself did not run, because the server had it already. */
+async function fromHistory(app, api, node, key) {
+  try {
+    const answer = await api.fetchApi(`/history?max_items=${MOST_RUNS}`, { cache: "no-store" });
+    const runs = Object.values(answer.ok ? await answer.json() : {});
+    const name = names(node)[0];
+    const mine = runs.reverse().find(({ prompt }) => JSON.stringify(prompt?.[3] ?? "").includes(name));
+    const told = mine?.outputs?.[numberOf(app, node)]?.[key];
+    return Array.isArray(told) ? told : [];
+  } catch {
+    return [];
+  }
 }
 
 async function file(api, name, key) {

@@ -41,17 +41,32 @@ SET = """
 """
 
 
-def test_words_that_nano_cannot_read_are_said_on_edit_long(page: Page, renderer: bool) -> None:
+def alerts(page: Page) -> list[str]:
+    """What the lines of all nodes say went wrong."""
+    return [one.inner_text() for one in page.page.locator(".stepedit.line [role=alert]").all()]
+
+
+def test_words_that_nano_cannot_read_are_said_on_edit_long(page: Page) -> None:
+    page.evaluate(
+        "async () => await app.extensionManager.setting.set('Comfy.VueNodes.Enabled', false)"
+    )
+    page.errors.clear()
     page.evaluate(GRAPH, "昨晚我走路回家")
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
-    alert = page.page.locator(".stepedit.line").get_by_role("alert")
     said = "were never learnt by 'nano'"
-    until(page, lambda: any(said in one.inner_text() for one in alert.all()), 60)
-    shoot(page, f"line_{'nodes2' if renderer else 'canvas'}")
+    until(page, lambda: said in " ".join(alerts(page)), 60)
+    shoot(page, "line_canvas")
     page.close_dialogs()
-    page.evaluate(SET, ["StepEdit_EditLong", "text", "hello good morning world"])
     page.evaluate(SET, ["StepEdit_LoadModel", "bundle", "no such model"])
     page.evaluate("async () => { await app.queuePrompt(0, 1); }")
-    until(page, lambda: any("no such model" in one.inner_text() for one in alert.all()), 60)
-    assert not any(said in one.inner_text() for one in alert.all())  # that run is past
+    until(page, lambda: "no such model" in " ".join(alerts(page)), 60)
+    assert said not in " ".join(alerts(page))  # that run is past
+    assert page.errors == []
+
+
+def test_what_is_refused_is_said_on_the_node(page: Page, renderer: bool) -> None:
+    page.evaluate(GRAPH, "")
+    page.evaluate(SET, ["StepEdit_LoadModel", "bundle", "no such model"])
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    until(page, lambda: "no bundle 'no such model'" in " ".join(alerts(page)), 60)
     assert page.errors == []

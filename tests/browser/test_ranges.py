@@ -473,7 +473,7 @@ def test_a_new_page_shows_the_last_results_of_the_part_and_of_the_players(
 def test_a_page_loaded_anew_during_a_run_shows_its_result(
     page: Page, server: Server, renderer: bool
 ) -> None:
-    open_node(page, "EditRange", start=0.5, end=1.0, rounds=8, seed=3)
+    open_node(page, "EditRange", start=0.5, end=1.0, rounds=8, seed=3 + renderer)
     page.evaluate(WORKFLOW)
     page.load(page.saved())
     count = len(server.get("/history"))
