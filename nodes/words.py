@@ -52,7 +52,7 @@ def _listener(
     from ..stepedit_core.measure.recognisers import recogniser_for
 
     bundle = None if model is None else model.listening()
-    return recogniser_for(bundle, folders.find_recogniser(recogniser), hooks=hooks)
+    return recogniser_for(bundle, folders.hearing_folder(recogniser), hooks=hooks)
 
 
 def ears_or_none(model: models.LoadedModel | None, recogniser: str) -> Recogniser | None:
@@ -74,7 +74,7 @@ def judge(recogniser: str) -> str:
 
     if not recogniser:
         return ""
-    return judging_folder(folders.find_recogniser(recogniser), asked=recogniser != folders.AUTO)
+    return judging_folder(folders.hearing_folder(recogniser))
 
 
 def known_or_heard(

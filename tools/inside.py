@@ -7,7 +7,8 @@ One range in each recording: as few words as last a second, two seconds at most.
 The words' times, and the product's check after the edit, are $WHISPER_BASE's, as a user's own
 faster-whisper folder would be; right or wrong is said by the folder of --independent, beside what
 that hears in the recording itself. Effects are those of the range, beside the same words in the
-whole window's round. Rows are kept in inside.jsonl, and a stopped run resumes.
+whole window's round. Rows are kept, and a stopped run resumes; `--share 0 2` beside
+`--share 1 2` are two processes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from stepedit_core.evaluate.intervals import interval
 from stepedit_core.measure.listening import places
 from stepedit_core.measure.pitch import median_pitch_hz
 from stepedit_core.measure.timeline import Recogniser, Word, words_between
-from stepedit_core.pipelines.chosen_part import lost_words, words_in_span
+from stepedit_core.pipelines.chosen_part import unheard_words, words_in_span
 from stepedit_core.pipelines.inside import Part
 from stepedit_core.pipelines.range_edit import RangeResult, edit_range, part_of
 from stepedit_core.registry.handle import Bundle
@@ -60,18 +61,20 @@ def main() -> None:
     parser.add_argument("--bundle", default="nano")
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--share", type=int, nargs=2, default=(0, 1), metavar=("K", "N"))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    file = args.out / "inside.jsonl"
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    turn, turns = args.share
+    file = args.out / f"inside-{turn}.jsonl"
+    rows = read_rows(file)
     done = {row["clip"] for row in rows}
     bundle = stepedit.load(args.bundle, device="cpu")
     ears, other = ears_of(os.environ["WHISPER_BASE"]), ears_of(args.independent)
     judge = None if args.judge is None else load_judge(args.judge)
     for number, path in enumerate(chosen(args.clips, 99, 0)):
-        if len(rows) >= args.count:
+        if len(rows) * turns >= args.count:
             break
-        if path.stem in done:
+        if path.stem in done or number % turns != turn:
             continue
         try:
             row = judged(bundle, read_recording(path), (ears, other), number, args, judge)
@@ -82,7 +85,14 @@ def main() -> None:
         rows.append({"clip": path.stem, **row})
         print(json.dumps(rows[-1]), flush=True)
         file.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
-    print(table(rows))
+    print(
+        table([row for path in sorted(args.out.glob("inside-*.jsonl")) for row in read_rows(path)])
+    )
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """What an earlier run left; empty where there was none."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def judged(
@@ -167,7 +177,7 @@ def lost_in(
     heard = ears.transcribe(replace(made.recording, samples=window).clip())
     chosen_s = (part.start / rate, part.end / rate)
     window_s = (part.window_start / rate, part.window_end / rate)
-    lost = lost_words(words, heard, chosen_s, window_s)
+    lost = unheard_words(words, heard, chosen_s, window_s)
     inside = [k for k in words_in_span(words, *chosen_s) if bare(words[k].text)]
     around = [k for k in words_in_span(words, *window_s) if k not in inside]
     ours = [bare(words[k].text) for k in words_in_span(words, *window_s)]

@@ -29,6 +29,7 @@ from stepedit_core.audio.recordings import Recording, read_recording
 from stepedit_core.measure.timeline import words_between
 from stepedit_core.pipelines.range_edit import edit_range, part_of
 from stepedit_core.pipelines.remove_words import Removal, remove_words
+from stepedit_core.signal.cut import LONG_FADE_S
 from stepedit_core.signal.splice import FADE_S
 from stepedit_core.types import Decoding, EditRequest
 from tools.removal import Remembered, chosen
@@ -133,10 +134,10 @@ def judged(
     inside = [(everywhere >= p.start) & (everywhere < p.stop) for p in patches]
     bar = around(old, rate, everywhere[~np.any(inside, axis=0)])
     limits = np.quantile(bar.step, SHARE), np.quantile(bar.change, SHARE)
-    half = round(FADE_S * rate / 2)
+    half, longest = round(FADE_S * rate / 2), round(LONG_FADE_S * rate) + 1
     for patch in patches:
         first, end = patch.start + shift, patch.start + shift + patch.samples.shape[1]
-        short = end - first <= 4 * half
+        short = end - first <= longest  # one fade and nothing else
         joins = [(first + end) // 2] if short else [first + half, end - half]
         found = around(new, rate, np.array([j for j in joins if half < j < len(new) - half]))
         for step, change in zip(found.step, found.change, strict=True):

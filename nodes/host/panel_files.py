@@ -18,7 +18,7 @@ import folder_paths
 from comfy.model_management import InterruptProcessingException
 from comfy_execution.utils import get_executing_context
 
-from ...stepedit_core.files.reading import read_object
+from ...stepedit_core.files.reading import read_object, said_of
 from ...stepedit_core.files.whole import write_whole
 from ...stepedit_core.printable import shown
 from .progress import tell
@@ -62,7 +62,7 @@ class PanelFile:
         try:
             write_whole(self.path, text)
         except OSError as failed:  # the sounds are worth more than the panel's notes on them
-            log.warning("StepEdit: what a panel shows was not written (%s)", shown(failed))
+            log.warning("StepEdit: what a panel shows was not written (%s)", shown(said_of(failed)))
             return
         tell(CHANGED, {"prompt_id": self.prompt, "node": self._node, "panel": self._panel})
 
@@ -77,7 +77,7 @@ def stated(write: Callable[[str, str], None]) -> Iterator[None]:
         write("cancelled", "")
         raise
     except Exception as error:
-        write("error", str(error))
+        write("error", said_of(error))
         raise
     write("done", "")
 

@@ -2,12 +2,13 @@
 
 They lie in the panel's file (`panel_files.py`), which is
 {"takes": [take, ...], "last": {"prompt", "state", "error"}}; a take is {"take", "prompt", "state",
-"seed", "asked", "voice", "clips"}, and a clip {"best", "rounds"} with the rows of nodes/rounds.py.
+"seed", "asked", "voice", "clips"}, and a clip {"best", "warnings", "rounds"} with the rows of
+nodes/rounds.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,9 +40,9 @@ class TakeLog:
         self._take["clips"][clip]["rounds"].append(row)
         self._write("running")
 
-    def chosen(self, clip: int, best: int) -> None:
-        """The round that the run gives for a clip."""
-        self._take["clips"][clip]["best"] = best
+    def chosen(self, clip: int, best: int, warnings: Sequence[str] = ()) -> None:
+        """The round that the run gives for a clip, and what is wrong with the run as a whole."""
+        self._take["clips"][clip] |= {"best": best, "warnings": list(warnings)}
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -3,9 +3,11 @@
     python -m recipes.nano.judge_letters rounds --clips PEOPLE --bundle nano --out runs/guard
     python -m recipes.nano.judge_letters figures --letters runs/nano/letters --corpus CORPUS \
         --guard runs/guard --out runs/nano/letters/limits.json
+    python -m recipes.nano.judge_letters ears --guard runs/guard --independent FOLDER
 
 `rounds` edits recordings of held-out people and lets Whisper ($WHISPER_BASE) read the recordings and
-all rounds: the independent ear. `figures` prints word borders on held-out teacher speech, and, from
+all rounds: the independent ear. `ears` makes it the guard instead, and another recogniser the judge.
+`figures` prints word borders on held-out teacher speech, and, from
 one half of the people, the limits for the bundle; the other half says how good they are.
 """
 
@@ -243,8 +245,47 @@ def figures(args: argparse.Namespace) -> None:
     print(limits)
 
 
+def ears(args: argparse.Namespace) -> None:
+    """Print what $WHISPER_BASE is worth as a guard, where another recogniser says what was lost.
+
+    Both hear each round beside what they hear in its recording; the catalogue has the words of the
+    first. The limit is chosen from one half of the people, as in `figures`.
+    """
+    catalogue, heard = args.guard / CATALOGUE, args.guard / f"{args.independent.name}.json"
+    entries: list[dict[str, Any]] = [json.loads(line.text) for line in read_lines(catalogue)]
+    other = json.loads(heard.read_text("utf-8")) if heard.exists() else {}
+    listener = FasterWhisper(args.independent, threads=1)
+    edited = {entry["clip"] for entry in entries if entry["round"]}
+    for entry in (e for e in entries if e["clip"] in edited and e["file"] not in other):
+        other[entry["file"]] = listener.transcribe(read_clip(args.root / entry["file"]))
+        write_whole(heard, json.dumps(other) + "\n")
+    said = {e["clip"]: other[e["file"]] for e in entries if not e["round"] and e["clip"] in edited}
+    rows: list[tuple[int, bool, dict[str, float]]] = []
+    for entry in (e for e in entries if e["round"]):
+        share = wrong_share(said[entry["clip"]], other[entry["file"]])
+        if not KEPT < share < LOST:
+            own = wrong_share(entry["words"], entry["heard"])
+            values = {"its words": own, "codes": entry["distance"]}
+            values["words or codes"] = max(own, entry["distance"] / WORDS_HOLD * KEPT)
+            rows.append((half(entry), share >= LOST, values))
+    for name in rows[0][2]:
+        parts = [
+            [
+                [v[name] for h, lost, v in rows if lost == what and h in sides]
+                for what in (False, True)
+            ]
+            for sides in ((0,), (1,), (0, 1))
+        ]
+        limit = limit_of(parts[0][0], FALSE_ALARMS)
+        print(f"{name}: {curve(*parts[2])}")
+        print(f"  limit {limit}, other half: {shares(*parts[1], limit)}")
+        print(
+            f"  any word wrong, all: {shares(*parts[2], 0.0)}; a tenth: {shares(*parts[2], KEPT)}"
+        )
+
+
 def main() -> None:
-    """One of the two."""
+    """One of the three."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     rounds = commands.add_parser("rounds")
@@ -252,6 +293,11 @@ def main() -> None:
     rounds.add_argument("--bundle", default="nano")
     rounds.add_argument("--rounds", type=int, default=2)
     rounds.set_defaults(do=make_rounds)
+    heard = commands.add_parser("ears")
+    heard.add_argument("--guard", type=Path, required=True)
+    heard.add_argument("--independent", type=Path, required=True)
+    heard.add_argument("--root", type=Path, default=Path())
+    heard.set_defaults(do=ears)
     told = commands.add_parser("figures")
     told.add_argument("--letters", type=Path, required=True)
     told.add_argument("--corpus", type=Path, required=True)

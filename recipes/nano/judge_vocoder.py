@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from recipes.nano.judge import Judges
+from recipes.nano.over_people import over_people
 from recipes.nano.training import log, saved_state, setup
 from stepedit_core.audio.files import read_clip
 from stepedit_core.audio.mel import prompt_mel
@@ -32,7 +33,6 @@ from stepedit_core.models.source_filter import SourceFilter, SourceFilterConfig
 from stepedit_core.types import Clip
 
 RATE_HZ = 24_000
-DRAWS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,29 +158,20 @@ def table(rows: list[VocodedClip]) -> str:
     for name in dict.fromkeys(row.system for row in rows):
         own = [row for row in rows if row.system == name]
         values = np.array([(r.errors, r.words, r.similarity, r.mos, r.seconds) for r in own])
-        speakers = np.array([r.speaker for r in own])
-        names = np.unique(speakers)
-        places = [np.flatnonzero(speakers == speaker) for speaker in names]
-        rng = np.random.default_rng(0)
-        draws = []
-        for _ in range(DRAWS):
-            chosen = [places[i] for i in rng.integers(0, len(places), len(places))]
-            draws.append(figures(values[np.concatenate([rng.choice(c, len(c)) for c in chosen])]))
-        low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+        speakers = [r.speaker for r in own]
+        middle, low, high = over_people(values, speakers, figures)
         cells = [
             f"{mid * s:.{d}f} [{a * s:.{d}f}, {b * s:.{d}f}]"
-            for mid, a, b, s, d in zip(
-                figures(values), low, high, (100, 1, 1, 1), (1, 3, 2, 3), strict=True
-            )
+            for mid, a, b, s, d in zip(middle, low, high, (100, 1, 1, 1), (1, 3, 2, 3), strict=True)
         ]
         lines.append(f"| {name} | {len(own)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def figures(values: np.ndarray) -> tuple[float, float, float, float]:
-    """(word error rate, similarity, MOS, compute seconds) of rows (n, 5)."""
-    errors, words, similarity, mos, seconds = values.T
-    return errors.sum() / words.sum(), similarity.mean(), mos.mean(), seconds.mean()
+def figures(values: np.ndarray) -> np.ndarray:
+    """Word error rate, similarity, MOS and compute seconds (4,) of rows (n, 5)."""
+    errors, words, *others = values.T
+    return np.array([errors.sum() / words.sum(), *(other.mean() for other in others)])
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ from torch.nn import functional
 from recipes.nano.ahead import drawn_ahead, to_device
 from recipes.nano.channels import augment
 from recipes.nano.corpus.dataset import Corpus
-from recipes.nano.train_linguistic import kmeans, phone_count
+from recipes.nano.moving_codes import MovingCodes
+from recipes.nano.train_linguistic import phone_count
 from recipes.nano.training import (
     RATE,
     Run,
@@ -117,18 +118,15 @@ def main() -> None:
     optimizer = torch.optim.AdamW(
         parameters(model, reader), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02
     )
-    sums = torch.zeros_like(model.codebook)
-    counts = torch.zeros(len(model.codebook), device=args.device)
-    first, started = 0, False
+    codes = MovingCodes(model.codebook, keep=config["ema"], start_at=config["quantize_from"])
     run = Run(args.out, config, optimizer, 2.0, model=model, reader=reader)
-    if (state := run.resume()) is not None:
-        sums, counts, first, started = (
-            to_device(state[k], args.device) for k in ("sums", "counts", "step", "started")
-        )
+    state = run.resume()
+    first = state["step"] if state else 0
+    if state:
+        codes.load(state)
 
     usable, seconds, weights = select(corpus)
     log.info("%d clips, %.1f h", len(usable), seconds.sum() / 3600)
-    recent: list[Tensor] = []
 
     def draw(step: int) -> tuple[dict[str, Tensor], np.random.Generator]:
         nonlocal usable, seconds, weights
@@ -145,40 +143,8 @@ def main() -> None:
         valid = count[None] < batch["tokens"][:, None]
         with fast_math(args.device):
             hidden = model.hidden(batch["log_mel"], batch["frames"])[:, : valid.shape[1]].float()
-        live = hidden[valid]
-        loss_commit = torch.zeros(())
-        quantised = hidden
-        used = 0.0
-        if started:
-            with torch.no_grad():
-                codes = torch.cdist(live.detach(), model.codebook).argmin(1)
-                hot = torch.bincount(codes, minlength=len(counts)).float()
-                counts.mul_(config["ema"]).add_(hot, alpha=1 - config["ema"])
-                new = torch.zeros_like(sums).index_add_(0, codes, live.detach())
-                sums.mul_(config["ema"]).add_(new, alpha=1 - config["ema"])
-                chosen = model.codebook[codes]
-                model.codebook.copy_(sums / counts.clamp(min=1e-4)[:, None])
-                dead = (counts < 0.02).nonzero()[:, 0]
-                if len(dead) and run.spent(step) < 0.8:
-                    fresh = live.detach()[torch.from_numpy(rng.integers(0, len(live), len(dead)))]
-                    model.codebook[dead] = fresh
-                    sums[dead] = fresh * 0.1
-                    counts[dead] = 0.1
-                used = float((counts > 0.02).float().mean())
-            loss_commit = functional.mse_loss(live, chosen) * live.shape[-1]
-            quantised = torch.zeros_like(hidden).masked_scatter(
-                valid[..., None], live + (chosen - live).detach()
-            )
-        elif step >= config["quantize_from"] - 60:
-            recent.append(live.detach())
-            if step + 1 == config["quantize_from"]:
-                centres = kmeans(torch.cat(recent)[:90_000], len(counts), 12, rng)
-                model.codebook.copy_(centres)
-                counts.fill_(1.0)
-                sums.copy_(centres)
-                started = True
-                recent.clear()
-                log.info("codebook started by k-means")
+        coded, loss_commit = codes(step, hidden[valid], rng, restart=run.spent(step) < 0.8)
+        quantised = torch.zeros_like(hidden).masked_scatter(valid[..., None], coded)
         level = (batch["mel"] * valid.repeat_interleave(2, 1)[..., None]).sum(1) / (
             2 * batch["tokens"][:, None]
         )
@@ -208,11 +174,9 @@ def main() -> None:
                 "voice": loss_voice.item(),
                 "phone": loss_phone.item(),
                 "commit": loss_commit.item(),
-                "used": used,
+                "used": codes.used,
             },
-            sums=sums,
-            counts=counts,
-            started=started,
+            **codes.state(),
         )
     run.finish()
 

@@ -56,9 +56,14 @@ VOICED, VOICED_SHARE = 0.6, 0.6
 """Least periodicity of a frame with a pitch, and share of such frames in a filler."""
 SHORTEST_START_S = 0.12
 """Shortest start that is said again; the longest is as long as a filler."""
+SHORTEST_COPY_S = 0.08
+"""The same for one that is equal to what follows."""
 SAME = 2.8
 """Distance of two stretches, by frame along the best path, below which they say the same: varied
 copies of a word lie below 3.1 in 95 of 100, neighbours that say something else above 3.2."""
+COPIED, EQUAL = 2.3, 1.6
+"""Distance below which they are copies, whatever a recogniser made of the two; and that of a start
+which is very short or has hardly a voice."""
 APART_S = 0.6
 """Longest pause before a start that is said again."""
 LONGER = 1.6
@@ -67,6 +72,8 @@ SURE = 0.7
 """Confidence from which a word is believed to be there."""
 ITS_OWN = 0.5
 """Share of a word's sound that lies in a stretch which is that word."""
+MEETS_S = 0.03
+"""Most between the ends of two stretches that are the same place."""
 TOUCHES_S = 0.04
 """Least sound of the second time that a word must cover to be the word of both."""
 
@@ -98,6 +105,8 @@ class Sound:
     kind: Literal["filler", "repeat"]
     wordless: bool = True
     """Whether no word was surely heard there."""
+    copied: bool = False
+    """Whether what follows begins with as good as the same sound: a repeat for certain."""
 
 
 def hesitations(clip: Clip, words: Sequence[Word]) -> list[Sound]:
@@ -111,10 +120,19 @@ def hesitations(clip: Clip, words: Sequence[Word]) -> list[Sound]:
             held = sound.kind == "filler"  # what comes again has its word in the second time
             if held and not all(_is_said_beside(n, sound, spans, words) for n in near):
                 continue  # a syllable of a word
+            if not held and not near and sound.end - sound.start < SHORTEST_START_S - 1e-6:
+                continue  # a click, or a breath
             surely = any(_is_word(words[place], sound, spans) for place in near)
             if not surely or _stands_alone(sound):
                 found.append(replace(sound, wordless=not surely))
-    return found
+    # the second time of a copy is a word; a held vowel that is said twice is a filler each time
+    fillers = [sound for sound in found if sound.kind == "filler"]
+    firsts = [s for s in found if s.copied and not any(_meet(s, filler) for filler in fillers)]
+    return [
+        sound
+        for sound in found
+        if sound.kind == "repeat" or not any(abs(s.after - sound.start) < MEETS_S for s in firsts)
+    ]
 
 
 def is_misheard(word: Word, sound: Sound) -> bool:
@@ -132,10 +150,24 @@ def words_stay(sound: Sound, words: Sequence[Word], again: Sequence[Word]) -> bo
         heard = theirs[b:b_end]
         stay |= {n for n in range(a, a_end) if kind == "equal" or _among(ours[n], heard)}
     near = (sound.start - NEAR_S, sound.end + NEAR_S)
-    return all(
-        place in stay
+    lost = [
+        place
         for place, word in enumerate(words)
-        if word.confidence >= SURE and _shared(near, word) > 0
+        if place not in stay and word.confidence >= SURE and _shared(near, word) > 0
+    ]
+    if not sound.copied:
+        return not lost
+    # of a word said twice another word is often made, "that" of "the the": once it is out, what is
+    # heard in its place is right, and at most the one that went may be missing
+    return all(_missing(place, matcher) <= 1 for place in lost)
+
+
+def _missing(place: int, matcher: SequenceMatcher[str]) -> int:
+    """How many words fewer are heard where a word was heard before."""
+    return next(
+        max(0, (a_end - a) - (b_end - b))
+        for _, a, a_end, b, b_end in matcher.get_opcodes()
+        if a <= place < a_end
     )
 
 
@@ -143,6 +175,7 @@ def _stands_alone(sound: Sound) -> bool:
     """Whether a sound is long, and well apart from what is before and after it."""
     apart = min(sound.start - sound.before, sound.after - sound.end)
     least = LONG_S if sound.kind == "filler" else SHORTEST_START_S
+    least = SHORTEST_COPY_S if sound.copied else least
     return apart >= APART_SURELY_S - 1e-6 and sound.end - sound.start >= least - 1e-6
 
 
@@ -194,16 +227,36 @@ def _sounds(wave: Tensor, offset: float) -> tuple[list[Span], list[Sound]]:
         if _is_steady(bands[place[0] : place[1]], pitched[place[0] : place[1]])
     ]
     spoken = (level > quiet + SHARE * span) & F.pad(pitched, (0, len(level) - len(pitched)))
+    low = runs_of(level > quiet + LOW_SHARE * span)
+    starts = dict.fromkeys((*_flanked(_bridged(low), len(level)), *_flanked(low, len(level))))
     again = [
-        sound(place, "repeat")
-        for place in _flanked(_bridged(runs_of(level > quiet + LOW_SHARE * span)), len(level))
+        replace(sound(place, "repeat"), copied=apart < COPIED)
+        for place in starts
         if (place[3] - place[1]) * STEP_S <= APART_S
-        and int(spoken[place[0] : place[1]].sum()) >= LEAST_VOICED
-        and _comes_again(shapes[place[0] : place[1]], shapes[place[3] :])
+        and (apart := _apart(shapes[place[0] : place[1]], shapes[place[3] :])) < SAME
+        and _may_start(place, int(spoken[place[0] : place[1]].sum()), apart)
     ]
-    again = [s for s in again if not any(s.start < h.end and h.start < s.end for h in held)]
+    again = [s for s in again if s.copied or not any(_meet(s, h) for h in held)]
+    again = [s for s in again if not any(t.copied and _within(s, t) for t in again)]
     found = sorted((*held, *again), key=lambda sound: sound.start)
     return [(offset + a * STEP_S, offset + b * STEP_S) for a, b in runs], found
+
+
+def _may_start(place: tuple[int, int, int, int], voiced: int, apart: float) -> bool:
+    """Whether a stretch is long enough, and has a voice, for a start that is said again."""
+    seconds = (place[1] - place[0]) * STEP_S
+    if apart < EQUAL and voiced:
+        return seconds >= SHORTEST_COPY_S - 1e-9
+    return seconds >= SHORTEST_START_S and voiced >= LEAST_VOICED
+
+
+def _meet(one: Sound, other: Sound) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _within(one: Sound, other: Sound) -> bool:
+    """Whether a sound is a part of another."""
+    return one is not other and other.start <= one.start and one.end <= other.end
 
 
 def _flanked(runs: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int, int, int]]:
@@ -238,11 +291,11 @@ def _is_steady(bands: Tensor, pitched: Tensor) -> bool:
     return spread < SPREAD and drift < DRIFT and voiced
 
 
-def _comes_again(said: Tensor, after: Tensor) -> bool:
-    """Whether shapes (F, D) are said again, at another speed, at the beginning of others."""
+def _apart(said: Tensor, after: Tensor) -> float:
+    """How far shapes (F, D) are from the beginning of others, at any speed; inf where too short."""
     count = len(said)
-    if not SHORTEST_START_S <= count * STEP_S <= LONGEST_S or len(after) < count / LONGER:
-        return False
+    if not SHORTEST_COPY_S <= count * STEP_S <= LONGEST_S or len(after) < count / LONGER:
+        return math.inf
     costs = torch.cdist(said, after[: int(LONGER * count)]).double().numpy()
     best = np.full((count + 1, costs.shape[1] + 1), np.inf)
     best[0, 0] = 0.0
@@ -250,7 +303,7 @@ def _comes_again(said: Tensor, after: Tensor) -> bool:
         for j in range(costs.shape[1]):
             best[i + 1, j + 1] = costs[i, j] + min(best[i, j], best[i, j + 1], best[i + 1, j])
     end = int(best[count, 1:].argmin()) + 1
-    return bool(best[count, end] / (count + end) < SAME)
+    return float(best[count, end] / (count + end))
 
 
 def _words_in(sound: Sound, words: Sequence[Word]) -> list[int]:

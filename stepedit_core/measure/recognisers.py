@@ -43,17 +43,17 @@ def can_hear(bundle: Bundle, folder: str | Path = "") -> bool:
     return bool(named) or "recogniser" in bundle.manifest.components
 
 
-def judging_folder(folder: str | Path = "", *, asked: bool = True) -> str:
+def judging_folder(folder: str | Path = "") -> str:
     """Folder of the recogniser that judges the words of rounds, for `Plan.recogniser`.
 
-    The given one, else that of $STEPEDIT_RECOGNISER. Empty, for the bundle's own, where there is
-    none; also where faster-whisper is not installed and nobody `asked` for this folder.
+    The given one, else that of $STEPEDIT_RECOGNISER where faster-whisper is installed. Empty, for
+    the bundle's own, where there is none.
     """
     from .whisper import is_installed
 
-    if folder and asked:
+    if folder:
         return str(folder)
-    return (str(folder) or os.environ.get(VARIABLE, "")) if is_installed() else ""
+    return os.environ.get(VARIABLE, "") if is_installed() else ""
 
 
 def recogniser_for(
@@ -61,14 +61,20 @@ def recogniser_for(
 ) -> Recogniser:
     """The recogniser of a folder, else of $STEPEDIT_RECOGNISER, else that of a bundle.
 
-    Nothing is downloaded. Raises ValueError where none of the three is there, or the folder is not
+    Nothing is downloaded. Where the variable names a folder and faster-whisper is not installed,
+    the bundle's own hears. Raises ValueError where none of the three is there, or the folder is not
     such a model.
     """
     named = str(folder) or os.environ.get(VARIABLE, "")
     if named:
-        from .whisper import open_whisper
+        from .whisper import NotInstalledError, open_whisper, say_passed_over
 
-        return open_whisper(named, hooks=hooks)
+        try:
+            return open_whisper(named, hooks=hooks)
+        except NotInstalledError:
+            if folder or bundle is None or "recogniser" not in bundle.manifest.components:
+                raise
+            say_passed_over(named)
     if bundle is not None and "recogniser" in bundle.manifest.components:
         return recogniser_of(bundle, hooks=hooks)
     what = "no model is there"

@@ -197,13 +197,27 @@ def _wordless(
     sounds = [sound for sound in hesitations(recording.clip(), words) if kinds[sound.kind]]
     if ears is None:
         sounds = [sound for sound in sounds if sound.wordless]
-    elif sounds:
-        holes = [hole for s in sounds for hole in _hole([_unheard(s, words)], words, recording)]
-        holes = merged(holes, recording.sample_rate)
-        trial = patched(recording, [_closed(recording, hole) for hole in holes])
-        again = ears.transcribe(trial.clip())
-        sounds = [sound for sound in sounds if words_stay(sound, words, again)]
+    else:
+        sure = _not_missed(recording, words, sounds, ears)
+        # beside others that are out, a recogniser may hear other words where one of them was
+        rest = [sound for sound in sounds if sound not in sure]
+        if sure and rest:
+            sure += _not_missed(recording, words, rest, ears)
+        sounds = sure
     return [_unheard(sound, words) for sound in sounds]
+
+
+def _not_missed(
+    recording: Recording, words: Sequence[Word], sounds: Sequence[Sound], ears: Recogniser
+) -> list[Sound]:
+    """Those of the sounds without which, all of them out, every word near them is still heard."""
+    if not sounds:
+        return []
+    holes = [hole for s in sounds for hole in _hole([_unheard(s, words)], words, recording)]
+    holes = merged(holes, recording.sample_rate)
+    trial = patched(recording, [_closed(recording, hole) for hole in holes])
+    again = ears.transcribe(trial.clip())
+    return [sound for sound in sounds if words_stay(sound, words, again)]
 
 
 def _closed(recording: Recording, hole: Hole) -> Patch:

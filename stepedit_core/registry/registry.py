@@ -23,6 +23,7 @@ from ..bundle.memory import check_memory
 from ..bundle.parts import dtype_of, load_part, part_precision
 from ..bundle.precision import Precision
 from ..bundle.weights import fill
+from ..files.whole import restore
 from ..models.llm import Step1LM
 from ..models.lora import load_adapter, merge
 from ..models.quantized import Kind
@@ -127,6 +128,8 @@ class Registry:
         for entry in sorted((*by_name, *by_folder), key=lambda e: isinstance(e, BrokenEntry)):
             return _usable(entry)
         folder = expanded(asked)
+        if os.sep in asked and not os.path.lexists(folder):
+            restore(folder.parent)  # a killed export may have left the older bundle aside
         try:
             if os.path.islink(folder):
                 folder.stat()  # it may lead nowhere

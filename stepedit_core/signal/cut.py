@@ -20,10 +20,10 @@ from ..audio.patches import Patch
 
 FADE_S = 0.01
 """Length of a fade."""
-LONG_FADE_S = 0.03
+LONG_FADE_S = 0.05
 """The same where one side is much louder than the other: silence before the middle of a sound."""
-MUCH_LOUDER = 10.0
-"""Power of one side over that of the other: 10 dB."""
+MUCH_LOUDER = 4.0
+"""Power of one side over that of the other: 6 dB."""
 FRAME_S, STEP_S = 0.01, 0.0025
 """Time over which loudness is measured, and distance of the places that are compared."""
 NEAR_QUIET = 4.0

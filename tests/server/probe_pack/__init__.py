@@ -171,6 +171,7 @@ class Questions:
 
     def enter(self, *_):
         """A layer begins."""
+        make_all_rounds()
         node = self.current()
         self.since += 1
         self.layers[node] = self.layers.get(node, 0) + 1
@@ -186,6 +187,13 @@ class Questions:
             while not model_management.processing_interrupted():
                 time.sleep(0.01)
         self.answer()
+
+
+def make_all_rounds():
+    """Have every round made: the answers of the tiny model never end."""
+    for name, module in list(sys.modules.items()):
+        if name.endswith(("stepedit_core.pipelines.rounds", "stepedit_core.pipelines.verdict")):
+            module.why_last = lambda plan, made: ""
 
 
 questions = Questions()

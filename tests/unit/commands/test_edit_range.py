@@ -101,6 +101,7 @@ def test_a_long_recording_without_a_recogniser_says_what_to_add(
     assert "has no recogniser" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("every_round_holds")
 def test_a_long_recording_is_edited_piece_by_piece(
     tmp_path: Path,
     bundles: Path,

@@ -158,6 +158,7 @@ def test_every_sample_outside_stays(bundle: Bundle, rate: int, start: float, end
     assert not torch.equal(new[:, inside], old[:, inside][:, : new[:, inside].shape[1]])
 
 
+@pytest.mark.usefixtures("every_round_holds")
 def test_the_same_codes_and_strength_0_give_the_recording_back(bundle: Bundle) -> None:
     recording = stereo(3.0)
     part = part_of(recording, 1.2, 1.8)

@@ -294,6 +294,61 @@ def test_a_word_that_was_heard_for_a_filler_goes_with_it() -> None:
     assert text_of(made) == "one two four five"
 
 
+def said_again(seconds: float) -> tuple[Recording, list[Word]]:
+    """Four words; the fourth begins twice: `seconds` of it, a pause, and the word."""
+    old, said = spoken("one two three four", gap=0.2)
+    rate, samples, words = old.sample_rate, old.samples.clone(), list(said)
+    again, count = round(words[3].start * rate), round(seconds * rate)
+    first, quiet = again - count - round(0.1 * rate), round(words[2].start * rate)
+    room = samples[:, : round(0.2 * rate)].repeat(1, 4)
+    samples[:, quiet:again] = room[:, : again - quiet]
+    start = 0.2 * voice(3, 161, np.arange(round(0.3 * rate)) / rate)
+    for channel, share in ((0, 1.0), (1, 0.4)):
+        late = torch.from_numpy(share * 2**15 * start).round().short()
+        samples[channel, again : again + len(late)] = late
+        samples[channel, first : first + count] = late[:count]
+    del words[2]
+    words[2] = Word("four", first / rate, words[2].end, 0.95)
+    return Recording(samples=samples, sample_rate=rate, subtype="PCM_16"), words
+
+
+@pytest.mark.parametrize("seconds", [0.09, 0.15])
+def test_a_short_start_goes_where_a_word_was_heard_for_it(seconds: float) -> None:
+    old, words = said_again(seconds)
+    which = Removal(repeats=True)
+    (cut,) = remove_words(old, words, which, ears=Ears(words)).cuts
+    assert cut.end - cut.start >= seconds
+    if seconds < 0.12:  # the same with nothing heard at its place: a click
+        words[2] = Word("four", words[2].end - 0.3, words[2].end, 0.95)
+        assert remove_words(old, words, which, ears=Ears(words)).cuts == ()
+
+
+class Turns(Ears):
+    """Hears one thing after the other."""
+
+    def __init__(self, *turns: list[Word]) -> None:
+        self.turns = list(turns)
+
+    def transcribe(self, clip: Clip) -> tuple[Word, ...]:
+        return tuple(self.turns.pop(0))
+
+
+def test_what_was_misheard_beside_another_cut_is_listened_to_alone() -> None:
+    old, words = with_filler()
+    other, more = with_filler()
+    del words[2], more[2]
+    both = Recording(samples=torch.cat((old.samples, other.samples), 1), sample_rate=16_000)
+    said = words + [
+        Word(w.text + "teen", w.start + old.seconds, w.end + old.seconds, 0.9) for w in more
+    ]
+    astray = [*said[:5], *said[7:]]
+    ears = Turns(astray, said)
+    assert len(remove_words(both, said, Removal(fillers=True), ears=ears).cuts) == 2
+    assert (
+        len(remove_words(both, said, Removal(fillers=True), ears=Turns(astray, astray)).cuts) == 1
+    )
+
+
 def test_under_music_nothing_is_looked_for() -> None:
     old, words = with_filler()
     del words[2]
