@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, schema
-from .host import folders, models, progress, sound, takes
+from .host import folders, models, progress, sound
 from .words import HearingNode, judge, recogniser_found
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class IterativeEdit(HearingNode):
         """Edit every clip of the batch; without a recogniser the model's own judges the words."""
         from ..stepedit_core.pipelines.plan import make_plan
         from . import rounds as finished
+        from .host import takes
         from .runs import run_clips
 
         how: dict[str, Any] = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
