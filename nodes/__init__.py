@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
+    batch,
     edit,
     instructions,
     listen,
@@ -44,6 +45,7 @@ class StepEdit(ComfyExtension):
             *remove_words.NODES,
             *replace_words.NODES,
             *script.NODES,
+            *batch.NODES,
             listen.PlayAndSave,
             tokens.SaveTokens,
             tokens.LoadTokens,

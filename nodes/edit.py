@@ -72,7 +72,7 @@ class IterativeEdit(io.ComfyNode):
                     display_name="best",
                     is_output_list=True,
                     tooltip="The marked round, else the strongest that keeps words and voice, "
-                    "mono at 24 kHz; one for each clip of the batch.",
+                    "else the recording, mono at 24 kHz; one for each clip of the batch.",
                 ),
                 io.Audio.Output(
                     display_name="final",

@@ -112,6 +112,7 @@ def _edited(
     from ..stepedit_core.pipelines.plan import make_plan
     from ..stepedit_core.pipelines.range_edit import patch_of
     from ..stepedit_core.pipelines.rounds import iterate_rounds
+    from ..stepedit_core.pipelines.verdict import warnings_of
     from ..stepedit_core.types import EditResult
 
     recording = known.recording
@@ -124,11 +125,12 @@ def _edited(
         hooks.round_finished(len(rounds), made.score)
         rounds.append(made)
     best = best_round(rounds)
-    result = EditResult(rounds=tuple(rounds), best_number=best)
+    warnings = warnings_of(plan, rounds, best)
+    result = EditResult(rounds=tuple(rounds), best_number=best, warnings=warnings)
     patch = patch_of(bundle, recording, part, plan, result, number=best)
     whole = patched(recording, [patch])
     lost = _lost(model, known, part, whole)
-    hooks.finish(best, rounds[best].score)
+    hooks.finish(best, rounds[best].score, made=len(rounds) - 1, warnings=warnings)
     return _Made(part, plan, result, patch, whole, lost)
 
 
@@ -136,7 +138,7 @@ def _lost(
     model: models.LoadedModel, known: Known, part: Part, whole: Recording
 ) -> tuple[int, ...] | None:
     """Places of the chosen words that are not heard after the edit; None where nothing hears."""
-    from ..stepedit_core.pipelines.chosen_part import lost_words
+    from ..stepedit_core.pipelines.chosen_part import unheard_words
 
     if not known.words:
         return None
@@ -147,7 +149,7 @@ def _lost(
     except ValueError:  # nothing hears here, or a draft only; the words came from elsewhere
         return None
     chosen = (part.start / rate, part.end / rate)
-    return lost_words(
+    return unheard_words(
         known.words, heard, chosen, (part.window_start / rate, part.window_end / rate)
     )
 
@@ -175,7 +177,7 @@ def _panel(
     after["lost"] = None if made.lost is None else list(made.lost)
     chosen = made.rounds.rounds[made.rounds.best_number]
     after["score"] = None if chosen.score is None else round(chosen.score, 3)
-    after["notes"] = list(chosen.notes)
+    after["notes"] = [*made.rounds.warnings, *chosen.notes]
     return told | {"before": _heard(before, part.window_start, part.window_end), "after": after}
 
 

@@ -34,6 +34,8 @@ class FinishedRun:
     """Number of the chosen round."""
     rows: Sequence[dict[str, Any]] = ()
     """The rounds as the panel shows them, see `row`."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the run as a whole, a sentence each."""
 
     @property
     def chosen(self) -> Round:
@@ -64,12 +66,13 @@ def row(bundle: Bundle, before: Sequence[Round], made: Round, file: File | None)
 
     `file` is None where no sound could be written.
     """
+    from ..stepedit_core.measure.holding import transcript_fits
     from ..stepedit_core.measure.listening import loudness_db, places
     from ..stepedit_core.output.report import round_entry
 
     loudness = loudness_db(made.clip)
     return {
-        **round_entry(len(before), made),
+        **round_entry(len(before), made, fits=transcript_fits([*before, made][0])),
         "kind": made.request.kind if made.request else "",
         "option": made.request.option if made.request else "",
         "loudness": None if loudness is None else round(loudness, 2),
@@ -89,10 +92,10 @@ def used(*, seed: int, rounds: int, voice: str) -> dict[str, Any]:
 
 
 def panel(run: FinishedRun) -> dict[str, Any]:
-    """One clip for the listening panel: what made it, the chosen round, its rounds."""
+    """One clip for the listening panel: what made it, the chosen round, warnings, its rounds."""
     plan = run.plan
     made_by = used(seed=plan.seed, rounds=plan.rounds, voice=plan.voice)
-    return {**made_by, "best": run.best, "rounds": run.rows}
+    return {**made_by, "best": run.best, "warnings": list(run.warnings), "rounds": run.rows}
 
 
 def report(bundle: Bundle, run: FinishedRun) -> str:

@@ -24,6 +24,7 @@ def run_clips(
     """The runs of all clips; the model keeps their rounds, and the log shows each at once."""
     from ..stepedit_core.pipelines.best import best_round, check_mark
     from ..stepedit_core.pipelines.rounds import iterate_rounds
+    from ..stepedit_core.pipelines.verdict import warnings_of
 
     count = len(plans[0].steps)
     check_mark(marked, count)
@@ -42,7 +43,14 @@ def run_clips(
             rows.append({**row(bundle, rounds, made, file), "unplayable": unplayable})
             rounds.append(made)
             log.add(number, rows[-1])
-        runs.append(FinishedRun(plan, rounds, best_round(rounds, marked), rows))
-        log.chosen(number, runs[-1].best)
-    hooks.finish(runs[-1].best, runs[-1].chosen.score)
+        best = best_round(rounds, marked if marked < len(rounds) else 0)
+        warnings = warnings_of(plan, rounds, best)
+        if marked >= len(rounds):
+            warnings = (*warnings, f"round {marked} is marked, and was not made.")
+        runs.append(FinishedRun(plan, rounds, best, rows, tuple(warnings)))
+        log.chosen(number, best, warnings)
+        hooks.clip_finished(number + 1)
+    last = runs[-1]
+    made = len(last.rounds) - 1
+    hooks.finish(last.best, last.chosen.score, made=made, warnings=last.warnings)
     return runs

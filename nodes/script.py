@@ -135,7 +135,7 @@ class Script(io.ComfyNode):
             bundle=model.ready(2 * LONGEST_S),
             base=folders.input_folder(),
             seed=seed,
-            recogniser=folders.find_recogniser(recogniser),
+            recogniser=folders.hearing_folder(recogniser),
             hooks=progress.CountingHooks("line"),
         )
         return _made(lines, folder, run)

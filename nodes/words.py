@@ -52,7 +52,7 @@ def _listener(
     from ..stepedit_core.measure.recognisers import recogniser_for
 
     bundle = None if model is None else model.listening()
-    return recogniser_for(bundle, folders.find_recogniser(recogniser), hooks=hooks)
+    return recogniser_for(bundle, folders.hearing_folder(recogniser), hooks=hooks)
 
 
 def ears_or_none(model: models.LoadedModel | None, recogniser: str) -> Recogniser | None:
@@ -74,9 +74,11 @@ def known_or_heard(
 ) -> Words:
     """Words that another node has heard, else as `hear`."""
     from ..stepedit_core.measure.timeline import fit_transcript
+    from ..stepedit_core.measure.word_table import check_inside
 
     if words is None:
         return hear(recording, model, recogniser, text, surely=True)
+    check_inside(words, recording.seconds)
     return fit_transcript(words, text, recording.seconds) if text.strip() else words
 
 
@@ -155,9 +157,10 @@ class Transcribe(HearingNode):
     ) -> io.NodeOutput:
         """Hear."""
         from ..stepedit_core.measure.timeline import words_between
-        from ..stepedit_core.measure.word_table import read_word_table, word_table
+        from ..stepedit_core.measure.word_table import timed_words, word_table
 
-        recording, words = sound.recording(audio), read_word_table(text)
+        recording = sound.recording(audio)
+        words = timed_words(text, recording.seconds)
         if words is None:
             words = hear(recording, model, recogniser, text)
         return io.NodeOutput(words_between(words, -inf, inf), words, word_table(words))

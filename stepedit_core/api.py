@@ -322,14 +322,15 @@ def replace_words(
     """A recording of any length with the words `new` in the place of `old`, in its voice.
 
     The model must be one that can clone. `words` are what the recording says, from `transcribe`;
-    without them the model's own recogniser hears them. Settings as in `edit`. What follows moves
-    where the new words are longer or shorter; all other samples stay bit for bit.
+    without them the model's own recogniser hears them, unless that is a draft. Settings as in
+    `edit`. What follows moves where the new words are longer or shorter; all other samples stay bit
+    for bit.
     """
     check_call(model, settings.get("hooks"))
     check_clones(model)
     hooks = settings.pop("hooks", None)
     recording = recording_of(clip)
-    said = words or transcribe(model, recording)
+    said = words or hear_surely(recogniser_for(model, hooks=hooks), recording)
     which = Replacement(old=old, new=new)
     return say_instead(model, recording, said, which, settings=settings, hooks=hooks)
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
 
@@ -28,7 +29,9 @@ from .commands.options import (
     UsageError,
     say_error,
 )
+from .files.outputs import locked_file
 from .files.reading import said_of
+from .printable import said_once
 
 COMMANDS = {
     "edit": "edit",
@@ -57,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
         with _ctrl_c_stays_ctrl_c():
-            code: int = arguments.run(arguments)
+            with locked_file(_written(arguments)), said_once():
+                code: int = arguments.run(arguments)
             _flush()
     except SystemExit as stop:  # argparse has said why, or shown the help
         try:
@@ -80,6 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _flush()
             os._exit(code)
     return code
+
+
+def _written(arguments: argparse.Namespace) -> Path | None:
+    """The one file that a command writes; None for one that writes a folder, or nothing."""
+    found = getattr(arguments, getattr(arguments, "one_file", ""), None)
+    return found if isinstance(found, Path) else None
 
 
 def _nobody_reads() -> int:

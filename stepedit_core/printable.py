@@ -7,7 +7,9 @@ type matters, `printable` for a whole sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 MOST = 300
 """Characters of one foreign value in a sentence."""
@@ -63,3 +65,26 @@ def _visible(letter: str) -> str:
     if letter.isprintable():
         return letter
     return " " if letter.isspace() else letter.encode("unicode_escape").decode("ascii")
+
+
+_SAID: ContextVar[set[str] | None] = ContextVar("notes that were said", default=None)
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Within a block no note is new twice: a run looks at many parts of one recording."""
+    token = _SAID.set(set())
+    try:
+        yield
+    finally:
+        _SAID.reset(token)
+
+
+def is_new(note: str) -> bool:
+    """Whether a note was not said yet in a block of `said_once`; outside of one it always is."""
+    already = _SAID.get()
+    if already is None:
+        return True
+    new = note not in already
+    already.add(note)
+    return new

@@ -263,7 +263,9 @@ class EditResult:
 
     rounds: tuple[Round, ...]
     best_number: int
-    """Number of the round that `pipelines/best.py` chose."""
+    """Number of the round that `pipelines/best.py` chose; 0, the input, where none holds."""
+    warnings: tuple[str, ...] = ()
+    """What a user must know of the run as a whole, a sentence each (`pipelines/verdict.py`)."""
 
     @property
     def final(self) -> Round:

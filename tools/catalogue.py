@@ -39,6 +39,7 @@ LOCAL_LISTS = {
     ("StepEdit_EditLong", "recogniser"),
     ("StepEdit_ReplaceWords", "recogniser"),
     ("StepEdit_Script", "recogniser"),
+    ("StepEdit_BatchEdit", "recogniser"),
     ("StepEdit_EditRange", "recogniser"),
     ("StepEdit_RemoveWords", "recogniser"),
 }

@@ -351,6 +351,7 @@ ONLY_IN_HELP: dict[str, Any] = {
         node("quadruplets", "StepEdit_QuadrupletBuilder", (500, 260), size=[400, 400]),
         node("replace", "StepEdit_ReplaceWords", (2500, 0), size=[400, 360]),
         node("pairs", "StepEdit_PreferencePairs", (1000, 0), size=[400, 560]),
+        node("batch", "StepEdit_BatchEdit", (2500, 520), size=[400, 250]),
     ],
     "links": [],
 }

@@ -32,7 +32,7 @@ from stepedit_core.evaluate.intervals import interval
 from stepedit_core.measure.listening import places
 from stepedit_core.measure.pitch import median_pitch_hz
 from stepedit_core.measure.timeline import Recogniser, Word, words_between
-from stepedit_core.pipelines.chosen_part import lost_words, words_in_span
+from stepedit_core.pipelines.chosen_part import unheard_words, words_in_span
 from stepedit_core.pipelines.inside import Part
 from stepedit_core.pipelines.range_edit import RangeResult, edit_range, part_of
 from stepedit_core.registry.handle import Bundle
@@ -177,7 +177,7 @@ def lost_in(
     heard = ears.transcribe(replace(made.recording, samples=window).clip())
     chosen_s = (part.start / rate, part.end / rate)
     window_s = (part.window_start / rate, part.window_end / rate)
-    lost = lost_words(words, heard, chosen_s, window_s)
+    lost = unheard_words(words, heard, chosen_s, window_s)
     inside = [k for k in words_in_span(words, *chosen_s) if bare(words[k].text)]
     around = [k for k in words_in_span(words, *window_s) if k not in inside]
     ours = [bare(words[k].text) for k in words_in_span(words, *window_s)]

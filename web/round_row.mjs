@@ -51,8 +51,10 @@ function figure(value, digits, level, name, title) {
   return { element, spoken: `${name} ${text}` };
 }
 
-function wordsLevel({ word_distance: away, round }) {
-  if (!round || !Number.isFinite(away)) return "";
+function wordsLevel({ word_distance: away, words_hold: hold, round }) {
+  // null: the transcript does not fit the recording, so nothing is known of the words
+  if (!round || !Number.isFinite(away) || hold === null) return "";
+  if (hold === false) return "bad";
   if (away <= WORDS.good) return "good";
   return away <= WORDS.fair ? "fair" : "bad";
 }

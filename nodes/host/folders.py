@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -195,6 +196,21 @@ def find_recogniser(name: str) -> str:
     return str(found[name])
 
 
+def hearing_folder(name: str) -> str:
+    """As find_recogniser, for what hears now.
+
+    auto passes over a folder whose package is not installed, which is said once: the model's own
+    recogniser may hear, and a transcript may do without.
+    """
+    from ...stepedit_core.measure.whisper import is_installed, say_passed_over
+
+    folder = find_recogniser(name)
+    if name == AUTO and folder and not is_installed():
+        say_passed_over(folder)
+        return ""
+    return folder
+
+
 def _recognisers() -> dict[str, Path]:
     """Name on the list -> folder with all files of a model; the first of a name wins."""
     from ...stepedit_core.measure.whisper import FILES
@@ -310,6 +326,27 @@ def results_folder(name: str) -> Path:
     return Path(folder_paths.get_output_directory(), name)
 
 
+def recordings_folder(name: str) -> Path:
+    """Path of a folder of recordings below ComfyUI's input folder."""
+    good = isinstance(name, str) and name.isprintable() and bool(name.strip())
+    if not good or not in_input_folder(name):
+        raise ValueError(
+            f"recordings is {quoted(name)}; the name of a folder below the input folder is "
+            "expected. Write one like stepedit/recordings."
+        )
+    return input_folder() / name
+
+
+def folder_stamps(folder: Path) -> str:
+    """What changes when a file of a folder does; empty where there is none."""
+    stamps = []
+    for path in _listing(folder):
+        with suppress(OSError):
+            about = path.stat()
+            stamps.append(f"{path.name} {about.st_size} {about.st_mtime_ns}")
+    return "\n".join(stamps)
+
+
 def file_stamps(names: Iterable[str]) -> str:
     """What changes when a file of the input folder does; names of other places are left out."""
     stamps = []
@@ -322,8 +359,10 @@ def file_stamps(names: Iterable[str]) -> str:
 
 def pieces_folder() -> Path:
     """Folder below temp for finished pieces of long recordings: a stopped run resumes."""
+    from ...stepedit_core.files.whole import ready_folder
+
     folder = Path(folder_paths.get_temp_directory(), "stepedit", "pieces")
-    folder.mkdir(parents=True, exist_ok=True)
+    ready_folder(folder)
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from comfy import model_management
@@ -82,11 +83,28 @@ class GraphHooks:
                 BAR_UNITS * self._finished // (self._rounds * self._clips), BAR_UNITS
             )
 
-    def finish(self, best: int, score: float | None) -> None:
-        """Leave a line that says how it ended."""
+    def clip_finished(self, number: int) -> None:
+        """Count the rounds of so many clips, also those that were not made."""
+        self._finished = max(self._finished, number * self._rounds)
+
+    def finish(
+        self,
+        best: int,
+        score: float | None,
+        *,
+        made: int | None = None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        """Leave a line that says how it ended.
+
+        `made` rounds of those that were asked for; None for all.
+        """
         self._score = score
-        rounds = "1 round" if self._rounds == 1 else f"{self._rounds} rounds"
-        say(f"done: {rounds}, best is round {best}{shown(self._last_score())}")
+        count = self._rounds if made is None else made
+        rounds = "1 round" if count == 1 else f"{count} rounds"
+        which = f"round {best}" if best else "the recording"
+        done = f"done: {rounds}, best is {which}{shown(self._last_score())}"
+        say(" ".join([done + "." if warnings else done, *(shown(said, 400) for said in warnings)]))
 
     def _last_score(self) -> str:
         return "" if self._score is None else f", score {self._score:.1f}"
@@ -104,16 +122,17 @@ class GraphHooks:
 class CountingHooks(GraphHooks):
     """A bar and a line that count what a run is made of: pieces of a recording, lines of a script.
 
-    `what` names one of them, and is the stage that the library reports them by.
+    `what` is the stage that the library reports them by; `says` names one of them, where it is
+    not that word.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, says: str = "") -> None:
         super().__init__()
-        self._what = what
+        self._what, self._says = what, says or what
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Say how many are done; what happens inside of one moves nothing."""
         if stage != self._what:
             return
-        say(f"{shown(self._what)} {int(done)} of {total}")
+        say(f"{shown(self._says)} {int(done)} of {total}")
         super().progress(stage, done, total)

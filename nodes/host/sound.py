@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import folder_paths
 
+from ...stepedit_core.files.reading import said_of
 from ...stepedit_core.printable import shown
 from ...stepedit_core.types import Clip
 
@@ -100,11 +101,12 @@ def whole_audio(recording: Recording) -> dict[str, Any]:
 def as_file(recording: Recording) -> Path:
     """A recording as a file below temp, for what reads files; equal samples get one file."""
     from ...stepedit_core.audio.recordings import write_recording
+    from ...stepedit_core.files.whole import ready_folder
 
     facts = f"{recording.sample_rate} {tuple(recording.samples.shape)}"
     digest = hashlib.sha256(recording.samples.contiguous().numpy().tobytes() + facts.encode())
     folder = Path(folder_paths.get_temp_directory(), PREVIEWS)
-    folder.mkdir(parents=True, exist_ok=True)
+    ready_folder(folder)
     path = folder / f"{digest.hexdigest()[:24]}.wav"
     if not path.exists():
         write_recording(path, recording)
@@ -115,12 +117,12 @@ def preview(clip: Clip) -> dict[str, str]:
     """A clip as a file for the browser; equal samples get one file."""
     import soundfile
 
-    from ...stepedit_core.files.whole import write_whole
+    from ...stepedit_core.files.whole import ready_folder, write_whole
 
     wave = clip.wave.clamp(-1, 1).float().cpu().contiguous().numpy()
     digest = hashlib.sha256(wave.tobytes()).hexdigest()[:24]
     folder = Path(folder_paths.get_temp_directory(), PREVIEWS)
-    folder.mkdir(parents=True, exist_ok=True)
+    ready_folder(folder)
     path = folder / f"{digest}.flac"
     if not path.exists():
         raw = io.BytesIO()
@@ -133,6 +135,6 @@ def preview_if_possible(clip: Clip) -> tuple[dict[str, str] | None, str]:
     """As preview, and ""; None and why, where no file can be written: the clip is worth more."""
     try:
         return preview(clip), ""
-    except OSError as error:
-        log.warning("StepEdit: a round cannot be played in the node: %s", shown(error))
-        return None, shown(error)
+    except (OSError, ValueError) as error:
+        log.warning("StepEdit: a round cannot be played in the node: %s", shown(said_of(error)))
+        return None, shown(said_of(error))

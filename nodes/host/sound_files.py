@@ -13,7 +13,7 @@ import folder_paths
 import torch
 from torch import Tensor
 
-from ...stepedit_core.files.whole import write_whole
+from ...stepedit_core.files.whole import ready_folder, write_whole
 from ...stepedit_core.printable import shown
 from .folders import new_sound_files
 from .sound import PREVIEWS
@@ -51,7 +51,7 @@ def waves(audios: Sequence[dict[str, Any] | None]) -> list[tuple[Tensor, int]]:
 def play(clips: Sequence[tuple[Tensor, int]]) -> list[dict[str, str]]:
     """Files below temp for the browser's players; equal samples get one file."""
     folder = Path(folder_paths.get_temp_directory(), PREVIEWS)
-    folder.mkdir(parents=True, exist_ok=True)
+    ready_folder(folder)
     shown = []
     for wave, rate in clips:
         raw = encoded(wave, rate, "wav")

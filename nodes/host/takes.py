@@ -3,7 +3,8 @@
 They lie beside the sounds in ComfyUI's temp folder, one JSON file for each panel, so that the
 browser finds them again after a cancelled run and when the page is loaded anew. The file is
 {"takes": [take, ...], "last": {"prompt", "state", "error"}}; a take is {"take", "prompt", "state",
-"seed", "asked", "voice", "clips"}, and a clip {"best", "rounds"} with the rows of nodes/rounds.py.
+"seed", "asked", "voice", "clips"}, and a clip {"best", "warnings", "rounds"} with the rows of
+nodes/rounds.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import folder_paths
 from comfy.model_management import InterruptProcessingException
 from comfy_execution.utils import get_executing_context
 
-from ...stepedit_core.files.reading import read_object
+from ...stepedit_core.files.reading import read_object, said_of
 from ...stepedit_core.files.whole import write_whole
 from ...stepedit_core.printable import shown
 from .progress import tell
@@ -63,9 +64,9 @@ class TakeLog:
         self._take["clips"][clip]["rounds"].append(row)
         self._write("running")
 
-    def chosen(self, clip: int, best: int) -> None:
-        """The round that the run gives for a clip."""
-        self._take["clips"][clip]["best"] = best
+    def chosen(self, clip: int, best: int, warnings: Sequence[str] = ()) -> None:
+        """The round that the run gives for a clip, and what is wrong with the run as a whole."""
+        self._take["clips"][clip] |= {"best": best, "warnings": list(warnings)}
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -77,7 +78,7 @@ class TakeLog:
             self._write("cancelled")
             raise
         except Exception as error:
-            self._write("error", str(error))
+            self._write("error", said_of(error))
             raise
         self._write("done")
 
@@ -97,7 +98,9 @@ class TakeLog:
         try:
             write_whole(self._path, text)
         except OSError as failed:  # the sounds are worth more than the panel's notes on them
-            log.warning("StepEdit: the panel's list of takes was not written (%s)", shown(failed))
+            log.warning(
+                "StepEdit: the panel's list of takes was not written (%s)", shown(said_of(failed))
+            )
             return
         tell(CHANGED, {"prompt_id": mine["prompt"], "node": self._node, "panel": self._panel})
 

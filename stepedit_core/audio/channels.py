@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..printable import shown
+from ..printable import is_new, shown
 
 MOST_CHANNELS = 64
 CANCELLED = 0.1
@@ -67,7 +67,8 @@ def mixed(channels: Tensor, rate: int) -> Tensor:
 def say(notes: tuple[str, ...]) -> None:
     """Log what was wrong with a recording that is used."""
     for note in notes:
-        log.warning("%s", shown(note))
+        if is_new(note):
+            log.warning("%s", shown(note))
 
 
 def mix(channels: Tensor, rate: int) -> Mixed:

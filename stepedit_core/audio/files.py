@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import soundfile
 import torch
 
+from ..files.reading import UnreadableFileError
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
@@ -86,7 +87,7 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
         )
     with ExitStack() as stack:
         with damage_said(path):
-            known = with_known_length(stack.enter_context(path.open("rb")))
+            known = with_known_length(stack.enter_context(_opened(path)))
             file = stack.enter_context(soundfile.SoundFile(known.file))
             if not known.walked:
                 raise NotReadError(f"is {shown(file.format_info)}")
@@ -109,6 +110,14 @@ def read_frames(file: soundfile.SoundFile, path: Path, count: int, kind: str) ->
             raise LengthError(
                 "cannot be decoded to its end; it is damaged or was cut off"
             ) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file; UnreadableFileError where the disk does not give it."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UnreadableFileError(path.name, error, "Check its rights and the disk.") from error
 
 
 @contextmanager

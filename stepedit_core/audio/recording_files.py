@@ -18,7 +18,7 @@ from torch import Tensor
 from ..files.whole import full_disk_said, whole_file
 from ..printable import shown
 from .files import check_length, damage_said, open_sound, read_frames
-from .recordings import LOSSY, MARK, READ_AS, Recording, Source, check_name, clear_date
+from .recordings import LOSSY, MARK, READ_AS, Recording, Source, as_stored, check_name, clear_date
 
 BLOCK = 2**18
 """Samples of one channel that are read or written at once."""
@@ -133,7 +133,7 @@ def write_parts(path: Path, like: Source, parts: Callable[[], Iterable[Tensor]])
     container, subtype = check_name(path, like)
     digest = hashlib.sha256()
     for part in parts():
-        digest.update(part.T.contiguous().numpy().tobytes())
+        digest.update(as_stored(part, subtype).T.contiguous().numpy().tobytes())
     with whole_file(path) as place, full_disk_said(path):
         with soundfile.SoundFile(
             place, "w", like.sample_rate, like.channels, subtype, format=container

@@ -31,6 +31,8 @@ READ_AS = WHOLE_TYPES | LONG_TYPES | FLOAT_TYPES
 """Kinds of samples in a file -> the type that has each of them exactly."""
 LOSSY = "FLOAT"
 """How a recording from a lossy file (MP3, OGG) is written: what was decoded, exactly."""
+NO_LOWEST_BYTE = ("PCM_S8", "PCM_U8", "PCM_24")
+"""Kinds that are read as integers of one byte more than they have."""
 WRITTEN = (".wav", ".flac")
 HEAD_BYTES = 512
 """Where the chunks before the samples lie."""
@@ -179,9 +181,16 @@ def is_own_result(path: Path) -> bool:
         return False
 
 
+def as_stored(samples: Tensor, subtype: str) -> Tensor:
+    """Samples as a file of this kind gives them back: 8 and 24 bits have no lowest byte."""
+    if subtype in NO_LOWEST_BYTE and not samples.dtype.is_floating_point:
+        return samples >> 8 << 8
+    return samples
+
+
 def _mark(recording: Recording) -> str:
     """What the comment of a result says."""
-    samples = recording.samples.T.contiguous().numpy()
+    samples = as_stored(recording.samples, recording.subtype).T.contiguous().numpy()
     return f"{MARK} {hashlib.sha256(samples.tobytes()).hexdigest()}"
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..engines import ENGINES, WorkerSetting, run_tasks
-from .options import RESUMES, UsageError, add_bundle, add_seed, place, whole_number
+from ..engines.setting import WorkerSetting
+from ..engines.tasks import ENGINES, LOST, finished_tasks
+from .options import RESUMES, UsageError, add_model, add_seed, place, whole_number
 from .script import run_shown
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
-    from ..output.script import LineWorker
+    from ..output.script import LineTask, LineWorker
     from ..pipelines.script_lines import AnyLine
 
 
@@ -50,7 +53,7 @@ def add(commands: Any) -> None:
     )
     add_recogniser(batch)
     add_seed(batch)
-    add_bundle(batch)
+    add_model(batch)
     batch.add_argument(
         "--out",
         type=place,
@@ -63,8 +66,6 @@ def add(commands: Any) -> None:
 
 def _batch(arguments: argparse.Namespace) -> int:
     """`stepedit batch`: all jobs, then a table."""
-    import torch
-
     from ..output.script import ScriptRun
     from ..pipelines.settings import check_seed
 
@@ -73,30 +74,56 @@ def _batch(arguments: argparse.Namespace) -> int:
         lines = _lines(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    threads = max(1, torch.get_num_threads() // arguments.workers)
-    setting = WorkerSetting(
-        bundle=arguments.bundle,
-        device=arguments.device or "cpu",
-        threads=0 if arguments.workers == 1 else threads,
-    )
+    setting = _setting(arguments)
     jobs: Path = arguments.jobs
     run = ScriptRun(
         bundle=setting.load(),
         base=(jobs if jobs.is_dir() else jobs.parent).absolute(),
         seed=arguments.seed,
-        recogniser=arguments.recogniser,
+        recogniser=arguments.recogniser and str(Path(arguments.recogniser).absolute()),
     )
     engine = None
     if arguments.workers > 1 or arguments.engine != "local":
-        start = partial(start_worker, setting, str(run.base), run.seed, run.recogniser)
-        how = {"workers": arguments.workers, "engine": arguments.engine}
-        engine = partial(run_tasks, start=start, **how)
+        named = arguments.bundle in (run.bundle.name, run.bundle.folder.name)
+        theirs = replace(
+            setting,
+            bundle=arguments.bundle if named else str(run.bundle.folder.absolute()),
+            sha256=run.bundle.sha256,
+        )
+        start = partial(start_worker, theirs, str(run.base), run.seed, run.recogniser)
+        engine = partial(
+            finished_tasks,
+            start=start,
+            lost=_lost,
+            workers=arguments.workers,
+            engine=arguments.engine,
+            gpus=arguments.device != "cpu",
+        )
     return run_shown(lines, arguments.out.absolute(), run, engine)
+
+
+def _setting(arguments: argparse.Namespace) -> WorkerSetting:
+    """What a worker loads; several of them share the threads of one machine."""
+    import torch
+
+    threads = max(1, torch.get_num_threads() // arguments.workers)
+    return WorkerSetting(
+        bundle=arguments.bundle,
+        device=arguments.device,
+        precision=arguments.precision,
+        adapter=arguments.adapter and str(Path(arguments.adapter).absolute()),
+        threads=0 if arguments.workers == 1 else threads,
+    )
+
+
+def _lost(_: LineTask) -> str:
+    """The answer to a line whose workers were killed."""
+    return json.dumps({"error": LOST})
 
 
 def _lines(arguments: argparse.Namespace) -> list[AnyLine]:
     """The lines of a folder or of a script."""
-    from ..pipelines.grid import grid_lines
+    from ..pipelines.grid import check_results_apart, grid_lines
     from ..pipelines.script_files import read_script
     from ..pipelines.script_lines import Defaults, edits_of
 
@@ -112,6 +139,7 @@ def _lines(arguments: argparse.Namespace) -> list[AnyLine]:
         return read_script(arguments.jobs, Defaults(edits=sets[0] if sets else ()))
     if not sets:
         raise ValueError("a folder needs edits; --edits is not given. Add it, as emotion:happy.")
+    check_results_apart(arguments.jobs, arguments.out)
     return grid_lines(arguments.jobs, sets)
 
 

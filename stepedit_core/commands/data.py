@@ -181,6 +181,7 @@ def add(commands: Any) -> None:
     )
 
     stats = command("stats", "show what a data folder has", _stats, "data", "data folder")
+    stats.set_defaults(one_file="picture")
     stats.add_argument("--picture", type=place, metavar="FILE.png", help="draw the same as a chart")
     add_overwrite(stats)
 
@@ -204,7 +205,7 @@ def _build(arguments: argparse.Namespace) -> int:
     """`stepedit data build`: a plan to examples."""
     from ..data.build import build, check_failures, tasks_of
     from ..data.shards import Writer
-    from ..engines import WorkerSetting
+    from ..engines.setting import WorkerSetting
     from ..registry.registry import Registry
 
     check_failures(arguments.out, arguments.plan)

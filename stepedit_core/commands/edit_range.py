@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ..audio.recordings import Recording, Source
     from ..measure.timeline import Word
     from ..pipelines.inside import Part
+    from ..pipelines.long_edit import PieceNote
     from ..registry.handle import Bundle
     from ..types import EditRequest
 
@@ -50,7 +52,7 @@ def add(commands: Any) -> None:
     where.add_argument("--range", type=_range, metavar="A:B", help="from second A to second B")
     where.add_argument("--words", metavar="PHRASE", help="words that the recording says once")
     _common(part)
-    part.set_defaults(run=_edit_range)
+    part.set_defaults(run=_edit_range, one_file="out")
 
     long = commands.add_parser(
         "edit-long",
@@ -61,7 +63,7 @@ def add(commands: Any) -> None:
     )
     add_recording(long)
     _common(long)
-    long.set_defaults(run=_edit_long, stopped=RESUMES)
+    long.set_defaults(run=_edit_long, one_file="out", stopped=RESUMES)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +117,9 @@ def _edit_range(arguments: argparse.Namespace) -> int:
             bundle, recording, part, [request], settings=_settings(arguments), hooks=bar
         )
     write_recording(out, made.recording)
+    if not made.number:
+        say_result(f"{out}: the recording as it was; no round of the part holds")
+        return DONE
     rate, total = recording.sample_rate, made.recording.samples.shape[1]
     say_result(
         f"{out}: round {made.number} of {arguments.rounds}, {made.first / rate:.2f} to "
@@ -128,12 +133,28 @@ def _edit_long(arguments: argparse.Namespace) -> int:
     """`stepedit edit-long`: all of a recording; a run that was stopped resumes."""
     import shutil
 
-    from ..audio.recording_files import open_recording
-    from ..files.terminal import Bar, table
-    from ..pipelines.long_edit import COLUMNS, LongEdit, edit_long_file, piece_rows
+    from ..files.terminal import table
+    from ..pipelines.long_edit import COLUMNS, piece_rows
 
     out: Path = arguments.out
     kept = out.with_name(f".{out.name}.pieces")
+    try:
+        pieces = _pieces(arguments, kept)
+    finally:
+        with suppress(OSError):  # an empty one; finished pieces stay for the next run
+            kept.rmdir()
+    shutil.rmtree(kept, ignore_errors=True)
+    say_result(table(COLUMNS, piece_rows(pieces)))
+    return DONE
+
+
+def _pieces(arguments: argparse.Namespace, kept: Path) -> tuple[PieceNote, ...]:
+    """What was done with each piece of the recording; finished ones lie in `kept`."""
+    from ..audio.recording_files import open_recording
+    from ..files.terminal import Bar
+    from ..pipelines.long_edit import LongEdit, edit_long_file
+
+    out: Path = arguments.out
     with open_recording(arguments.clip) as source:
         check_out(arguments.clip, out, source, overwrite=arguments.overwrite)
         bundle = load_bundle(arguments)
@@ -142,10 +163,7 @@ def _edit_long(arguments: argparse.Namespace) -> int:
         ready_folder(kept)
         with locked(kept), Bar() as bar:
             how = LongEdit(request, _settings(arguments), kept, bar)
-            pieces = edit_long_file(bundle, source, out, words, how)
-    shutil.rmtree(kept, ignore_errors=True)
-    say_result(table(COLUMNS, piece_rows(pieces)))
-    return DONE
+            return edit_long_file(bundle, source, out, words, how)
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -172,6 +190,7 @@ def _asked(
 ) -> tuple[Part, EditRequest]:
     """Which part, and the edit with the words of its window."""
     from ..measure.timeline import find_phrase, words_between
+    from ..measure.word_table import timed_words
     from ..pipelines.range_edit import part_of
 
     words: tuple[Word, ...] | None = None
@@ -182,7 +201,8 @@ def _asked(
         part = part_of(recording, *arguments.range)
     text = arguments.text.strip()
     whole = part.window_end - part.window_start == recording.samples.shape[1]
-    if not (whole and text):
+    timed = timed_words(text, recording.seconds) is not None
+    if timed or not (whole and text):
         words = _heard(arguments, bundle, recording) if words is None else words
         rate = recording.sample_rate
         text = words_between(words, part.window_start / rate, part.window_end / rate)

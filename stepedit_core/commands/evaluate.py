@@ -89,6 +89,7 @@ def add(commands: Any) -> None:
     )
 
     judge = command("judge", "train an acoustic judge of emotions, styles or sounds", _judge)
+    judge.set_defaults(one_file="out")
     judge.add_argument(
         "clips",
         metavar="CLIPS.jsonl",

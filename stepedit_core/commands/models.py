@@ -110,7 +110,7 @@ def add(commands: Any) -> None:
     )
     bench.add_argument("--out", type=place, metavar="FILE.json", help="write the figures there")
     add_overwrite(bench)
-    bench.set_defaults(run=_bench)
+    bench.set_defaults(run=_bench, one_file="out")
 
     bundles = commands.add_parser(
         "bundles",

@@ -74,7 +74,7 @@ def add(commands: Any) -> None:
     add_recogniser(parser)
     add_model(parser)
     add_overwrite(parser)
-    parser.set_defaults(run=_remove_words)
+    parser.set_defaults(run=_remove_words, one_file="out")
 
 
 def _remove_words(arguments: argparse.Namespace) -> int:

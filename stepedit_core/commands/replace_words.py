@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
     add_seed(parser)
     add_model(parser)
     add_overwrite(parser)
-    parser.set_defaults(run=_replace_words)
+    parser.set_defaults(run=_replace_words, one_file="out")
 
 
 def _replacement(text: str) -> Replacement:

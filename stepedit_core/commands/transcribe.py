@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
     add_model(words)
     words.add_argument("--out", type=place, metavar="FILE.json", help="write the words there")
     add_overwrite(words)
-    words.set_defaults(run=_transcribe)
+    words.set_defaults(run=_transcribe, one_file="out")
 
 
 def add_words(parser: argparse.ArgumentParser) -> None:

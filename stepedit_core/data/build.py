@@ -23,7 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from ..engines import WorkerSetting, run_tasks
+from ..engines.setting import WorkerSetting
+from ..engines.tasks import LOST, run_tasks
 from ..files.outputs import check_not_input, check_plain
 from ..files.reading import parse_json, read_lines, said_of
 from ..files.strict import Bounds, from_json
@@ -263,6 +264,11 @@ class Worker:
             return TaskResult(task=task, example=None, problem=" ".join(said_of(error).split()))
 
 
+def _lost(task: Task) -> TaskResult:
+    """The result of an order whose workers were killed."""
+    return TaskResult(task=task, example=None, problem=f"line {task.number}: {LOST}")
+
+
 def build(
     tasks: Sequence[Task],
     writer: Writer,
@@ -282,7 +288,7 @@ def build(
     start = partial(Worker, setting, make)
     waiting = [task for task in tasks if task.key not in writer.keys]
     counts["known"] = len(tasks) - len(waiting)
-    for result in run_tasks(waiting, start, workers=workers, engine=engine):
+    for result in run_tasks(waiting, start, _lost, workers=workers, engine=engine):
         if result.example is None:
             counts["failed"] += 1
             log.warning("%s", result.problem)

@@ -90,6 +90,7 @@ class Dataset:
         known: dict[str, str] = {}
         for path in shards_of(self.folder):
             self._shards.append(path.stem)
+            before = len(self.lines)
             for line in read_lines(path, REMEDY, whole=True):
                 where = f"line {line.number} of '{shown(path.name)}'"
                 example = checked_line(parse_json(line.text, where, REMEDY), where)
@@ -101,6 +102,11 @@ class Dataset:
                 known[example["id"]] = path.name
                 self.lines.append(example)
                 self._shard_of.append(len(self._shards) - 1)
+            if len(self.lines) == before:
+                raise ValueError(
+                    f"'{shown(path.name)}' of '{shown(self.folder.name)}' has no examples; a shard "
+                    f"has one or more. {REMEDY}"
+                )
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -7,19 +7,20 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from ..files.chart import Point, lines
 from ..files.lock import locked
 from ..files.reading import LINES_LIMIT, parse_object, read_text
 from ..files.terminal import table
 from ..files.whole import append, ready_folder, write_whole
+from ..pipelines.settings import MOST_ROUNDS
 from ..printable import shown
 from ..registry.handle import Bundle
 from .cases import Case
 from .intervals import Interval, class_interval, interval
 from .judges import Figure, Judge
-from .protocol import Outcome, Protocol, run_case
+from .protocol import Outcome, Protocol, Start, run_case
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -95,6 +96,8 @@ def read_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     text = read_text(path, LINES_LIMIT, REMEDY)
+    if not text:
+        raise ValueError(f"'{shown(path.name)}' is empty; a clip a line is expected. {REMEDY}")
     rows = []
     *lines, torn = text.split("\n")
     # every line of ours begins in one way; somebody's text without an end is not a torn one
@@ -109,12 +112,16 @@ def read_rows(path: Path) -> list[Row]:
     while rows and not rows[-1]["last"]:
         rows.pop()
     kept = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    if kept != text:
+    if not kept:
+        path.unlink()
+    elif kept != text:
         write_whole(path, kept)
     return rows
 
 
 TEXTS = ("case", "speaker", "language", "kind", "label", "voice")
+LARGEST = 1e9
+"""Of all figures."""
 NUMBERS = ("margin", "accuracy", "seconds", "real_time")
 
 
@@ -123,13 +130,27 @@ def _checked(row: Row, where: str) -> Row:
     texts = all(isinstance(row.get(name), str) for name in TEXTS)
     absent = [name for name in NUMBERS if name not in row]
     others = {k: v for k, v in row.items() if k not in (*TEXTS, "about", "last")}
-    figures = all(value is None or type(value) in (int, float) for value in others.values())
+    figures = all(value is None or _is_figure(value) for value in others.values())
     known = type(row.get("iteration")) is int and 0 <= row["iteration"] <= 100
-    flag = isinstance(row.get("last"), bool) and isinstance(row.get("about"), dict)
-    times = all(type(row.get(name)) in (int, float) for name in ("seconds", "real_time"))
+    flag = isinstance(row.get("last"), bool) and _is_about(row.get("about"))
+    times = all(_is_figure(row.get(name)) for name in ("seconds", "real_time"))
     if not (texts and figures and known and flag and times) or absent:
         raise ValueError(f"{where} is not a clip that `stepedit evaluate run` wrote. {REMEDY}")
     return row
+
+
+def _is_figure(value: object) -> bool:
+    """Whether a value is a number that something can measure."""
+    return type(value) in (int, float) and abs(value) <= LARGEST  # type: ignore[arg-type]
+
+
+def _is_about(value: object) -> bool:
+    """Whether a value says which run a clip is of, as `evaluate` writes it."""
+    if not isinstance(value, dict) or value.keys() != {"bundle", "seed", "rounds", "start"}:
+        return False
+    whole = type(value["seed"]) is int and type(value["rounds"]) is int
+    bounded = whole and 0 <= value["seed"] < 2**64 and 0 <= value["rounds"] <= MOST_ROUNDS
+    return bounded and isinstance(value["bundle"], str) and value["start"] in get_args(Start)
 
 
 def row_of(outcome: Outcome, judges: Mapping[str, Judge], figures: Mapping[str, Figure]) -> Row:

@@ -4,7 +4,8 @@ Source: arXiv:2511.03601. Iter0 says the case's words in the prompt audio's voic
 that edits recordings and does not clone, it is the recording itself; Iter k is round k of the
 product's own loop. With the voice `previous` the decoder hears the round before (the report's
 plain run), with `original` the prompt audio in every round (its prompt-fixed run). Sounds have one
-round.
+round. Where a round is the last because its answer never ended, it counts for those after it too:
+what failed stays in every mean.
 """
 
 from __future__ import annotations
@@ -86,13 +87,16 @@ def run_case(
     last = rounds_of(case.kind, protocol.rounds)
     how = {"rounds": max(1, last), "voice": voice, "seed": seed}
     plan = make_plan(bundle, original, [case.request], **how)
-    made = iterate_rounds(bundle, original, plan, hooks=hooks, start=first)
+    made = None
+    rounds = iterate_rounds(bundle, original, plan, hooks=hooks, start=first)
     for iteration in range(last + 1):
+        made = next(rounds, made)  # what a run that ended early has is what it gives
+        assert made is not None
         yield Outcome(
             case=case,
             voice=voice,
             iteration=iteration,
             original=original,
-            made=next(made),
+            made=made,
             last=iteration == last,
         )

@@ -32,8 +32,8 @@ class Lock:
     Raises ValueError where another run has it.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self._handle = -1
+    def __init__(self, folder: str | Path, what: str = "folder") -> None:
+        self._handle, self._what = -1, what
         place = Path(os.path.abspath(folder))
         beside = place.with_name(f".{place.name}{SUFFIX}")
         try:
@@ -63,7 +63,7 @@ class Lock:
                 os.close(handle)
                 raise ValueError(
                     f"another run{owner} is writing to '{shown(folder.name)}'; one at a time "
-                    "can. Wait until it has ended, or name another folder."
+                    f"can. Wait until it has ended, or name another {shown(self._what)}."
                 ) from None
             except BaseException:
                 os.close(handle)

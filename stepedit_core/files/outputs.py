@@ -11,15 +11,18 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..printable import shown
+from .lock import Lock
 from .reading import read_bytes, read_object
 from .whole import check_length, ready_folder, write_whole
 
 OWN = ".stepedit.json"
 """In a folder of results: name -> sha256 of the last two files that were written under it."""
+SOUNDS = (".wav", ".flac")
 REMEDY = "Remove it, or name another folder."
 _LARGEST = 2**28
 """Most bytes of a table or a picture."""
@@ -113,6 +116,34 @@ def write_own(folder: Path, files: Mapping[str, str | bytes]) -> None:
     write_whole(folder / OWN, json.dumps(own | known, indent=1, allow_nan=False) + "\n")
     for name, data in raw.items():
         write_whole(folder / name, data)
+
+
+@contextmanager
+def locked_file(path: Path | None) -> Iterator[None]:
+    """The right to write one file, for a block; None for a command that writes none.
+
+    The folder of a table, a picture or weights is made, and taken away again where it stays empty.
+    That of a recording must be there already, so the command says what is wrong; it also does where
+    nothing can be written.
+    """
+    if path is None:
+        yield
+        return
+    folder, made = path.absolute().parent, False
+    if not folder.is_dir() and path.suffix.lower() not in SOUNDS:
+        ready_folder(folder)
+        made = True
+    lock: Lock | None = None
+    with suppress(OSError):
+        lock = Lock(path, "file")
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _own(folder: Path) -> dict[str, list[str]]:

@@ -118,6 +118,11 @@ def _value(hint: Any, value: Any, where: str, remedy: str) -> Any:
         }
     if _fits(hint, value):
         return float(value) if hint is float else value
+    if hint is str and isinstance(value, str):
+        raise ValueError(
+            f"{where} is '{shown(value, 40)}', which has half of a letter; no file can store it. "
+            f"{remedy}"
+        )
     name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
     raise ValueError(f"{where} is {kind_of_value(value)}; {shown(name)} is expected. {remedy}")
 

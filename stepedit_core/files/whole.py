@@ -31,9 +31,20 @@ LONGEST_NAME = 200
 _FULL = ("No space left on device", "os error 28)", "os error 112)")
 """How writers in other languages say it (safetensors), on Linux and on Windows."""
 
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_BROKEN = (errno.EIO, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN)
+UNWRITABLE = (
+    "the folder '{}' cannot be written to (its rights, or a read-only disk). Name a place that you "
+    "may write to."
+)
+
 
 class DiskFullError(OSError):
     """The disk has no room for a file; the text is one sentence."""
+
+
+class UnwritableError(OSError):
+    """A place that cannot be written to; the text is one sentence."""
 
 
 @contextmanager
@@ -71,13 +82,17 @@ def write_whole(path: str | Path, data: str | bytes) -> None:
 def append(path: str | Path, text: str) -> None:
     """Add lines to a file and bring them to the disk; on a full disk it is as it was before.
 
-    Raises ValueError for what is not a plain file, a link too.
+    A new file appears whole, so none that a kill left is empty. Raises ValueError for what is not a
+    plain file, a link too.
     """
     target, raw = Path(path), text.encode("utf-8")
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if not os.path.lexists(target):
+        write_whole(target, raw)
+        return
     with full_disk_said(target, len(raw)):
-        if os.path.lexists(target) and not stat.S_ISREG(target.lstat().st_mode):
+        if not stat.S_ISREG(target.lstat().st_mode):
             raise ValueError(
                 f"'{shown(target)}' is not a plain file, and lines go there. Remove it."
             )
@@ -172,10 +187,7 @@ def ready_folder(folder: str | Path) -> None:
             "you may write to."
         ) from error
     if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(
-            f"the folder '{shown(place)}' cannot be written to (its rights, or a read-only disk). "
-            "Name a place that you may write to."
-        )
+        raise ValueError(UNWRITABLE.format(shown(place)))
 
 
 def hidden(target: Path, suffix: str = _PART) -> Path:
@@ -192,13 +204,20 @@ def leftovers(target: Path, suffix: str = _PART) -> list[Path]:
 def full_disk_said(
     target: Path, size: int | None = None, growing: Path | None = None
 ) -> Iterator[None]:
-    """Turn what the system or a library says of a full disk into a sentence.
+    """Turn what the system or a library says of a full, closed or broken disk into a sentence.
 
     `growing` is what is removed after an error; its bytes are counted as free.
     """
     try:
         yield
     except Exception as error:
+        if _is_refused(error, target.parent):
+            raise UnwritableError(UNWRITABLE.format(shown(_visible(target.parent)))) from error
+        if isinstance(error, OSError) and error.errno in _BROKEN:
+            raise UnwritableError(
+                f"'{shown(target.name)}' cannot be written ({error.strerror}). Check the disk of "
+                f"'{shown(_visible(target.parent))}', or name another place."
+            ) from error
         free = _free(target.parent)
         if not _means_full(error, free):
             raise
@@ -210,6 +229,13 @@ def full_disk_said(
             else f"{_megabytes(size)} needed in '{shown(folder)}', {room} free"
         )
         raise DiskFullError(f"disk full: {shown(said)}. Free space, then run again.") from error
+
+
+def _is_refused(error: Exception, folder: Path) -> bool:
+    """Whether an error says that nothing may be written to a folder."""
+    if not isinstance(error, OSError) or error.errno not in _REFUSED or not error.filename:
+        return False
+    return Path(os.path.abspath(folder)) in Path(os.path.abspath(error.filename)).parents
 
 
 def _means_full(error: Exception, free: int) -> bool:

@@ -12,6 +12,7 @@ from ..types import Clip
 from .letters import LettersRecogniser
 from .pieces import Mixed, quiet_pieces
 from .timeline import Recogniser, Word, fit_transcript, words_between
+from .word_table import timed_words
 
 WHOLE_S = 60.0
 """Longest recording that a recogniser hears as a whole."""
@@ -23,8 +24,12 @@ def hear(recogniser: Recogniser, source: Source, text: str = "") -> tuple[Word, 
     Args:
         recogniser: hears clips.
         source: a recording in memory or in a file; of a file one piece at a time is in memory.
-        text: its words where they are known: only their times are looked for.
+        text: its words where they are known: only their times are looked for. With their times, as
+            `word_table` writes them, they are taken as they are.
     """
+    timed = timed_words(text, source.seconds)
+    if timed is not None:
+        return timed
     rate = source.sample_rate
     if source.seconds <= WHOLE_S:
         clip = source.part(0, source.length).clip()

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ..registry.handle import Bundle
 from ..text.edits import without_tags
+from ..text.letters import letter_words
 from ..types import Clip, Hooks, Measures, Round, Voice
 from .letters import LettersRecogniser
 from .recogniser import plain_words
@@ -24,6 +25,9 @@ MISFIT_MOST = 20.0
 """Nats per letter: also of a clip that is too short for the words."""
 VOICE_HOLDS = 0.5
 """Least likeness of the voice to the input's."""
+VOICE_LOST = 0.25
+"""Likeness below which the voice is somebody else's or nobody's: two people have about 0. Between
+the two lie strong edits of one voice, of which more rounds may be made."""
 
 
 def faults_of(made: Round) -> tuple[str, ...]:
@@ -40,24 +44,25 @@ def faults_of(made: Round) -> tuple[str, ...]:
     # signal processing changes the time of words, never the words; their codes may differ for it
     if not made.by_signal and measures.words is not None and measures.words > WORDS_HOLD:
         faults.append(
-            f"words are lost or changed: their distance is {measures.words:.2f}, up to "
-            f"{WORDS_HOLD} they hold."
+            f"words are lost or changed: their distance is {apart(measures.words, WORDS_HOLD)}, up "
+            f"to {WORDS_HOLD} they hold."
         )
     limits = measures.limits
     if measures.misheard is not None and measures.misheard > limits.heard:
         faults.append(
-            f"{measures.misheard:.0%} of the words are heard wrongly, up to {limits.heard:.0%} "
-            "they hold."
+            f"{apart(100 * measures.misheard, 100 * limits.heard, 0)}% of the words are heard "
+            f"wrongly, up to {limits.heard:.0%} they hold."
         )
     if measures.misfit is not None and measures.misfit > limits.misfit:
+        misfit = apart(measures.misfit, limits.misfit)
         faults.append(
-            f"the words do not fit the sound: their misfit is {measures.misfit:.2f}, up to "
-            f"{limits.misfit:.2f} they hold."
+            f"the words do not fit the sound: their misfit is {misfit}, up to {limits.misfit:.2f} "
+            "they hold."
         )
     if measures.similarity < VOICE_HOLDS:
+        likeness = apart(measures.similarity, VOICE_HOLDS)
         faults.append(
-            f"the voice is another: its likeness is {measures.similarity:.2f}, from {VOICE_HOLDS} "
-            "on it holds."
+            f"the voice is another: its likeness is {likeness}, from {VOICE_HOLDS} on it holds."
         )
     return tuple(faults)
 
@@ -80,10 +85,39 @@ def recording_notes(made: Round, voice: Voice) -> tuple[str, ...]:
         )
     if (measures.misfit or 0.0) > measures.limits.other_misfit:
         notes.append(
-            f"the transcript does not fit it: its misfit is {measures.misfit:.2f}, up to "
+            "the transcript does not fit it: its misfit is "
+            f"{apart(measures.misfit or 0.0, measures.limits.other_misfit)}, up to "
             f"{measures.limits.other_misfit:.2f} it fits; check that the transcript is this clip's."
         )
     return tuple(notes)
+
+
+def transcript_fits(first: Round) -> bool:
+    """Whether nothing that was heard in the recording, round 0, speaks against its transcript."""
+    measures = first.measures
+    if measures is None:
+        return True
+    limits = measures.limits
+    heard = (measures.misheard or 0.0) <= limits.other_heard
+    return heard and (measures.misfit or 0.0) <= limits.other_misfit
+
+
+def words_hold(made: Round) -> bool:
+    """Whether the words of a round are as they were, as far as was measured."""
+    measures = made.measures
+    if measures is None:
+        return True
+    # signal processing changes the time of words, never the words; their codes may differ for it
+    kept = made.by_signal or measures.words is None or measures.words <= WORDS_HOLD
+    heard = (measures.misheard or 0.0) <= measures.limits.heard
+    return kept and heard and (measures.misfit or 0.0) <= measures.limits.misfit
+
+
+def apart(value: float, limit: float, digits: int = 2) -> str:
+    """A value with as many digits as tell it from a limit that it is past."""
+    while digits < 6 and f"{value:.{digits}f}" == f"{limit:.{digits}f}":
+        digits += 1
+    return f"{value:.{digits}f}"
 
 
 def without_breaks(text: str, most: int = 80) -> str:
@@ -116,6 +150,8 @@ def with_heard(
     if isinstance(recogniser, LettersRecogniser):
         words, fit = recogniser.hear(clip, said)
         limits = recogniser.limits
+        if not any(known for _, known in letter_words(said)):  # nothing, or in another script
+            expected_words = []
         misfit = min(fit.misfit, MISFIT_MOST) if expected_words else None
     else:
         words = recogniser.transcribe(clip)

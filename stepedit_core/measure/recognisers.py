@@ -48,14 +48,20 @@ def recogniser_for(
 ) -> Recogniser:
     """The recogniser of a folder, else of $STEPEDIT_RECOGNISER, else that of a bundle.
 
-    Nothing is downloaded. Raises ValueError where none of the three is there, or the folder is not
+    Nothing is downloaded. Where the variable names a folder and faster-whisper is not installed,
+    the bundle's own hears. Raises ValueError where none of the three is there, or the folder is not
     such a model.
     """
     named = str(folder) or os.environ.get(VARIABLE, "")
     if named:
-        from .whisper import open_whisper
+        from .whisper import NotInstalledError, open_whisper, say_passed_over
 
-        return open_whisper(named, hooks=hooks)
+        try:
+            return open_whisper(named, hooks=hooks)
+        except NotInstalledError:
+            if folder or bundle is None or "recogniser" not in bundle.manifest.components:
+                raise
+            say_passed_over(named)
     if bundle is not None and "recogniser" in bundle.manifest.components:
         return recogniser_of(bundle, hooks=hooks)
     what = "no model is there"

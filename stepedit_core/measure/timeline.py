@@ -99,9 +99,9 @@ def phrase_places(words: Sequence[Word], phrase: str) -> list[tuple[int, int]]:
         if texts[at : at + count] == sought and (not found or ours[at][0] >= found[-1][1]):
             found.append((ours[at][0], ours[at + count - 1][0] + 1))
     if not found:
-        said = " ".join(word.text for word in words)
+        said = " ".join(word.text for word in words).rstrip(".。") or "none"
         raise ValueError(
-            f"'{shown(phrase)}' is not said in the clip; its words are: {shown(said or 'none')}. "
+            f"'{shown(phrase)}' is not said in the clip; its words are: {shown(said)}. "
             "Choose words that follow each other there, or give the range in seconds."
         )
     return found

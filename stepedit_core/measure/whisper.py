@@ -6,8 +6,12 @@ tokenizer.json in the format of CTranslate2.
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,10 @@ from ..text.units import bare, split_words
 from ..types import Clip, Hooks, SilentHooks
 from .timeline import Word, divide_time, fit_transcript, snap_borders
 
+PACKAGE = "faster-whisper>=1.1"
 RATE = 16_000
 STAGE = "hear"
+log = logging.getLogger(__name__)
 WHISPER_VARIABLE = "WHISPER_BASE"
 """Environment variable: folder of the model that judges results; not a part of the product."""
 FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -60,6 +66,25 @@ class WhisperRecogniser:
         return fit_transcript(self.transcribe(clip), transcript, clip.seconds)
 
 
+class NotInstalledError(ValueError):
+    """The package faster-whisper is not there; the text is the sentence."""
+
+
+def is_installed() -> bool:
+    """Whether the package is there, without importing it."""
+    return "faster_whisper" in sys.modules or find_spec("faster_whisper") is not None
+
+
+@lru_cache(maxsize=8)
+def say_passed_over(folder: str) -> None:
+    """Log, once for a folder, that nothing can hear with it."""
+    log.warning(
+        "the recogniser in '%s' is passed over: faster-whisper is not installed. Run: %s",
+        shown(folder),
+        shown(pip_line(PACKAGE)),
+    )
+
+
 def open_whisper(
     folder: str | Path,
     *,
@@ -90,9 +115,8 @@ def whisper_model(folder: str | Path, **how: Any) -> Any:
     try:
         from faster_whisper import WhisperModel
     except ImportError as error:
-        raise ValueError(
-            "words are heard by faster-whisper, which is not installed. "
-            f"Run: {pip_line('faster-whisper>=1.1')}"
+        raise NotInstalledError(
+            f"words are heard by faster-whisper, which is not installed. Run: {pip_line(PACKAGE)}"
         ) from error
     return WhisperModel(str(place), local_files_only=True, **how)
 

@@ -10,6 +10,8 @@ from ..printable import shown
 from .timeline import Word
 
 HEAD = ("start", "end", "word", "sure")
+LATE_S = 0.05
+"""So much later than its recording a word may end: times are rounded."""
 _LINE = re.compile(r"(\d+(?:\.\d+)?)\s+(\d+(?:\.\d+)?)\s+(\S+)(?:\s+([01](?:\.\d+)?))?")
 
 
@@ -17,6 +19,24 @@ def word_table(words: Sequence[Word]) -> str:
     """A line for each word: start and end in seconds, the word, how sure it is, 0 to 1."""
     rows = [(f"{w.start:.3f}", f"{w.end:.3f}", w.text, f"{w.confidence:.2f}") for w in words]
     return table(HEAD, rows)
+
+
+def timed_words(text: str, seconds: float) -> tuple[Word, ...] | None:
+    """As read_word_table, for a recording of so many seconds; ValueError as check_inside."""
+    words = read_word_table(text)
+    if words is not None:
+        check_inside(words, seconds)
+    return words
+
+
+def check_inside(words: Sequence[Word], seconds: float) -> None:
+    """Raise ValueError where words end after their recording."""
+    late = next((word for word in words if word.end > seconds + LATE_S), None)
+    if late is not None:
+        raise ValueError(
+            f"'{shown(late.text, 60)}' ends at {late.end:.2f} s; the recording ends at "
+            f"{seconds:.2f} s. Correct the times, or give the words of this recording."
+        )
 
 
 def read_word_table(text: str) -> tuple[Word, ...] | None:

@@ -138,7 +138,10 @@ class RunFolder:
                     f"{made.seconds_elapsed:.2f}",
                 )
             )
-        return table(("round", "file", "seconds", "score", "voice", "elapsed"), rows)
+        shown_rounds = table(("round", "file", "seconds", "score", "voice", "elapsed"), rows)
+        if len(rows) == 1 or best_round(self._rounds):
+            return shown_rounds
+        return f"{shown_rounds}\nbest: {self._names[0][0]}, the recording; no round holds"
 
     def _write(self, place: Path, *, finished: bool) -> None:
         best = best_round(self._rounds) if finished else None

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
-from ..measure.holding import faults_of
+from ..measure.holding import faults_of, transcript_fits, words_hold
 from ..pipelines.plan import Plan
+from ..pipelines.verdict import holds, stopped, warnings_of
 from ..registry.handle import Bundle
 from ..types import Round
 from ..vocab import GROUP
@@ -18,6 +19,9 @@ def report_of(
     bundle: Bundle, plan: Plan | None, rounds: Sequence[Round], *, best: int | None = None
 ) -> dict[str, Any]:
     """Model, plan, chosen round and one entry a round, ready for JSON.
+
+    "holds" says whether the chosen round is an edit that keeps words and voice: false where none
+    does, and the best is the recording. "stopped" says why rounds that were asked for are missing.
 
     Args:
         bundle: the model.
@@ -32,12 +36,21 @@ def report_of(
         "precision": bundle.precision,
         "plan": None if plan is None else plan.as_json(),
         "best": best,
-        "rounds": [round_entry(number, made) for number, made in enumerate(rounds)],
+        "holds": None if best is None else holds(rounds, best),
+        "stopped": (plan and stopped(plan, rounds)) or None,
+        "warnings": list(warnings_of(plan, rounds, best)),
+        "rounds": [
+            round_entry(number, made, fits=transcript_fits(rounds[0]))
+            for number, made in enumerate(rounds)
+        ],
     }
 
 
-def round_entry(number: int, made: Round) -> dict[str, Any]:
-    """The figures of one round; None where something was not measured."""
+def round_entry(number: int, made: Round, *, fits: bool = True) -> dict[str, Any]:
+    """The figures of one round; None where something was not measured.
+
+    "words_hold" is None too where the transcript does not fit the recording (`fits`).
+    """
     measures = made.measures
     entry: dict[str, Any] = {
         "round": number,
@@ -60,6 +73,7 @@ def round_entry(number: int, made: Round) -> dict[str, Any]:
             "median_pitch_hz": _rounded(measures.pitch_hz, 1),
             "peak": _rounded(measures.peak),
         }
+    entry["words_hold"] = words_hold(made) if fits else None
     entry["holds"] = not faults_of(made)
     entry["notes"] = list(made.notes)
     entry["rejected"] = None

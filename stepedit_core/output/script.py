@@ -6,10 +6,14 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import soundfile
+import torch
 
 from ..audio.recording_files import open_recording
 from ..audio.recordings import Recording, Source, write_recording
@@ -19,7 +23,7 @@ from ..measure.recognisers import VARIABLE, can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
 from ..pipelines.line_edit import NOTHING_HEARS, LineDone, LineTools, edit_line
 from ..pipelines.script_lines import AnyLine, BrokenLine, ScriptLine, line_from_json
-from ..printable import shown, storable
+from ..printable import said_once, shown, storable
 from ..registry.handle import Bundle
 from ..types import Hooks, SilentHooks
 from .report import round_entry
@@ -30,6 +34,11 @@ STAGE = "line"
 COLUMNS = ("line", "seconds", "score", "voice", "what was done")
 KEY = 1
 """Number of the way in which keys are made; another makes every line anew."""
+NO_MEMORY = (
+    "there is too little free memory for this line. Run the same command again with fewer workers, "
+    "or shorten the clip."
+)
+ROOM = "Check the disk's free space."
 log = logging.getLogger(__name__)
 
 
@@ -60,8 +69,8 @@ class LineTask:
     """The folder of results."""
 
 
-Engine = Callable[[Sequence[LineTask]], Iterator[str]]
-"""Gives the answer of a LineWorker to each task, in the order of the tasks."""
+Engine = Callable[[Sequence[LineTask]], Generator[tuple[int, str], None, None]]
+"""Gives the place of each task and the answer of a LineWorker to it, as they are finished."""
 
 
 def run_script(
@@ -77,29 +86,33 @@ def run_script(
         lines: broken ones are passed over with their error.
         out: the folder of results.
         run: what the lines share.
-        engine: other processes that make the lines (engines.py); None makes them here.
+        engine: other processes that make the lines (engines/); None makes them here.
     """
     hooks = run.hooks or SilentHooks()
-    entries: list[Entry] = []
+    entries: list[Entry] = [{} for _ in lines]
     with ScriptFolder(out) as folder:
-        good = [line for line in lines if isinstance(line, ScriptLine)]
+        good: list[tuple[int, ScriptLine]] = []
+        for number, line in enumerate(lines):
+            if isinstance(line, BrokenLine):
+                entries[number] = folder.add_error(line.id, line.error)
+            else:
+                good.append((number, line))
         tasks = [
             LineTask(
                 line=json.dumps(asdict(line), allow_nan=False),
                 older=folder.older(line.id),
                 out=str(out),
             )
-            for line in good
+            for _, line in good
         ]
-        answers = map(LineWorker(run), tasks) if engine is None else engine(tasks)
-        for number, line in enumerate(lines):
-            hooks.check()
-            hooks.progress(STAGE, number, len(lines))
-            if isinstance(line, BrokenLine):
-                entries.append(folder.add_error(line.id, line.error))
-            else:
-                entries.append(_taken(line, folder, next(answers)))
-        hooks.progress(STAGE, len(lines), len(lines))
+        hooks.check()
+        hooks.progress(STAGE, len(lines) - len(good), len(lines))
+        with closing((engine or _here(run))(tasks)) as answers:
+            for done, (place, answer) in enumerate(answers, start=len(lines) - len(good) + 1):
+                number, line = good[place]
+                entries[number] = _taken(line, folder, answer)
+                hooks.check()
+                hooks.progress(STAGE, done, len(lines))
         bundle = run.bundle
         facts = {
             "bundle": {"name": bundle.name, "sha256": bundle.sha256},
@@ -108,6 +121,17 @@ def run_script(
         }
         folder.finish([_plain(entry) for entry in entries], facts)
     return entries
+
+
+def _here(run: ScriptRun) -> Engine:
+    """The engine that is this process."""
+
+    def make(tasks: Sequence[LineTask]) -> Generator[tuple[int, str], None, None]:
+        worker = LineWorker(run)
+        for place, task in enumerate(tasks):
+            yield place, worker(task)
+
+    return make
 
 
 def _taken(line: ScriptLine, folder: ScriptFolder, answer: str) -> Entry:
@@ -158,6 +182,10 @@ class LineWorker:
 
     def __call__(self, task: LineTask) -> str:
         """What a line became, as JSON: kept as it is, an error, or an entry with its file."""
+        with said_once():
+            return self._answer(task)
+
+    def _answer(self, task: LineTask) -> str:
         try:
             line = line_from_json(parse_object(task.line, "a task"))
             clip, key = self.prepared(line)
@@ -167,9 +195,14 @@ class LineWorker:
             check_replaced(out / file, task.older)
             staged = staged_in(out)
             facts = self.make(line, clip, staged)
+            facts["device"] = str(self._run.bundle.device)
             answer = {"id": line.id, "key": key, "file": file, **facts, "staged": str(staged)}
         except (ValueError, OSError) as error:
             answer = {"error": said_of(error)}
+        except (MemoryError, torch.OutOfMemoryError):
+            answer = {"error": NO_MEMORY}
+        except soundfile.SoundFileError as error:
+            answer = {"error": f"its result could not be written ({shown(error, 200)}). {ROOM}"}
         return json.dumps(answer, ensure_ascii=False, allow_nan=False)
 
     @property

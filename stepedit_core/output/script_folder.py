@@ -1,8 +1,9 @@
 """The folder of a script: a file for each line, and script.json with what was done.
 
 Every line that was made is known at once, in a journal beside the results, so a run that is killed
-resumes; the journal becomes script.json at the end. A line has a key of all that decides its
-samples: as long as that and its file are the same, the file is not touched.
+resumes; the journal becomes script.json at the end, a line of text for each result. A line has a
+key of all that decides its samples: as long as that and its file are the same, the file is not
+touched.
 """
 
 from __future__ import annotations
@@ -116,10 +117,7 @@ class ScriptFolder:
         (self._folder / JOURNAL).unlink(missing_ok=True)
 
     def _note(self, entry: Entry) -> None:
-        append(
-            self._folder / JOURNAL,
-            json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n",
-        )
+        append(self._folder / JOURNAL, _json(entry) + "\n")
         self._learn(entry)
         self._by_id[entry["id"]] = entry
 
@@ -134,15 +132,18 @@ class ScriptFolder:
         facts: Mapping[str, Any] | None = None,
         others: Iterable[Entry] = (),
     ) -> None:
-        value = {
-            "stepedit": __version__,
-            **(facts or {}),
-            "finished": facts is not None,
-            "lines": list(lines),
-            "others": list(others),
-        }
-        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(self._folder / MANIFEST, text + "\n")
+        head = {"stepedit": __version__, **(facts or {}), "finished": facts is not None}
+        parts = [f" {_json(name)}: {_json(value)}" for name, value in head.items()]
+        for name, entries in (("lines", lines), ("others", others)):
+            rows = ",\n".join(f"  {_json(entry)}" for entry in entries)
+            parts.append(f' "{name}": [\n{rows}\n ]' if rows else f' "{name}": []')
+        text = "{\n" + ",\n".join(parts) + "\n}\n"
+        write_whole(self._folder / MANIFEST, text)
+
+
+def _json(value: Any) -> str:
+    """A value on one line."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def staged_in(folder: Path) -> Path:

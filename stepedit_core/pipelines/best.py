@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..measure.holding import damage, faults_of
+from ..measure.holding import faults_of
 from ..types import Round
 
 
@@ -12,8 +12,9 @@ def best_round(rounds: Sequence[Round], marked: int = 0) -> int:
     """Number of the marked round; else the strongest round of the last edit that holds.
 
     Of the rounds whose words and voice hold (`measure/holding.py`) it is the one with the highest
-    score, the earlier of equals, the last where nothing has a score. Where none holds it is the one
-    with the least damage. Raises ValueError for a mark that the run does not have.
+    score, the earlier of equals, the last where nothing has a score. Where none holds it is 0, the
+    recording: nobody gets lost words as the best. Raises ValueError for a mark that the run does
+    not have.
     """
     check_mark(marked, len(rounds) - 1)
     if marked:
@@ -22,7 +23,7 @@ def best_round(rounds: Sequence[Round], marked: int = 0) -> int:
     candidates = [number for number, made in enumerate(rounds) if made.request == last]
     holding = [number for number in candidates if not faults_of(rounds[number])]
     if not holding:
-        return min(candidates, key=lambda number: damage(rounds[number]))
+        return 0
     scores = [(score, -number) for number in holding if (score := rounds[number].score) is not None]
     return -max(scores)[1] if scores else holding[-1]
 

@@ -86,7 +86,7 @@ def words_in_span(words: Sequence[Word], start: float, end: float) -> list[int]:
     return [k for k, w in enumerate(words) if start <= (w.start + w.end) / 2 < end]
 
 
-def lost_words(
+def unheard_words(
     words: Sequence[Word],
     heard: Sequence[Word],
     chosen: tuple[float, float],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..measure.margin import can_score, score
@@ -12,6 +12,7 @@ from ..types import DualCodes, Round, Voice
 from .difference import by_difference, difference_decode, stands_still
 from .flow_decode import flow_decode
 from .generate import Generated, generate
+from .limits import longest_answer
 from .plan import Plan, Step
 from .run import Run
 from .vocode import vocode
@@ -57,9 +58,11 @@ def edit(
         made = Generated(start.codes, ended=True)
     else:
         with run.clock.stage("generate"):
-            made = generate(
-                bundle, start.codes, request, draws=draws, sampling=plan.sampling, run=run
-            )
+            sampling = plan.sampling
+            if start.base is not start.codes and not sampling.max_ids:
+                most = longest_answer(request, start.codes, start.base)
+                sampling = replace(sampling, max_ids=most)
+            made = generate(bundle, start.codes, request, draws=draws, sampling=sampling, run=run)
     with run.clock.stage("flow"):
         how: dict[str, Any] = {"draws": draws, "decoding": plan.decoding, "hooks": hooks}
         if by_difference(bundle, request, plan.decoding):

@@ -44,6 +44,15 @@ def grid_lines(
     return unique([_line(path, edits, len(sets) > 1, fit) for path in files for edits in sets])
 
 
+def check_results_apart(folder: Path, out: Path) -> None:
+    """Raise ValueError where results would lie among the recordings of a folder."""
+    if out.exists() and folder.exists() and out.samefile(folder):
+        raise ValueError(
+            f"'{shown(out.name)}' is the folder of the recordings, and the next run would take "
+            "results for recordings. Name another folder for the results."
+        )
+
+
 def _line(path: Path, edits: tuple[ScriptEdit, ...], several: bool, fit: float) -> AnyLine:
     """The line of one result."""
     name = f"{path.stem}-{label(edits)}" if several else path.stem

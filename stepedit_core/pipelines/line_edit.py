@@ -19,7 +19,6 @@ from ..audio.channels import mixed
 from ..audio.clips import LONGEST_S, float_samples, samples_as
 from ..audio.recordings import Recording
 from ..audio.resample import resample
-from ..measure.holding import faults_of
 from ..measure.timeline import Recogniser, Word, find_phrase, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
@@ -31,6 +30,7 @@ from .plan import ANY_WORDS, Plan, check_request, make_plan, vocabulary_of
 from .range_edit import check_keeps, edit_range, part_of
 from .rounds import iterate
 from .script_lines import ScriptEdit, ScriptLine, check_apart
+from .verdict import holds
 
 ORDER = ("sounds", "style", "emotion", "speed", "denoise", "trim_silence")
 """Kinds in the order in which they are made."""
@@ -73,9 +73,8 @@ class LineDone:
 
     @property
     def holds(self) -> bool:
-        """Whether words and voice hold in the round that each step took."""
-        chosen = [step.rounds.rounds[step.best] for step in self.steps if step.rounds]
-        return not any(faults_of(made) for made in chosen)
+        """Whether each step took a round, and its words and voice hold."""
+        return all(holds(step.rounds.rounds, step.best) for step in self.steps if step.rounds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +252,8 @@ class _State:
             return
         asked = ", ".join(f"{edit.kind} {edit.option}".strip() for edit in step.edits)
         if not step.best:
-            self.notes.append(f"{shown(asked)}: the clip stays as it was; no round is better.")
+            self.notes.append(f"{shown(asked)}: the clip stays as it was.")
+        self.notes += [f"{shown(asked)}: {warning}" for warning in step.rounds.warnings]
         self.notes += [f"{shown(asked)}: {note}" for note in step.rounds.rounds[step.best].notes]
 
 

@@ -42,6 +42,7 @@ PIECE_S = 10.0
 """Longest piece."""
 STAGE = "piece"
 SILENT, UNHEARD = "It is silent or very short.", "No word was heard in it."
+NO_ROUND = "No round of it keeps its words and its voice."
 """Why a piece is not edited."""
 log = logging.getLogger(__name__)
 
@@ -230,7 +231,7 @@ def _edited(bundle: Bundle, near: Recording, part: Part, text: str, how: LongEdi
         name = _digest(bundle, near, plan)
         found = None if how.kept is None else _recalled(how.kept, name)
         if found is not None:
-            kept = replace(note, round=found[0], kept=True)
+            kept = replace(note, round=found[0], kept=True, note="" if found[0] else NO_ROUND)
             return MadePiece(note=kept, patch=found[1], file=found[2])
         result = iterate(bundle, clip, plan, hooks=OnlyChecks(how.hooks))
         number = result.best_number
@@ -244,7 +245,8 @@ def _edited(bundle: Bundle, near: Recording, part: Part, text: str, how: LongEdi
             write_recording(file, replace(near, samples=patch.load()))
         else:
             write_whole(file, b"")
-    return MadePiece(note=replace(note, round=number), patch=patch, file=file)
+    note = replace(note, round=number, note="" if number else NO_ROUND)
+    return MadePiece(note=note, patch=patch, file=file)
 
 
 def _recalled(kept: Path, name: str) -> tuple[int, LatePatch, Path] | None:

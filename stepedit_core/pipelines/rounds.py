@@ -40,6 +40,7 @@ from .run import Run
 from .signal_edit import signal_edit
 from .tokenize import tokenize, voice_of
 from .transcript import transcript_notes
+from .verdict import NONE_HOLDS, stopped, warnings_of, why_last
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ def iterate(
 ) -> EditResult:
     """All rounds and the best of them; arguments as in iterate_rounds."""
     rounds = tuple(iterate_rounds(bundle, clip, plan, hooks=hooks, memory=memory))
-    return EditResult(rounds=rounds, best_number=best_round(rounds))
+    best = best_round(rounds)
+    return EditResult(rounds=rounds, best_number=best, warnings=warnings_of(plan, rounds, best))
 
 
 @rounds_in_own_state
@@ -68,6 +70,8 @@ def iterate_rounds(
     start: Round | None = None,
 ) -> Iterator[Round]:
     """Yield round 0, then every round as soon as it is finished and measured.
+
+    A round that nothing can be made of (`verdict.py`) is the last.
 
     Args:
         bundle: the model.
@@ -92,6 +96,9 @@ def iterate_rounds(
             done.append(first)
             yield first
         for number in range(len(done), len(plan.steps) + 1):
+            if number > 1 and why_last(plan, done[-1]):
+                log.warning("%s", shown(stopped(plan, done)))
+                break
             run.clock = StageClock()
             previous, step = done[-1], plan.steps[number - 1]
             base = done[step.base].codes
@@ -115,6 +122,8 @@ def iterate_rounds(
             new = previous.by_signal or (number == 1 and start is None)
             done.append(replace(made, tokens="tokenized" if new else "reused"))
             yield done[-1]
+        if len(done) > 1 and best_round(done) == 0:
+            log.warning("%s", NONE_HOLDS)
     finally:  # a cancelled run resumes where it stopped
         if memory is not None and len(done) > known:
             memory.keep(plan, done)
@@ -208,7 +217,9 @@ def _input(
         stage_seconds=dict(run.clock.seconds),
     )
     first = _measured(bundle, first, [], run)
-    notes = [*transcript_notes(bundle, text, codes.seconds), *recording_notes(first, voice)]
+    notes = [*recording_notes(first, voice)]
+    if any(request.engine != "signal" for request in plan.requests):  # that one reads no words
+        notes = [*transcript_notes(bundle, text, codes.seconds), *notes]
     for note in notes:
         log.warning("the recording: %s", shown(note))
     return replace(first, notes=(*clip.notes, *notes)), voice

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .script_lines import (
     BrokenLine,
     Defaults,
     ScriptLine,
+    is_id,
     line_of,
     number_of,
 )
@@ -29,13 +30,15 @@ from .script_lines import (
 LIMIT = 2**24
 """Most bytes of a script."""
 MOST_LINES = 20_000
+NUMBER = re.compile(r"[0-9]{1,18}")
+"""Of a subtitle."""
 LONGEST_SEED = 20
 """Digits of the largest seed, 2**64 - 1."""
 SUFFIXES = (".csv", ".jsonl", ".srt")
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
 TIME = r"(\d{1,3}):([0-5]\d):([0-5]\d)[,.](\d{1,3})"
-Found = list[tuple[Line, dict[str, Any] | str]]
-"""Each line as an object, or what is wrong with it."""
+Found = list[tuple[Line, dict[str, Any] | BrokenLine]]
+"""Each line as an object, or what is wrong with it, with its id as far as one can be read."""
 
 
 def read_script(path: Path, defaults: Defaults | None = None) -> list[AnyLine]:
@@ -71,45 +74,72 @@ def script_from_text(text: str, defaults: Defaults | None = None) -> list[AnyLin
 
 def _script(text: str, kind: str, where: str, defaults: Defaults) -> list[AnyLine]:
     """The lines of a text of one of SUFFIXES; `where` names it."""
-    readers: Mapping[str, Callable[[str], Sequence[tuple[Line, dict[str, Any] | str]]]] = {
+    readers: Mapping[str, Callable[[str], Found]] = {
         ".csv": _csv,
         ".jsonl": _json_lines,
         ".srt": _srt,
     }
-    found = readers[kind](text.removeprefix("\ufeff").replace("\r\n", "\n"))
+    found = readers[kind](text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
     if not found:
         raise ValueError(f"{where} has no lines; one or more are needed. Add one.")
     if len(found) > MOST_LINES:
         raise ValueError(f"{where} has {len(found)} lines; {MOST_LINES} are allowed. Split it.")
-    return unique([_line(line, value, defaults) for line, value in found])
+    return _lines_named(found, defaults)
 
 
 def lines_of(values: Sequence[Mapping[str, Any]], defaults: Defaults) -> list[AnyLine]:
     """Lines of a script that lies in memory, broken ones among them."""
-    numbered = enumerate(values, start=1)
-    return unique([_line(Line(number, ""), dict(value), defaults) for number, value in numbered])
+    return _lines_named(
+        [(Line(number, ""), dict(value)) for number, value in enumerate(values, start=1)], defaults
+    )
 
 
-def _line(line: Line, value: dict[str, Any] | str, defaults: Defaults) -> AnyLine:
-    """A line, or what is wrong with it."""
-    where = f"line {line.number}"
-    name = f"{line.number:04d}"
-    if isinstance(value, str):
-        return BrokenLine(id=name, error=value)
-    named = value.get("id")
-    value = {**value, "id": str(named) if isinstance(named, int) else (named or name)}
+def _lines_named(found: Found, defaults: Defaults) -> list[AnyLine]:
+    """The lines, each under a name of its own: its id, or else its number in the file."""
+    given = {_given_id(value).casefold() for _, value in found}
+    made = [_line(line, value, defaults, given) for line, value in found]
+    return unique(made, [line.number for line, _ in found])
+
+
+def _given_id(value: dict[str, Any] | BrokenLine) -> str:
+    """The id that a line names; empty where it names none that can be one."""
+    named = value.id if isinstance(value, BrokenLine) else value.get("id")
+    named = str(named) if type(named) is int and 0 <= named < 2**64 else named
+    return named if isinstance(named, str) and is_id(named) else ""
+
+
+def _line(
+    line: Line, value: dict[str, Any] | BrokenLine, defaults: Defaults, given: Container[str]
+) -> AnyLine:
+    """A line, or what is wrong with it; `given` are the ids that lines name themselves."""
+    name = _given_id(value)
+    if isinstance(value, BrokenLine):
+        return replace(value, id=name)
+    number = f"{line.number:04d}"
+    if value.get("id") in (None, ""):
+        value = {**value, "id": f"line {number}" if number in given else number}
+    elif name:
+        value = {**value, "id": name}
     try:
-        return line_of(value, where, defaults)
+        return line_of(value, f"line {line.number}", defaults)
     except ValueError as error:
         return BrokenLine(id=name, error=str(error))
 
 
-def unique(lines: Sequence[AnyLine]) -> list[AnyLine]:
-    """The lines, a second one of the same id as an error; ids that differ by case are the same."""
+def unique(lines: Sequence[AnyLine], numbers: Sequence[int] = ()) -> list[AnyLine]:
+    """The lines, a second one of the same id as an error; ids that differ by case are the same.
+
+    A broken line never takes the id of a good one. `numbers` are those of the lines in their file.
+    """
+    good = [line.id.casefold() for line in lines if isinstance(line, ScriptLine)]
     seen: set[str] = set()
     made: list[AnyLine] = []
-    for number, line in enumerate(lines, start=1):
-        if line.id.casefold() in seen:
+    for number, line in zip(numbers or range(1, len(lines) + 1), lines, strict=True):
+        name = line.id.casefold()
+        if isinstance(line, BrokenLine):
+            if not name or name in seen or name in good:
+                line = replace(line, id=f"{line.id} (line {number})".lstrip())
+        elif name in seen:
             error = f"the id {quoted(line.id)} is used twice; each line needs its own. Change it."
             line = BrokenLine(id=f"{line.id} (line {number})", error=error)
         seen.add(line.id.casefold())
@@ -117,17 +147,17 @@ def unique(lines: Sequence[AnyLine]) -> list[AnyLine]:
     return made
 
 
-def _json_lines(text: str) -> list[tuple[Line, dict[str, Any] | str]]:
-    found: list[tuple[Line, dict[str, Any] | str]] = []
+def _json_lines(text: str) -> Found:
+    found: Found = []
     for line in _lines(text):
         try:
             found.append((line, parse_object(line.text, f"line {line.number}", REMEDY)))
         except ValueError as error:
-            found.append((line, str(error)))
+            found.append((line, BrokenLine(id="", error=str(error))))
     return found
 
 
-def _csv(text: str) -> list[tuple[Line, dict[str, Any] | str]]:
+def _csv(text: str) -> Found:
     """Lines under a head that names the columns; one line of text is one line of the script."""
     lines = _lines(text)
     if not lines:
@@ -142,17 +172,17 @@ def _csv(text: str) -> list[tuple[Line, dict[str, Any] | str]]:
             f"the first line names the column {quoted(unknown[0] if unknown else 'twice')}; known "
             f"are {shown(', '.join(known))}, once each. Correct the first line."
         )
-    found: list[tuple[Line, dict[str, Any] | str]] = []
+    found: Found = []
     for line in rest:
-        where = f"line {line.number}"
+        where, value = f"line {line.number}", dict[str, Any]()
         try:
             cells = _cells(line.text, delimiter, where)
+            value = dict(zip(columns, cells, strict=False))
             if len(cells) > len(columns):
                 raise ValueError(
                     f"{where} has {len(cells)} cells for {len(columns)} columns; a cell with a "
                     f"separator in it stands in quotes. {REMEDY}"
                 )
-            value: dict[str, Any] = dict(zip(columns, cells, strict=False))
             for name in ("start", "end", "fit"):
                 if value.get(name, "") not in ("", SLOT):
                     value[name] = number_of(value[name], f"{where}: {name}")
@@ -165,7 +195,7 @@ def _csv(text: str) -> list[tuple[Line, dict[str, Any] | str]]:
                 value["seed"] = int(seed)
             found.append((line, value))
         except ValueError as error:
-            found.append((line, str(error)))
+            found.append((line, BrokenLine(id=value.get("id", ""), error=str(error))))
     return found
 
 
@@ -180,9 +210,9 @@ def _cells(text: str, delimiter: str, where: str) -> list[str]:
     return [cell.strip() for cell in rows[0]]
 
 
-def _srt(text: str) -> list[tuple[Line, dict[str, Any] | str]]:
+def _srt(text: str) -> Found:
     """Subtitles: each a range of one recording; edits stand in {braces} before the words."""
-    found: list[tuple[Line, dict[str, Any] | str]] = []
+    found: Found = []
     block: list[Line] = []
     for number, row in enumerate([*text.split("\n"), ""], start=1):
         if row.strip():
@@ -193,24 +223,38 @@ def _srt(text: str) -> list[tuple[Line, dict[str, Any] | str]]:
     return found
 
 
-def _subtitle(block: Sequence[Line]) -> dict[str, Any] | str:
+def _subtitle(block: Sequence[Line]) -> dict[str, Any] | BrokenLine:
     """A subtitle as an object, or what is wrong with it."""
-    number = block[0].text if block[0].text.isdigit() else ""
+    number = block[0].text if NUMBER.fullmatch(block[0].text) else ""
+    name = f"{int(number):04d}" if number else ""
     times, *rest = block[1:] if number and len(block) > 1 else block
     match = re.fullmatch(rf"{TIME}\s*-->\s*{TIME}.*", times.text)
     if match is None:
-        return (
+        error = (
             f"line {times.number} is '{shown(times.text, 60)}'; the times of a subtitle are "
-            "expected, as 00:00:01,200 --> 00:00:03,400. Correct the line."
+            f"expected, as 00:00:01,200 --> 00:00:03,400. {REMEDY}"
         )
+        return BrokenLine(id=name, error=error)
     start, end = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
     words = " ".join(line.text for line in rest)
+    if end <= start:
+        error = (
+            f"line {times.number} has a subtitle from {start:g} to {end:g} s; the end comes after "
+            f"the start. {REMEDY}"
+        )
+        return BrokenLine(id=name, error=error)
     marked = re.match(r"\{([^{}]*)\}\s*", words)
+    if brace := re.search(r"[{}]", words[marked.end() :] if marked else words):
+        error = (
+            f"line {rest[0].number} has a '{brace[0]}' among its words; edits stand in one pair of "
+            f"braces before them, as {{speed:faster}}. {REMEDY}"
+        )
+        return BrokenLine(id=name, error=error)
     value: dict[str, Any] = {"start": start, "end": end}
     if marked:
         words, value["edits"] = words[marked.end() :], marked[1]
     value["text"] = re.sub(r"</?[ibu]>", "", words)
-    return {**value, "id": f"{int(number):04d}"} if number else value
+    return {**value, "id": name} if number else value
 
 
 def _seconds(parts: Sequence[str]) -> float:

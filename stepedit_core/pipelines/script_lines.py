@@ -195,9 +195,14 @@ def _edit_of(value: Any, where: str) -> ScriptEdit:
     return edit
 
 
+def is_id(name: str) -> bool:
+    """Whether a text can be the id of a line: the name of a file on every system."""
+    return NAME.fullmatch(name) is not None and not name.endswith((" ", "."))
+
+
 def _check(line: ScriptLine, where: str) -> None:
     """Raise ValueError for a line that cannot be made, whatever the model is."""
-    if not NAME.fullmatch(line.id) or line.id.endswith((" ", ".")):
+    if not is_id(line.id):
         raise ValueError(
             f"{where} has the id {quoted(line.id)}; it is the name of a file: letters, digits, "
             "'-', '_', '.' and spaces, at most 100. Change it."
@@ -242,6 +247,11 @@ def _slot(given: Mapping[str, Any], where: str) -> float:
         raise ValueError(
             f"{where} should fit its slot and has no start and end. Give the seconds that it "
             "should last."
+        )
+    if not 0 <= start < end:
+        raise ValueError(
+            f"{where} should fit its slot from {start:g} to {end:g} s; the start is 0 or more and "
+            f"before the end. {REMEDY}"
         )
     return float(end - start)
 

@@ -23,6 +23,7 @@ from ..bundle.memory import check_memory
 from ..bundle.parts import dtype_of, load_part, part_precision
 from ..bundle.precision import Precision
 from ..bundle.weights import fill
+from ..files.whole import restore
 from ..models.llm import Step1LM
 from ..models.lora import load_adapter, merge
 from ..models.quantized import Kind
@@ -127,6 +128,8 @@ class Registry:
         for entry in sorted((*by_name, *by_folder), key=lambda e: isinstance(e, BrokenEntry)):
             return _usable(entry)
         folder = expanded(asked)
+        if os.sep in asked and not os.path.lexists(folder):
+            restore(folder.parent)  # a killed export may have left the older bundle aside
         try:
             if os.path.islink(folder):
                 folder.stat()  # it may lead nowhere
@@ -183,7 +186,7 @@ class Registry:
             return
         need = 0
         for part in about.parts:
-            row = part_precision(part, precision, about)
+            row = part_precision(part, precision, about, device=place)
             if _key(found.folder, release, part, place, row) not in self._shared:
                 need += part_bytes(found, part, row)
         check_memory(need, place, f"bundle '{about.name}'")
@@ -192,7 +195,7 @@ class Registry:
         """The loaded part, taken from whoever has it or read from the disk."""
         release, place, about = bundle.release_files, bundle.device, bundle.manifest
         path = bundle.folder / file_of(part)
-        row = part_precision(part, bundle.precision, about)
+        row = part_precision(part, bundle.precision, about, device=place)
         with self._lock:
             if release is None:
                 self.check(bundle, path.name)

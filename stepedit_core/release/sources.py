@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ def shards(folder: Path) -> list[Path]:
     Raises ValueError when the index is unreadable, leads out of the folder or names an absent file.
     """
     index = folder / INDEX
-    if not index.is_file():
+    if not os.path.lexists(index):
         return sorted(folder.glob("*.safetensors"))
     where = read_object(index, INDEX_LIMIT, DOWNLOAD).get("weight_map")
     if not isinstance(where, dict) or not where:

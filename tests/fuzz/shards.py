@@ -176,7 +176,7 @@ SHARDS = (
         name="build plans",
         make=make_plan,
         read=read_plan,
-        drawn=(partial(of_lines_file, "plan.jsonl", free=("speaker",)),),
+        drawn=(partial(of_lines_file, "plan.jsonl", free=("speaker", "margin")),),
         named=(
             line_at("plan.jsonl", 0, ("margin",), float("nan")),
             line_at("plan.jsonl", 0, ("margin",), 99.0),

@@ -279,6 +279,23 @@ def test_recognisers_are_the_whole_folders_and_auto_is_the_first(
             host.folders.find_recogniser(name)
 
 
+def test_auto_passes_over_a_recogniser_whose_package_is_not_installed_and_says_so_once(
+    host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("STEPEDIT_RECOGNISER", raising=False)
+    small = str(a_recogniser(tmp_path / "models" / "recognisers" / "small"))
+    monkeypatch.setitem(sys.modules, "faster_whisper", ModuleType("faster_whisper"))
+    assert host.folders.hearing_folder("auto") == small
+    monkeypatch.delitem(sys.modules, "faster_whisper")
+    pack = host.folders.__name__.split(".nodes.")[0]
+    whisper = importlib.import_module(f"{pack}.stepedit_core.measure.whisper")
+    monkeypatch.setattr(whisper, "find_spec", lambda name: None)
+    for _ in range(2):
+        assert host.folders.hearing_folder("auto") == ""
+    assert host.folders.hearing_folder("small") == small  # chosen by name: its error is said
+    assert caplog.text.count("is passed over: faster-whisper is not installed. Run:") == 1
+
+
 @pytest.mark.parametrize("name", ["stat", "iterdir"])
 def test_a_recogniser_folder_that_the_disk_refuses_leaves_auto(
     host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

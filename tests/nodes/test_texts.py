@@ -136,7 +136,7 @@ def test_the_combos_offer_all_options(node: str, widget: str, options: tuple[str
 
 
 def test_all_ids_and_the_category_carry_the_name_of_the_pack() -> None:
-    assert len(INFOS) == 28
+    assert len(INFOS) == 29
     assert all(name.startswith("StepEdit_") for name in INFOS)
     training = {"TripletBuilder", "QuadrupletBuilder", "PreferencePairs"}
     for name, info in INFOS.items():

@@ -39,6 +39,17 @@ def bundle(bundles: Path) -> Bundle:
     return Registry([bundles], {}).load("tiny", device="cpu")
 
 
+@pytest.fixture
+def every_round_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong with any round: the tiny model keeps no word, and its answers never end."""
+    from stepedit_core.pipelines import best, rounds, verdict
+
+    for module in (best, verdict):
+        monkeypatch.setattr(module, "faults_of", lambda made: ())
+    for module in (rounds, verdict):
+        monkeypatch.setattr(module, "why_last", lambda plan, made: "")
+
+
 def voiced(seconds: float, rate: int, pitch_hz: float = 140.0) -> torch.Tensor:
     """A buzz with syllables: harmonics of a moving pitch, four bursts a second."""
     time = torch.arange(int(seconds * rate)) / rate

@@ -16,6 +16,7 @@ import torch
 import stepedit_core as stepedit
 from stepedit_core import api
 from stepedit_core.audio.recordings import read_recording
+from stepedit_core.audio.recordings import recording_of as memory_recording
 from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.registry.handle import Bundle
@@ -201,3 +202,16 @@ def test_a_long_recording_is_edited_and_resumed(
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="is a file; expected is a folder"):
         stepedit.edit_long(bundle, long_path, **what | {"kept": tmp_path / "file"})
+
+
+def test_words_are_replaced_only_where_what_is_heard_can_be_relied_on(
+    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draft(*_: object) -> None:
+        raise ValueError("no transcript was given, and this is a draft.")
+
+    monkeypatch.setattr(api, "recogniser_for", lambda *_, **__: object())
+    monkeypatch.setattr(api, "hear_surely", draft)
+    recording = memory_recording(clip.wave[None], clip.sample_rate)
+    with pytest.raises(ValueError, match="this is a draft"):
+        stepedit.replace_words(bundle, recording, "hello", "there")

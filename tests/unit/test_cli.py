@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _home(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _home(every_round_holds: None, bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command finds the tiny bundle, and a round is three groups long."""
     monkeypatch.setenv("STEPEDIT_HOME", str(bundles))
     monkeypatch.setattr(generate_module, "longest_answer", lambda request, source: 15)

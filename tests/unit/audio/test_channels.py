@@ -10,8 +10,10 @@ from torch import Tensor
 
 from stepedit_core.audio.channels import mix, without_offset
 from stepedit_core.audio.clips import mono_clip
+from stepedit_core.audio.recordings import recording_of
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate_rounds
+from stepedit_core.printable import said_once
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import EditRequest
 from tests.unit.conftest import voiced
@@ -131,3 +133,15 @@ def test_what_was_wrong_with_the_channels_stands_at_round_0(
     first = next(iter(iterate_rounds(bundle, clip, make_plan(bundle, clip, [happy]))))
     assert first.notes[0].startswith("the 2 channels cancel each other")
     assert caplog.text.count("the 2 channels cancel") == 1
+
+
+def test_a_run_says_once_what_is_wrong_with_many_parts_of_a_recording(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wave = voiced(2.4, RATE)
+    recording = recording_of(torch.stack([wave, -wave]), RATE)
+    for _ in range(2):  # a second run says it again
+        with said_once():
+            for first in (0, RATE // 2, RATE):
+                recording.clip(first)
+    assert caplog.text.count("the 2 channels cancel") == 2

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from stepedit_core.audio.recording_files import parts_of, write_parts
 from stepedit_core.audio.recordings import (
     Recording,
     is_own_result,
@@ -79,6 +80,21 @@ def test_names_that_cannot_keep_the_samples(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=found):
             write_recording(tmp_path / name, floats)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "PCM_S8"])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_a_result_is_known_whose_file_has_fewer_bits_than_its_samples(
+    tmp_path: Path, name: str, subtype: str
+) -> None:
+    samples = torch.arange(-600, 600, dtype=torch.int16 if subtype == "PCM_S8" else torch.int32)
+    samples = samples.reshape(2, 600) * 37  # what an edit made: the lowest byte is not zero
+    recording = Recording(samples=samples, sample_rate=8_000, subtype=subtype)
+    write_recording(tmp_path / name, recording)
+    assert is_own_result(tmp_path / name)
+    part = tmp_path / f"part-{name}"
+    write_parts(part, recording, lambda: parts_of(recording, 0, 600))
+    assert is_own_result(part)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac"])

@@ -71,7 +71,7 @@ def test_two_workers_give_the_files_of_one_and_resume(
     assert batch(clips, bundles, "two", *SETS, "--workers", "2") == 1
     digests = [[row.get("sha256") for row in manifest(clips, out)] for out in ("one", "two")]
     assert digests[0] == digests[1]
-    assert len(set(digests[0])) == 5
+    assert len(set(digests[0])) == 3  # no round of the tiny model holds: the recordings, and none
     assert not list((clips.parent / "two").glob(".*"))
     (clips.parent / "two" / "b-emotion-happy.wav").unlink()
     capsys.readouterr()

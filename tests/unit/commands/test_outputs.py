@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from stepedit_core.data.shards import Writer
 from stepedit_core.evaluate.bench import is_bench, voiced
 from stepedit_core.evaluate.functionals import is_judge
 from stepedit_core.files.chart import is_chart
+from stepedit_core.files.outputs import locked_file
 from tests.unit.commands.test_options import parsers
 from tests.unit.data.examples import example
 from tests.unit.evaluate.material import cases_file
@@ -126,6 +128,36 @@ def test_a_file_is_refused_before_the_run(
     }
     assert any(word in said for word in words[place]), said
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("prog", FILES)
+@pytest.mark.parametrize("folder", ["", "new/"])
+def test_a_file_has_one_writer_at_a_time(
+    prog: str, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending = ENDINGS.get(prog, ".wav")
+    out = Path(f"{folder}out{ending}")
+    if folder and ending == ".wav":  # its folder must be there
+        assert "no folder at" in said_of(capsys, *FILES[prog], str(out))
+        return
+    out.parent.mkdir(exist_ok=True)
+    with locked_file(out.absolute()):
+        said = said_of(capsys, *FILES[prog], str(out))
+    assert f"is writing to '{out.name}'; one at a time can" in said
+    assert "name another file" in said
+    assert not list(out.parent.glob(f".{out.name}*"))
+
+
+def test_an_edit_that_fails_leaves_no_folder_for_its_pieces(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("stepedit_core.pipelines.long_edit.edit_long_file", full)
+    monkeypatch.setattr("stepedit_core.commands.edit_range._heard", lambda *_: ())
+    said_of(capsys, *FILES["stepedit edit-long"], "out.wav", "--text", "hello")
+    assert not list(Path().glob(".*"))
 
 
 @pytest.mark.parametrize("prog", DIRS)

@@ -20,7 +20,7 @@ from stepedit_core.data import build as building
 from stepedit_core.data.build import Task, parse_order, tasks_of
 from stepedit_core.data.records import Example
 from stepedit_core.data.shards import Dataset, Writer
-from stepedit_core.engines import WorkerSetting
+from stepedit_core.engines.setting import WorkerSetting
 from stepedit_core.registry.handle import Bundle
 
 from .examples import codes, plan
@@ -201,13 +201,13 @@ def test_ray_that_is_not_there_names_the_pip_line(
 
 
 class RayData:
-    """As much of ray.data as is called: rows of plain values through a pool of workers, in order.
+    """As much of Ray as is called: rows of plain values through a pool of workers, any order.
 
-    The real one was run by hand (docs/training.md); it is not a dependency of the tests.
+    A real one is in tests/unit/engines/test_on_ray.py.
     """
 
     def __init__(self) -> None:
-        self.execution_options = SimpleNamespace(preserve_order=False)
+        self.execution_options = SimpleNamespace(preserve_order=True)
         self.rows: list[dict[str, Any]] = []
 
     def get_current(self) -> RayData:
@@ -215,18 +215,33 @@ class RayData:
 
     def from_items(self, rows: list[dict[str, Any]], *, override_num_blocks: int) -> RayData:
         assert all(type(v) in (str, int) for row in rows for v in row.values())
-        assert override_num_blocks == -(-len(rows) // 4)
+        assert override_num_blocks == len(rows)
         self.rows = rows
         return self
 
-    def map(self, worker: Any, *, fn_constructor_args: tuple[Any, ...], compute: int) -> RayData:
-        assert compute == 2
-        pool = [worker(*fn_constructor_args) for _ in range(compute)]
-        self.rows = [pool[n % compute](row) for n, row in enumerate(self.rows)]
+    def map_batches(
+        self, worker: Any, *, fn_constructor_args: tuple[Any, ...], compute: Any, **how: Any
+    ) -> RayData:
+        assert compute == {"size": 2, "max_tasks_in_flight_per_actor": 1}
+        assert how == {"batch_size": 1, "num_cpus": 1, "num_gpus": None}
+        pool = [worker(*fn_constructor_args) for _ in range(2)]
+        batches = ({name: [value] for name, value in row.items()} for row in self.rows)
+        made = [pool[n % 2](batch) for n, batch in enumerate(batches)]
+        self.rows = [{name: values[0] for name, values in batch.items()} for batch in made]
         return self
 
     def iter_rows(self) -> Iterator[dict[str, Any]]:
         return iter(self.rows if self.execution_options.preserve_order else self.rows[::-1])
+
+
+def local_actor(kind: type[Any]) -> Any:
+    """An actor in this process."""
+
+    def made(*arguments: Any) -> Any:
+        inner = kind(*arguments)
+        return SimpleNamespace(begin=SimpleNamespace(remote=inner.begin))
+
+    return SimpleNamespace(remote=made)
 
 
 def test_ray_is_given_plain_rows_and_makes_what_local_processes_make(
@@ -235,9 +250,10 @@ def test_ray_is_given_plain_rows_and_makes_what_local_processes_make(
     data = RayData()
     module = ModuleType("ray.data")
     vars(module).update(from_items=data.from_items, DataContext=data)
-    vars(module).update(ActorPoolStrategy=lambda size: size)
+    vars(module).update(ActorPoolStrategy=lambda **how: how)
     parent = ModuleType("ray")
-    vars(parent).update(data=module)
+    vars(parent).update(data=module, is_initialized=lambda: True, get=lambda value: value)
+    vars(parent).update(remote=lambda **_: local_actor, cluster_resources=lambda: {"CPU": 2.0})
     for name, found in (("ray", parent), ("ray.data", module)):
         monkeypatch.setitem(sys.modules, name, found)
     tasks = tasks_of(plan(tmp_path / "plan", 9), "sha")

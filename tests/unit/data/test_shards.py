@@ -141,3 +141,11 @@ def test_half_a_shard_is_never_replaced(tmp_path: Path):
         writer.add(example(1))
     assert (out / "data-00001.safetensors").read_bytes() == b"mine"
     assert len(Dataset(out)) == 2
+
+
+def test_a_shard_without_examples_is_said(tmp_path: Path):
+    with Writer(tmp_path / "d", "tiny-1") as writer:
+        writer.add(example(0))
+    (tmp_path / "d" / "data-00000.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"'data-00000\.jsonl' of 'd' has no examples"):
+        Dataset(tmp_path / "d")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,4 +81,40 @@ def test_a_torn_line_of_ours_is_cut_off(tmp_path: Path):
     for torn in ("{", '{"case": "a", "spea'):
         path.write_text(torn)
         assert read_rows(path) == []
-        assert path.read_text() == ""
+        assert not path.exists()  # an empty one is not what a run leaves
+
+
+def test_an_empty_file_of_clips_is_not_ours(tmp_path: Path):
+    (tmp_path / "clips.jsonl").touch()
+    with pytest.raises(ValueError, match=r"'clips\.jsonl' is empty; a clip a line is expected"):
+        read_rows(tmp_path / "clips.jsonl")
+
+
+ABOUT = {"bundle": "0", "seed": 0, "rounds": 1, "start": "clone"}
+CLIP = {
+    **dict.fromkeys(("case", "speaker", "language", "kind", "label", "voice"), "a"),
+    **{"iteration": 0, "last": True, "accuracy": 1.0, "margin": 5.0},
+    **{"seconds": 1.0, "real_time": 1.0, "about": ABOUT},
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"about": {**ABOUT, "start": {}}},
+        {"about": {**ABOUT, "rounds": [-1, 1]}},
+        {"about": {**ABOUT, "rounds": -1}},
+        {"about": {**ABOUT, "seed": 0.5}},
+        {"about": {**ABOUT, "more": 1}},
+        {"real_time": 1e308},
+        {"seconds": -1e10},
+        {"wer": 1e300},
+    ],
+)
+def test_a_clip_that_no_run_wrote_is_refused(tmp_path: Path, wrong: dict[str, object]):
+    path = tmp_path / "clips.jsonl"
+    path.write_text(json.dumps(CLIP) + "\n")
+    assert len(read_rows(path)) == 1
+    path.write_text(json.dumps({**CLIP, **wrong}) + "\n")
+    with pytest.raises(ValueError, match=r"^line 1 of clips\.jsonl is not a clip"):
+        read_rows(path)

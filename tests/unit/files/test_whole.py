@@ -15,7 +15,14 @@ import pytest
 from safetensors import SafetensorError
 
 from stepedit_core.files import whole
-from stepedit_core.files.whole import DiskFullError, whole_file, whole_folder, write_whole
+from stepedit_core.files.whole import (
+    UNWRITABLE,
+    DiskFullError,
+    UnwritableError,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 
 STEPS = ("chmod", "fsync", "replace")
 
@@ -44,6 +51,30 @@ def test_an_error_at_any_step_leaves_the_older_file_alone(
     monkeypatch.undo()
     assert (tmp_path / "a.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
+@pytest.mark.parametrize("step", ["open", "chmod", "replace"])
+def test_a_place_that_cannot_be_written_to_is_said_without_the_systems_own_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    def fail(path: object, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(whole.os, step, fail)
+    with pytest.raises(UnwritableError) as caught:
+        write_whole(tmp_path / "a.txt", "new")
+    assert str(caught.value) == UNWRITABLE.format(tmp_path)
+    with pytest.raises(OSError, match="elsewhere"), whole.full_disk_said(tmp_path / "a.txt"):
+        raise OSError(number, os.strerror(number), "/elsewhere/b.txt")  # what the block reads
+
+
+def test_a_broken_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole.os, "fsync", fail_with(errno.EIO))
+    with pytest.raises(
+        UnwritableError, match=r"^'a\.txt' cannot be written \(Input/output error\)"
+    ):
+        write_whole(tmp_path / "a.txt", "new")
 
 
 def test_a_full_disk_is_one_sentence_with_the_size(

@@ -43,6 +43,15 @@ def test_a_round_without_its_words_or_voice_says_so(broken: dict, said: str) -> 
     assert re.match(said, fault)
 
 
+def test_a_figure_just_past_its_limit_is_never_shown_as_the_limit() -> None:
+    (fault,) = faults_of(made(9.0, words=0.2501))
+    assert fault.endswith("their distance is 0.2501, up to 0.25 they hold.")
+    (fault,) = faults_of(made(9.0, misheard=0.341))
+    assert fault.startswith("34.1% of the words are heard wrongly, up to 34%")
+    (fault,) = faults_of(made(9.0, similarity=0.4999))
+    assert "its likeness is 0.4999, from 0.5 on" in fault
+
+
 def test_an_answer_that_never_ended_says_so() -> None:
     (fault,) = faults_of(made(9.0, ended=False))
     assert "did not end its answer" in fault
@@ -60,8 +69,8 @@ def test_a_round_at_the_limit_holds(fine: dict) -> None:
         ([{"similarity": 0.9}, {"similarity": 0.2}], 1),
         ([{"misheard": 0.0}, {"misheard": 1.0}], 1),
         ([{}, {}], 2),
-        ([{"words": 0.8}, {"words": 0.6}], 2),
-        ([{"words": 0.3}, {"words": 0.3, "similarity": 0.3}], 1),
+        ([{"words": 0.8}, {"words": 0.6}], 0),
+        ([{"words": 0.3}, {"words": 0.3, "similarity": 0.3}], 0),
     ],
 )
 def test_the_best_round_is_the_strongest_that_holds(broken: list[dict], best: int) -> None:

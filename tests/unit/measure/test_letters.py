@@ -224,6 +224,10 @@ class TestBundle:
         assert got.heard is not None
         assert got.limits.other_heard == math.inf
         assert with_heard(heard, plain, clip, "", hooks=SilentHooks()).misfit is None
+        other = with_heard(heard, plain, clip, "我昨天 1", hooks=SilentHooks())
+        assert other.misfit is not None  # "one" can be heard
+        other = with_heard(heard, plain, clip, "我昨天", hooks=SilentHooks())
+        assert (other.misfit, other.misheard) == (None, None)  # it knows no letter of that
 
 
 class TestGuard:

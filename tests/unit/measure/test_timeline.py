@@ -134,7 +134,7 @@ def test_a_phrase_has_the_time_of_its_words_whatever_their_case_and_marks() -> N
 
 
 def test_a_phrase_that_is_not_there_or_there_twice_says_so() -> None:
-    with pytest.raises(ValueError, match="its words are: So happy, he said"):
+    with pytest.raises(ValueError, match=r"its words are: So happy, he said .* it was\. Choose"):
         find_phrase(SAID, "happy said")
     with pytest.raises(ValueError, match=r"2 times, at 0\.00 to 0\.40 s, 3\.00 to 3\.40 s"):
         find_phrase(SAID, "so")

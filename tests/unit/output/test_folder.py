@@ -6,8 +6,6 @@ import errno
 import json
 import os
 import shutil
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,6 +18,7 @@ from stepedit_core.files.whole import DiskFullError
 from stepedit_core.output.folder import RunFolder
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, DualCodes, Round
+from tests.kills import events
 
 BUNDLE = cast(
     Bundle,
@@ -291,37 +290,6 @@ def test_a_folder_in_which_nothing_was_begun_is_not_left(out: Path, source: Path
 
 
 # ---- kills -----------------------------------------------------------------------------------
-
-EVENTS = ("rename", "replace", "unlink", "fsync", "mkdir", "rmdir", "chmod", "open")
-
-
-def events(work: Callable[[], None], kill_at: int = -1) -> int:
-    """How many changes of the disk work makes; it is killed at the given one, in a process."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        count = 0
-        for name in EVENTS:
-            real = getattr(os, name)
-
-            def counted(*given: Any, _real: Any = real, **named: Any) -> Any:
-                nonlocal count
-                if count == kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                count += 1
-                return _real(*given, **named)
-
-            setattr(os, name, counted)
-        try:
-            work()
-            os.write(writing, str(count).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    return int(said or -1)
 
 
 @pytest.fixture

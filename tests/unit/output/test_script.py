@@ -46,7 +46,7 @@ class Ears:
 
 
 @pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch, bundles: Path) -> None:
+def _short(every_round_holds: None, monkeypatch: pytest.MonkeyPatch, bundles: Path) -> None:
     monkeypatch.delenv(recognisers.VARIABLE, raising=False)
     monkeypatch.setenv("STEPEDIT_HOME", str(bundles))
     monkeypatch.setattr(generate, "longest_answer", lambda request, source: 25)

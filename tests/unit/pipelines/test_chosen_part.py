@@ -15,8 +15,8 @@ from stepedit_core.pipelines.chosen_part import (
     check_part_edits,
     check_seconds,
     chosen_seconds,
-    lost_words,
     part_entry,
+    unheard_words,
     window_text,
 )
 from stepedit_core.pipelines.inside import Part
@@ -94,7 +94,7 @@ def test_chosen_words_that_are_not_heard_any_more_are_lost(
     heard: str, lost: tuple[int, ...]
 ) -> None:
     found = [Word(text, 0.0, 1.0, 1.0) for text in heard.split()]
-    assert lost_words(WORDS, found, (2.0, 4.0), (1.0, 6.0)) == lost
+    assert unheard_words(WORDS, found, (2.0, 4.0), (1.0, 6.0)) == lost
 
 
 def test_a_report_counts_what_stays_and_names_what_is_lost() -> None:

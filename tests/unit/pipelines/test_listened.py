@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from stepedit_core.cli import main
 from stepedit_core.measure import recognisers, whisper
 from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines import generate, listened
+from stepedit_core.pipelines.listened import Listened, listen
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, EditRequest
@@ -116,3 +119,22 @@ def test_the_command_shows_and_reports_what_was_heard(
         "hello world",
     )
     assert "'morning'" in report["rounds"][0]["notes"][0]
+
+
+def test_without_the_package_a_given_transcript_does_and_the_bundles_own_recogniser_hears(
+    bundle: Bundle, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in whisper.FILES:
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)  # importing it fails
+    monkeypatch.setenv(recognisers.VARIABLE, str(tmp_path))
+    assert listen(bundle, clip, "hello world") == Listened(text="hello world")
+    with pytest.raises(ValueError, match="faster-whisper, which is not installed"):
+        listen(bundle, clip, "")
+    with pytest.raises(ValueError, match="which is not installed"):
+        listen(bundle, clip, "hello world", tmp_path)  # named for this run
+    own = Ears("hello")
+    monkeypatch.setattr(recognisers, "recogniser_of", lambda bundle, hooks: own)
+    components = {**bundle.manifest.components, "recogniser": object()}
+    monkeypatch.setattr(bundle, "manifest", replace(bundle.manifest, components=components))
+    assert recognisers.recogniser_for(bundle) is own

@@ -8,6 +8,7 @@ import pytest
 
 from stepedit_core.pipelines.script_files import read_script, script_from_text
 from stepedit_core.pipelines.script_lines import (
+    AnyLine,
     BrokenLine,
     Defaults,
     ScriptEdit,
@@ -154,3 +155,76 @@ def test_a_text_shows_which_kind_it_is() -> None:
         assert (line.file, line.edits[0].option) == ("in.wav", "happy")
     with pytest.raises(ValueError, match="the script has no lines"):
         script_from_text(" \n")
+
+
+DEFAULTS = Defaults(edits=edits_of("denoise", "here"), recording="x.wav")
+
+
+def named(lines: list[AnyLine]) -> list[tuple[str, bool]]:
+    """The id of each line and whether it is good."""
+    return [(line.id, isinstance(line, ScriptLine)) for line in lines]
+
+
+def test_a_broken_line_keeps_its_own_id_and_never_refuses_a_good_one(tmp_path: Path) -> None:
+    rows = [
+        "id,file,start,end,edits",
+        "back,x.wav,2,1,denoise",  # a range that runs backwards
+        "0002,x.wav,0,1,denoise",  # the number of the line above in the file
+        "../no,x.wav,0,1,denoise",
+        "nan,x.wav,nan,1,denoise",
+        "many,x.wav,0,1,denoise,more",
+        "good,x.wav,nan,1,denoise",
+        "good,x.wav,0,1,denoise",
+        "GOOD,x.wav,0,1,denoise",
+        ",x.wav,0,1,denoise",
+        "0010,x.wav,0,1,denoise",  # the number of the line above, which has no id
+    ]
+    lines = read_script(written(tmp_path, "a.csv", "\n".join(rows)))
+    assert named(lines) == [
+        *(("back", False), ("0002", True), ("(line 4)", False), ("nan", False), ("many", False)),
+        *(("good (line 7)", False), ("good", True), ("GOOD (line 9)", False)),
+        *(("line 0010", True), ("0010", True)),
+    ]
+
+
+def test_subtitles_keep_their_numbers_and_say_braces_and_times_that_run_backwards(
+    tmp_path: Path,
+) -> None:
+    blocks = [
+        "2\nx\ny",
+        "2\n00:00:01,000 --> 00:00:02,000\ngood",
+        "3\n00:00:04,000 --> 00:00:03,000\nbackwards",
+        "4\n00:00:01,000 --> 00:00:02,000\n{speed:faster I was",
+        "5\n00:00:01,000 --> 00:00:02,000\n{speed:faster} I was} walking",
+        "²\n00:00:01,000 --> 00:00:02,000\nraised",
+    ]
+    for fit in (0.0, "slot"):
+        defaults = Defaults(edits=DEFAULTS.edits, recording="x.wav", fit=fit)
+        lines = read_script(written(tmp_path, "a.srt", "\n\n".join(blocks)), defaults)
+        assert named(lines) == [
+            *(("0002 (line 1)", False), ("0002", True), ("0003", False)),
+            *(("0004", False), ("0005", False), ("(line 21)", False)),
+        ]
+        errors = [getattr(line, "error", "") for line in lines]
+        assert "from 4 to 3 s; the end comes after the start" in errors[2]
+        assert "line 15 has a '{' among its words" in errors[3]
+        assert "line 19 has a '}' among its words" in errors[4]
+
+
+def test_a_slot_that_runs_backwards_is_said_as_a_range() -> None:
+    row = '{"id": "a", "file": "x.wav", "start": 4, "end": 3, "fit": "slot", "edits": "denoise"}'
+    (line,) = script_from_text(row)
+    assert line.id == "a"
+    assert "should fit its slot from 4 to 3 s" in getattr(line, "error", "")
+
+
+def test_line_ends_of_old_macs_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"id,file,edits\ra,x.wav,denoise\rb,x.wav,denoise\r")
+    assert named(read_script(path)) == [("a", True), ("b", True)]
+
+
+def test_half_a_character_in_an_id_is_a_sentence_of_its_own() -> None:
+    (line,) = script_from_text("id,file,edits\na\ud800,x.wav,denoise\n")
+    assert line.id == "(line 2)"
+    assert "line 2.id is 'a\\ud800', which has half of a letter" in getattr(line, "error", "")

@@ -19,7 +19,7 @@ from stepedit_core.pipelines import signal_edit
 from stepedit_core.pipelines.generate import prompt_ids
 from stepedit_core.pipelines.memory import RoundMemory
 from stepedit_core.pipelines.plan import check_model_request, make_plan, plan_from_json
-from stepedit_core.pipelines.rounds import iterate
+from stepedit_core.pipelines.rounds import iterate, iterate_rounds
 from stepedit_core.pipelines.tokenize import codes_of, tokenize
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.registry.registry import ASSETS, Registry
@@ -225,3 +225,15 @@ def test_the_engine_is_no_part_of_the_models_prompt(bundle: Bundle, clip: Clip) 
     assert prompt_ids(bundle, codes, asked) == prompt_ids(
         bundle, codes, replace(asked, engine="model")
     )
+
+
+def test_words_are_doubted_only_where_a_model_reads_them(
+    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = "'tiny' never learnt these letters."
+    monkeypatch.setattr("stepedit_core.pipelines.rounds.transcript_notes", lambda *_: (odd,))
+    slower = EditRequest(kind="speed", option="slower", text="hello world", engine="signal")
+    happy = EditRequest(kind="emotion", option="happy", text="hello world")
+    for requests, doubted in (([slower], False), ([slower, happy], True)):
+        first = next(iter(iterate_rounds(bundle, clip, make_plan(bundle, clip, requests))))
+        assert (odd in first.notes) is doubted

@@ -46,6 +46,7 @@ from stepedit_core.release.tables import COUNTS
 from stepedit_core.release.verify import verify_conversion
 from stepedit_core.types import Clip, EditRequest, Sampling
 from tests import fake_release
+from tests.kills import events
 
 OnBytes = Callable[[int, int], None]
 MODEL, TOKENS = "Step-Audio-EditX", "Step-Audio-Tokenizer"
@@ -559,3 +560,23 @@ class TestDamage:
 def test_the_archive_inside_the_paraformer_file_is_called_as_published(release):
     path = release[0] / TOKENS / fake_release.PARAFORMER / "model.pt"
     assert all(n.startswith("pytorch_model/") for n in zipfile.ZipFile(path).namelist())
+
+
+class TestKills:
+    """A conversion that is killed at every change of the disk."""
+
+    def test_it_resumes_and_leaves_nothing_beside_the_bundle(self, release, tmp_path):
+        folder, place = release[0], tmp_path / "models" / "out"
+        total = events(lambda: converted(folder, place))
+        whole = {path.name: sha256_of(path) for path in place.iterdir()}
+        assert total > 20
+        for number in range(total):
+            shutil.rmtree(place.parent)
+            assert events(lambda: converted(folder, place), kill_at=number) == -1
+            if place.exists():  # only the lock is left to be removed
+                assert {path.name: sha256_of(path) for path in place.iterdir()} == whole
+                continue
+            assert Registry([place.parent], {}).list()[:-1] == []  # the shipped one alone
+            converted(folder, place)
+            assert {path.name: sha256_of(path) for path in place.iterdir()} == whole
+            assert [path.name for path in place.parent.iterdir()] == ["out"]
