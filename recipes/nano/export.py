@@ -72,7 +72,7 @@ def as_taught(bundle: Bundle) -> Bundle:
 
 
 WITHHELD: dict[str, tuple[str, ...]] = {"style": ("whisper",)}
-"""Taught options that do not do what they say (docs/decisions/0035): not offered."""
+"""Taught options that do not do what they say (docs/decisions/0038): not offered."""
 
 
 def offered_options(kinds: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -116,7 +116,7 @@ def test_what_the_corpus_teaches_is_offered_and_what_is_our_own_is_taught(kind: 
 
 
 def test_the_shipped_bundle_offers_what_an_export_would() -> None:
-    """Decision 0035 withholds an option by the bundle's JSON; an export must not bring it back."""
+    """Decision 0038 withholds an option by the bundle's JSON; an export must not bring it back."""
     shipped = read_manifest(SHIPPED).edit_options
     assert shipped == offered_options(("emotion", "style"))
     assert "whisper" in edit_options()["style"], "it is taught all the same"
