@@ -149,7 +149,7 @@ def report(rows: Sequence[dict[str, Any]], out: Path) -> None:
         ]
         for what, label, factor in (
             ("chance", "likely to be heard, %", 100),
-            ("moved", "pitch moved, tenths of a semitone", 10),
+            ("moved", "semitones x 10", 10),
             ("words", "words wrong, %", 100),
         )
     }

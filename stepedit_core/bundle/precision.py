@@ -46,14 +46,16 @@ TABLE = {
 }
 PRECISIONS = ("auto", *TABLE)
 AS_RELEASED = replace(TABLE["bf16"], flow="float32")
-"""What "auto" means for a large model: each network in the numbers it was published with."""
+"""What "auto" means for a large model: each network in the numbers it was published with.
+
+A CPU with units for bfloat16 runs the flow decoder in it (parts.part_precision)."""
 
 
 def resolve(precision: str, *, stored: Stored = "float", lm_bytes: int = 0) -> Precision:
     """The row that is meant, for a language model of so many bytes kept in this way.
 
     "auto" is what a quantised bundle was made for, else float32 for a small model and bfloat16 for
-    a large one, whose flow decoder stays in float32. ValueError for an unknown name, and where a
+    a large one, whose flow decoder has float32. ValueError for an unknown name, and where a
     quantised bundle is asked for weights it no longer has.
     """
     if precision not in PRECISIONS:

@@ -117,6 +117,9 @@ def _edit_range(arguments: argparse.Namespace) -> int:
             bundle, recording, part, [request], settings=_settings(arguments), hooks=bar
         )
     write_recording(out, made.recording)
+    if not made.number:
+        say_result(f"{out}: the recording as it was; no round of the part holds")
+        return DONE
     rate, total = recording.sample_rate, made.recording.samples.shape[1]
     say_result(
         f"{out}: round {made.number} of {arguments.rounds}, {made.first / rate:.2f} to "

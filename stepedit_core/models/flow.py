@@ -162,8 +162,8 @@ class FlowMatching(nn.Module):
         modulations = self.estimator.modulations(times.to(noise.device))
         x = noise
         for step in range(steps):
-            rows = x.repeat(branches, 1, 1) if batch > 1 else x
-            said = self.estimator.velocity(rows, context, modulations.row(step))
+            rows = (x.repeat(branches, 1, 1) if batch > 1 else x).to(context.dtype)
+            said = self.estimator.velocity(rows, context, modulations.row(step)).to(x.dtype)
             v = weights[0] * said[:batch]
             for branch in range(1, branches):
                 v = v + weights[branch] * said[branch * batch : (branch + 1) * batch]

@@ -42,8 +42,9 @@ def _packed(weight: Tensor) -> Tensor:
     return out
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> Tensor:
+    after: tuple[str, list[float], str] = ("gelu", [], "tanh") if gelu else ("none", [], "")
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, *after)
     return out
 
 
@@ -62,13 +63,26 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
+        return self._run(x)[0]
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """GELU (tanh form) of forward.
+
+        In bfloat16 it is taken of the product's sums before they are rounded, without a pass of its
+        own. float32 keeps the two steps and their bits.
+        """
+        made, done = self._run(x, gelu=x.dtype == torch.bfloat16)
+        return made if done else F.gelu(made, approximate="tanh")
+
+    def _run(self, x: Tensor, gelu: bool = False) -> tuple[Tensor, bool]:
+        """The product, and whether GELU has been taken of it."""
         weight = self.weight  # read once: another thread may reorder it meanwhile
         cast = torch.is_autocast_enabled("cpu")  # autocast says the dtype, product by product
         if weight.layout == torch.strided:
             if weight.requires_grad or weight.device.type != "cpu" or self.training:
-                return F.linear(x, weight, self.bias)
+                return F.linear(x, weight, self.bias), False
             if cast or x.dtype != weight.dtype or not can_pack(x.dtype):
-                return F.linear(x, weight, self.bias)
+                return F.linear(x, weight, self.bias), False
             self.weight = weight = nn.Parameter(_packed(weight.detach()), requires_grad=False)
         if weight.requires_grad:
             raise RuntimeError(
@@ -76,8 +90,8 @@ class Linear(nn.Linear):
                 "trained now. Call unpack(module) before requires_grad_(True)."
             )
         if cast or x.numel() == 0 or (x.requires_grad and torch.is_grad_enabled()):
-            return F.linear(x, weight.to_dense(), self.bias)
-        return _product(x, weight, self.bias)
+            return F.linear(x, weight.to_dense(), self.bias), False
+        return _product(x, weight, self.bias, gelu), gelu
 
     def unpack(self) -> None:
         """Put the plain weight back."""

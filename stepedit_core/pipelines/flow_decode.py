@@ -88,7 +88,7 @@ def flow_decode(
             rows[None],
             mel.to(weight),
             voice.speaker[None].to(weight),
-            noise=noise.to(weight),
+            noise=noise.to(weight.device),
             euler=Euler(
                 steps=decoding.steps,
                 guidance=decoding.guidance,

@@ -4,7 +4,8 @@ The part is edited within a window of the speech around it, so that the model he
 Of the answer only the part is taken: its codes stand between the recording's own, the decoder moves
 the recording's mel there and nowhere else (`difference.py`), and what comes out of the vocoder is
 put into the recording at its own rate, channels and sample type (`signal/splice.py`). Every sample
-before the first fade and after the last is the recording's.
+before the first fade and after the last is the recording's. Another speed by signal processing
+needs no model: the part's own samples are stretched (`signal_part.py`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from .difference import KEEPS_RECORDING, difference_decode
 from .inside import MEL_HZ, Inside, Part, put_in
 from .plan import Plan, make_plan
 from .rounds import iterate
+from .signal_part import only_speed, stretched
 from .tokenize import voice_of
 
 WINDOW_S = 10.0
@@ -171,6 +173,9 @@ def patch_of(
 ) -> Patch:
     """The part as round `number` of its window says it; round 0 is the input, an empty patch."""
     source, made = result.rounds[0], result.rounds[number]
+    edits = result.rounds[1 : number + 1]
+    if only_speed(edits):
+        return stretched(recording, part, [edit.request for edit in edits if edit.request])
     if same_codes(source.codes, made.codes):
         empty = recording.samples[:, :0]
         return Patch(start=part.start, stop=part.start, samples=empty)

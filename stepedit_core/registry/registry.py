@@ -186,7 +186,7 @@ class Registry:
             return
         need = 0
         for part in about.parts:
-            row = part_precision(part, precision, about)
+            row = part_precision(part, precision, about, device=place)
             if _key(found.folder, release, part, place, row) not in self._shared:
                 need += part_bytes(found, part, row)
         check_memory(need, place, f"bundle '{about.name}'")
@@ -195,7 +195,7 @@ class Registry:
         """The loaded part, taken from whoever has it or read from the disk."""
         release, place, about = bundle.release_files, bundle.device, bundle.manifest
         path = bundle.folder / file_of(part)
-        row = part_precision(part, bundle.precision, about)
+        row = part_precision(part, bundle.precision, about, device=place)
         with self._lock:
             if release is None:
                 self.check(bundle, path.name)

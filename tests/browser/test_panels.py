@@ -238,7 +238,7 @@ def test_the_list_of_nodes_2_0_shows_readable_names_and_keeps_the_keys(page: Pag
     page.errors.clear()
     open_node(page, "SpeakingStyle")
     list_ = page.page.locator(".lg-node").get_by_role("combobox").first
-    until(page, lambda: list_.inner_text() == "Whisper")  # the key is whisper
+    until(page, lambda: list_.inner_text() == "Older person")  # the key is older
     list_.click()
     page.page.get_by_role("option", name=re.compile("coy", re.IGNORECASE)).click()
     assert page.evaluate(VALUE, "style") == "act_coy"

@@ -154,6 +154,7 @@ class Questions:
     """
 
     def __init__(self):
+        self.modules = 0
         self.answer = model_management.throw_exception_if_processing_interrupted
         model_management.throw_exception_if_processing_interrupted = self.ask
         torch.nn.modules.module.register_module_forward_pre_hook(self.enter)
@@ -171,7 +172,9 @@ class Questions:
 
     def enter(self, *_):
         """A layer begins."""
-        make_all_rounds()
+        if self.modules != len(sys.modules):  # one was imported since
+            self.modules = len(sys.modules)
+            let_rounds_hold()
         node = self.current()
         self.since += 1
         self.layers[node] = self.layers.get(node, 0) + 1
@@ -189,11 +192,16 @@ class Questions:
         self.answer()
 
 
-def make_all_rounds():
-    """Have every round made: the answers of the tiny model never end."""
+FAULTS = ("pipelines.best", "pipelines.verdict", "output.report")
+
+
+def let_rounds_hold():
+    """Have every round made and hold: the tiny model keeps no word, and its answers never end."""
     for name, module in list(sys.modules.items()):
         if name.endswith(("stepedit_core.pipelines.rounds", "stepedit_core.pipelines.verdict")):
             module.why_last = lambda plan, made: ""
+        if name.endswith(tuple(f"stepedit_core.{one}" for one in FAULTS)):
+            module.faults_of = lambda made: ()
 
 
 questions = Questions()

@@ -74,6 +74,28 @@ def test_the_language_model_changes_precision_and_the_flow_decoder_with_some_row
     assert part_precision(part, precision, replace(about, files=files)).name == name
 
 
+@pytest.mark.parametrize("units", [True, False])
+@pytest.mark.parametrize(
+    ("part", "precision", "size", "device", "low"),
+    [
+        ("flow", "auto", 7 * 2**30, "cpu", True),
+        ("flow", "auto", 7 * 2**30, "cuda", False),
+        ("flow", "auto", 2**24, "cpu", False),
+        ("flow", "fp32", 7 * 2**30, "cpu", False),
+        ("vocoder", "auto", 7 * 2**30, "cpu", False),
+    ],
+)
+def test_a_large_models_flow_decoder_takes_the_processors_units_for_bf16(
+    bundles: Path, monkeypatch, units, part, precision, size, device, low
+):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: units)
+    about = read_manifest(bundles / "tiny")
+    files = {**about.files, "llm.safetensors": FileEntry(size=size, sha256="")}
+    row = part_precision(part, precision, replace(about, files=files), device=torch.device(device))
+    assert row.name == ("bf16" if low and units else "fp32")
+
+
 def test_an_unknown_precision_is_refused(bundles: Path):
     about = read_manifest(bundles / "tiny")
     with pytest.raises(ValueError, match="precision 'int3' is unknown; allowed are auto, fp32"):

@@ -51,6 +51,7 @@ def command(source: Path, bundles: Path, out: str, *more: str) -> list[str]:
     return ["edit-range", str(source), *bundle, "--out", str(source.parent / out), *more]
 
 
+@pytest.mark.usefixtures("every_round_holds")
 def test_words_are_looked_for_and_the_file_keeps_its_kind(
     source: Path,
     bundles: Path,
@@ -62,6 +63,20 @@ def test_words_are_looked_for_and_the_file_keeps_its_kind(
     assert "192000 samples outside are the input's" in capsys.readouterr().out
     out = source.parent / "out.flac"
     assert soundfile.info(out).subtype == "PCM_24"
+    assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
+
+
+def test_a_part_of_which_no_round_holds_stays_and_that_is_said(
+    source: Path,
+    bundles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
+    assert main(command(source, bundles, "out.wav", "--words", "Six seven")) == 0
+    said = capsys.readouterr()  # the tiny model keeps neither words nor voice
+    assert "out.wav: the recording as it was; no round of the part holds" in said.out
+    out = source.parent / "out.wav"
     assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
 
 

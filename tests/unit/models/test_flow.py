@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stepedit_core.models.flow import Euler, Flow, FlowConfig, PromptGuide, step_times
-from stepedit_core.models.flow_dit import Modulation
+from stepedit_core.models.flow_dit import Modulation, _by_products
 from stepedit_core.models.flow_encoder import align_relative, relative_positions
 from tests.golden import capture_decoder as capture
 
@@ -400,6 +401,30 @@ def test_the_result_has_the_dtype_of_the_weights() -> None:
         )
     assert mel.dtype == torch.bfloat16
     assert torch.isfinite(mel).all()
+
+
+def test_bfloat16_weights_with_a_float32_state_come_nearer_than_with_their_own(
+    model: Flow,
+) -> None:
+    pairs, mel = tokens(1, 6), normal(2, 1, capture.FLOW["mel"], 4)
+    speaker, noise = normal(3, 1, capture.FLOW["speaker_dim"]), normal(4, 1, mel.shape[1], 12)
+    exact = model.sample(pairs, mel, speaker, noise=noise)
+    low = copy.deepcopy(model).to(torch.bfloat16)
+    half = [x.bfloat16() for x in (mel, speaker)]
+    float_state = low.sample(pairs, *half, noise=noise)
+    own_state = low.sample(pairs, *half, noise=noise.bfloat16())
+    assert float_state.dtype == torch.float32
+    assert float((float_state - exact).norm()) < float((own_state.float() - exact).norm())
+
+
+def test_attention_in_bfloat16_is_that_of_float64_to_its_rounding() -> None:
+    q, k, v = (normal(n, 2, 4, 50, 16).bfloat16() for n in (1, 2, 3))
+    weights = (q.double() @ k.double().transpose(-1, -2) / 4).softmax(-1)
+    exact = weights @ v.double()
+    made = _by_products(q, k, v)
+    assert made.dtype == torch.bfloat16
+    # scores, weights and sums are each rounded to 8 bits
+    assert float((made.double() - exact).norm() / exact.norm()) < 3 * 2**-8
 
 
 def test_a_row_of_the_modulation_is_that_of_its_time(model: Flow) -> None:

@@ -115,3 +115,26 @@ def test_under_autocast_nothing_is_reordered_and_the_product_is_bf16() -> None:
     layer(x)  # reordered now, where it can be
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(x), wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gelu_after_the_product_is_that_of_a_plain_layer(dtype: torch.dtype) -> None:
+    layer = frozen().to(dtype)
+    x = 3 * rows(40, 48).to(dtype)
+    made = layer.gelu(x)
+    exact = F.gelu(
+        F.linear(x.double(), layer.dense().double(), layer.bias.double()), approximate="tanh"
+    )
+    if dtype == torch.float32:
+        assert torch.equal(made, F.gelu(layer(x), approximate="tanh"))
+        return
+    # one rounding to bfloat16, where two steps round twice
+    two = F.gelu(layer(x), approximate="tanh")
+    assert float((made.double() - exact).norm()) <= float((two.double() - exact).norm())
+    torch.testing.assert_close(made.double(), exact, rtol=2**-8, atol=2e-3)
+
+
+def test_gelu_of_weights_that_are_trained_has_a_gradient() -> None:
+    layer = frozen().requires_grad_(True)
+    layer.gelu(rows(2, 48)).sum().backward()
+    assert layer.weight.grad is not None

@@ -16,6 +16,7 @@ from stepedit_core.pipelines.range_edit import (
     part_of,
     patch_of,
 )
+from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, DualCodes, EditRequest, EditResult, Round
 from tests.unit.conftest import voiced
@@ -173,3 +174,27 @@ def test_edits_that_keep_no_recording_are_of_the_whole_clip(bundle: Bundle) -> N
     recording = stereo(3.0)
     with pytest.raises(ValueError, match="Edit the whole clip"):
         edit_range(bundle, recording, part_of(recording, 1.2, 1.8), [EditRequest(kind="denoise")])
+
+
+@pytest.mark.parametrize(("option", "rounds", "tempo"), [("faster", 1, 1.25), ("slower", 2, 0.64)])
+@pytest.mark.parametrize(("start", "end"), [(1.2, 1.8), (0.0, 0.8), (2.2, 3.0)])
+def test_another_speed_by_signal_is_the_parts_own_sound(
+    bundle: Bundle, option: str, rounds: int, tempo: float, start: float, end: float
+) -> None:
+    recording = stereo(3.0, 16_000)
+    old = recording.samples
+    request = EditRequest(kind="speed", option=option, text="hello there", engine="signal")
+    part = part_of(recording, start, end)
+    clip = recording.clip(part.window_start, part.window_end)
+    plan = make_plan(bundle, clip, [request], rounds=rounds)
+    made = patch_of(bundle, recording, part, plan, iterate(bundle, clip, plan), number=rounds)
+    new, count = patched(recording, [made]).samples, made.end - made.first
+    assert made.first == part.start
+    assert count == pytest.approx((part.end - part.start) / tempo, abs=2)
+    assert torch.equal(new[:, : made.first], old[:, : made.first])
+    assert torch.equal(new[:, made.end :], old[:, part.end :])
+    # the second channel is -0.4 of the first, as in the recording, and no step is at a border
+    inside = new[:, made.first : made.end].double()
+    assert (inside[1] + 0.4 * inside[0]).abs().max() <= 2
+    steps, most = new[0].double().diff().abs(), old[0].double().diff().abs().max()
+    assert steps.max() <= 1.3 * most
