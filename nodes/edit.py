@@ -135,8 +135,7 @@ class IterativeEdit(HearingNode):
         from .runs import run_clips
 
         how: dict[str, Any] = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
-        workflow = (cls.hidden.extra_pnginfo or {}).get("workflow")
-        log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), finished.used(**how))
+        log = takes.log_for(cls.hidden, finished.used(**how))
         how["recogniser"] = judge(recogniser)
         with log.running():
             clips, edits = sound.clips(audio), inputs.with_words(edit, text)

@@ -14,7 +14,6 @@ from typing import Any
 
 from .panel_files import PanelFile, panel_name, stated
 
-__all__ = ["TakeLog", "panel_name"]
 MOST_TAKES = 30
 
 
@@ -61,6 +60,12 @@ class TakeLog:
             kept = sorted([*kept, mine], key=lambda take: int(take["take"]))
         last = {"prompt": mine["prompt"], "state": state, "error": error}
         self._file.write({"takes": kept[-MOST_TAKES:], "last": last})
+
+
+def log_for(hidden: Any, used: Mapping[str, Any]) -> TakeLog:
+    """The log of a node; `hidden` is what ComfyUI gives it beside its inputs."""
+    workflow = (hidden.extra_pnginfo or {}).get("workflow")
+    return TakeLog(panel_name(workflow, hidden.unique_id), used)
 
 
 def _older(file: PanelFile) -> list[dict[str, Any]]:
