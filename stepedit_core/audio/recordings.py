@@ -136,10 +136,10 @@ def check_finite(source: Source) -> None:
             first = at + int(wrong.any(0).to(torch.uint8).argmax())
         bad += count
     if bad:
+        count, second = source.length * source.channels, first / source.sample_rate
         raise ValueError(
-            f"the recording has NaN or infinite samples ({bad} of "
-            f"{source.length * source.channels}), the first at "
-            f"{first / source.sample_rate:.2f} s; all must be finite numbers. Export it again."
+            f"the recording has NaN or infinite samples ({bad} of {count}), the first at "
+            f"{second:.2f} s; all must be finite numbers. Export it again."
         )
 
 
