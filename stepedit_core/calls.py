@@ -9,7 +9,7 @@ from typing import Any
 
 from .audio.clips import mono_clip
 from .audio.files import read_clip
-from .audio.recordings import Recording, read_recording
+from .audio.recordings import Recording, check_finite, read_recording
 from .pipelines.plan import check_names
 from .printable import quoted, shown
 from .registry.handle import Bundle
@@ -42,8 +42,11 @@ def request_among(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict
 
 
 def recording_of(clip: Recording | str | Path) -> Recording:
-    """The recording itself, or that of a file."""
-    return clip if isinstance(clip, Recording) else read_recording(clip)
+    """The recording itself, or that of a file; ValueError for samples that are not numbers."""
+    if not isinstance(clip, Recording):
+        return read_recording(clip)
+    check_finite(clip)
+    return clip
 
 
 def check_call(model: object, hooks: object) -> None:

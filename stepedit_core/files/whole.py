@@ -218,6 +218,11 @@ def full_disk_said(
                 f"'{shown(target.name)}' cannot be written ({error.strerror}). Check the disk of "
                 f"'{shown(_visible(target.parent))}', or name another place."
             ) from error
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise UnwritableError(
+                f"'{shown(target)}' would be larger than a file may be here. Raise the limit (that "
+                "of `ulimit -f`, or of the disk), or name another place."
+            ) from error
         free = _free(target.parent)
         if not _means_full(error, free):
             raise
