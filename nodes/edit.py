@@ -9,7 +9,8 @@ from comfy_api.latest import io
 from ..stepedit_core.printable import shown
 from . import inputs
 from .compat import StepEditEdit, schema
-from .host import models, progress, sound, takes
+from .host import folders, models, progress, sound
+from .words import HearingNode, judge, recogniser_found
 
 if TYPE_CHECKING:
     from .instructions import Edit
@@ -18,7 +19,7 @@ VOICES = {"stay with the original": "original", "follow the previous round": "pr
 """What the widget shows -> the core's word."""
 
 
-class IterativeEdit(io.ComfyNode):
+class IterativeEdit(HearingNode):
     """Iterative Edit."""
 
     @classmethod
@@ -66,6 +67,7 @@ class IterativeEdit(io.ComfyNode):
                     "the last edit that is strongest and keeps words and voice. Marked in the "
                     "panel by a click.",
                 ),
+                inputs.recogniser(optional=True),
             ],
             outputs=[
                 io.Audio.Output(
@@ -106,9 +108,12 @@ class IterativeEdit(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, voice: str = next(iter(VOICES))) -> bool | str:
+    def validate_inputs(
+        cls, voice: str = next(iter(VOICES)), recogniser: str = folders.AUTO
+    ) -> bool | str:
         """Core 0.3.75 does not check the values of combos."""
-        return inputs.one_of("voice", voice, tuple(VOICES))
+        said = inputs.one_of("voice", voice, tuple(VOICES)), recogniser_found(recogniser)
+        return next((one for one in said if one is not True), True)
 
     @classmethod
     def execute(
@@ -121,15 +126,17 @@ class IterativeEdit(io.ComfyNode):
         voice: str,
         seed: int,
         best_round: int = 0,
+        recogniser: str = "",
     ) -> io.NodeOutput:
-        """Edit every clip of the batch."""
+        """Edit every clip of the batch; without a recogniser the model's own judges the words."""
         from ..stepedit_core.pipelines.plan import make_plan
         from . import rounds as finished
+        from .host import takes
         from .runs import run_clips
 
-        how = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
-        workflow = (cls.hidden.extra_pnginfo or {}).get("workflow")
-        log = takes.TakeLog(takes.panel_name(workflow, cls.hidden.unique_id), finished.used(**how))
+        how: dict[str, Any] = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
+        log = takes.log_for(cls.hidden, finished.used(**how))
+        how["recogniser"] = judge(recogniser)
         with log.running():
             clips, edits = sound.clips(audio), inputs.with_words(edit, text)
             plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]

@@ -41,12 +41,13 @@ def any_recording() -> io.Input:
     )
 
 
-def recogniser() -> io.Input:
+def recogniser(*, optional: bool = False) -> io.Input:
     """Which recogniser hears."""
     return io.Combo.Input(
         "recogniser",
         options=folders.recogniser_names(),
         default=folders.AUTO,
+        optional=optional,
         tooltip="Who hears the words: a faster-whisper model in "
         "models/step_audio_editx/recognisers/. auto: the folder that $STEPEDIT_RECOGNISER names, "
         "else the first of the list, else the model's own recogniser.",

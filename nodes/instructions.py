@@ -92,7 +92,7 @@ class SpeakingStyle(io.ComfyNode):
         style = io.Combo.Input(
             "style",
             options=list(STYLES),
-            default="whisper",
+            default="older",
             tooltip="The way of speaking; 'remove' makes it plain. Each bundle knows its own part "
             "of this list.",
         )

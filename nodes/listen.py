@@ -56,7 +56,7 @@ class PlayAndSave(io.ComfyNode):
                     "the clips; empty with only play.",
                 )
             ],
-            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -81,6 +81,9 @@ class PlayAndSave(io.ComfyNode):
         """Write what the players play."""
         if (said := inputs.one_of("format", format[0], FORMATS)) is not True:
             raise ValueError(said)  # by a link
+        from .host import results
+
+        log = results.ResultLog(cls.hidden.extra_pnginfo, cls.hidden.unique_id)
         clips = sound_files.waves(audio)
         if format[0] == FORMATS[0]:
             files, names = sound_files.play(clips), []
@@ -92,4 +95,6 @@ class PlayAndSave(io.ComfyNode):
             {"file": file, "seconds": wave.shape[1] / rate}
             for file, (wave, rate) in zip(files, clips, strict=True)
         ]
+        with log.running():
+            log.keep(rows)
         return io.NodeOutput(names, ui={"audio": files, sound_files.PLAYERS: rows})

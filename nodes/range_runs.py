@@ -64,7 +64,13 @@ def known_words(
     recogniser: str,
     text: str,
 ) -> Known:
-    """The words of a recording: given with their times, else heard, else none and why."""
+    """The words of a recording: given with their times, else heard, else none and why.
+
+    Raises ValueError for given words of another recording.
+    """
+    from ..stepedit_core.measure.word_table import check_inside
+
+    check_inside(words or (), recording.seconds)
     try:
         found = tuple(known_or_heard(recording, words, model, recogniser, text))
     except ValueError as error:

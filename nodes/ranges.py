@@ -15,7 +15,7 @@ from .words import HearingNode, recogniser_found
 
 if TYPE_CHECKING:
     from .instructions import Edit
-    from .range_runs import PartRun
+    from .range_runs import Known, PartRun
     from .words import Words
 
 MOST_SECONDS = 36_000.0
@@ -43,7 +43,7 @@ class EditRange(HearingNode):
             "choose words in the panel and run again.",
             search_aliases=["speech edit", "inpaint", "part", "words", "phrase", "region"],
             is_output_node=True,  # it is where the part is chosen and heard, connected or not
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
             inputs=[
                 inputs.model(),
                 inputs.any_recording(),
@@ -133,35 +133,47 @@ class EditRange(HearingNode):
         words: Words | None = None,
     ) -> io.NodeOutput:
         """Edit the chosen part, or only listen."""
-        from ..stepedit_core.pipelines import chosen_part
-        from ..stepedit_core.pipelines.range_edit import part_of
+        from ..stepedit_core.pipelines.chosen_part import check_part_edits
         from ..stepedit_core.types import Decoding
-        from .range_runs import known_words, listened, run_part
+        from .host import results
+        from .range_runs import known_words
 
-        chosen_part.check_part_edits(edit)
-        recording = sound.recording(audio)
-        known = known_words(recording, words, model, recogniser, text)
-        if phrase.strip() and not known.words:
-            raise ValueError(shown(known.why))
-        chosen = chosen_part.chosen_seconds(known.words, phrase, start, end)
-        if chosen is None:
-            return _output(listened(recording, known))
-        part = part_of(recording, *chosen)
-        said = chosen_part.window_text(recording, part, known.words, text)
-        settings = {
-            "rounds": rounds,
-            "seed": seed,
-            "decoding": Decoding(way="difference", strength=strength),
-        }
-        edits = inputs.with_words(edit, said)
-        return _output(run_part(model, known, part, edits, settings))
+        decoding = Decoding(way="difference", strength=strength)
+        settings = {"rounds": rounds, "seed": seed, "decoding": decoding}
+        log = results.ResultLog(cls.hidden.extra_pnginfo, cls.hidden.unique_id)
+        with log.running():
+            check_part_edits(edit)
+            recording = sound.recording(audio)
+            known = known_words(recording, words, model, recogniser, text)
+            run = _run(model, known, edit, (phrase, start, end), text, settings)
+            panel = {**run.panel, "source": log.source}
+            log.keep([panel])
+        shown_by = {sound.RANGE: [panel]}
+        return io.NodeOutput(sound.whole_audio(run.recording), run.report, ui=shown_by)
 
 
-def _output(run: PartRun) -> io.NodeOutput:
-    """What a run gives, and what its panel shows."""
-    return io.NodeOutput(
-        sound.whole_audio(run.recording), run.report, ui={sound.RANGE: [run.panel]}
-    )
+def _run(
+    model: models.LoadedModel,
+    known: Known,
+    edit: Edit,
+    wanted: tuple[str, float, float],
+    text: str,
+    settings: dict[str, Any],
+) -> PartRun:
+    """The part that a phrase, or start and end in seconds, name, edited; only heard for none."""
+    from ..stepedit_core.pipelines.chosen_part import chosen_seconds, window_text
+    from ..stepedit_core.pipelines.range_edit import part_of
+    from .range_runs import listened, run_part
+
+    recording = known.recording
+    if wanted[0].strip() and not known.words:
+        raise ValueError(shown(known.why))
+    chosen = chosen_seconds(known.words, *wanted)
+    if chosen is None:
+        return listened(recording, known)
+    part = part_of(recording, *chosen)
+    said = window_text(recording, part, known.words, text)
+    return run_part(model, known, part, inputs.with_words(edit, said), settings)
 
 
 NODES = [EditRange]

@@ -154,8 +154,8 @@ class RemoveWords(HearingNode):
         )
         check_removal(which)
         recording = sound.recording(audio)
-        by_words = fillers or repeats or which.phrases
-        said = known_or_heard(recording, words, model, recogniser) if by_words else words or ()
+        needed = fillers or repeats or which.phrases or words
+        said = known_or_heard(recording, words, model, recogniser) if needed else ()
         ears = ears_or_none(model, recogniser) if fillers or repeats else None
         return _removed(recording, said, which, ears)
 

@@ -65,6 +65,18 @@ def ears_or_none(model: models.LoadedModel | None, recogniser: str) -> Recognise
         return None
 
 
+def judge(recogniser: str) -> str:
+    """Folder of what judges the words of rounds; empty for the model's own recogniser.
+
+    `recogniser` is the widget's, empty in a prompt of before there was one.
+    """
+    from ..stepedit_core.measure.recognisers import judging_folder
+
+    if not recogniser:
+        return ""
+    return judging_folder(folders.hearing_folder(recogniser))
+
+
 def known_or_heard(
     recording: Recording,
     words: Words | None,

@@ -2,7 +2,8 @@
 
     python -m tools.range_pictures
 
-Runs ComfyUI with nano on the sample clip and writes docs/pictures/part_*.jpg and the picture of
+Runs ComfyUI with nano on the sample clip and writes docs/pictures/part_*.jpg, two strips of six
+moments each (before, press, drag, chosen, running, result; the same by keys), and the picture of
 the node's help. nano is given the words with their times, as Transcribe takes them.
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from tests.browser.page import Page, open_page
 from tests.server.comfyui import PACK, Server
@@ -35,6 +36,10 @@ TIMES = "".join(
 PANEL = "Choose a part of the recording"
 SIZE = [560, 800]
 MOST_BYTES = 80_000
+STRIP_BYTES = 240_000
+CAPTION = 26
+"""Pixels below each moment of a strip."""
+POINTER = ((0, 0), (0, 17), (4, 13), (7, 19), (10, 18), (7, 12), (12, 12))
 GRAPH: dict[str, Any] = {
     "nodes": [
         node("model", "StepEdit_LoadModel", (0, 0), widgets={"bundle": "nano"}),
@@ -62,21 +67,74 @@ def shot(page: Page) -> Image.Image:
     return picture.crop((int(x) - 8, int(y) - 8, int(x + wide) + 8, int(y + tall) + 8))
 
 
-def keep(picture: Image.Image, path: Path, most: tuple[int, int]) -> None:
-    """Write a picture of at most 80 kB."""
+def keep(
+    picture: Image.Image, path: Path, most: tuple[int, int], *, size: int = MOST_BYTES
+) -> None:
+    """Write a picture of at most so many bytes."""
     picture = picture.copy()
     picture.thumbnail(most)
     picture.save(path, quality=80, optimize=True)
-    if path.stat().st_size > MOST_BYTES:
+    if path.stat().st_size > size:
         raise RuntimeError(f"{path.name} has {path.stat().st_size} bytes")
 
 
+class Strip:
+    """Moments of the panel, one after the other."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.moments: list[tuple[str, Image.Image]] = []
+
+    def add(self, caption: str, pointer: tuple[float, float] | None = None) -> None:
+        """The panel as it is drawn now, with the mouse where it is."""
+        self.page.page.wait_for_timeout(500)
+        box = self.page.page.get_by_role("group", name=PANEL).bounding_box()
+        left, top = int(box["x"]), int(box["y"])
+        with Image.open(BytesIO(self.page.page.screenshot())) as whole:
+            picture = whole.convert("RGB")
+        if pointer is not None:
+            corners = [(pointer[0] + x, pointer[1] + y) for x, y in POINTER]
+            ImageDraw.Draw(picture).polygon(corners, fill="white", outline="black")
+        right, bottom = left + int(box["width"]), top + int(box["height"])
+        number = len(self.moments) + 1
+        self.moments.append((f"{number}  {caption}", picture.crop((left, top, right, bottom))))
+
+    def picture(self, columns: int = 2) -> Image.Image:
+        """All moments, captions below them."""
+        wide = max(one.width for _, one in self.moments)
+        tall = max(one.height for _, one in self.moments) + CAPTION
+        rows = -(-len(self.moments) // columns)
+        made = Image.new("RGB", (columns * (wide + 12), rows * (tall + 8)), "#111")
+        pen = ImageDraw.Draw(made)
+        for place, (caption, one) in enumerate(self.moments):
+            x, y = (place % columns) * (wide + 12) + 6, (place // columns) * (tall + 8) + 4
+            made.paste(one, (x, y))
+            at = (x + 4, y + one.height + 4)
+            pen.text(at, caption, fill="white", font=ImageFont.load_default(16))
+        return made
+
+
+def run_shown(page: Page, server: Server, strip: Strip) -> None:
+    """Run, with a picture while it runs and one of its result."""
+    count = len(server.get("/history"))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    panel = page.page.get_by_role("group", name=PANEL)
+    panel.get_by_text("round 1 of").wait_for(timeout=600_000)
+    strip.add("running")
+    while len(server.get("/history")) == count:
+        page.page.wait_for_timeout(300)
+    panel.get_by_role("radio", name="After").wait_for(timeout=60_000)
+    page.page.wait_for_timeout(1000)
+    strip.add("result: before and after, the change in orange")
+
+
 def take(page: Page, server: Server) -> None:
-    """Listen, choose by mouse, choose by keys, edit."""
+    """Listen, choose by mouse, edit; choose by keys, edit."""
     built(page, GRAPH)
     size = page.page.viewport_size
     page.evaluate(FIT, [size["width"], size["height"]])
     page.page.add_style_tag(content=ONLY_GRAPH)
+    strip = Strip(page)
     run_once(page, server)
     panel = page.page.get_by_role("group", name=PANEL)
 
@@ -84,19 +142,38 @@ def take(page: Page, server: Server) -> None:
         box = panel.get_by_role("option", name=text, exact=True).bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
-    page.page.mouse.move(*place("heard"))
-    page.page.mouse.down()
-    page.page.mouse.move(*place("song"), steps=5)
-    page.page.mouse.up()
-    mouse = shot(page)
-    keep(mouse, PICTURES / "part_by_mouse.jpg", (700, 1000))
-    keep(mouse, HELP / "StepEdit_EditRange.jpg", (520, 900))
-    for key in ("Escape", "Home", "ArrowRight", "ArrowRight", "Shift+ArrowRight"):
-        page.page.keyboard.press(key)
-    keep(shot(page), PICTURES / "part_by_keys.jpg", (700, 1000))
-    run_once(page, server)
-    panel.get_by_role("radio", name="After").wait_for()
+    mouse = page.page.mouse
+    mouse.move(*place("heard"))
+    strip.add("before: the words of the recording", place("heard"))
+    mouse.down()
+    mouse.move(place("heard")[0] + 4, place("heard")[1])
+    strip.add("press on a word", place("heard"))
+    mouse.move(*place("a"), steps=4)
+    strip.add("drag", place("a"))
+    mouse.move(*place("song"), steps=4)
+    mouse.up()
+    strip.add("chosen", place("song"))
+    by_mouse = shot(page)
+    keep(by_mouse, PICTURES / "part_by_mouse.jpg", (700, 1000))
+    keep(by_mouse, HELP / "StepEdit_EditRange.jpg", (520, 900))
+    run_shown(page, server, strip)
+    keep(strip.picture(), PICTURES / "choosing_by_mouse.jpg", (1400, 2000), size=STRIP_BYTES)
     keep(shot(page), PICTURES / "part_after.jpg", (700, 1000))
+    strip = Strip(page)
+    panel.get_by_role("radio", name="Before").click()
+    panel.get_by_role("listbox").focus()
+    strip.add("Tab: the words have the focus")
+    for keys, caption in (
+        (("Escape", "Home"), "Escape clears, Home: the first word"),
+        (("ArrowRight", "ArrowRight"), "Right, Right"),
+        (("Shift+ArrowRight",), "Shift + Right: one word more"),
+    ):
+        for key in keys:
+            page.page.keyboard.press(key)
+        strip.add(caption)
+    keep(shot(page), PICTURES / "part_by_keys.jpg", (700, 1000))
+    run_shown(page, server, strip)
+    keep(strip.picture(), PICTURES / "choosing_by_keys.jpg", (1400, 2000), size=STRIP_BYTES)
 
 
 def main() -> int:

@@ -1,6 +1,8 @@
 /* What the panels of nodes share: their place in the node, and results that the editor kept. */
 
 import { MARGINS, after, fit } from "./dom.mjs";
+import { adopt } from "./runs.mjs";
+import { isForeignRun, loadShown, names } from "./takes.mjs";
 
 /** Put a panel with `element`, `height`, `told`, `tell` and `close` into a node, until it goes.
 
@@ -38,4 +40,22 @@ export function storedOf(outputs, node, key) {
   const place = !graph || graph.isRootGraph ? String(node.id) : `${graph.id}:${node.id}`;
   const told = outputs?.[place]?.[key];
   return Array.isArray(told) ? told : undefined;
+}
+
+/** Show the last result of a node again, from the file that the server keeps, and how its newest
+    run ended. */
+export async function reload(app, api, node, panel) {
+  if (!names(node).length) return;
+  const before = panel.told;
+  const { told, last } = await loadShown(app, api, node, panel.key);
+  if (panel.told !== before) return; // told meanwhile
+  if (isForeignRun(last)) adopt(app, last.prompt);
+  if (told.length && JSON.stringify(told) !== JSON.stringify(before)) panel.tell(told);
+  if (last?.error) panel.fail?.(last.error);
+}
+
+/** Read the last results of a name again, or, without a name, of all nodes. */
+export function reloadAll(panels, name) {
+  for (const [node, panel] of panels)
+    if (!name || names(node)[0] === name) panel.load();
 }

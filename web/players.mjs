@@ -3,7 +3,8 @@
    What they show is their widget's value: [{ file, seconds }] in the order of the list. */
 
 import { after, fit, keepEvents, make, sheet } from "./dom.mjs";
-import { storedOf } from "./panel.mjs";
+import { reload, reloadAll, storedOf } from "./panel.mjs";
+import { claimName } from "./takes.mjs";
 import { panelWord } from "./words.mjs";
 
 const KEY = "stepedit_players";
@@ -40,23 +41,41 @@ export function addPlayers(app, api, node) {
     },
   });
   widget.serialize = false;
-  players.set(node, widget);
+  widget.beforeQueued = () => claimName(app, node);
+  const panel = {
+    key: KEY,
+    get told() {
+      return told;
+    },
+    tell: (clips) => {
+      widget.value = clips;
+    },
+    load: () => reload(app, api, node, panel),
+  };
+  players.set(node, panel);
   after(node, "onRemoved", () => players.delete(node));
-  after(node, "onConfigure", () => fit(node));
+  after(node, "onConfigure", () => {
+    fit(node);
+    panel.load();
+  });
   show();
 }
 
 /** Show the clips of a run. */
 export function showPlayers(node, clips) {
-  const widget = players.get(node);
-  if (widget) widget.value = clips;
+  players.get(node)?.tell(clips);
+}
+
+/** Read the last clips of a name again, or, without a name, of all nodes. */
+export function reloadPlayers(name) {
+  reloadAll(players, name);
 }
 
 /** Show results that the editor kept, for example after a change of the workflow tab. */
 export function showStoredPlayers(outputs) {
-  for (const [node, widget] of players) {
+  for (const [node, panel] of players) {
     const told = storedOf(outputs, node, KEY);
-    if (told && told !== widget.value) widget.value = told;
+    if (told && told !== panel.told) panel.tell(told);
   }
 }
 

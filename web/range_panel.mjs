@@ -2,15 +2,18 @@
 
    What it shows is its widget's value: [{ words: [{ text, start, end, confidence }], why, before:
    { file, seconds, loudness }, after: null or { ...as before, start, end, range: { first, end,
-   end_before }, lost: [place of a word], score } }]. What is chosen lives in the node's own widgets
-   phrase, start and end, so a saved workflow and an API call have it. */
+   end_before }, lost: [place of a word], score, notes: [sentence] }, source }]; `source` is the name
+   of the sound that the audio input led to when the run was asked for. What is chosen lives in the
+   node's own widgets phrase, start and end, so a saved workflow and an API call have it. */
 
 import { WIDGETS, chosenIn, keepChoice } from "./choice.mjs";
 import { fit, keepEvents, make } from "./dom.mjs";
-import { addPanel, storedOf } from "./panel.mjs";
+import { addPanel, reload, reloadAll, storedOf } from "./panel.mjs";
 import { RoundPlayer } from "./player.mjs";
 import { Choosing } from "./range_choosing.mjs";
 import { rangeParts } from "./range_parts.mjs";
+import { sourceOf } from "./source.mjs";
+import { claimName } from "./takes.mjs";
 import { placesIn, textOf } from "./timeline.mjs";
 import { Waveform, peaks } from "./waveform.mjs";
 import { WordRow } from "./word_row.mjs";
@@ -19,20 +22,35 @@ import { panelWord } from "./words.mjs";
 const KEY = "stepedit_range";
 const HEIGHT = 270;
 const EMPTY = 60;
+const WARNING = 36;
 const SAME_SECONDS = 0.002;
+const SOURCE = "stepedit_source";
+const LOOK_MS = 1000; // links change without a word to nodes further down
 const panels = new Map();
 
 /** Give an Edit Range node its panel. */
 export function addRangePanel(app, api, node) {
   const panel = new RangePanel(app, api, node);
-  const configured = () => panel.refresh();
+  const configured = () => {
+    panel.refresh();
+    panel.load();
+  };
   const place = { panels, name: "part", kind: "STEPEDIT_RANGE", watched: WIDGETS, configured };
-  addPanel(node, panel, place);
+  const widget = addPanel(node, panel, place);
+  widget.beforeQueued = () => {
+    claimName(app, node);
+    node.properties[SOURCE] = sourceOf(app, node, "audio"); // comes back with the result
+  };
 }
 
 /** The panel of a node, if it has one. */
 export function rangePanelOf(node) {
   return panels.get(node);
+}
+
+/** Read the last result of a name again, or, without a name, of all nodes. */
+export function reloadRanges(name) {
+  reloadAll(panels, name);
 }
 
 /** Show results that the editor kept, for example after a change of the workflow tab. */
@@ -45,7 +63,7 @@ export function showStoredRanges(outputs) {
 
 class RangePanel {
   constructor(app, api, node) {
-    Object.assign(this, { app, api, node });
+    Object.assign(this, { app, api, node, key: KEY });
     this.word = panelWord(app);
     this.told = [];
     this.line = "";
@@ -67,6 +85,7 @@ class RangePanel {
     this.parts = rangeParts({ element, word, player, wave, playPart: () => this.playPart() });
     this.row = new WordRow(wave, word);
     this.choosing = new Choosing(this);
+    this.timer = setInterval(() => this.look(), LOOK_MS);
     this.tell([]);
   }
 
@@ -88,7 +107,8 @@ class RangePanel {
 
   /** Least height; in a higher node the waveform grows. */
   get height() {
-    return this.told.length ? HEIGHT + this.row.more : EMPTY;
+    const warned = this.parts.warning.textContent ? WARNING : 0;
+    return this.told.length ? HEIGHT + this.row.more + warned : EMPTY;
   }
 
   address({ file }) {
@@ -131,8 +151,27 @@ class RangePanel {
     parts.note.textContent = known ? "" : [this.word("no_words"), one.why].join(" ");
     const lost = (one?.after?.lost ?? []).map((place) => this.words[place]?.text).filter(Boolean);
     parts.lost.textContent = lost.length ? `${this.word("lost_words")}: ${lost.join(" ")}` : "";
+    this.look();
     this.readable = ""; // for which sound and width the zoom was set
     this.refresh();
+    this.grow();
+  }
+
+  /** The last result, after the page was loaded anew. */
+  load() {
+    return reload(this.app, this.api, this.node, this);
+  }
+
+  /** Say what is wrong with what is shown: another recording than now, or a run with warnings. */
+  look() {
+    const { source, after: made } = this.told[0] ?? {};
+    const isOlder = Boolean(source) && source !== sourceOf(this.app, this.node, "audio");
+    this.element.classList.toggle("older", isOlder);
+    const said = [isOlder && this.word("older_clip"), ...(made?.notes ?? [])];
+    const text = said.filter(Boolean).join(" ");
+    const { warning } = this.parts;
+    if (warning.textContent === text) return;
+    warning.textContent = text;
     this.grow();
   }
 
@@ -161,6 +200,7 @@ class RangePanel {
   close() {
     this.player.close();
     this.wave.close();
+    clearInterval(this.timer);
     cancelAnimationFrame(this.frame);
   }
 

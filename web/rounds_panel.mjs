@@ -1,13 +1,13 @@
 /* The listening panel of Iterative Edit.
 
-   It shows takes, one a run: { seed, asked, voice, clips: [{ best, rounds: [{ round, kind, option,
-   seconds, score, word_distance, voice_similarity, loudness, places, file, peaks }] }] }. They come
-   from the file that takes.mjs reads, and of the newest run from the widget's value: its clips. The
+   It shows takes, one a run: { seed, asked, voice, clips: [{ best, warnings: [sentence], rounds:
+   [{ round, kind, option, seconds, score, word_distance, words_hold, voice_similarity, holds, notes,
+   loudness, places, file, peaks }] }] }. They come from the file that takes.mjs reads, and of the newest run from the widget's value: its clips. The
    marked round lives in the node's own widget best_round, 0 for "the strongest that holds". */
 
 import { fit, keepEvents, make, setWidget, sheet } from "./dom.mjs";
 import { keepSettings, madeBy } from "./mark.mjs";
-import { addPanel, storedOf } from "./panel.mjs";
+import { addPanel, reloadAll, storedOf } from "./panel.mjs";
 import { RoundPlayer } from "./player.mjs";
 import { roundRow } from "./round_row.mjs";
 import { adopt } from "./runs.mjs";
@@ -20,6 +20,7 @@ const ROW = 33;
 const AROUND = 140;
 const CHOICE = 26;
 const EMPTY = 60;
+const WARNING = 36;
 const MOST = 520;
 const STEP_SECONDS = 0.2;
 const panels = new Map();
@@ -41,7 +42,7 @@ export function panelOf(node) {
 
 /** Read the takes of a name again, or, without a name, of all nodes. */
 export function reloadPanels(name) {
-  for (const [node, panel] of panels) if (!name || names(node)[0] === name) panel.load();
+  reloadAll(panels, name);
 }
 
 /** Show results that the editor kept and whose takes the server has no more. */
@@ -71,6 +72,7 @@ class RoundsPanel {
       role: "group",
       "aria-label": this.word("rounds"),
     });
+    this.warning = make("div", { className: "warning", role: "status" });
     this.status = make("div", { className: "note", role: "status", "aria-live": "polite" });
     this.error = make("div", { className: "error", role: "alert" });
     keepEvents(this.element);
@@ -93,11 +95,17 @@ class RoundsPanel {
     return this.take?.clips[this.clip]?.rounds ?? [];
   }
 
+  /** What is wrong with the run; before its end what is known of the recording. */
+  get warnings() {
+    return this.take?.clips[this.clip]?.warnings ?? this.rounds[0]?.notes ?? [];
+  }
+
   /** Least height; in a higher node the rows grow. */
   get height() {
     if (!this.rounds.length) return EMPTY;
     const choices = (this.takes.length > 1) + (this.take.clips.length > 1);
-    return Math.min(AROUND + CHOICE * choices + ROW * this.rounds.length, MOST);
+    const around = AROUND + CHOICE * choices + (this.warnings.length ? WARNING : 0);
+    return Math.min(around + ROW * this.rounds.length, MOST);
   }
 
   get markWidget() {
@@ -172,6 +180,7 @@ class RoundsPanel {
     list.append(...this.rows.map((row) => row.element));
     this.element.replaceChildren(
       sheet(),
+      this.warning,
       ...this.takeChoice(),
       ...this.clipChoice(),
       this.head(),
@@ -324,13 +333,19 @@ class RoundsPanel {
     if (player.failed) status = this.word("failed");
     else if (marked && marked !== sent) status = this.word("stale");
     if (this.status.textContent !== status) this.status.textContent = status;
+    const warning = this.warnings.join(" ");
+    if (this.warning.textContent !== warning) this.warning.textContent = warning;
     if (this.error.textContent !== this.wrong) this.error.textContent = this.wrong;
     if (!this.rows.length) return;
     this.rows.forEach((row, number) => {
       const active = number === player.index;
       row.listen.setAttribute("aria-checked", String(active));
       row.listen.tabIndex = active ? 0 : -1;
-      row.mark.setAttribute("aria-pressed", String(number === (marked || sent)));
+      // the star of a round that does not hold is the user's own
+      const holds = this.rounds[number].holds !== false;
+      const isBest = number === (marked || (holds ? sent : 0));
+      row.mark.setAttribute("aria-pressed", String(isBest));
+      row.mark.classList.toggle("broken", !holds);
       row.mark.title = this.word(number === marked ? "unmark" : "mark");
     });
     this.button.textContent = player.isPlaying ? "❚❚" : "▶";

@@ -63,6 +63,19 @@ export function nodeAt(app, number) {
   return node;
 }
 
+/** The number of a node, with those of the subgraphs around it: "7", or "3:7". */
+export function numberOf(app, node) {
+  const outer = node.graph && outerOf(app, node.graph);
+  return outer ? `${numberOf(app, outer)}:${node.id}` : String(node.id);
+}
+
+/** The node that shows a subgraph; undefined for the graph itself. */
+export function outerOf(app, graph) {
+  const root = app.rootGraph ?? app.graph;
+  const graphs = [root, ...(root.subgraphs?.values?.() ?? [])];
+  return graphs.flatMap((one) => one.nodes).find((node) => node.subgraph === graph);
+}
+
 /** Whether this page knows where a prompt comes from. */
 export function isKnown(prompt) {
   return owners.has(prompt);

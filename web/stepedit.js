@@ -7,10 +7,10 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addRoundsPanel, panelOf, reloadPanels, showStoredRounds } from "./rounds_panel.mjs";
-import { addRangePanel, rangePanelOf, showStoredRanges } from "./range_panel.mjs";
+import { addRangePanel, rangePanelOf, reloadRanges, showStoredRanges } from "./range_panel.mjs";
 import { colourWires } from "./colours.mjs";
-import { showLine } from "./line.mjs";
-import { addPlayers, showPlayers, showStoredPlayers } from "./players.mjs";
+import { clearFailures, showFailure, showLine } from "./line.mjs";
+import { addPlayers, reloadPlayers, showPlayers, showStoredPlayers } from "./players.mjs";
 import { addOptionPalette, addSoundPalette } from "./palette.mjs";
 import { refusals } from "./refused.mjs";
 import { listen, nodeAt, watchRuns } from "./runs.mjs";
@@ -37,7 +37,7 @@ if (!known)
         else showLine(node, text);
       });
       const reload = (node) => panelOf(node)?.load();
-      listen(app, api, "stepedit.takes", reload, ({ panel }) => reloadPanels(panel));
+      listen(app, api, "stepedit.takes", reload, ({ panel }) => reloadNamed(panel));
       listen(app, api, "executed", (node, { output }) => {
         const { stepedit_rounds: rounds, stepedit_players: players } = output ?? {};
         const { stepedit_range: parts } = output ?? {};
@@ -46,9 +46,9 @@ if (!known)
         if (Array.isArray(players)) showPlayers(node, players);
       });
       listen(app, api, "execution_error", (node, { exception_message: why }) =>
-        rangePanelOf(node)?.fail(String(why ?? "").trim()),
+        showWhy(node, String(why ?? "").trim()),
       );
-      api.addEventListener("reconnected", () => reloadPanels());
+      api.addEventListener("reconnected", () => reloadNamed());
       await loadWords(api);
     },
 
@@ -77,10 +77,23 @@ if (!known)
     },
   });
 
-/** What the server refused of a prompt before it ran, on the panels of the nodes it is about. */
+/** Show again what the server keeps under a name, or, without a name, of all nodes. */
+function reloadNamed(name) {
+  for (const again of [reloadPanels, reloadRanges, reloadPlayers]) again(name);
+}
+
+/** What the server refused of a prompt before it ran, on the nodes that it is about. */
 function showRefused(app, answer) {
+  clearFailures();
   for (const [number, sentences] of refusals(answer)) {
     const node = nodeAt(app, number);
-    (panelOf(node) ?? rangePanelOf(node))?.fail(sentences.join(" "));
+    if (node && sentences.length) showWhy(node, sentences.join(" "));
   }
+}
+
+/** Why a run did not begin, or failed, on the node of ours that it is about. */
+function showWhy(node, sentence) {
+  const panel = panelOf(node) ?? rangePanelOf(node);
+  if (panel) panel.fail(sentence);
+  else if (node.comfyClass?.startsWith("StepEdit_")) showFailure(node, sentence);
 }

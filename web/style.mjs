@@ -39,6 +39,7 @@ export const STYLE = `
 .stepedit .cursor { position: absolute; top: 0; bottom: 0; width: 1px; background: #ff9d4d; }
 .stepedit .row > .mark, .stepedit .row > .save { display: grid; place-items: center; padding: 0; }
 .stepedit .mark[aria-pressed="true"] { background: #b8860b; color: #fff; }
+.stepedit .mark.broken[aria-pressed="true"] { background: #7a2f2f; }
 .stepedit .transport { display: grid; grid-template-columns: 30px 1fr 84px; gap: 6px;
   align-items: center; }
 .stepedit .transport input { width: 100%; min-width: 0; }
@@ -70,6 +71,8 @@ export const STYLE = `
 .stepedit .word[aria-selected="true"] { background: rgba(80, 140, 255, 0.5); color: #fff; }
 .stepedit .word.unsure { font-style: italic; opacity: 0.75; }
 .stepedit .word.lost { color: #ff9a9a; text-decoration: line-through; font-weight: bold; }
+.stepedit.older > .below, .stepedit.older > .view, .stepedit.older > .said { opacity: 0.45;
+  filter: grayscale(1); }
 .stepedit .said { font-size: 11px; overflow-wrap: anywhere; }
 .stepedit .clip { display: grid; grid-template-columns: 1fr 22px; gap: 0 6px; align-items: center;
   height: 46px; }

@@ -1,10 +1,11 @@
-/* The takes of a panel: what every run of its node has made. The server keeps them in a file in its
-   temp folder, under a name that the node carries among its properties. */
+/* What the server keeps of a panel in a file in its temp folder, under a name that the node carries
+   among its properties: the takes of Iterative Edit, what every run has made, or the last result. */
 
-import { isKnown, openWorkflow } from "./runs.mjs";
+import { isKnown, numberOf, openWorkflow } from "./runs.mjs";
 
 const PROPERTY = "stepedit_takes";
 const MOST_NAMES = 4;
+const MOST_RUNS = 8; // of the server's history, to look through
 const claims = new Map(); // name -> the place that uses it: a workflow and the number of a node
 
 /** The names of a node: its own, then those it had as a copy of another node. */
@@ -30,19 +31,41 @@ export function claimName(app, node) {
 
 /** { takes, last } of a node, oldest take first; `last` says how its last run ended. */
 export async function loadTakes(api, node) {
-  const files = await Promise.all(names(node).map((name) => file(api, name)));
+  const files = await Promise.all(names(node).map((name) => file(api, `takes_${name}`, "takes")));
   const takes = files.reverse().flatMap((one) => one.takes);
   return { takes, last: files.at(-1)?.last ?? null };
 }
 
-async function file(api, name) {
-  const query = { filename: `takes_${name}.json`, subfolder: "stepedit", type: "temp" };
-  const nothing = { takes: [], last: null };
+/** { told, last } of a node: its last result, a list, and how its last run ended. */
+export async function loadShown(app, api, node, key) {
+  const files = await Promise.all(names(node).map((name) => file(api, `shown_${name}`, "told")));
+  const kept = files.find((one) => one.told.length)?.told;
+  const told = kept ?? (await fromHistory(app, api, node, key));
+  return { told, last: files[0]?.last ?? null };
+}
+
+/** The result of a run in which the node itself did not run, because the server had it already. */
+async function fromHistory(app, api, node, key) {
+  try {
+    const answer = await api.fetchApi(`/history?max_items=${MOST_RUNS}`, { cache: "no-store" });
+    const runs = Object.values(answer.ok ? await answer.json() : {});
+    const name = names(node)[0];
+    const mine = runs.reverse().find(({ prompt }) => JSON.stringify(prompt?.[3] ?? "").includes(name));
+    const told = mine?.outputs?.[numberOf(app, node)]?.[key];
+    return Array.isArray(told) ? told : [];
+  } catch {
+    return [];
+  }
+}
+
+async function file(api, name, key) {
+  const query = { filename: `${name}.json`, subfolder: "stepedit", type: "temp" };
+  const nothing = { [key]: [], last: null };
   try {
     const address = api.apiURL(`/view?${new URLSearchParams(query)}`);
     const answer = await fetch(address, { cache: "no-store" });
-    const told = answer.ok ? await answer.json() : nothing;
-    return Array.isArray(told.takes) ? told : nothing;
+    const kept = answer.ok ? await answer.json() : nothing;
+    return Array.isArray(kept[key]) ? kept : nothing;
   } catch {
     return nothing; // the server is away
   }

@@ -19,6 +19,7 @@ import argparse
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,19 @@ def as_taught(bundle: Bundle) -> Bundle:
     """The bundle, asked for every edit of the corpus, offered or not: for those that judge it."""
     bundle.manifest = replace(bundle.manifest, edit_options=edit_options())
     return bundle
+
+
+WITHHELD: dict[str, tuple[str, ...]] = {"style": ("whisper",)}
+"""Taught options that do not do what they say (docs/decisions/0038): not offered."""
+
+
+def offered_options(kinds: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What the shipped bundle offers of these kinds."""
+    return {
+        kind: tuple(option for option in options if option not in WITHHELD.get(kind, ()))
+        for kind, options in edit_options().items()
+        if kind in kinds
+    }
 
 
 def edit_options() -> dict[str, tuple[str, ...]]:
@@ -154,7 +168,7 @@ def main() -> None:
         card=json.loads(args.card.read_text("utf-8")),
         codebook=CODEBOOK,
         edit_vocabulary="nano",
-        edit_options={k: v for k, v in edit_options().items() if k in args.offer},
+        edit_options=offered_options(args.offer),
         prompt_layout="nano",
         vocoder="source_filter",
         recogniser="letters",

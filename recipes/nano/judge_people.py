@@ -208,12 +208,14 @@ def judge_functions() -> dict[str, Callable[[], Callable[[Clip], Any]]]:
 def judge(args: argparse.Namespace) -> None:
     """Every judge hears every clip of the catalogue that it has not heard."""
     opened = judge_functions()
+    k, n = map(int, args.part.split("/"))
     for what in args.what:
         path = args.out / f"{what}.jsonl"
         known = {row["file"] for row in rows_of(path)}
         hear: Callable[[Clip], Any] | None = None
-        for row in rows_of(args.out / CATALOGUE):
-            if row["file"] in known or (args.steps and row["step"] not in args.steps):
+        for row in rows_of(args.out / CATALOGUE)[k::n]:
+            asked = row["step"] in (args.steps or STEPS) and row["round"] in args.rounds
+            if row["file"] in known or not asked:
                 continue
             hear = hear or opened[what]()
             heard = hear(read_clip(args.out / row["file"]))
@@ -238,6 +240,8 @@ def main() -> None:
     judging = commands.add_parser("judge")
     judging.add_argument("--what", nargs="+", choices=list(judge_functions()), required=True)
     judging.add_argument("--steps", nargs="+", choices=STEPS)
+    judging.add_argument("--rounds", nargs="+", type=int, default=list(range(10)))
+    judging.add_argument("--part", default="0/1", help="k/n: every n-th clip from the k-th")
     judging.set_defaults(do=judge)
     for command in (making, judging):
         command.add_argument("--out", type=Path, required=True)

@@ -37,7 +37,8 @@ def over_people(
     draws = []
     for _ in range(DRAWS):
         chosen = [places[i] for i in rng.integers(0, len(places), len(places))]
-        draws.append(figures(values[np.concatenate([rng.choice(c, len(c)) for c in chosen])]))
+        picked = np.concatenate([c[rng.integers(0, len(c), len(c))] for c in chosen])
+        draws.append(figures(values[picked]))
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     return figures(values), low, high
 

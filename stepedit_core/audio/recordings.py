@@ -36,6 +36,8 @@ NO_LOWEST_BYTE = ("PCM_S8", "PCM_U8", "PCM_24")
 WRITTEN = (".wav", ".flac")
 HEAD_BYTES = 512
 """Where the chunks before the samples lie."""
+CHECKED = 2**20
+"""Samples of a channel that are looked at together."""
 MARK = "made by StepEdit, samples"
 """Begins the comment of a result; the sha256 of its samples follows."""
 
@@ -116,18 +118,36 @@ def recording_of(samples: Tensor, sample_rate: object) -> Recording:
             f"the recording has {count} channels of {length} samples; 1 to {MOST_CHANNELS} "
             "channels of 1 sample or more are needed. Pass another."
         )
-    if bad := int((~torch.isfinite(samples)).sum()):
+    recording = Recording(samples=samples.detach().cpu(), sample_rate=rate)
+    check_finite(recording)
+    return recording
+
+
+def check_finite(source: Source) -> None:
+    """Raise ValueError, with the place, where samples are not numbers; looked at in blocks."""
+    bad, first = 0, 0
+    for at in range(0, source.length, CHECKED):
+        part = source.part(at, min(at + CHECKED, source.length)).samples
+        if not part.dtype.is_floating_point:
+            return
+        wrong = ~torch.isfinite(part)
+        count = int(wrong.sum())
+        if count and not bad:
+            first = at + int(wrong.any(0).to(torch.uint8).argmax())
+        bad += count
+    if bad:
+        count, second = source.length * source.channels, first / source.sample_rate
         raise ValueError(
-            f"the recording has NaN or infinite samples ({bad} of {samples.numel()}); all must be "
-            "finite numbers. Export it again."
+            f"the recording has NaN or infinite samples ({bad} of {count}), the first at "
+            f"{second:.2f} s; all must be finite numbers. Export it again."
         )
-    return Recording(samples=samples.detach().cpu(), sample_rate=rate)
 
 
 def read_recording(path: str | Path) -> Recording:
     """Every sample of a sound file as it is there.
 
-    Raises ValueError for a file that is missing, empty or not audio, and for a rate out of range.
+    Raises ValueError for a file that is missing, empty or not audio, samples that are not numbers,
+    and a rate out of range.
     """
     path = Path(path)
     found = decoded(path, lambda subtype: READ_AS.get(subtype, "float32"))
@@ -137,7 +157,9 @@ def read_recording(path: str | Path) -> Recording:
         raise ValueError(
             f"'{shown(path.name)}' has no samples; a recording is needed. Save it again."
         )
-    return Recording(samples=torch.from_numpy(samples.T), sample_rate=rate, subtype=subtype)
+    recording = Recording(samples=torch.from_numpy(samples.T), sample_rate=rate, subtype=subtype)
+    check_finite(recording)
+    return recording
 
 
 def write_recording(path: str | Path, recording: Recording) -> None:

@@ -161,6 +161,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def _edit(arguments: argparse.Namespace) -> int:
     """`stepedit edit`: rounds of one edit."""
     from ..files.terminal import Bar
+    from ..measure.recognisers import judging_folder
     from ..pipelines.listened import noted
     from ..pipelines.rounds import iterate_rounds
     from ..types import Decoding
@@ -170,6 +171,7 @@ def _edit(arguments: argparse.Namespace) -> int:
         "rounds": arguments.rounds,
         "voice": arguments.voice,
         "decoding": Decoding(way=arguments.decode, strength=arguments.strength),
+        "recogniser": judging_folder(arguments.recogniser),
     }
     request = _request(arguments)
     clip, found = _listened(arguments, bundle, request)

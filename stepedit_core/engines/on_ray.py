@@ -21,6 +21,7 @@ from typing import Any
 
 from .. import __version__
 from ..files.missing import pip_line
+from ..files.whole import write_whole
 from ..printable import shown
 from .processes import answer_of, result_of
 
@@ -28,8 +29,13 @@ ADDRESS = "RAY_ADDRESS"
 ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 JOINED = {"RAY_NUM_REDIS_GET_RETRIES": "1"}
 """Ray asks a cluster that is not there twelve times, for many minutes."""
-ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Ray's own switch for "this machine only": else its servers listen on the network."""
+ALONE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_raylet_start_wait_time_s": "600",
+}
+"""Ray's own switch for "this machine only", else its servers listen on the network; and patience:
+a minute, and half of one, are too short where the machine is busy."""
 NUMBER, STATE, RESULT = "stepedit_number", "stepedit_state", "stepedit_result"
 """Columns beside the fields of a task."""
 MADE, FAILED, LOST = "made", "failed", "lost"
@@ -142,7 +148,7 @@ def _started(workers: int) -> Iterator[Any]:
     alone = not os.environ.get(ADDRESS)
     with tempfile.TemporaryDirectory(prefix="stepedit-", ignore_cleanup_errors=True) as place:
         settings = Path(place, "logging.yaml")
-        settings.write_text(QUIET, "utf-8")
+        write_whole(settings, QUIET)
         with (
             _environment({**ALWAYS, **(ALONE if alone else JOINED), DATA_LOGGING: str(settings)}),
             redirect_stdout(_Log()),

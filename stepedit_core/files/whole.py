@@ -218,15 +218,20 @@ def full_disk_said(
                 f"'{shown(target.name)}' cannot be written ({error.strerror}). Check the disk of "
                 f"'{shown(_visible(target.parent))}', or name another place."
             ) from error
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise UnwritableError(
+                f"'{shown(target)}' would be larger than a file may be here. Raise the limit (that "
+                "of `ulimit -f`, or of the disk), or name another place."
+            ) from error
         free = _free(target.parent)
         if not _means_full(error, free):
             raise
-        room = _megabytes(free + _taken(growing))
+        room = _size_said(free + _taken(growing))
         folder = _visible(target.parent)
         said = (
             f"{room} free in '{shown(folder)}'"
             if size is None
-            else f"{_megabytes(size)} needed in '{shown(folder)}', {room} free"
+            else f"{_size_said(size)} needed in '{shown(folder)}', {room} free"
         )
         raise DiskFullError(f"disk full: {shown(said)}. Free space, then run again.") from error
 
@@ -334,5 +339,5 @@ def _taken(path: Path | None) -> int:
     return 0
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _size_said(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} KB"

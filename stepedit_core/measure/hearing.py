@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..audio.clips import SILENCE_PEAK
-from ..audio.recordings import Source
+from ..audio.recordings import Source, check_finite
 from ..printable import shown
 from ..types import Clip
 from .letters import LettersRecogniser
@@ -26,7 +26,10 @@ def hear(recogniser: Recogniser, source: Source, text: str = "") -> tuple[Word, 
         source: a recording in memory or in a file; of a file one piece at a time is in memory.
         text: its words where they are known: only their times are looked for. With their times, as
             `word_table` writes them, they are taken as they are.
+
+    Raises ValueError for samples that are not numbers, wherever they are.
     """
+    check_finite(source)
     timed = timed_words(text, source.seconds)
     if timed is not None:
         return timed

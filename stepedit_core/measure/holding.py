@@ -15,10 +15,11 @@ from dataclasses import replace
 from ..registry.handle import Bundle
 from ..text.edits import without_tags
 from ..text.letters import letter_words
-from ..types import Clip, Hooks, Measures, Round, Voice
+from ..types import Clip, Hooks, Measures, Round, Voice, WordLimits
 from .letters import LettersRecogniser
 from .recogniser import plain_words
 from .recognisers import recogniser_of
+from .timeline import Recogniser
 
 WORDS_HOLD = 0.25
 """Highest word distance: 0.13 on average below a word error rate of 20 %, 0.16 from 20 to 50 %,
@@ -177,8 +178,19 @@ def with_heard(
     heard = " ".join(word.text for word in words)
     wrong = None
     if expected_words:
-        wrong = edit_distance(expected_words, plain_words(heard)) / len(expected_words)
+        wrong = min(1.0, edit_distance(expected_words, plain_words(heard)) / len(expected_words))
     return replace(measures, heard=heard, misheard=wrong, misfit=misfit, limits=limits)
+
+
+def heard_by(ears: Recogniser, measures: Measures, clip: Clip, expected: str) -> Measures:
+    """The measures with what a recogniser of the user's hears; the misfit stays the bundle's."""
+    heard = " ".join(word.text for word in ears.transcribe(clip))
+    wrong = None
+    if expected_words := plain_words(without_tags(expected)):
+        wrong = edit_distance(expected_words, plain_words(heard)) / len(expected_words)
+    usual = WordLimits()
+    limits = replace(measures.limits, heard=usual.heard, other_heard=usual.other_heard)
+    return replace(measures, heard=heard, misheard=wrong, limits=limits)
 
 
 def edit_distance(one: Sequence[str], other: Sequence[str]) -> int:

@@ -43,6 +43,19 @@ def can_hear(bundle: Bundle, folder: str | Path = "") -> bool:
     return bool(named) or "recogniser" in bundle.manifest.components
 
 
+def judging_folder(folder: str | Path = "") -> str:
+    """Folder of the recogniser that judges the words of rounds, for `Plan.recogniser`.
+
+    The given one, else that of $STEPEDIT_RECOGNISER where faster-whisper is installed. Empty, for
+    the bundle's own, where there is none.
+    """
+    from .whisper import is_installed
+
+    if folder:
+        return str(folder)
+    return os.environ.get(VARIABLE, "") if is_installed() else ""
+
+
 def recogniser_for(
     bundle: Bundle | None, folder: str | Path = "", *, hooks: Hooks | None = None
 ) -> Recogniser:

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ..registry.handle import Bundle
 from ..types import Clip, Hooks, Measures, Round, SilentHooks
-from .holding import with_heard
+from .holding import heard_by, with_heard
 from .pitch import median_pitch_hz
+from .timeline import Recogniser
 from .voice import speaker_vector, voice_similarity
 from .words import SAME_WORDS, WordDistances, lost_words
 
@@ -20,11 +21,13 @@ def measure_round(
     before: Sequence[Round],
     *,
     distances: WordDistances | None = None,
+    ears: Recogniser | None = None,
     hooks: Hooks | None = None,
 ) -> Measures:
     """Measures of a round; `before` are the finished rounds of its run, the input first.
 
-    `distances` are those that the run has computed already.
+    `distances` are those that the run has computed already; `ears` hear the words where they do
+    better than the bundle's own recogniser.
 
     The voice is compared with the input's. The words are compared with the last round that changed
     them, or with the input.
@@ -43,7 +46,9 @@ def measure_round(
     expected = made.text
     if not expected and before and before[0].measures is not None:
         expected = before[0].measures.heard or ""
-    return with_heard(bundle, measures, made.clip, expected, hooks=hooks or SilentHooks())
+    hooks = hooks or SilentHooks()
+    measures = with_heard(bundle, measures, made.clip, expected, hooks=hooks)
+    return measures if ears is None else heard_by(ears, measures, made.clip, expected)
 
 
 def measure_sound(

@@ -90,7 +90,8 @@ def run_script(
     """
     hooks = run.hooks or SilentHooks()
     entries: list[Entry] = [{} for _ in lines]
-    with ScriptFolder(out) as folder:
+    inputs = {run.base / line.file for line in lines if isinstance(line, ScriptLine)}
+    with ScriptFolder(out, inputs) as folder:
         good: list[tuple[int, ScriptLine]] = []
         for number, line in enumerate(lines):
             if isinstance(line, BrokenLine):

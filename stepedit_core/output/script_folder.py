@@ -36,9 +36,11 @@ Entry = dict[str, Any]
 class ScriptFolder:
     """Results of lines; use it with `with`: the block is the one writer of the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, inputs: Iterable[Path] = ()) -> None:
+        """`inputs` are the recordings that the run reads; none of them is replaced."""
         ready_folder(folder)
         self._folder = folder
+        self._inputs = {known for path in inputs if (known := _identity(path)) is not None}
         self._lock = Lock(folder)
         try:
             for path in leftovers(folder / STAGE, ".wav"):
@@ -74,7 +76,8 @@ class ScriptFolder:
     def older(self, name: str) -> str:
         """What was made of a line before, as JSON: its key, file and digests; empty for nothing.
 
-        "known" are all digests that its file may have, as results of this and older runs.
+        "known" are all digests that its file may have, as results of this and older runs; "input"
+        says whether this run reads the file.
         """
         entry = self._by_id.get(name, {})
         file = f"{name}.wav"
@@ -83,6 +86,7 @@ class ScriptFolder:
             "file": file,
             "sha256": entry.get("sha256", ""),
             "known": sorted(self._own.get(file, ())),
+            "input": _identity(self._folder / file) in self._inputs,
         }
         return json.dumps(value, allow_nan=False) if value["known"] else ""
 
@@ -159,11 +163,18 @@ def is_as_made(folder: Path, older: Entry, key: str) -> bool:
 
 
 def check_replaced(path: Path, older: str) -> None:
-    """Raise ValueError where a result would replace a file that no run wrote.
+    """Raise ValueError where a result would replace an input, or a file that no run wrote.
 
     `older` as of ScriptFolder.older.
     """
-    known = parse_object(older, "an older line")["known"] if older else ()
+    before = parse_object(older, "an older line") if older else {}
+    known = before.get("known", ())
+    if before.get("input"):
+        raise ValueError(
+            f"'{shown(path.name)}' in '{shown(path.parent.name)}' is an input of this run, and "
+            "this line would replace it; inputs stay. Give the line another id, or name another "
+            "--out."
+        )
     if os.path.lexists(path) and (
         path.is_symlink() or not path.is_file() or sha256_of(path) not in known
     ):
@@ -171,6 +182,15 @@ def check_replaced(path: Path, older: str) -> None:
             f"'{shown(path.name)}' in '{shown(path.parent.name)}' is not as a run of StepEdit "
             "wrote it, and this line would replace it. Move it away, or name another --out."
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What two names of one file share; None for no file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _entries(folder: Path) -> list[Entry]:

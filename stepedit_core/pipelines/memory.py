@@ -10,7 +10,7 @@ from .plan import ClipFacts, Plan
 
 MOST_SECONDS = 600
 """Most sound that is remembered: 58 MB of float32 at 24 kHz."""
-Key = tuple[ClipFacts, str, int, Sampling, Decoding]
+Key = tuple[ClipFacts, str, int, Sampling, Decoding, str]
 
 
 class RoundMemory:
@@ -54,4 +54,4 @@ class RoundMemory:
 
 def _key(plan: Plan) -> Key:
     """The settings that all rounds of a plan share."""
-    return plan.clip, plan.voice, plan.seed, plan.sampling, plan.decoding
+    return plan.clip, plan.voice, plan.seed, plan.sampling, plan.decoding, plan.recogniser

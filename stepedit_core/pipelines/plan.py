@@ -84,6 +84,9 @@ class Plan:
     seed: int = 0
     sampling: Sampling = field(default_factory=Sampling)
     decoding: Decoding = field(default_factory=Decoding)
+    recogniser: str = ""
+    """Folder of a faster-whisper model that judges the words of every round, and so decides which
+    are made again; empty: the bundle's own recogniser, where it has one."""
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -147,7 +150,7 @@ def plan_of(bundle: Bundle, clip: Clip, requests: Sequence[EditRequest], **setti
     plan = Plan(clip=facts_of(clip), requests=asked, **settings)
     _check_settings(plan)
     text = _words(asked)
-    if not text and (found := listened(bundle, clip, asked)) is not None:
+    if not text and (found := listened(bundle, clip, asked, plan.recogniser)) is not None:
         text = found.text
     first = replace(asked[0], text=text)
     if first.kind == "clone" and bundle.manifest.prompt_layout.startswith("2025"):
@@ -253,6 +256,7 @@ def _check_settings(plan: Plan) -> None:
         raise ValueError(
             f"voice is {quoted(plan.voice)}; allowed are {', '.join(VOICE_MODES)}. Choose one."
         )
+    check_text("the recogniser", plan.recogniser)
     check_rounds(plan.rounds)
     check_seed(plan.seed)
     check_sampling(plan.sampling)

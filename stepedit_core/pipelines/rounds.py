@@ -88,7 +88,7 @@ def iterate_rounds(
     done = memory.recall(plan) if memory is not None else []
     known = len(done)
     yield from done
-    run = Run(hooks=hooks)
+    run = Run(hooks=hooks, recogniser=plan.recogniser)
     recorded: Voice | None = None
     try:
         if not done:
@@ -226,7 +226,9 @@ def _measured(bundle: Bundle, made: Round, before: Sequence[Round], run: Run) ->
     """The round with its measures, and the time they took."""
     clock = StageClock()
     with clock.stage("measure"):
-        measures = measure_round(bundle, made, before, distances=run.distances, hooks=run.hooks)
+        measures = measure_round(
+            bundle, made, before, distances=run.distances, ears=run.ears, hooks=run.hooks
+        )
     if before:  # the input fills no part of a round's bar
         run.hooks.progress("measure", 1, 1)
     return replace(

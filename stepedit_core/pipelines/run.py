@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from ..measure.recognisers import recogniser_for
+from ..measure.timeline import Recogniser
 from ..measure.words import WordDistances
 from ..models.llm_cache import PromptMemory
 from ..types import Hooks, SilentHooks
@@ -16,9 +19,16 @@ class Run:
 
     hooks: Hooks = field(default_factory=SilentHooks)
     """Progress and cancelling."""
+    recogniser: str = ""
+    """Folder of the model that judges the words; empty for the bundle's own."""
     prompts: PromptMemory = field(default_factory=PromptMemory)
     """The language model's prompt of the round before."""
     distances: WordDistances = field(default_factory=WordDistances)
     """Word distances that were computed already."""
     clock: StageClock = field(default_factory=StageClock)
     """Times of the stages of the present round."""
+
+    @cached_property
+    def ears(self) -> Recogniser | None:
+        """What judges the words, opened when the first round is measured; None: the bundle's."""
+        return recogniser_for(None, self.recogniser, hooks=self.hooks) if self.recogniser else None

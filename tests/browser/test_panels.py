@@ -67,7 +67,52 @@ def test_a_click_on_the_star_marks_and_the_prompt_carries_it(page: Page, rendere
     assert sent["inputs"]["best_round"] == 1
     assert "listen" not in sent["inputs"]
     (saved,) = page.saved()["nodes"]
-    assert saved["widgets_values"][-1] == 1  # the panel itself is not saved
+    assert saved["widgets_values"][-2:] == [1, "auto"]  # the panel itself is not saved
+    assert page.errors == []
+
+
+def test_a_wrong_transcript_is_said_at_the_top_and_no_word_is_green(
+    page: Page, renderer: bool
+) -> None:
+    said = "the transcript does not fit the recording."
+    open_node(page, "IterativeEdit")
+    clip = told(3, word_distance=0.1, words_hold=None)
+    tell(page, {**clip, "warnings": [said]})
+    warning = panel(page).locator(".warning[role=status]")
+    assert warning.inner_text() == said
+    first = panel(page).get_by_role("radio").first
+    assert warning.bounding_box()["y"] < first.bounding_box()["y"]
+    figures = panel(page).locator(".listen .figure").all()
+    names = [one.get_attribute("class").split() for one in figures[1::3]]
+    assert names == [["figure"]] * 3
+    tell(page, {**told(3, word_distance=0.1, words_hold=True), "warnings": []})
+    until(page, lambda: not warning.is_visible())
+    figures = panel(page).locator(".listen .figure.good")
+    assert figures.count() >= 2
+    assert page.errors == []
+
+
+def test_before_the_end_of_a_run_the_notes_on_the_recording_are_seen(
+    page: Page, renderer: bool
+) -> None:
+    open_node(page, "IterativeEdit")
+    tell(page, told(2, notes=["the transcript does not fit it."]))
+    assert panel(page).locator(".warning").inner_text() == "the transcript does not fit it."
+    assert page.errors == []
+
+
+def test_a_round_that_does_not_hold_has_no_gold_star(page: Page, renderer: bool) -> None:
+    open_node(page, "IterativeEdit")
+    tell(page, told(4, holds=False))  # an older result, whose best is round 2
+    stars = panel(page).get_by_role("button", name=re.compile("Make this round the best"))
+    pressed = [star.get_attribute("aria-pressed") for star in stars.all()]
+    assert pressed == ["false"] * 3
+    stars.nth(2).click()  # the user's own choice is seen, and is not gold
+    assert stars.nth(2).get_attribute("aria-pressed") == "true"
+    colour = stars.nth(2).evaluate("(one) => getComputedStyle(one).backgroundColor")
+    assert colour == "rgb(122, 47, 47)"
+    tell(page, {**told(3, holds=False), "best": 0, "warnings": ["no round keeps the words."]})
+    assert panel(page).locator(".warning").inner_text() == "no round keeps the words."
     assert page.errors == []
 
 
@@ -193,7 +238,7 @@ def test_the_list_of_nodes_2_0_shows_readable_names_and_keeps_the_keys(page: Pag
     page.errors.clear()
     open_node(page, "SpeakingStyle")
     list_ = page.page.locator(".lg-node").get_by_role("combobox").first
-    until(page, lambda: list_.inner_text() == "Whisper")  # the key is whisper
+    until(page, lambda: list_.inner_text() == "Older person")  # the key is older
     list_.click()
     page.page.get_by_role("option", name=re.compile("coy", re.IGNORECASE)).click()
     assert page.evaluate(VALUE, "style") == "act_coy"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import time
 from typing import Any
 
 import pytest
 
-from tests.browser.page import Page
+from tests.browser.page import READY, Page
 from tests.browser.panel import HOSTILE, VALUE, open_node, shoot, until
 from tests.server.comfyui import PATIENCE, Server
 
@@ -427,6 +429,106 @@ def test_a_run_fills_the_panel_and_an_error_is_said_inside(
     alert = panel.get_by_role("alert")
     until(page, lambda: "the recording ends at 2.00 s" in alert.inner_text(), 60)
     assert panel.get_by_role("option").count() == 6
+    assert page.errors == []
+
+
+def run(page: Page, server: Server) -> None:
+    """Press Run and wait for the end."""
+    count = len(server.get("/history"))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    until(page, lambda: len(server.get("/history")) > count, 60)
+
+
+PLAYERS = """
+() => {
+  const node = LiteGraph.createNode("StepEdit_PlayAndSave");
+  node.pos = [700, 80];
+  app.graph.add(node);
+  app.graph.nodes[0].connect(0, node, 0);
+}
+"""
+
+
+def test_a_new_page_shows_the_last_results_of_the_part_and_of_the_players(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    open_node(page, "EditRange")
+    page.evaluate(WORKFLOW)
+    page.evaluate(PLAYERS)
+    page.load(page.saved())  # the editor keeps a graph that it has loaded
+    run(page, server)
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    players = page.page.get_by_role("group", name="Clips to listen to").locator("audio")
+    words = panel.get_by_role("option")
+    until(page, lambda: (words.count(), players.count()) == (6, 1))
+    source = players.first.get_attribute("src")
+    page.page.reload()
+    page.page.wait_for_function(READY, timeout=120_000 * PATIENCE)
+    until(page, lambda: (words.count(), players.count()) == (6, 1))
+    assert panel.get_by_role("status").inner_text().startswith("Nothing is chosen.")
+    assert players.first.get_attribute("src") == source
+    assert page.errors == []
+
+
+def test_a_page_loaded_anew_during_a_run_shows_its_result(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    open_node(page, "EditRange", start=0.5, end=1.0, rounds=8, seed=3 + renderer)
+    page.evaluate(WORKFLOW)
+    page.load(page.saved())
+    count = len(server.get("/history"))
+    page.evaluate("async () => { await app.queuePrompt(0, 1); }")
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    until(page, lambda: "round 1 of 8" in panel.inner_text(), 60)
+    page.page.reload()
+    page.page.wait_for_function(READY, timeout=120_000 * PATIENCE)
+    until(page, lambda: len(server.get("/history")) > count, 60)
+    after, alert = panel.get_by_role("radio", name="After"), panel.get_by_role("alert")
+    # the tiny model of a seed may end without a sound, which is a result too
+    until(page, lambda: after.is_visible() or "seed" in alert.inner_text())
+    assert page.errors == []
+
+
+OTHER_CLIP = """
+(name) => {
+  const node = app.graph.nodes.find((one) => one.type === "LoadAudio");
+  const widget = node.widgets.find((one) => one.name === "audio");
+  widget.value = name;
+  widget.callback?.(name);
+}
+"""
+
+
+def test_the_panel_says_that_it_shows_the_older_clip_until_the_new_result(
+    page: Page, server: Server, renderer: bool
+) -> None:
+    open_node(page, "EditRange")
+    page.evaluate(WORKFLOW)
+    run(page, server)
+    panel = page.page.get_by_role("group", name="Choose a part of the recording")
+    until(page, lambda: panel.get_by_role("option").count() == 6)
+    warning = panel.locator(".warning[role=status]")
+    page.page.wait_for_timeout(1500)
+    assert not warning.is_visible()
+    clip = f"other-{time.monotonic_ns()}.wav"
+    shutil.copy(server.base / "input" / "speech.wav", server.base / "input" / clip)
+    page.evaluate(OTHER_CLIP, clip)
+    until(page, warning.is_visible)
+    assert warning.inner_text().startswith("This is the older clip")
+    assert panel.locator(".view").evaluate("(one) => getComputedStyle(one).opacity") == "0.45"
+    shoot(page, f"range_older_{named(renderer)}")
+    run(page, server)
+    until(page, lambda: not warning.is_visible())
+    assert panel.locator(".view").evaluate("(one) => getComputedStyle(one).opacity") == "1"
+    assert page.errors == []
+
+
+def test_what_a_run_warns_of_stands_at_the_top(page: Page, renderer: bool) -> None:
+    said = "no round keeps words and voice; the part stays as recorded."
+    panel = open_part(page, told(after=made(notes=[said])), start=0.5, end=1.3)
+    warning = panel.locator(".warning[role=status]")
+    assert warning.inner_text() == said
+    assert warning.bounding_box()["y"] < panel.locator(".below").bounding_box()["y"]
     assert page.errors == []
 
 

@@ -135,7 +135,7 @@ def queue(page: Page) -> None:
 
 
 def status(page: Page) -> str:
-    return str(panel(page).get_by_role("status").inner_text())
+    return str(panel(page).locator(".note[role=status]").inner_text())
 
 
 def test_rounds_can_be_heard_during_the_run_and_stay_after_cancel_and_a_new_page(

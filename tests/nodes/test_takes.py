@@ -42,13 +42,24 @@ def takes(
         monkeypatch.setitem(sys.modules, name, module)
         if "." in name:
             setattr(sys.modules[name.split(".")[0]], name.split(".")[1], module)
-    parts = ("host.progress", "host.sound", "host.takes")
+    parts = (
+        "host.progress",
+        "host.sound",
+        "host.panel_files",
+        "host.results",
+        "host.takes",
+    )
     for part in parts:
         monkeypatch.delitem(sys.modules, f"{PACK}.nodes.{part}", raising=False)
     *_, module = map(pack_module, parts)
     yield module
     for part in parts:
         sys.modules.pop(f"{PACK}.nodes.{part}", None)
+
+
+def files(takes: Any) -> Any:
+    """nodes/host/panel_files.py, of the same stand-ins."""
+    return sys.modules[takes.PanelFile.__module__]
 
 
 def row(name: str) -> dict[str, Any]:
@@ -160,20 +171,58 @@ WORKFLOW = {
 
 @pytest.mark.parametrize("node", ["5", 5, "3:7"])
 def test_the_name_of_a_panel_is_found_also_inside_a_subgraph(takes: Any, node: object) -> None:
-    assert takes.panel_name(WORKFLOW, node) == NAME
+    assert files(takes).panel_name(WORKFLOW, node) == NAME
 
 
 @pytest.mark.parametrize("node", ["3", "4", "3:5", "5:7", "", None])
 def test_a_node_without_a_panel_has_no_name(takes: Any, node: object) -> None:
-    assert takes.panel_name(WORKFLOW, node) is None
+    assert files(takes).panel_name(WORKFLOW, node) is None
 
 
 @pytest.mark.parametrize("name", ["../../x", NAME[:-1], NAME.upper(), f"{NAME}\n", 5, None, [NAME]])
 def test_a_name_that_the_editor_never_gives_is_none(takes: Any, name: object) -> None:
     nodes = [{"id": 5, "properties": {"stepedit_takes": name}}]
-    assert takes.panel_name({"nodes": nodes}, "5") is None
+    assert files(takes).panel_name({"nodes": nodes}, "5") is None
 
 
 @pytest.mark.parametrize("workflow", [None, [], "x", {}, {"nodes": 5}, {"nodes": [None]}])
 def test_a_workflow_of_another_shape_has_no_panel(takes: Any, workflow: object) -> None:
-    assert takes.panel_name(workflow, "5") is None
+    assert files(takes).panel_name(workflow, "5") is None
+
+
+def results(takes: Any, **properties: str) -> Any:
+    """A log of the results of node 5, whose panel has a name."""
+    module = sys.modules[takes.__name__.replace("takes", "results")]
+    nodes = [{"id": 5, "properties": {"stepedit_takes": NAME, **properties}}]
+    return module.ResultLog({"workflow": {"nodes": nodes}}, "5")
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "stepedit" / f"shown_{NAME}.json").read_text()))
+
+
+def test_the_last_result_stays_until_the_next_and_how_the_newest_run_ended_is_said(
+    takes: Any, tmp_path: Path
+) -> None:
+    log = results(takes)
+    with log.running():
+        assert kept(tmp_path) == {
+            "told": [],
+            "last": {"prompt": "a", "state": "running", "error": ""},
+        }
+        log.keep([{"before": 1}])
+    assert kept(tmp_path)["told"] == [{"before": 1}]
+    assert kept(tmp_path)["last"]["state"] == "done"
+    for stop, state, said in ((Cancelled(), "cancelled", ""), (ValueError("why"), "error", "why")):
+        with pytest.raises(type(stop)), results(takes).running():
+            raise stop
+        assert kept(tmp_path) == {
+            "told": [{"before": 1}],
+            "last": {"prompt": "a", "state": state, "error": said},
+        }
+
+
+def test_a_result_names_the_sound_that_the_browser_named(takes: Any) -> None:
+    assert results(takes, stepedit_source="0af3").source == "0af3"
+    assert results(takes, stepedit_source="<b>").source == ""
+    assert results(takes).source == ""

@@ -179,6 +179,17 @@ def test_a_part_that_cannot_be_edited_is_answered_with_one_sentence(
     assert words in run.error
 
 
+def test_words_of_another_recording_are_refused(server: Server) -> None:
+    graph = Graph()
+    pasted = "0.50 0.82 hello\n2.40 2.90 world"
+    longer = recording(graph, "long")
+    heard = graph.add("StepEdit_Transcribe", audio=longer, recogniser="auto", text=pasted)
+    ranged(graph, recording(graph), words=(heard, 1), start=0.5, end=1.0)
+    run = server.run(graph)
+    assert run.outcome == "error"
+    assert "the recording ends at 2.00 s" in run.error
+
+
 @pytest.mark.parametrize(
     ("odd", "words"), [("batch", "a batch of 2 recordings"), ("nan", "NaN"), ("empty", "samples")]
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.server.comfyui import Run, Server
 from tests.server.graph import Graph
 from tests.server.material import HEARD, WORDS
-from tests.server.test_graph import loaded, recording
+from tests.server.test_graph import edited, loaded, recording
 
 pytestmark = pytest.mark.server
 EARS = "ears"
@@ -116,3 +118,49 @@ def test_where_nothing_can_hear_one_sentence_says_what_to_add(server: Server) ->
             assert "models/step_audio_editx/recognisers/" in error
     finally:
         ears.with_name(".away").rename(ears)
+
+
+PASTED = "0.50 0.82 hello\n2.40 2.90 world"
+"""Words of a longer recording than that of 2 s."""
+
+
+def test_pasted_times_of_another_recording_are_refused(server: Server) -> None:
+    graph = Graph()
+    audio = recording(graph)
+    node = graph.add("StepEdit_Transcribe", audio=audio, recogniser="auto", text=PASTED)
+    said = failed(server, graph, (node, TIMES)).error
+    assert "'world' ends at 2.90 s; the recording ends at 2.00 s" in said
+
+
+@pytest.mark.parametrize("how", [{"longest_pause": 1.0}, {"fillers": True}])
+def test_words_of_another_recording_are_refused_by_a_link(
+    server: Server, how: dict[str, object]
+) -> None:
+    graph = Graph()
+    long = recording(graph, "long")
+    heard = graph.add("StepEdit_Transcribe", audio=long, text=PASTED, recogniser=EARS)
+    values = {"fillers": False, "repeats": False, "phrases": "", "every": False}
+    values |= {"longest_pause": 0.0, "language": "auto", "keep_length": False, **how}
+    words = (heard, HEARD_WORDS)
+    node = graph.add(
+        "StepEdit_RemoveWords", audio=recording(graph), words=words, recogniser="auto", **values
+    )
+    assert "the recording ends at 2.00 s" in failed(server, graph, (node, 0)).error
+
+
+def test_iterative_edit_is_judged_by_the_recogniser_that_it_names(server: Server) -> None:
+    heard = {}
+    for recogniser in (EARS, "auto", None):
+        graph = Graph()
+        named = {} if recogniser is None else {"recogniser": recogniser}
+        node = edited(graph, recording(graph), seed=91, **named)
+        (report,) = shown(server, graph, (node, 5))
+        rounds = json.loads(str(report))["rounds"]
+        heard[recogniser] = [entry["heard"] for entry in rounds]
+    words = " ".join(str(word[0]) for word in HEARD)
+    assert heard[EARS] == heard["auto"] == [words, words]
+    assert heard[None] != heard[EARS]  # prompts of before the input give what they gave
+    graph = Graph()
+    edited(graph, recording(graph), recogniser="nobody's")
+    with pytest.raises(ValueError, match="no recogniser 'nobody"):
+        server.run(graph)

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from stepedit_core.audio.recording_files import parts_of, write_parts
+from stepedit_core.audio import recordings
+from stepedit_core.audio.recording_files import open_recording, parts_of, write_parts
 from stepedit_core.audio.recordings import (
     Recording,
     is_own_result,
@@ -113,3 +114,18 @@ def test_a_result_is_known_until_its_samples_change(tmp_path: Path, name: str) -
     assert not is_own_result(path)
     path.write_bytes(b"RIFF of nothing")
     assert not is_own_result(path)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_samples_that_are_not_numbers_are_named_with_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    monkeypatch.setattr(recordings, "CHECKED", 1000)
+    wave = np.zeros((16_000, 2), np.float32)
+    wave[12_000:12_003, 1] = bad
+    soundfile.write(tmp_path / "a.wav", wave, 8000, subtype="FLOAT")
+    said = r"NaN or infinite samples \(3 of 32000\), the first at 1\.50 s; .* Export it again"
+    with pytest.raises(ValueError, match=said):
+        read_recording(tmp_path / "a.wav")
+    with open_recording(tmp_path / "a.wav") as source, pytest.raises(ValueError, match=said):
+        recordings.check_finite(source)

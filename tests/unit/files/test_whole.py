@@ -77,6 +77,14 @@ def test_a_broken_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monke
         write_whole(tmp_path / "a.txt", "new")
 
 
+def test_a_file_past_the_limit_of_the_process_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole.os, "fsync", fail_with(errno.EFBIG))
+    with pytest.raises(UnwritableError, match=r"a\.txt' would be larger than a file may be here"):
+        write_whole(tmp_path / "a.txt", "new")
+
+
 def test_a_full_disk_is_one_sentence_with_the_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,16 @@ def test_words_that_a_run_relies_on_are_no_draft(recogniser: LettersRecogniser) 
         hear_surely(recogniser, source)
 
 
+@pytest.mark.parametrize("text", ["", "The cat sat", "0.0 0.5 hello"])
+def test_no_words_are_looked_for_among_samples_that_are_not_numbers(
+    recogniser: LettersRecogniser, text: str
+) -> None:
+    wave = clip_of(0.62).wave[None].clone()
+    wave[0, 8000] = float("nan")
+    with pytest.raises(ValueError, match=r"NaN or infinite samples .* the first at 0\.50 s"):
+        hear(recogniser, Recording(samples=wave, sample_rate=RATE), text)
+
+
 def test_a_number_has_the_time_of_all_its_words() -> None:
     script = "    twe_n_ty  f_i_ve____          "
     fit = LettersRecogniser(Scripted(script)).fit(clip_of(0.66), "25")

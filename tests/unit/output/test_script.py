@@ -169,6 +169,19 @@ def test_a_file_that_no_run_wrote_is_never_replaced(bundle: Bundle, source: Path
         made(bundle, source, lines({}))
 
 
+def test_an_input_of_the_run_is_never_replaced(bundle: Bundle, source: Path) -> None:
+    fast = {"edits": "", "fit": 0.9}
+    made(bundle, source, lines({**fast, "id": "x"}))
+    before = state(source.parent / "out")
+    again = {"file": "out/x.wav", "start": None, "end": None, "edits": "", "fit": 1.2}
+    kept = made(bundle, source, lines({**fast, "id": "x"}, {**again, "id": "y"}))
+    assert [entry["error"] for entry in kept] == [None, None]  # nothing of x changes
+    entries = made(bundle, source, lines({**again, "id": "x"}, {**again, "id": "y"}))
+    assert "'x.wav' in 'out' is an input of this run, and this line would" in entries[0]["error"]
+    assert entries[1]["error"] is None
+    assert state(source.parent / "out")["x.wav"] == before["x.wav"]
+
+
 @pytest.mark.parametrize("seconds", [0.66, 0.7, 0.9, 1.203])
 def test_a_line_fits_its_slot_to_the_sample(bundle: Bundle, source: Path, seconds: float) -> None:
     (entry,) = made(bundle, source, lines({"edits": "", "fit": seconds}))

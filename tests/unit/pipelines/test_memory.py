@@ -37,6 +37,7 @@ def test_another_seed_clip_voice_or_setting_recalls_nothing() -> None:
     for other in (
         replace(made, seed=8),
         replace(made, voice="previous"),
+        replace(made, recogniser="ears"),
         replace(made, decoding=Decoding(steps=4)),
         replace(made, clip=replace(CLIP, sample_rate=16_000)),
         replace(made, clip=replace(CLIP, sha256="b" * 64)),

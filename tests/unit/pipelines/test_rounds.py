@@ -10,6 +10,8 @@ import torch
 
 from stepedit_core.audio.resample import resample
 from stepedit_core.measure.margin import score
+from stepedit_core.measure.timeline import Word
+from stepedit_core.pipelines import run
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.pipelines.generate import generate
 from stepedit_core.pipelines.memory import RoundMemory
@@ -29,14 +31,49 @@ from tests.edits import HAPPY, SHORT, SIGH, WHISPER, run_of, same
 
 
 def test_the_same_seed_gives_the_same_samples_through_all_rounds(bundle: Bundle, clip: Clip):
-    def run(seed: int) -> list[torch.Tensor]:
+    def waves(seed: int) -> list[torch.Tensor]:
         result = run_of(bundle, clip, [HAPPY], seed=seed, rounds=2, sampling=SHORT)
         return [made.clip.wave for made in result.rounds]
 
-    first, again, other = run(5), run(5), run(6)
+    first, again, other = waves(5), waves(5), waves(6)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert torch.equal(first[0], other[0])
     assert first[1].shape != other[1].shape or not torch.equal(first[1], other[1])
+
+
+class Ears:
+    """Hear the same words in every clip."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def transcribe(self, clip: Clip) -> tuple[Word, ...]:
+        return tuple(Word(w, n / 4, n / 4 + 0.2, 0.9) for n, w in enumerate(self.words))
+
+    def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
+        return self.transcribe(clip)
+
+
+@pytest.mark.parametrize(("words", "wrong"), [(HAPPY.text, 0.0), ("other", 1.0)])
+def test_the_named_recogniser_judges_the_words_of_every_round(
+    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch, words: str, wrong: float
+):
+    plain = run_of(bundle, clip, [HAPPY], seed=5, sampling=SHORT)
+    opened = []
+
+    def recogniser_for(of: None, folder: str, **how: object) -> Ears:
+        opened.append(folder)
+        return Ears(*words.split())
+
+    monkeypatch.setattr(run, "recogniser_for", recogniser_for)
+    judged = run_of(bundle, clip, [HAPPY], seed=5, sampling=SHORT, recogniser="folder")
+    assert opened == ["folder"]  # once for the run
+    for made in judged.rounds:
+        assert made.measures.heard == words
+        assert made.measures.misheard == wrong
+    told = " ".join(judged.final.notes)
+    assert ("100% of the words are heard wrongly" in told) == bool(wrong)
+    assert torch.equal(judged.final.clip.wave, plain.final.clip.wave)  # SHORT: no second try
 
 
 def test_the_first_round_is_the_same_however_many_follow(bundle: Bundle, clip: Clip):

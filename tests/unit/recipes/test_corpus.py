@@ -1,5 +1,7 @@
 """The corpus of nano: archetypes do to the sound what their table says; shards read back."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,11 @@ from recipes.nano.corpus.vocoder import (
     stretch,
     synthesise,
 )
-from recipes.nano.export import edit_options
+from recipes.nano.export import edit_options, offered_options
+from stepedit_core.bundle.manifest import read_manifest
 from stepedit_core.text.edits import OWN, offered
+
+SHIPPED = Path(__file__).parents[3] / "stepedit_core/assets/nano"
 
 
 def vowel(frames: int = 80, f0_hz: float = 150.0) -> Frames:
@@ -108,6 +113,14 @@ def test_what_the_corpus_teaches_is_offered_and_what_is_our_own_is_taught(kind: 
     taught = edit_options()[kind]
     assert set(taught) <= set(offered(kind)), "an option is missing in text/edits.py"
     assert set(OWN[kind]) <= set(taught), "an option of OWN is missing in archetypes.py"
+
+
+def test_the_shipped_bundle_offers_what_an_export_would() -> None:
+    """Decision 0038 withholds an option by the bundle's JSON; an export must not bring it back."""
+    shipped = read_manifest(SHIPPED).edit_options
+    assert shipped == offered_options(("emotion", "style"))
+    assert "whisper" in edit_options()["style"], "it is taught all the same"
+    assert "whisper" not in shipped["style"]
 
 
 def test_strength_0_is_the_neutral_row() -> None:
