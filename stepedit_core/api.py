@@ -52,6 +52,7 @@ from .pipelines.settings import check_seed
 from .printable import quoted, shown
 from .registry.handle import Bundle
 from .registry.registry import Registry
+from .text.edits import check_text
 from .types import Clip, Decoding, EditResult, Hooks, Round, SilentHooks
 
 
@@ -163,6 +164,7 @@ def transcribe(
     Raises ValueError where nothing can hear, and for a file that is not a recording.
     """
     check_call(model, None)
+    check_text("the text", text)
     ears = recogniser_for(model, recogniser)
     if isinstance(clip, Recording):
         return hear(ears, clip, text)
@@ -304,6 +306,7 @@ def remove_words(
     check_known(what, [field.name for field in fields(Removal)])
     which = Removal(**what)
     check_removal(which)
+    check_text("the text", text)
     recording = recording_of(clip)
     ears = recogniser_for(model, recogniser)
     words = hear_surely(ears, recording, text)

@@ -13,7 +13,7 @@ from .audio.recordings import Recording, check_finite, read_recording
 from .pipelines.plan import check_names
 from .printable import quoted, shown
 from .registry.handle import Bundle
-from .text.edits import EDITS, request_of
+from .text.edits import EDITS, check_text, request_of
 from .types import Clip, EditRequest
 
 FLAGS = ("denoise", "trim_silence")
@@ -22,6 +22,7 @@ FLAGS = ("denoise", "trim_silence")
 
 def request_among(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict[str, Any]]:
     """The edit among the keywords, and the settings beside it."""
+    check_text("the text of the edit", text)
     check_names(what, (*EDITS, "engine", "seconds"))
     kinds = [k for k in EDITS if what.get(k) not in (None, False, "")]
     if len(kinds) != 1:
@@ -43,8 +44,13 @@ def request_among(text: str, what: Mapping[str, Any]) -> tuple[EditRequest, dict
 
 def recording_of(clip: Recording | str | Path) -> Recording:
     """The recording itself, or that of a file; ValueError for samples that are not numbers."""
-    if not isinstance(clip, Recording):
+    if isinstance(clip, (str, Path)):
         return read_recording(clip)
+    if not isinstance(clip, Recording):
+        raise ValueError(
+            f"the clip is of the type {type(clip).__name__}; a path or a Recording is needed. Pass "
+            "what read_recording of stepedit_core.audio.recordings gives."
+        )
     check_finite(clip)
     return clip
 

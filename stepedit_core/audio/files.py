@@ -75,6 +75,9 @@ def decoded(
 @contextmanager
 def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
     """A sound file for a block, with what it says of itself checked; raises as decoded."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "not a plain file"
+        raise ValueError(f"'{shown(path)}' is {kind}; an audio file is needed. Name the file.")
     if not path.is_file():
         raise ValueError(
             f"no file at '{shown(path)}'; an audio file is needed. Check the path and its spelling."

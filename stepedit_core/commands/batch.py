@@ -118,7 +118,7 @@ def _setting(arguments: argparse.Namespace) -> WorkerSetting:
 
 def _lost(_: LineTask) -> str:
     """The answer to a line whose workers were killed."""
-    return json.dumps({"error": LOST})
+    return json.dumps({"error": LOST}, allow_nan=False)
 
 
 def _lines(arguments: argparse.Namespace) -> list[AnyLine]:

@@ -241,11 +241,16 @@ def _sample(arguments: argparse.Namespace) -> int:
 
 def _select(arguments: argparse.Namespace) -> int:
     """`stepedit data select`: the large margins."""
-    from ..data.select import is_hold, keeps
+    from ..data.select import classes_of, is_hold, keeps
     from ..data.shards import Dataset
+    from ..text.edits import choice
 
     classes = dict(_threshold(text) for text in arguments.classes)
     data = Dataset(arguments.data)
+    known = classes_of(data.lines)
+    for name in classes:
+        if name not in known:
+            raise ValueError(choice("class", name, known, "of --class"))
     kept = [
         i
         for i, line in enumerate(data.lines)
@@ -272,6 +277,11 @@ def _pairs(arguments: argparse.Namespace) -> int:
 
     data = Dataset(arguments.samples)
     groups = by_prompt(example for example in data if example.kind == "sample")
+    if not groups:
+        raise ValueError(
+            f"'{shown(data.folder.name)}' has no answers of a model; pairs are made of what "
+            "`stepedit data sample` draws. Name such a folder."
+        )
     made = [
         pair
         for samples in groups.values()

@@ -261,12 +261,15 @@ class Worker:
         try:
             return TaskResult(task=task, example=self._make(self._bundle, task))
         except (ValueError, OSError) as error:
-            return TaskResult(task=task, example=None, problem=" ".join(said_of(error).split()))
+            said = " ".join(said_of(error).split())
+            where = f"line {task.number} of the plan"
+            problem = said if said.startswith(where) else f"{where}: {said}"
+            return TaskResult(task=task, example=None, problem=problem)
 
 
 def _lost(task: Task) -> TaskResult:
     """The result of an order whose workers were killed."""
-    return TaskResult(task=task, example=None, problem=f"line {task.number}: {LOST}")
+    return TaskResult(task=task, example=None, problem=f"line {task.number} of the plan: {LOST}")
 
 
 def build(

@@ -25,6 +25,13 @@ def label_of(line: Mapping[str, Any]) -> str:
     return edit_name(line["edit"]["kind"], line["edit"]["option"])
 
 
+def classes_of(lines: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The kinds of edit in some lines, and their classes, in alphabetical order."""
+    return tuple(
+        sorted({name for line in lines for name in (line["edit"]["kind"], label_of(line))})
+    )
+
+
 def keeps(
     line: Mapping[str, Any],
     *,

@@ -21,6 +21,7 @@ from typing import Any
 
 from .. import __version__
 from ..files.missing import pip_line
+from ..files.whole import write_whole
 from ..printable import shown
 from .processes import answer_of, result_of
 
@@ -147,7 +148,7 @@ def _started(workers: int) -> Iterator[Any]:
     alone = not os.environ.get(ADDRESS)
     with tempfile.TemporaryDirectory(prefix="stepedit-", ignore_cleanup_errors=True) as place:
         settings = Path(place, "logging.yaml")
-        settings.write_text(QUIET, "utf-8")
+        write_whole(settings, QUIET)
         with (
             _environment({**ALWAYS, **(ALONE if alone else JOINED), DATA_LOGGING: str(settings)}),
             redirect_stdout(_Log()),

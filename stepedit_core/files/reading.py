@@ -31,7 +31,10 @@ class UnreadableFileError(OSError):
 
     def __init__(self, name: str, error: OSError, remedy: str) -> None:
         super().__init__(error.errno, error.strerror or type(error).__name__)
-        self._sentence = f"'{shown(name)}' cannot be read ({self.strerror}). {remedy}"
+        if isinstance(error, FileNotFoundError):
+            self._sentence = f"no file is at '{shown(name)}'. Check the path and its spelling."
+        else:
+            self._sentence = f"'{shown(name)}' cannot be read ({self.strerror}). {remedy}"
 
     def __str__(self) -> str:
         return self._sentence

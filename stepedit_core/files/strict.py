@@ -123,8 +123,19 @@ def _value(hint: Any, value: Any, where: str, remedy: str) -> Any:
             f"{where} is '{shown(value, 40)}', which has half of a letter; no file can store it. "
             f"{remedy}"
         )
-    name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-    raise ValueError(f"{where} is {kind_of_value(value)}; {shown(name)} is expected. {remedy}")
+    raise ValueError(
+        f"{where} is {kind_of_value(value)}; {shown(_called(hint))} is expected. {remedy}"
+    )
+
+
+def _called(hint: Any) -> str:
+    """What people call the values of a type hint."""
+    names = {str: "a text", float: "a number", int: "a whole number", bool: "true or false"}
+    if get_origin(hint) is tuple:
+        return "a list"
+    if get_origin(hint) is Literal:
+        return " or ".join(shown(value) for value in get_args(hint))
+    return names.get(hint, "an object")
 
 
 def _tuple(args: tuple[Any, ...], value: Any, where: str, remedy: str) -> tuple[Any, ...]:

@@ -226,12 +226,12 @@ def full_disk_said(
         free = _free(target.parent)
         if not _means_full(error, free):
             raise
-        room = _megabytes(free + _taken(growing))
+        room = _size_said(free + _taken(growing))
         folder = _visible(target.parent)
         said = (
             f"{room} free in '{shown(folder)}'"
             if size is None
-            else f"{_megabytes(size)} needed in '{shown(folder)}', {room} free"
+            else f"{_size_said(size)} needed in '{shown(folder)}', {room} free"
         )
         raise DiskFullError(f"disk full: {shown(said)}. Free space, then run again.") from error
 
@@ -339,5 +339,5 @@ def _taken(path: Path | None) -> int:
     return 0
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _size_said(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} KB"

@@ -159,7 +159,7 @@ def with_heard(
     heard = " ".join(word.text for word in words)
     wrong = None
     if expected_words:
-        wrong = edit_distance(expected_words, plain_words(heard)) / len(expected_words)
+        wrong = min(1.0, edit_distance(expected_words, plain_words(heard)) / len(expected_words))
     return replace(measures, heard=heard, misheard=wrong, misfit=misfit, limits=limits)
 
 

@@ -76,7 +76,7 @@ def find_phrase(words: Sequence[Word], phrase: str) -> tuple[float, float]:
         times = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in spans)
         raise ValueError(
             f"'{shown(phrase)}' is said {len(spans)} times, at {times}. Add the words beside it, "
-            "or give the range in seconds."
+            "or give seconds where they are taken."
         )
     return spans[0]
 
@@ -102,7 +102,7 @@ def phrase_places(words: Sequence[Word], phrase: str) -> list[tuple[int, int]]:
         said = " ".join(word.text for word in words).rstrip(".。") or "none"
         raise ValueError(
             f"'{shown(phrase)}' is not said in the clip; its words are: {shown(said)}. "
-            "Choose words that follow each other there, or give the range in seconds."
+            "Choose words that follow each other there, or give seconds where they are taken."
         )
     return found
 

@@ -118,7 +118,13 @@ def whisper_model(folder: str | Path, **how: Any) -> Any:
         raise NotInstalledError(
             f"words are heard by faster-whisper, which is not installed. Run: {pip_line(PACKAGE)}"
         ) from error
-    return WhisperModel(str(place), local_files_only=True, **how)
+    try:
+        return WhisperModel(str(place), local_files_only=True, **how)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"the model in '{shown(place)}' cannot be read: it is damaged, or of another version "
+            f"of CTranslate2 ({shown(error, 80)}). Copy the folder again."
+        ) from error
 
 
 def _as_words(heard: Any, after: float, seconds: float) -> list[Word]:

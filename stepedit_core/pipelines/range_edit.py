@@ -25,6 +25,8 @@ from ..measure.pieces import quietest
 from ..measure.time_path import time_path
 from ..printable import shown
 from ..registry.handle import Bundle
+from ..text.edits import SPEEDS
+from ..text.engines import FIT
 from ..types import (
     DualCodes,
     EditRequest,
@@ -159,6 +161,11 @@ def check_keeps(request: EditRequest) -> None:
         raise ValueError(
             f"{shown(request.label)} changes the whole sound; a part can be edited by "
             f"{', '.join(KEEPS_RECORDING)}. Edit the whole clip, or choose one of these."
+        )
+    if request.kind == "speed" and request.option == FIT:
+        raise ValueError(
+            f"speed '{FIT}' is for a whole clip; a part, or each piece of a long recording, can be "
+            f"{', '.join(SPEEDS)}. Edit the whole clip, or choose one of these."
         )
 
 

@@ -167,10 +167,12 @@ def _csv(text: str) -> Found:
     columns = [name.strip().lower() for name in _cells(head.text, delimiter, "line 1")]
     known = [f.name for f in fields(ScriptLine)]
     unknown = [name for name in columns if name not in known]
-    if unknown or len(set(columns)) < len(columns):
+    wrong = [*unknown, *(name for name in known if columns.count(name) > 1)]
+    if wrong:
+        times = "" if unknown else " twice"
         raise ValueError(
-            f"the first line names the column {quoted(unknown[0] if unknown else 'twice')}; known "
-            f"are {shown(', '.join(known))}, once each. Correct the first line."
+            f"the first line names the column {quoted(wrong[0])}{times}; known are "
+            f"{shown(', '.join(known))}, once each. Correct the first line."
         )
     found: Found = []
     for line in rest:

@@ -266,10 +266,10 @@ def _device(device: str | torch.device | None) -> torch.device:
         return default_device()
     try:
         place = torch.device(device)
-        torch.empty(1, device=place)
+        torch.empty(1, device=place).item()  # which fails on "meta", a device without memory
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
-            f"device '{shown(device)}' cannot be used here ({shown(error)}); 'cpu' always "
-            f"can, found is '{default_device()}'. Name another device."
+            f"device '{shown(device)}' cannot be used here; cpu always can, and found is "
+            f"{default_device()}. Name one of them."
         ) from error
     return place

@@ -311,7 +311,7 @@ def text_after(request: EditRequest) -> str:
 
 def choice(what: str, found: str, allowed: Sequence[str], where: str = "") -> str:
     """Error sentence for a value that is not on a list, with the nearest value that is."""
-    near = get_close_matches(found.lower(), [a.lower() for a in allowed], n=1, cutoff=0.5)
+    near = get_close_matches(found.lower(), [a.lower() for a in allowed], n=1, cutoff=0.6)
     best = next((a for a in allowed if near and a.lower() == near[0]), None)
     remedy = f"Did you mean '{shown(best)}'?" if best else "Choose one of these."
     given = f"'{shown(found, 80)}'" if found else "empty"

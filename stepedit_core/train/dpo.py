@@ -35,7 +35,7 @@ class DPOConfig:
     """Settings of direct preference optimisation."""
 
     BOUNDS: ClassVar[Bounds] = {
-        "epochs": (0, 1000),
+        "epochs": (0.001, 1000),
         "batch": (1, 10**6),
         "longest": (2, 10**6),
         "beta": (1e-6, 100),

@@ -42,7 +42,7 @@ class RewardConfig:
     """Settings of the reward model."""
 
     BOUNDS: ClassVar[Bounds] = {
-        "epochs": (0, 1000),
+        "epochs": (0.001, 1000),
         "batch": (1, 10**6),
         "longest": (2, 10**6),
     }

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .. import __version__
+from ..data.shards import ABOUT
 from ..files.reading import kind_of_value, parse_object, read_lines, read_object
 from ..files.states import check_numbers, read_state
 from ..files.strict import to_json, without_nan
@@ -63,6 +64,11 @@ def agree(folder: Path, about: Mapping[str, Any], **further: Any) -> None:
     `about` must be what the run began with; `further` is written and not compared.
     """
     path = folder / CONFIG
+    if (folder / ABOUT).exists():
+        raise ValueError(
+            f"'{shown(folder.name)}' is a folder of data; a run needs a folder of its own. Name "
+            "another one."
+        )
     text = json.dumps(about, allow_nan=False)
     about = parse_object(text, CONFIG)
     if path.exists():

@@ -36,7 +36,7 @@ class SFTConfig:
     """Settings of supervised fine-tuning."""
 
     BOUNDS: ClassVar[Bounds] = {
-        "epochs": (0, 1000),
+        "epochs": (0.001, 1000),
         "batch": (1, 10**6),
         "longest": (2, 10**6),
     }

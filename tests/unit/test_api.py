@@ -215,3 +215,9 @@ def test_words_are_replaced_only_where_what_is_heard_can_be_relied_on(
     recording = memory_recording(clip.wave[None], clip.sample_rate)
     with pytest.raises(ValueError, match="this is a draft"):
         stepedit.replace_words(bundle, recording, "hello", "there")
+
+
+@pytest.mark.parametrize("call", [stepedit.edit, stepedit.transcribe])
+def test_words_of_another_type_are_a_sentence(bundle: Bundle, clip: Clip, call: Any) -> None:
+    with pytest.raises(ValueError, match=r"^the text.* is 3 \(int\); text is needed"):
+        call(bundle, clip, text=3, **({"emotion": "happy"} if call is stepedit.edit else {}))

@@ -368,7 +368,7 @@ def write_folder(path: Path) -> None:
         (write_long, ("31.00 s long", "Cut it")),
         (write_nan, ("NaN or infinite", "Export the recording again")),
         (write_text, ("cannot be read as audio", "Convert it to WAV")),
-        (write_folder, ("no file at", "Check the path")),
+        (write_folder, ("is a folder", "Name the file")),
         (lambda path: None, ("no file at", "Check the path")),
     ],
     ids=["empty", "no samples", "silence", "0.1 s", "31 s", "NaN", "text", "folder", "missing"],

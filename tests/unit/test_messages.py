@@ -53,7 +53,7 @@ WORDS = {
         "_kind",
         "_last_score",
         "place",
-        "_megabytes",
+        "_size_said",
         "_rounds",
         "PACKAGES",
         "kind_of_value",

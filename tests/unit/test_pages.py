@@ -53,6 +53,7 @@ def test_commands_of_the_readme_fit_a_terminal_and_the_parser() -> None:
     assert "tests/run" in lines
 
 
+@pytest.mark.usefixtures("every_round_holds")
 @pytest.mark.parametrize(
     ("page", "made"),
     [("README.md", ("happier.wav", "fitting.wav")), ("stepedit_core/README.md", ("out.wav",))],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,3 +129,11 @@ def test_a_wave_that_is_not_one_channel_of_numbers_is_not_written(tmp_path, wave
     with pytest.raises(ValueError, match=rf"'out\.wav' has {found}; .* Make it again"):
         write_wav(tmp_path / "out.wav", clip(wave))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_and_a_pipe_are_no_recordings_and_said_to_be_so(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is a folder; an audio file is needed"):
+        read_clip(tmp_path)
+    with pytest.raises(ValueError, match="is not a plain file; an audio file is needed"):
+        read_clip(tmp_path / "pipe")

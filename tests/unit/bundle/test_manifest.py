@@ -87,7 +87,7 @@ def test_an_unknown_key_is_refused(copy: Path):
 
 def test_a_wrong_type_in_a_config_is_refused(copy: Path):
     change(copy, components=component(copy, "llm", hidden_size="32"))
-    refused(copy, "llm.hidden_size is text; int is expected")
+    refused(copy, "llm.hidden_size is text; a whole number is expected")
 
 
 def test_an_unknown_key_in_a_config_is_refused(copy: Path):

@@ -93,6 +93,8 @@ def test_statistics_are_drawn_as_a_png(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (("select", "d", "--out", "o", "--class", "happy"), "--class 'happy' is not understood"),
         (("select", "d", "--out", "d"), "--out is the folder that is read"),
+        (("select", "d", "--out", "o", "--class", "emotion hapy=7"), "mean 'emotion happy'?"),
+        (("pairs", "d", "--out", "o"), "has no answers of a model"),
         (("build", "absent.jsonl", "--out", "o", "--bundle", "tiny"), "there is no plan"),
     ],
 )

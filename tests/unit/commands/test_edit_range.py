@@ -138,6 +138,25 @@ def test_a_long_recording_is_edited_piece_by_piece(
 
 
 @pytest.mark.parametrize("name", ["edit-range", "edit-long"])
+def test_a_part_is_not_fitted_to_seconds(
+    name: str,
+    source: Path,
+    bundles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
+    where = ("--range", "2:4") if name == "edit-range" else ()
+    out = source.with_name("out.wav")
+    fit = ("--bundle", str(bundles / "tiny"), "--speed", "fit to seconds", "--out", str(out))
+    assert main([name, str(source), *fit, *where]) != 0
+    said = capsys.readouterr().err
+    assert "speed 'fit to seconds' is for a whole clip" in said
+    assert len(said.splitlines()) == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["edit-range", "edit-long"])
 def test_a_file_of_somebody_else_is_not_replaced(
     name: str,
     source: Path,

@@ -48,11 +48,11 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
         (
             (*HAPPY, "--adapter", ODD),
             1,
-            "'a\\x1b[31m\\u202e\\u2066 \\u200b\\ufeff' cannot be read (No such file",
+            "no file is at 'a\\x1b[31m\\u202e\\u2066 \\u200b\\ufeff'. Check the path",
         ),
         ((*EDIT, "--bundle", "~nosuchuser"), 1, "no bundle '~nosuchuser'"),
         ((*EDIT, "--bundle", "~nosuchuser/x"), 1, "~nosuchuser/x' cannot be used"),
-        ((*EDIT, "--adapter", "~nosuchuser"), 1, "'~nosuchuser' cannot be read"),
+        ((*EDIT, "--adapter", "~nosuchuser"), 1, "no file is at '~nosuchuser'"),
         ((*EDIT, "--seed", "1" + "0" * 400), 2, "is not allowed; a whole number"),
         ((*EDIT, "--seed", "1" + "0" * 5000), 2, "is not allowed; a whole number"),
         ((*EDIT, "--seed", "-1"), 2, "from 0 to 18446744073709551615"),

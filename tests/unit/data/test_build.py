@@ -178,7 +178,7 @@ GOOD = '"source": {"audio": "a.wav"}, "target": {"audio": "b.wav"}, "edit": {"ki
             "gives audio and clone for",
         ),
         ("{" + GOOD.replace('{"audio": "b.wav"}', "{}") + "}", "gives nothing for its target"),
-        ("{" + GOOD + ', "margin": "high"}', "margin is text; float is expected"),
+        ("{" + GOOD + ', "margin": "high"}', "margin is text; a number is expected"),
         (
             "{" + GOOD.replace('"a.wav"', f'"a.wav", "seed": {2**63}') + "}",
             "source.seed is 9223372036854775808; allowed are 0 to 9223372036854775807.",

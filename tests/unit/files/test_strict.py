@@ -36,13 +36,13 @@ def test_strict_parsing_rebuilds_nested_dataclasses():
     [
         ([], "x is a list; an object"),
         ({}, "x lacks the key 'count'"),
-        ({"count": True}, "x.count is the value True; int"),
-        ({"count": 1.0}, "x.count is the value 1.0; int"),
-        ({"count": 1, "flag": 1}, "x.flag is the value 1; bool"),
+        ({"count": True}, "x.count is the value True; a whole number"),
+        ({"count": 1.0}, "x.count is the value 1.0; a whole number"),
+        ({"count": 1, "flag": 1}, "x.flag is the value 1; true or false"),
         ({"count": 1, "kind": "c"}, "x.kind is text"),
-        ({"count": 1, "sizes": [1, "2"]}, r"x.sizes\[1\] is text; int"),
+        ({"count": 1, "sizes": [1, "2"]}, r"x.sizes\[1\] is text; a whole number"),
         ({"count": 1, "sizes": 4}, "x.sizes is the value 4"),
-        ({"count": 1, "inner": {"ratio": "1e-5"}}, "x.inner.ratio is text; float"),
+        ({"count": 1, "inner": {"ratio": "1e-5"}}, "x.inner.ratio is text; a number"),
         ({"count": 1, "inner": None}, "x.inner is null; an object"),
     ],
 )

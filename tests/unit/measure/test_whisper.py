@@ -53,6 +53,22 @@ def test_words_come_without_spaces_in_order_and_inside_the_clip():
     assert model.asked["word_timestamps"] is True
 
 
+def test_a_model_that_was_not_copied_to_its_end_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in FILES:
+        (tmp_path / name).write_text("{}")
+
+    def damaged(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Variable 'decoder/weight' has an invalid payload size")
+
+    package = ModuleType("faster_whisper")
+    package.WhisperModel = damaged  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "faster_whisper", package)
+    with pytest.raises(ValueError, match=r"cannot be read: it is damaged.* Copy the folder again"):
+        open_whisper(tmp_path)
+
+
 def test_characters_that_come_together_are_divided():
     words = WhisperRecogniser(Model([word("你好", 0.2, 0.6)])).transcribe(CLIP)
     assert [(w.text, w.confidence) for w in words] == [("你", 0.9), ("好", 0.9)]

@@ -135,7 +135,8 @@ def test_broken_lines_of_the_other_kinds(tmp_path: Path) -> None:
     [
         ("a.txt", "x", "is not a script"),
         ("a.csv", "", "has no lines"),
-        ("a.csv", "id,file,what\n", "names the column 'what'"),
+        ("a.csv", "id,file,what\n", "names the column 'what'; known"),
+        ("a.csv", "id,id,file\n", "names the column 'id' twice; known"),
         ("a.jsonl", "\n\n", "has no lines"),
     ],
 )

@@ -62,9 +62,14 @@ def test_a_folder_without_a_bundle_is_refused(registry: Registry, tmp_path: Path
         registry.load(tmp_path)
 
 
-def test_an_unknown_device_is_refused(registry: Registry):
-    with pytest.raises(ValueError, match="device 'warp' cannot be used here"):
-        registry.load("tiny", device="warp")
+@pytest.mark.parametrize("device", ["warp", "meta", "mps"])
+def test_a_device_that_is_not_here_is_refused_without_words_of_torch(
+    registry: Registry, device: str
+):
+    with pytest.raises(
+        ValueError, match=rf"^device '{device}' cannot be used here; cpu always can"
+    ):
+        registry.load("tiny", device=device)
 
 
 def test_a_cut_file_is_refused_before_anything_is_loaded(bundles: Path, tmp_path: Path):

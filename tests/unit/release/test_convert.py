@@ -537,7 +537,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("change", "pattern"),
         [
-            ({"hidden_size": None}, "config.json.hidden_size is null; int is expected"),
+            ({"hidden_size": None}, "config.json.hidden_size is null; a whole number is expected"),
             ({"tie_word_embeddings": True}, "tie_word_embeddings"),
             ({"num_hidden_layers": -1}, "num_hidden_layers is -1; allowed are 1 to 1000"),
         ],

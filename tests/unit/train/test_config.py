@@ -58,9 +58,13 @@ def test_overrides_reach_inner_keys():
     ("change", "words"),
     [
         ("optimiser.lr=1.0e-2", "unknown key 'optimiser'; known are data, epochs"),
-        ("optimizer.lr=1e-2", "lr is text; float is expected. Correct the config; YAML reads 1e-5"),
-        ("model.precision=fp16", "precision is text; Literal['bf16', 'fp32'] is expected"),
+        (
+            "optimizer.lr=1e-2",
+            "lr is text; a number is expected. Correct the config; YAML reads 1e-5",
+        ),
+        ("model.precision=fp16", "precision is text; bf16 or fp32 is expected"),
         ("batch", "--set 'batch' is not understood; KEY=VALUE is expected"),
+        ("epochs=0", "epochs is 0.0; allowed are 0.001 to 1000"),
         ("batch.size=3", "--set reaches into 'batch', which has no keys"),
         ("epochs: 1=[", "is not plain YAML"),
     ],

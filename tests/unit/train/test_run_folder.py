@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from stepedit_core.files.whole import DiskFullError
+from stepedit_core.train import run_folder
 from stepedit_core.train.run_folder import append_curve, write_state
 
 
@@ -35,3 +36,10 @@ def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(
     with pytest.raises(DiskFullError, match=r"^disk full: .* needed in"):
         write()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_of_data_is_not_a_run(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(ValueError, match="is a folder of data; a run needs a folder of its own"):
+        run_folder.agree(tmp_path, {"recipe": "sft"})
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset.json"]
