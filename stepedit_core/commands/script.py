@@ -111,8 +111,8 @@ def script_lines(path: Path, defaults: Defaults) -> list[AnyLine]:
     own = sum(isinstance(line, ScriptLine) and bool(line.edits) for line in bare)
     if own == len(lines):
         raise UsageError(
-            f"--edits is for lines without edits, and each of the {len(lines)} lines has its own. Leave "
-            "--edits out, or take the edits out of the lines."
+            f"--edits is for lines without edits, and each of the {len(lines)} lines has its own. "
+            "Leave --edits out, or take the edits out of the lines."
         )
     if own:
         say_note(f"--edits is for lines without edits; {own} of {len(lines)} have their own.")
