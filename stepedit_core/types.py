@@ -250,6 +250,8 @@ class Round:
     """What a listener should know of this round, a sentence each; empty where all is well."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> seconds of wall time."""
+    source: Round | None = None
+    """The round that signal processing made this one of; it has the same words."""
 
     @property
     def by_signal(self) -> bool:

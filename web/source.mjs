@@ -31,9 +31,11 @@ function describe(app, node, way) {
   if (way.seen.has(node)) return;
   way.seen.add(node);
   way.found.push(node.type, String(node.mode));
-  for (const { name, value, serialize } of node.widgets ?? [])
-    if (serialize !== false && !NOT_SENT.includes(name) && typeof value !== "object")
-      way.found.push(`${name}=${value}`);
+  for (const { name, type, value, serialize } of node.widgets ?? []) {
+    const isSent = serialize !== false && type !== "button" && !NOT_SENT.includes(name);
+    // a button of a loaded graph has null where that of a new node has an empty text
+    if (isSent && typeof value !== "object" && value !== "") way.found.push(`${name}=${value}`);
+  }
   for (const inner of node.subgraph?.nodes ?? []) describe(app, inner, way);
   for (const { link } of node.inputs ?? []) follow(app, node.graph, link, way);
 }

@@ -183,7 +183,7 @@ def _edit(arguments: argparse.Namespace) -> int:
             for made in iterate_rounds(bundle, clip, plan, hooks=bar):
                 folder.add(made if made.request else noted(made, found))
                 bar.finished()
-        say_result(folder.finish())
+        _finish(folder)
     return DONE
 
 
@@ -201,7 +201,7 @@ def _clone(arguments: argparse.Namespace) -> int:
         bundle.load_all()
         with Bar(rounds=1) as bar:
             folder.add(clone(bundle, clip, plan, hooks=bar))
-        say_result(folder.finish())
+        _finish(folder)
     return DONE
 
 
@@ -217,8 +217,15 @@ def _resynthesize(arguments: argparse.Namespace) -> int:
         bundle.load_all(("linguistic", "semantic", "speaker", "flow", "vocoder"))
         with Bar(rounds=1) as bar:
             folder.add(resynthesize(bundle, clip, seed=arguments.seed, hooks=bar))
-        say_result(folder.finish())
+        _finish(folder)
     return DONE
+
+
+def _finish(folder: RunFolder) -> None:
+    """Put the result in its place, and say what it is."""
+    say_result(folder.finish())
+    for warning in folder.warnings:
+        say_note(warning)
 
 
 @contextmanager

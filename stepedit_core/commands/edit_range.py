@@ -23,6 +23,7 @@ from .options import (
     number,
     opened_recording,
     place,
+    say_note,
     say_result,
 )
 from .transcribe import add_words
@@ -107,6 +108,7 @@ def _edit_range(arguments: argparse.Namespace) -> int:
     from ..audio.recordings import write_recording
     from ..files.terminal import Bar
     from ..pipelines.range_edit import edit_range
+    from ..pipelines.verdict import round_warnings
 
     out: Path = arguments.out
     recording = opened_recording(arguments.clip, out, overwrite=arguments.overwrite)
@@ -117,6 +119,8 @@ def _edit_range(arguments: argparse.Namespace) -> int:
             bundle, recording, part, [request], settings=_settings(arguments), hooks=bar
         )
     write_recording(out, made.recording)
+    for warning in round_warnings(made.rounds.rounds, made.number):
+        say_note(warning)
     if not made.number:
         say_result(f"{out}: the recording as it was; no round of the part holds")
         return DONE

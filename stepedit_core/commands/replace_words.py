@@ -15,6 +15,7 @@ from .options import (
     load_bundle,
     opened_recording,
     place,
+    say_note,
     say_result,
 )
 from .transcribe import add_words
@@ -88,6 +89,8 @@ def _replace_words(arguments: argparse.Namespace) -> int:
             )
         recording, words = made.recording, made.words
         lines.append(_line(which, made, ears))
+        for fault in made.spoken.notes:
+            say_note(f"'{which.new}': {fault}")
     write_recording(arguments.out, recording)
     say_result("\n".join(lines))
     return DONE

@@ -3,6 +3,8 @@
 The margin score hears how strongly an edit came out, not whether the words are still there: a
 destroyed clip can have 9. So a round counts only where it ended by itself, its linguistic codes
 keep the words, its recogniser, where the bundle has one, hears them, and the voice is the input's.
+Signal processing never changes words, and ears are worse at another speed: of its rounds only the
+voice is judged, and the words of the round that they were made of.
 """
 
 from __future__ import annotations
@@ -34,21 +36,34 @@ the two lie strong edits of one voice, of which more rounds may be made."""
 def faults_of(made: Round) -> tuple[str, ...]:
     """What is wrong with a finished round, a sentence each; empty where words and voice hold."""
     faults = []
-    if not made.ended:
+    spoken = _spoken(made)
+    if spoken is not None and not spoken.ended:
         faults.append(
-            f"the model did not end its answer within {made.codes.seconds:.1f} s; what is at the "
+            f"the model did not end its answer within {spoken.codes.seconds:.1f} s; what is at the "
             "end may be babble, or cut."
         )
-    measures = made.measures
-    if measures is None:
-        return tuple(faults)
-    # signal processing changes the time of words, never the words; their codes may differ for it
-    if not made.by_signal and measures.words is not None and measures.words > WORDS_HOLD:
+    measures = None if spoken is None else spoken.measures
+    if measures is not None and measures.words is not None and measures.words > WORDS_HOLD:
         faults.append(
             f"words are lost or changed: their distance is {apart(measures.words, WORDS_HOLD)}, up "
             f"to {WORDS_HOLD} they hold."
         )
-    limits = measures.limits
+    faults += heard_faults(made)
+    if made.measures is not None and made.measures.similarity < VOICE_HOLDS:
+        likeness = apart(made.measures.similarity, VOICE_HOLDS)
+        faults.append(
+            f"the voice is another: its likeness is {likeness}, from {VOICE_HOLDS} on it holds."
+        )
+    return tuple(faults)
+
+
+def heard_faults(made: Round) -> tuple[str, ...]:
+    """Which faults of a round are those of a transcript that is not heard in it."""
+    spoken = _spoken(made)
+    if spoken is None or spoken.measures is None:
+        return ()
+    faults = []
+    measures, limits = spoken.measures, spoken.measures.limits
     if measures.misheard is not None and measures.misheard > limits.heard:
         faults.append(
             f"{apart(100 * measures.misheard, 100 * limits.heard, 0)}% of the words are heard "
@@ -60,12 +75,16 @@ def faults_of(made: Round) -> tuple[str, ...]:
             f"the words do not fit the sound: their misfit is {misfit}, up to {limits.misfit:.2f} "
             "they hold."
         )
-    if measures.similarity < VOICE_HOLDS:
-        likeness = apart(measures.similarity, VOICE_HOLDS)
-        faults.append(
-            f"the voice is another: its likeness is {likeness}, from {VOICE_HOLDS} on it holds."
-        )
     return tuple(faults)
+
+
+def _spoken(made: Round) -> Round | None:
+    """The round whose words a round has, None for signal processing of a recording."""
+    if not made.by_signal:
+        return made
+    while made.by_signal and made.source is not None:
+        made = made.source
+    return None if made.by_signal or made.request is None else made
 
 
 def recording_notes(made: Round, voice: Voice) -> tuple[str, ...]:
@@ -105,11 +124,11 @@ def transcript_fits(first: Round) -> bool:
 
 def words_hold(made: Round) -> bool:
     """Whether the words of a round are as they were, as far as was measured."""
-    measures = made.measures
+    spoken = _spoken(made)
+    measures = None if spoken is None else spoken.measures
     if measures is None:
         return True
-    # signal processing changes the time of words, never the words; their codes may differ for it
-    kept = made.by_signal or measures.words is None or measures.words <= WORDS_HOLD
+    kept = measures.words is None or measures.words <= WORDS_HOLD
     heard = (measures.misheard or 0.0) <= measures.limits.heard
     return kept and heard and (measures.misfit or 0.0) <= measures.limits.misfit
 

@@ -17,6 +17,7 @@ from ..files.tokens import save_tokens
 from ..files.whole import full_disk_said, hidden, ready_folder, restore, write_whole
 from ..pipelines.best import best_round
 from ..pipelines.plan import Plan
+from ..pipelines.verdict import round_warnings
 from ..printable import storable
 from ..registry.handle import Bundle
 from ..types import Round
@@ -142,6 +143,11 @@ class RunFolder:
         if len(rows) == 1 or best_round(self._rounds):
             return shown_rounds
         return f"{shown_rounds}\nbest: {self._names[0][0]}, the recording; no round holds"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with rounds of a finished run, a sentence each."""
+        return round_warnings(self._rounds, best_round(self._rounds))
 
     def _write(self, place: Path, *, finished: bool) -> None:
         best = best_round(self._rounds) if finished else None

@@ -40,7 +40,7 @@ from .run import Run
 from .signal_edit import signal_edit
 from .tokenize import tokenize, voice_of
 from .transcript import transcript_notes
-from .verdict import NONE_HOLDS, stopped, warnings_of, why_last
+from .verdict import stopped, warnings_of, why_last
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,8 @@ def iterate_rounds(
             base = done[step.base].codes
             if step.request.engine == "signal":
                 made = signal_edit(bundle, previous, base, step, run=run)
-                done.append(_measured(bundle, made, done, run))
+                made = _measured(bundle, made, done, run)
+                done.append(replace(made, notes=faults_of(made)))
                 yield done[-1]
                 continue
             heard = _heard(plan, done, start)
@@ -122,8 +123,6 @@ def iterate_rounds(
             new = previous.by_signal or (number == 1 and start is None)
             done.append(replace(made, tokens="tokenized" if new else "reused"))
             yield done[-1]
-        if len(done) > 1 and best_round(done) == 0:
-            log.warning("%s", NONE_HOLDS)
     finally:  # a cancelled run resumes where it stopped
         if memory is not None and len(done) > known:
             memory.keep(plan, done)
@@ -178,8 +177,6 @@ def _round(bundle: Bundle, given: RoundInput, plan: Plan, done: Sequence[Round],
             },
         )
         faults = faults_of(made)
-    for fault in faults:
-        log.warning("round %d: %s", number, shown(fault))
     return replace(made, notes=faults)
 
 

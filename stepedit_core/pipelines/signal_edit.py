@@ -57,6 +57,7 @@ def signal_edit(bundle: Bundle, previous: Round, base: DualCodes, step: Step, *,
         score=margin,
         seconds_elapsed=run.clock.elapsed,
         text=text_after(request),
+        source=previous,
         stage_seconds=dict(run.clock.seconds),
     )
 

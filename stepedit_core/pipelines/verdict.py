@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..measure.holding import VOICE_LOST, faults_of, transcript_fits
+from ..measure.holding import VOICE_LOST, faults_of, heard_faults, transcript_fits
 from ..types import Round
 from .plan import Plan
 
@@ -65,6 +65,25 @@ def warnings_of(plan: Plan | None, rounds: Sequence[Round], best: int | None) ->
         said.append(OTHER_WORDS)
     if plan is not None and rounds:
         said.append(stopped(plan, rounds))
+    return tuple(sentence for sentence in (*said, *round_warnings(rounds, best)) if sentence)
+
+
+def round_warnings(rounds: Sequence[Round], best: int | None) -> tuple[str, ...]:
+    """What is wrong with each finished round, by its number, and whether none of them holds.
+
+    Nothing while none is chosen. Left out is what was said already: of the recording, that the
+    transcript is another clip's, or of the round that signal processing changed.
+    """
+    if best is None or not rounds:
+        return ()
+    said = []
+    edits = rounds if rounds[0].request else rounds[1:]  # a clone is alone
+    fits = transcript_fits(rounds[0])
+    for number, made in enumerate(edits, start=1):
+        known = () if fits else heard_faults(made)
+        if made.source is not None and made.source.request is not None:
+            known += faults_of(made.source)
+        said += [f"round {number}: {fault}" for fault in faults_of(made) if fault not in known]
     if best == 0 and len(rounds) > 1:
         said.append(NONE_HOLDS)
-    return tuple(sentence for sentence in said if sentence)
+    return tuple(said)

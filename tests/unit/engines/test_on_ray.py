@@ -110,7 +110,7 @@ def stopped(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         time.sleep(0.1)
     yield run
     run.kill()
-    run.communicate()
+    run.wait()
 
 
 @pytest.mark.usefixtures("_ray")

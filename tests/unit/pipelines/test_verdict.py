@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from stepedit_core.measure import holding
+from stepedit_core.measure.holding import faults_of
 from stepedit_core.output.report import report_of
 from stepedit_core.pipelines import rounds as rounds_module
+from stepedit_core.pipelines.best import best_round
 from stepedit_core.pipelines.edit import RoundInput, edit
 from stepedit_core.pipelines.limits import longest_answer
 from stepedit_core.pipelines.memory import RoundMemory
@@ -58,7 +60,8 @@ def test_a_round_that_never_ended_is_the_last(
     assert caplog.text.count(sentence) == 1
     report = report_of(bundle, plan, rounds, best=1)
     assert report["stopped"].startswith(sentence)
-    assert report["warnings"] == [report["stopped"]]
+    (fault,) = rounds[2].notes
+    assert report["warnings"] == [report["stopped"], f"round 2: {fault}"]
     assert report["holds"] is True
     again = list(iterate_rounds(bundle, clip, plan, memory=memory))
     assert answers.numbers == [1, 2, 2]  # remembered, and still not continued
@@ -80,7 +83,8 @@ def test_the_last_round_asked_for_stops_nothing(
 ) -> None:
     Answers(monkeypatch, ends_but(1))
     made = iterate(bundle, clip, make_plan(bundle, clip, [HAPPY]))
-    assert made.warnings == (NONE_HOLDS,)
+    (fault,) = made.rounds[1].notes
+    assert made.warnings == (f"round 1: {fault}", NONE_HOLDS)
     assert made.best_number == 0
     assert made.best.request is None
 
@@ -116,5 +120,61 @@ def test_words_hold_only_where_nothing_speaks_against_them(
     report = report_of(bundle, None, [first, lost], best=0)
     assert report["rounds"][1]["words_hold"] is False
     assert report["holds"] is False
-    assert report["warnings"] == [NONE_HOLDS]
+    (fault,) = faults_of(lost)
+    assert report["warnings"] == [f"round 1: {fault}", NONE_HOLDS]
     assert warnings_of(None, [first, lost], None) == ()
+
+
+def by_signal(source: Round, **measures: float) -> Round:
+    """A round at another speed, made of `source`."""
+    made = finished("faster", 9.0)
+    assert made.measures is not None
+    assert made.request is not None
+    return replace(
+        made,
+        request=replace(made.request, engine="signal"),
+        measures=replace(made.measures, **measures),  # type: ignore[arg-type]
+        source=source,
+    )
+
+
+def test_signal_processing_loses_no_words_whatever_is_heard(bundle: Bundle) -> None:
+    first = finished("", None)
+    made = by_signal(first, words=0.9, misheard=3.0, misfit=9.0, similarity=0.99)
+    assert best_round([first, made]) == 1
+    report = report_of(bundle, None, [first, made], best=1)
+    assert report["holds"] is True
+    assert report["rounds"][1]["words_hold"] is True
+    assert report["warnings"] == []
+
+
+def test_signal_processing_brings_no_lost_word_back() -> None:
+    first, happy = finished("", None), finished("happy", 5.0)
+    assert happy.measures is not None
+    lost = replace(happy, measures=replace(happy.measures, words=0.9))
+    rounds = [first, lost, by_signal(lost)]
+    assert best_round(rounds) == 0
+    (fault,) = faults_of(rounds[2])
+    assert warnings_of(None, rounds, 0) == (f"round 1: {fault}", NONE_HOLDS)
+
+
+def test_each_round_that_does_not_hold_is_named(bundle: Bundle) -> None:
+    first = finished("", None)
+    good = by_signal(first)
+    bad = by_signal(good, similarity=0.3)
+    worse = by_signal(bad, similarity=0.2)
+    report = report_of(bundle, None, [first, good, bad, worse], best=1)
+    assert [warning[:31] for warning in report["warnings"]] == [
+        "round 2: the voice is another: ",
+        "round 3: the voice is another: ",
+    ]
+
+
+def test_a_transcript_of_another_clip_is_not_said_again_of_every_round() -> None:
+    first, made = finished("", None), finished("happy", 5.0)
+    assert first.measures is not None
+    assert made.measures is not None
+    limits = WordLimits(misfit=2.0, other_misfit=2.0)
+    other = replace(first, measures=replace(first.measures, misfit=5.0, limits=limits))
+    lost = replace(made, measures=replace(made.measures, misfit=5.0, limits=limits))
+    assert warnings_of(None, [other, lost], 0) == (OTHER_WORDS, NONE_HOLDS)
