@@ -41,13 +41,12 @@ def hear(
     if text.strip():
         found = hear_given(ears, recording, text)
         check_given(found, chosen)
-        words = found.words
+        words, note = found.words, found.fault or found.doubt
     else:
-        words = ears.transcribe(recording.clip())
+        words, note = ears.transcribe(recording.clip()), draft_note(ears)
     if surely and not text.strip():
         check_draft(ears, words)
     hooks.check()
-    note = "" if text.strip() else draft_note(ears)
     progress.say(f"{len(words)} words, {recording.seconds:.1f} s" + (note and "; " + note))
     return words
 
