@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..engines.setting import WorkerSetting
 from ..engines.tasks import ENGINES, LOST, finished_tasks
 from .options import RESUMES, UsageError, add_model, add_seed, place, whole_number
-from .script import run_shown
+from .script import run_shown, script_lines
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
         default=[],
         metavar="EDITS",
         help="as 'emotion:happy rounds=2; speed:faster'; given again, each recording is edited by "
-        "each",
+        "each; in a script it is for lines without edits",
     )
     batch.add_argument(
         "--engine", choices=ENGINES, default="local", help="processes here (default), or Ray"
@@ -124,7 +124,6 @@ def _lost(_: LineTask) -> str:
 def _lines(arguments: argparse.Namespace) -> list[AnyLine]:
     """The lines of a folder or of a script."""
     from ..pipelines.grid import check_results_apart, grid_lines
-    from ..pipelines.script_files import read_script
     from ..pipelines.script_lines import Defaults, edits_of
 
     sets = [edits_of(text, "--edits") for text in arguments.edits]
@@ -136,7 +135,7 @@ def _lines(arguments: argparse.Namespace) -> list[AnyLine]:
                 "a script has one set of edits for lines without their own; --edits is given "
                 f"{len(sets)} times. Give it once, or name a folder."
             )
-        return read_script(arguments.jobs, Defaults(edits=sets[0] if sets else ()))
+        return script_lines(arguments.jobs, Defaults(edits=sets[0] if sets else ()))
     if not sets:
         raise ValueError("a folder needs edits; --edits is not given. Add it, as emotion:happy.")
     check_results_apart(arguments.jobs, arguments.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ from .options import (
     add_seed,
     load_bundle,
     place,
+    say_note,
     say_result,
 )
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
     from ..output.script import Engine, ScriptRun
-    from ..pipelines.script_lines import AnyLine
+    from ..pipelines.script_lines import AnyLine, Defaults
 
 
 def add(commands: Any) -> None:
@@ -76,7 +78,6 @@ def add(commands: Any) -> None:
 def _script(arguments: argparse.Namespace) -> int:
     """`stepedit script`: the lines of a file."""
     from ..output.script import ScriptRun
-    from ..pipelines.script_files import read_script
     from ..pipelines.script_lines import SLOT, Defaults, edits_of, number_of
     from ..pipelines.settings import check_seed
 
@@ -88,7 +89,7 @@ def _script(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     recording = str(Path(arguments.recording).absolute()) if arguments.recording else ""
-    lines = read_script(path, Defaults(edits=edits, recording=recording, fit=fit))
+    lines = script_lines(path, Defaults(edits=edits, recording=recording, fit=fit))
     run = ScriptRun(
         bundle=load_bundle(arguments),
         base=path.parent,
@@ -98,10 +99,28 @@ def _script(arguments: argparse.Namespace) -> int:
     return run_shown(lines, arguments.out, run)
 
 
+def script_lines(path: Path, defaults: Defaults) -> list[AnyLine]:
+    """The lines of a script; says which do not take --edits. UsageError where none of them does."""
+    from ..pipelines.script_files import read_script
+    from ..pipelines.script_lines import ScriptLine
+
+    lines = read_script(path, defaults)
+    if not defaults.edits:
+        return lines
+    bare = read_script(path, replace(defaults, edits=()))
+    own = sum(isinstance(line, ScriptLine) and bool(line.edits) for line in bare)
+    if own == len(lines):
+        raise UsageError(
+            f"--edits is for lines without edits, and each of the {len(lines)} lines has its own. "
+            "Leave --edits out, or take the edits out of the lines."
+        )
+    if own:
+        say_note(f"--edits is for lines without edits; {own} of {len(lines)} have their own.")
+    return lines
+
+
 def run_shown(lines: list[AnyLine], out: Path, run: ScriptRun, engine: Engine | None = None) -> int:
     """Run lines with a bar, then a table of them; FAILED where one of them has an error."""
-    from dataclasses import replace
-
     from ..files.terminal import Bar, table
     from ..output.script import COLUMNS, entry_rows, run_script
 

@@ -34,6 +34,12 @@ STAGE = "line"
 COLUMNS = ("line", "seconds", "score", "voice", "what was done")
 KEY = 1
 """Number of the way in which keys are made; another makes every line anew."""
+AS_RECORDED = "as recorded"
+"""State of a line whose result is its clip; "made" of every other."""
+NOTHING_HELD = (
+    "line '%s' stays as recorded: no round of it keeps its words and its voice. Its notes in "
+    "script.json say more."
+)
 NO_MEMORY = (
     "there is too little free memory for this line. Run the same command again with fewer workers, "
     "or shorten the clip."
@@ -95,7 +101,7 @@ def run_script(
         good: list[tuple[int, ScriptLine]] = []
         for number, line in enumerate(lines):
             if isinstance(line, BrokenLine):
-                entries[number] = folder.add_error(line.id, line.error)
+                entries[number] = _failed(line, folder, line.error)
             else:
                 good.append((number, line))
         tasks = [
@@ -141,14 +147,21 @@ def _taken(line: ScriptLine, folder: ScriptFolder, answer: str) -> Entry:
     error = entry.get("error")
     if error is None and "staged" in entry:
         try:
-            return folder.add(entry, Path(entry.pop("staged")))
+            made = folder.add(entry, Path(entry.pop("staged")))
+            if made.get("state") == AS_RECORDED:
+                log.warning(NOTHING_HELD, shown(line.id))
+            return made
         except (ValueError, OSError) as problem:
             error = str(problem)
     if error is not None:
-        log.warning("line '%s': %s", shown(line.id), shown(error, 600))
-        return folder.add_error(line.id, error, source=storable(line.file))
-    kept = folder.entry(line.id)
-    return {**kept, "kept": True}
+        return _failed(line, folder, error, source=storable(line.file))
+    return {**folder.entry(line.id), "kept": True}
+
+
+def _failed(line: AnyLine, folder: ScriptFolder, error: str, **facts: str) -> Entry:
+    """The entry of a line that could not be made, said at once."""
+    log.warning("line '%s': %s", shown(line.id), shown(error, 600))
+    return folder.add_error(line.id, error, **facts)
 
 
 def entry_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
@@ -159,10 +172,15 @@ def entry_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
             _figure(entry.get("seconds"), 2),
             _figure(entry.get("score"), 1),
             _figure(entry.get("voice_similarity"), 2),
-            entry.get("error") or ("kept" if entry.get("kept") else "made"),
+            entry.get("error") or _done(entry),
         )
         for entry in entries
     ]
+
+
+def _done(entry: Entry) -> str:
+    """What was done, in a word or two."""
+    return "kept" if entry.get("kept") else entry.get("state", "made")
 
 
 def _figure(value: float | None, digits: int) -> str:
@@ -302,6 +320,7 @@ def entry_of(line: ScriptLine, done: LineDone) -> Entry:
         "tempo": round(done.tempo, 4),
         "score": best.get("score"),
         "voice_similarity": best.get("voice_similarity"),
+        "state": AS_RECORDED if done.as_recorded else "made",
         "holds": done.holds,
         "notes": list(done.notes),
         "steps": steps,

@@ -19,10 +19,12 @@ from ..audio.channels import mixed
 from ..audio.clips import LONGEST_S, float_samples, samples_as
 from ..audio.recordings import Recording
 from ..audio.resample import resample
+from ..measure.given_words import phrase_said
 from ..measure.timeline import Recogniser, Word, find_phrase, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..signal.fit import fit_slot
+from ..text.units import bare, split_words
 from ..types import Clip, Decoding, EditRequest, EditResult, Hooks, SilentHooks
 from .listened import Listened, compared, needs_words
 from .long_edit import LongEdit, OnlyChecks, edit_long
@@ -52,6 +54,7 @@ class StepDone:
     """None for a clip of more than 30 s, whose pieces have plans of their own."""
     rounds: EditResult | None
     best: int = 0
+    """Number of the round that was taken, of pieces the highest; 0 where all stays as recorded."""
     notes: tuple[str, ...] = ()
 
 
@@ -75,6 +78,11 @@ class LineDone:
     def holds(self) -> bool:
         """Whether each step took a round, and its words and voice hold."""
         return all(holds(step.rounds.rounds, step.best) for step in self.steps if step.rounds)
+
+    @property
+    def as_recorded(self) -> bool:
+        """Whether the result is the clip itself: no round of any step was taken."""
+        return bool(self.steps) and self.tempo == 1 and not any(step.best for step in self.steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +201,9 @@ class _State:
             return edit.start, edit.end
         if self.tools.ears is None:
             raise ValueError(NOTHING_HEARS)
+        unfit = [] if self.found is None else [bare(word) for word in self.found.unfit]
+        if any(bare(word) in unfit for word in split_words(edit.words)):
+            raise ValueError(phrase_said(edit.words))
         return find_phrase(words, edit.words)
 
     def _range(self, edit: ScriptEdit, span: tuple[float, float], words: Sequence[Word]) -> None:
@@ -243,7 +254,9 @@ class _State:
             if p.note
         ]
         self.notes += notes
-        self.steps.append(StepDone(edits=(edit,), plan=None, rounds=None, notes=tuple(notes)))
+        best = max((piece.round for piece in made.pieces), default=0)
+        step = StepDone(edits=(edit,), plan=None, rounds=None, best=best, notes=tuple(notes))
+        self.steps.append(step)
 
     def _done(self, step: StepDone) -> None:
         """Keep what a step was, and what is wrong with the round that it took."""
@@ -252,7 +265,10 @@ class _State:
             return
         asked = ", ".join(f"{edit.kind} {edit.option}".strip() for edit in step.edits)
         if not step.best:
-            self.notes.append(f"{shown(asked)}: the clip stays as it was.")
+            self.notes.append(f"{shown(asked)}: the clip stays as recorded.")
+        elif step.plan is not None and step.best < len(step.plan.steps):
+            taken = f"round {step.best} of {len(step.plan.steps)} was taken"
+            self.notes.append(f"{shown(asked)}: {taken}; script.json has the figures of all.")
         self.notes += [f"{shown(asked)}: {warning}" for warning in step.rounds.warnings]
         self.notes += [f"{shown(asked)}: {note}" for note in step.rounds.rounds[step.best].notes]
 

@@ -31,10 +31,10 @@ from ..measure.pieces import Mixed, quiet_pieces
 from ..measure.timeline import Word, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
-from ..types import EditRequest, Hooks, SilentHooks
+from ..types import Decoding, EditRequest, Hooks, SilentHooks
 from .inside import AROUND_S, Part
 from .long_result import LatePatch, kept_loudness, late, nothing, result_parts
-from .plan import Plan, check_request, make_plan
+from .plan import Plan, check_request, check_strength, make_plan
 from .range_edit import check_keeps, patch_of
 from .rounds import iterate
 
@@ -177,6 +177,7 @@ def edited_pieces(
 ) -> Iterator[MadePiece]:
     """Every piece of a recording in order; raises as edit_long."""
     check_keeps(how.request)
+    check_strength(bundle, [how.request], how.settings.get("decoding") or Decoding())
     if how.request.new_text:
         raise ValueError(
             f"{shown(how.request.label)} stands at a place of its text; all of a long recording is "

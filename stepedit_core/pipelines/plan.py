@@ -268,6 +268,7 @@ def _check_settings(plan: Plan) -> None:
 def check_plan(bundle: Bundle, plan: Plan) -> None:
     """Raise ValueError for whatever the bundle cannot do of a plan."""
     _check_settings(plan)
+    check_strength(bundle, plan.requests, plan.decoding)
     way = plan.decoding.way or bundle.manifest.decoder_way
     if way == "exact" and plan.decoding.strength != 1:
         raise ValueError(
@@ -288,6 +289,18 @@ def check_plan(bundle: Bundle, plan: Plan) -> None:
         if request.kind == "denoise" and engine_of(request, vocabulary_of(bundle)) == "signal":
             check_installed()
     _check_fit(plan)
+
+
+def check_strength(bundle: Bundle, requests: Iterable[EditRequest], decoding: Decoding) -> None:
+    """Raise ValueError for a strength of an edit that signal processing makes."""
+    known = vocabulary_of(bundle)
+    for request in requests if decoding.strength != 1 else ():
+        if request.kind in SIGNAL_OPTIONS and engine_of(request, known) == "signal":
+            raise ValueError(
+                f"strength is {decoding.strength:g}, and {shown(request.label)} is made by signal "
+                "processing, which has none; it is for edits of the model, by difference. Choose "
+                "strength 1, or make other edits in a step of their own."
+            )
 
 
 def _check_fit(plan: Plan) -> None:

@@ -77,7 +77,7 @@ def test_two_workers_give_the_files_of_one_and_resume(
     capsys.readouterr()
     assert batch(clips, bundles, "two", *SETS, "--workers", "2") == 1
     done = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:5]]
-    assert done == ["kept", "kept", "made", "kept"]
+    assert done == ["kept", "kept", "recorded", "kept"]
     assert [row.get("sha256") for row in manifest(clips, "two")] == digests[0]
 
 
@@ -107,3 +107,68 @@ def test_a_folder_without_recordings_is_said(
     (tmp_path / "empty").mkdir()
     assert batch(tmp_path / "empty", bundles, "out", "--edits", "denoise") == 2
     assert "has no recordings" in capsys.readouterr().err
+
+
+def test_a_copy_of_the_recording_has_a_state_of_its_own_and_is_named(
+    clips: Path,
+    bundles: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert batch(clips, bundles, "out", "--edits", "emotion:happy") == 1
+    rows = manifest(clips, "out")
+    assert [row.get("state") for row in rows] == ["as recorded", "as recorded", None]
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.endswith("as recorded") for line in shown] == [False, True, True, False]
+    for name in ("a", "b"):
+        assert caplog.text.count(f"line '{name}' stays as recorded") == 1
+    assert "no round holds" not in caplog.text
+    assert any(note.startswith("emotion happy: round 1: ") for note in rows[0]["notes"])
+
+
+def script_of(clips: Path, *edits: str) -> Path:
+    path = clips / "lines.csv"
+    rows = [f"{n},a.wav,hello world,{edit}" for n, edit in enumerate(edits)]
+    path.write_text("\n".join(["id,file,text,edits", *rows]) + "\n", "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("command", ["batch", "script"])
+def test_edits_for_lines_that_all_have_their_own_are_refused(
+    clips: Path, bundles: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = script_of(clips, "trim_silence", "trim_silence")
+    where = ["--bundle", str(bundles / "tiny"), "--out", str(clips.parent / "out")]
+    assert main([command, str(path), *where, "--edits", "denoise"]) == 2
+    assert "each of the 2 lines has its own" in capsys.readouterr().err
+
+
+def test_lines_that_do_not_take_the_edits_are_counted(
+    clips: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit = "trim_silence engine=signal"
+    path = script_of(clips, edit, "")
+    where = ["--bundle", str(bundles / "tiny"), "--out", str(clips.parent / "out")]
+    assert main(["batch", str(path), *where, "--edits", edit]) == 0
+    assert "1 of 2 have their own" in capsys.readouterr().err
+
+
+def test_every_line_that_fails_is_said(
+    clips: Path, bundles: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = script_of(clips, "speed:no", "speed:faster engine=signal strength=0.5")
+    where = ["--bundle", str(bundles / "tiny"), "--out", str(clips.parent / "out")]
+    assert main(["batch", str(path), *where]) == 1
+    assert [name in caplog.text for name in ("line '0': ", "line '1': ")] == [True, True]
+    assert "strength is 0.5, and speed faster is made by signal processing" in caplog.text
+
+
+def test_a_round_that_is_not_the_last_asked_for_is_said(
+    clips: Path, bundles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stepedit_core.pipelines.rounds.best_round", lambda rounds: 2)
+    path = script_of(clips, "trim_silence engine=signal rounds=3")
+    where = ["--bundle", str(bundles / "tiny"), "--out", str(clips.parent / "out")]
+    assert main(["batch", str(path), *where]) == 0
+    (row,) = manifest(clips, "out")
+    assert any("round 2 of 3 was taken" in note for note in row["notes"])

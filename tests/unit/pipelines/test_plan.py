@@ -126,6 +126,18 @@ def test_a_strength_out_of_range_is_refused(bundle: Bundle, clip: Clip, strength
         made(bundle, clip, decoding=decoding)
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.5])
+@pytest.mark.parametrize("way", ["difference", None])
+def test_signal_processing_has_no_strength(
+    bundle: Bundle, clip: Clip, strength: float, way: str | None
+) -> None:
+    faster = EditRequest(kind="speed", option="faster", engine="signal")
+    decoding = Decoding(way=way, strength=strength)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"speed faster is made by signal processing, which has"):
+        make_plan(bundle, clip, [faster], decoding=decoding)
+    make_plan(bundle, clip, [faster], decoding=replace(decoding, strength=1.0))
+
+
 def test_the_exact_way_has_no_strength(bundle: Bundle, clip: Clip) -> None:
     with pytest.raises(ValueError, match=r"strength is 0.5 and the decoder's way is exact"):
         made(bundle, clip, decoding=Decoding(strength=0.5))
