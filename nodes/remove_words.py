@@ -155,7 +155,9 @@ class RemoveWords(HearingNode):
         check_removal(which)
         recording = sound.recording(audio)
         needed = fillers or repeats or which.phrases or words
-        said = known_or_heard(recording, words, model, recogniser) if needed else ()
+        said: Words = ()
+        if needed:
+            said = known_or_heard(recording, words, model, recogniser, chosen=which.phrases)
         ears = ears_or_none(model, recogniser) if fillers or repeats else None
         return _removed(recording, said, which, ears)
 

@@ -75,7 +75,7 @@ class ReplaceWords(HearingNode):
 
         replacing.check_clones(model.bundle)
         recording = sound.recording(audio)
-        said = known_or_heard(recording, words, model, recogniser, text)
+        said = known_or_heard(recording, words, model, recogniser, text, chosen=[old_words])
         which = replacing.Replacement(old=old_words, new=new_words)
         bundle, hooks = model.ready(2 * LONGEST_S), progress.GraphHooks(1)
         made = replacing.replace_words(

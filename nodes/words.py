@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +26,27 @@ def hear(
     text: str = "",
     *,
     surely: bool = False,
+    chosen: Sequence[str] | None = None,
 ) -> Words:
     """The words of a recording with their times; where the words are given, only the times.
 
-    Where a run relies on them `surely`, a draft is an error.
+    Where a run relies on them `surely`, a draft is an error; where it changes words that are
+    `chosen`, so is a transcript of another recording.
     """
-    from ..stepedit_core.measure.hearing import check_draft, draft_note
+    from ..stepedit_core.measure.hearing import check_draft, check_given, draft_note, hear_given
 
     hooks = progress.GraphHooks()
     ears = _listener(model, recogniser, hooks)
     progress.say("hearing the words")
-    clip = recording.clip()
-    words = ears.align(clip, text) if text.strip() else ears.transcribe(clip)
+    if text.strip():
+        found = hear_given(ears, recording, text)
+        check_given(found, chosen)
+        words, note = found.words, found.fault or found.doubt
+    else:
+        words, note = ears.transcribe(recording.clip()), draft_note(ears)
     if surely and not text.strip():
         check_draft(ears, words)
     hooks.check()
-    note = "" if text.strip() else draft_note(ears)
     progress.say(f"{len(words)} words, {recording.seconds:.1f} s" + (note and "; " + note))
     return words
 
@@ -83,14 +89,22 @@ def known_or_heard(
     model: models.LoadedModel | None,
     recogniser: str,
     text: str = "",
+    *,
+    chosen: Sequence[str] | None = None,
 ) -> Words:
-    """Words that another node has heard, else as `hear`."""
+    """Words that another node has heard, else as `hear`.
+
+    Raises ValueError where words are `chosen` of those of another recording.
+    """
+    from ..stepedit_core.measure.given_words import check_sure
     from ..stepedit_core.measure.timeline import fit_transcript
     from ..stepedit_core.measure.word_table import check_inside
 
     if words is None:
-        return hear(recording, model, recogniser, text, surely=True)
+        return hear(recording, model, recogniser, text, surely=True, chosen=chosen)
     check_inside(words, recording.seconds)
+    if chosen is not None:
+        check_sure(words)
     return fit_transcript(words, text, recording.seconds) if text.strip() else words
 
 

@@ -161,15 +161,14 @@ def transcribe(
         text: the words where they are known: only their times are looked for.
         recogniser: folder of a faster-whisper model, which hears instead.
 
-    Raises ValueError where nothing can hear, and for a file that is not a recording.
+    Raises ValueError where nothing can hear, for a file that is not a recording, and where the
+    recording cannot have these words; those that do not fit are logged.
     """
     check_call(model, None)
     check_text("the text", text)
     ears = recogniser_for(model, recogniser)
-    if isinstance(clip, Recording):
-        return hear(ears, clip, text)
-    with open_recording(clip) as source:
-        return hear(ears, source, text)
+    with nullcontext(clip) if isinstance(clip, Recording) else open_recording(clip) as source:
+        return hear_surely(ears, source, text) if text.strip() else hear(ears, source)
 
 
 def edit_range(
@@ -309,7 +308,7 @@ def remove_words(
     check_text("the text", text)
     recording = recording_of(clip)
     ears = recogniser_for(model, recogniser)
-    words = hear_surely(ears, recording, text)
+    words = hear_surely(ears, recording, text, chosen=which.phrases)
     return take_out(recording, words, which, ears=sure_listener(ears))
 
 

@@ -33,6 +33,10 @@ BLOCK = 2**16
 """Samples that are looked at together."""
 MOST_BLOCKS = 128
 """Of a long recording so many, evenly spread, are looked at."""
+PART_S = 0.5
+"""Seconds that are judged by themselves: channels may cancel for a part of the time."""
+SPEECH_LIKE = 0.1
+"""Share of the level of the loudest part from which on a part counts: -20 dB."""
 SMALLEST_OFFSET = 0.1
 """Of full scale: quiet recordings of LibriSpeech have 0.04, and nothing is done about that."""
 log = logging.getLogger(__name__)
@@ -95,6 +99,9 @@ def mix(channels: Tensor, rate: int) -> Mixed:
     best = int((level >= AS_GOOD * level.max()).to(torch.uint8).argmax())
     found = _fault(powers, best)
     if not found:
+        best, seconds = _cancelled_for(channels, average, rate)
+        found = f"cancel each other for {seconds:.1f} s" if seconds else ""
+    if not found:
         return Mixed(average)
     note = f"the {count} channels {found}; number {best + 1} is taken."
     return Mixed(channels[best].clone(), (note,))
@@ -135,6 +142,33 @@ def _powers(channels: Tensor, average: Tensor, rate: int) -> _Powers:
         voice += spectrum.abs().square().sum(1)
         common += (spectrum * spectrum[-1].conj()).real.sum(1)
     return _Powers(total[:-1], voice[:-1], float(total[-1]), float(voice[-1]), common[:-1])
+
+
+def _cancelled_for(channels: Tensor, average: Tensor, rate: int) -> tuple[int, float]:
+    """The channel that keeps all parts that the average loses, and how many seconds it loses.
+
+    0 seconds where it loses none, or where every channel loses a part, as of two people who speak
+    in turns.
+    """
+    size = min(round(PART_S * rate), len(average))
+    window = torch.hann_window(size, dtype=torch.float64)
+    above = torch.fft.rfftfreq(size, 1 / rate, dtype=torch.float64) >= VOICE_HZ
+    powers = []
+    for start in range(0, len(average) - size + 1, size):
+        part = slice(start, start + size)
+        block = torch.cat([channels[:, part], average[None, part]]).double()
+        spectrum = torch.fft.rfft(block * window)[:, above]
+        powers.append(spectrum.abs().square().sum(1))
+    voice = torch.stack(powers)
+    most = voice[:, :-1].amax(1)
+    spoken = most > max(1e-300, SPEECH_LIKE**2 * float(most.max()))
+    shares = voice[spoken] / most[spoken, None]
+    if not len(shares):
+        return 0, 0.0
+    lost = int((shares[:, -1] < CANCELLED**2).sum())
+    least = shares[:, :-1].amin(0)
+    best = int((least >= AS_GOOD * least.max()).to(torch.uint8).argmax())
+    return (best, lost * size / rate) if float(least[best]) >= CANCELLED**2 else (0, 0.0)
 
 
 def without_offset(wave: Tensor) -> Mixed:

@@ -218,4 +218,10 @@ def _heard(arguments: argparse.Namespace, bundle: Bundle, source: Source) -> tup
     from ..measure.hearing import hear_surely
     from ..measure.recognisers import recogniser_for
 
-    return hear_surely(recogniser_for(bundle, arguments.recogniser), source, arguments.text)
+    phrase = getattr(arguments, "words", None)  # edit-long chooses no words
+    return hear_surely(
+        recogniser_for(bundle, arguments.recogniser),
+        source,
+        arguments.text,
+        chosen=None if phrase is None else [phrase],
+    )

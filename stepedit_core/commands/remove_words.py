@@ -96,7 +96,7 @@ def _remove_words(arguments: argparse.Namespace) -> int:
     check_removal(which)
     recording = opened_recording(arguments.clip, arguments.out, overwrite=arguments.overwrite)
     recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
-    words = hear_surely(recogniser, recording, arguments.text)
+    words = hear_surely(recogniser, recording, arguments.text, chosen=which.phrases)
     made = remove_words(recording, words, which, ears=sure_listener(recogniser))
     write_recording(arguments.out, made.recording)
     say_result(_summary(made, recording.seconds))

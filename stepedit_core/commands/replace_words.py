@@ -79,7 +79,8 @@ def _replace_words(arguments: argparse.Namespace) -> int:
     bundle = load_bundle(arguments)
     check_clones(bundle)
     ears = recogniser_for(bundle, arguments.recogniser)
-    words = hear_surely(ears, recording, arguments.text)
+    old = [which.old for which in arguments.replace]
+    words = hear_surely(ears, recording, arguments.text, chosen=old)
     lines = []
     for which in arguments.replace:
         with Bar() as bar:

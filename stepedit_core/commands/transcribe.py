@@ -68,7 +68,7 @@ def _transcribe(arguments: argparse.Namespace) -> int:
     from ..audio.recording_files import open_recording
     from ..files.outputs import check_output
     from ..files.terminal import table
-    from ..measure.hearing import draft_note, hear
+    from ..measure.hearing import draft_note, hear, hear_surely
     from ..measure.recognisers import recogniser_for
 
     if arguments.out:
@@ -79,9 +79,12 @@ def _transcribe(arguments: argparse.Namespace) -> int:
             ours=_is_words,
             overwrite=arguments.overwrite,
         )
+    given = bool(arguments.text.strip())
     with open_recording(arguments.clip) as source:
         recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
-        words = hear(recogniser, source, arguments.text)
+        words = (
+            hear_surely(recogniser, source, arguments.text) if given else hear(recogniser, source)
+        )
     if arguments.out:
         _write(words, arguments.out)
     rows = [
@@ -89,8 +92,10 @@ def _transcribe(arguments: argparse.Namespace) -> int:
         for word in words
     ]
     say_result(table(("start", "end", "word", "sure"), rows))
-    note = "" if arguments.text.strip() else draft_note(recogniser)
-    if note:
+    note = "" if given else draft_note(recogniser)
+    if not words:
+        say_note("No word is heard in it.")
+    elif note:
         say_note(f"This is {note}, or name a faster-whisper folder (--recogniser).")
     return DONE
 

@@ -220,8 +220,9 @@ def full_disk_said(
             ) from error
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
             raise UnwritableError(
-                f"'{shown(target)}' would be larger than a file may be here. Raise the limit (that "
-                "of `ulimit -f`, or of the disk), or name another place."
+                f"'{shown(target.name)}' would be larger than a file may be in "
+                f"'{shown(_visible(target.parent))}'. Raise the limit (that of `ulimit -f`, or of "
+                "the disk), or name another place."
             ) from error
         free = _free(target.parent)
         if not _means_full(error, free):

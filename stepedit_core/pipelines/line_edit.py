@@ -19,10 +19,12 @@ from ..audio.channels import mixed
 from ..audio.clips import LONGEST_S, float_samples, samples_as
 from ..audio.recordings import Recording
 from ..audio.resample import resample
+from ..measure.given_words import phrase_said
 from ..measure.timeline import Recogniser, Word, find_phrase, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..signal.fit import fit_slot
+from ..text.units import bare, split_words
 from ..types import Clip, Decoding, EditRequest, EditResult, Hooks, SilentHooks
 from .listened import Listened, compared, needs_words
 from .long_edit import LongEdit, OnlyChecks, edit_long
@@ -199,6 +201,9 @@ class _State:
             return edit.start, edit.end
         if self.tools.ears is None:
             raise ValueError(NOTHING_HEARS)
+        unfit = [] if self.found is None else [bare(word) for word in self.found.unfit]
+        if any(bare(word) in unfit for word in split_words(edit.words)):
+            raise ValueError(phrase_said(edit.words))
         return find_phrase(words, edit.words)
 
     def _range(self, edit: ScriptEdit, span: tuple[float, float], words: Sequence[Word]) -> None:

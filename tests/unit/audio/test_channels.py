@@ -46,6 +46,28 @@ def test_channels_that_cancel_in_part_give_the_best(
     assert "number 1 is taken" in caplog.text
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_channels_that_cancel_for_a_part_of_the_time_give_the_best(first: bool) -> None:
+    wave = voiced(6.0, RATE)
+    place = slice(0, 2 * RATE) if first else slice(4 * RATE, 5 * RATE)
+    other = 0.8 * wave
+    other[place] = -wave[place]
+    made = mix(torch.stack([wave, other]), RATE)
+    assert torch.equal(made.wave, wave)
+    seconds = "2.0" if first else "1.0"
+    assert made.notes == (f"the 2 channels cancel each other for {seconds} s; number 1 is taken.",)
+    quiet = wave.clone()
+    quiet[place] *= 0.001  # nothing is said there
+    other = 0.8 * quiet
+    other[place] *= -1
+    assert not mix(torch.stack([quiet, other]), RATE).notes
+    turns = torch.stack([wave, other])
+    turns[0, 2 * RATE : 4 * RATE] = 0
+    turns[1, :RATE] = 0
+    turns[1, 5 * RATE :] = -turns[0, 5 * RATE :]  # either channel alone would lose speech
+    assert not mix(turns, RATE).notes
+
+
 @pytest.mark.parametrize("kind", ["offset", "hum", "both"])
 def test_a_dead_channel_is_not_averaged_in(speech: Tensor, kind: str) -> None:
     dead = {"offset": torch.full_like(speech, 0.9), "hum": hum(len(speech))}

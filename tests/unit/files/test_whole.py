@@ -81,8 +81,10 @@ def test_a_file_past_the_limit_of_the_process_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(whole.os, "fsync", fail_with(errno.EFBIG))
-    with pytest.raises(UnwritableError, match=r"a\.txt' would be larger than a file may be here"):
+    with pytest.raises(UnwritableError, match=r"^'a\.txt' would be larger than a file may be in"):
         write_whole(tmp_path / "a.txt", "new")
+    with pytest.raises(UnwritableError, match=rf"^'one' would be larger .* in '{tmp_path}'"):
+        fill(tmp_path / "out", "text")
 
 
 def test_a_full_disk_is_one_sentence_with_the_size(

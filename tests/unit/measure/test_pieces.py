@@ -10,9 +10,10 @@ import torch
 from stepedit_core.audio.recordings import Recording
 from stepedit_core.measure import hearing
 from stepedit_core.measure.hearing import hear
+from stepedit_core.measure.letters import Fit
 from stepedit_core.measure.pieces import Mixed, quiet_pieces
 from stepedit_core.measure.timeline import Word
-from stepedit_core.types import Clip
+from stepedit_core.types import Clip, WordLimits
 
 RATE = 8_000
 
@@ -83,10 +84,15 @@ def test_a_short_one_is_aligned_whole() -> None:
 def test_a_draft_only_says_which_words_belong_to_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     class Letters(Ears):
         asked: ClassVar[list[str]] = []
+        limits = WordLimits()
 
         def align(self, clip: Clip, transcript: str) -> tuple[Word, ...]:
             self.asked.append(transcript)
             return tuple(Word(t, n, n + 0.9, 0.9) for n, t in enumerate(transcript.split()))
+
+        def fit(self, clip: Clip, transcript: str) -> Fit:
+            words = self.align(clip, transcript)
+            return Fit(0.0, words, (0.0,) * len(words))
 
     monkeypatch.setattr(hearing, "LettersRecogniser", Letters)
     source = Recording(samples=noise(70)[None], sample_rate=RATE)

@@ -213,6 +213,11 @@ def test_ranges_of_words_leave_the_rest_of_the_line(
     assert np.array_equal(found, soundfile.read(source, dtype="int16")[0])  # strength 0
     rows[0]["edits"] = f'{HAPPY} words="word1 word2"; emotion:sad words=word2'
     assert "overlap" in made(bundle, source, rows, recogniser="ears")[0]["error"]
+    rows[0] |= {"edits": f"{HAPPY} words=brown", "text": "word0 brown word2 word3 word4 word5"}
+    error = made(bundle, source, rows, recogniser="ears")[0]["error"]
+    assert "other words are heard where the transcript has 'brown'" in error
+    rows[0] |= {"edits": f"{HAPPY} words=word4 strength=0"}
+    assert made(bundle, source, rows, recogniser="ears")[0]["error"] is None
 
 
 def test_a_clip_of_words_is_cut_where_they_are_said(
