@@ -43,6 +43,17 @@ def can_hear(bundle: Bundle, folder: str | Path = "") -> bool:
     return bool(named) or "recogniser" in bundle.manifest.components
 
 
+def language_of(bundle: Bundle | None) -> str:
+    """The one language that a bundle knows, for ears that know many; empty where it is open.
+
+    A recogniser that writes the letters a to z hears English alone, and so does its bundle. Ears
+    that guess may take a short English clip for another language.
+    """
+    if bundle is None or "recogniser" not in bundle.manifest.components:
+        return ""
+    return "en" if bundle.manifest.recogniser == "letters" else ""
+
+
 def judging_folder(folder: str | Path = "") -> str:
     """Folder of the recogniser that judges the words of rounds, for `Plan.recogniser`.
 
@@ -70,7 +81,7 @@ def recogniser_for(
         from .whisper import NotInstalledError, open_whisper, say_passed_over
 
         try:
-            return open_whisper(named, hooks=hooks)
+            return open_whisper(named, language=language_of(bundle), hooks=hooks)
         except NotInstalledError:
             if folder or bundle is None or "recogniser" not in bundle.manifest.components:
                 raise

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -119,12 +121,28 @@ def whisper_model(folder: str | Path, **how: Any) -> Any:
             f"words are heard by faster-whisper, which is not installed. Run: {pip_line(PACKAGE)}"
         ) from error
     try:
-        return WhisperModel(str(place), local_files_only=True, **how)
+        with _only_errors():
+            return WhisperModel(str(place), local_files_only=True, **how)
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"the model in '{shown(place)}' cannot be read: it is damaged, or of another version "
             f"of CTranslate2 ({shown(error, 80)}). Copy the folder again."
         ) from error
+
+
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """Within a block CTranslate2 prints errors alone: not which type of number it takes instead."""
+    engine: Any = sys.modules.get("ctranslate2")
+    if engine is None:
+        yield
+        return
+    before = engine.get_log_level()
+    engine.set_log_level(max(before, logging.ERROR))
+    try:
+        yield
+    finally:
+        engine.set_log_level(before)
 
 
 def _as_words(heard: Any, after: float, seconds: float) -> list[Word]:

@@ -181,7 +181,16 @@ def listened(
     text = _words(requests)
     for request in requests:
         check_request(bundle, replace(request, text=text or ANY_WORDS))
-    return listen(bundle, clip, text, folder, hooks=hooks)
+    found = listen(bundle, clip, text, folder, hooks=hooks)
+    if not found.given:
+        try:
+            check_letters(bundle, found.text)
+        except ValueError as error:
+            raise ValueError(
+                f"no transcript was given; '{shown(found.text, 80)}' was heard, and "
+                f"{shown(error, 400)} If it was heard wrongly, give the words (--text)."
+            ) from error
+    return found
 
 
 def _words(requests: Sequence[EditRequest]) -> str:

@@ -88,7 +88,7 @@ def iterate_rounds(
     done = memory.recall(plan) if memory is not None else []
     known = len(done)
     yield from done
-    run = Run(hooks=hooks, recogniser=plan.recogniser)
+    run = Run(hooks=hooks, recogniser=plan.recogniser, bundle=bundle)
     recorded: Voice | None = None
     try:
         if not done:

@@ -9,6 +9,7 @@ from ..measure.recognisers import recogniser_for
 from ..measure.timeline import Recogniser
 from ..measure.words import WordDistances
 from ..models.llm_cache import PromptMemory
+from ..registry.handle import Bundle
 from ..types import Hooks, SilentHooks
 from .clock import StageClock
 
@@ -21,6 +22,8 @@ class Run:
     """Progress and cancelling."""
     recogniser: str = ""
     """Folder of the model that judges the words; empty for the bundle's own."""
+    bundle: Bundle | None = None
+    """Whose language those words are in."""
     prompts: PromptMemory = field(default_factory=PromptMemory)
     """The language model's prompt of the round before."""
     distances: WordDistances = field(default_factory=WordDistances)
@@ -31,4 +34,6 @@ class Run:
     @cached_property
     def ears(self) -> Recogniser | None:
         """What judges the words, opened when the first round is measured; None: the bundle's."""
-        return recogniser_for(None, self.recogniser, hooks=self.hooks) if self.recogniser else None
+        if not self.recogniser:
+            return None
+        return recogniser_for(self.bundle, self.recogniser, hooks=self.hooks)

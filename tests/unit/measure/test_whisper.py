@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -130,3 +131,23 @@ class TestOpen:
         monkeypatch.setitem(sys.modules, "faster_whisper", None)
         with pytest.raises(ValueError, match=r"not installed. Run: .* install .*faster-whisper"):
             open_whisper(folder)
+
+    @pytest.mark.parametrize("damaged", [False, True])
+    def test_its_warnings_at_loading_are_not_printed(self, folder, monkeypatch, damaged):
+        engine = ModuleType("ctranslate2")
+        levels = [30]
+        engine.get_log_level = lambda: levels[-1]
+        engine.set_log_level = levels.append
+
+        def load(path, **how):
+            assert levels[-1] == 40
+            if damaged:
+                raise RuntimeError("no")
+
+        package = ModuleType("faster_whisper")
+        package.WhisperModel = load
+        monkeypatch.setitem(sys.modules, "faster_whisper", package)
+        monkeypatch.setitem(sys.modules, "ctranslate2", engine)
+        with pytest.raises(ValueError, match="cannot be read") if damaged else nullcontext():
+            open_whisper(folder)
+        assert levels == [30, 40, 30]

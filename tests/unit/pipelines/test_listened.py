@@ -7,6 +7,8 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 import soundfile
@@ -14,11 +16,15 @@ import soundfile
 import stepedit_core as stepedit
 from stepedit_core.cli import main
 from stepedit_core.measure import recognisers, whisper
+from stepedit_core.measure.recognisers import recogniser_for
 from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines import generate, listened
 from stepedit_core.pipelines.listened import Listened, listen
+from stepedit_core.pipelines.plan import listened as plan_listened
 from stepedit_core.pipelines.plan import make_plan
+from stepedit_core.pipelines.run import Run
 from stepedit_core.registry.handle import Bundle
+from stepedit_core.registry.registry import ASSETS, Registry
 from stepedit_core.types import Clip, EditRequest
 
 HAPPY = EditRequest(kind="emotion", option="happy")
@@ -138,3 +144,36 @@ def test_without_the_package_a_given_transcript_does_and_the_bundles_own_recogni
     components = {**bundle.manifest.components, "recogniser": object()}
     monkeypatch.setattr(bundle, "manifest", replace(bundle.manifest, components=components))
     assert recognisers.recogniser_for(bundle) is own
+
+
+@pytest.mark.parametrize(
+    ("recogniser", "parts", "language"),
+    [("letters", True, "en"), ("letters", False, ""), ("paraformer", True, "")],
+)
+def test_ears_listen_for_the_one_language_of_a_bundle(
+    bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    recogniser: Literal["letters", "paraformer"],
+    parts: bool,
+    language: str,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        whisper, "open_whisper", lambda folder, *, language, hooks: asked.append(language)
+    )
+    components = {"recogniser": None} if parts else {}
+    manifest = replace(bundle.manifest, recogniser=recogniser, components=components)
+    of = SimpleNamespace(manifest=manifest)
+    recogniser_for(of, "folder")  # type: ignore[arg-type]
+    assert Run(bundle=of, recogniser="folder").ears is None  # type: ignore[arg-type]
+    assert asked == [language, language]
+
+
+def test_heard_words_in_strange_letters_are_said_to_be_heard(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nano = Registry([ASSETS], {}).load("nano", device="cpu")
+    ears = SimpleNamespace(transcribe=lambda clip: (Word("\u0645\u0631", 0.1, 0.5, 0.9),))
+    monkeypatch.setattr(whisper, "open_whisper", lambda folder, **how: ears)
+    with pytest.raises(ValueError, match=r"' was heard, and 2 of the 2 letters .*\(--text\)"):
+        plan_listened(nano, clip, [EditRequest(kind="emotion", option="happy")], "folder")
