@@ -274,8 +274,10 @@ def _pairs(arguments: argparse.Namespace) -> int:
     """`stepedit data pairs`: what the reward model learns from."""
     from ..data.select import by_prompt, preference_pairs, why_no_pairs
     from ..data.shards import Dataset
+    from ..files.whole import check_length
 
     data = Dataset(arguments.samples)
+    check_length(arguments.out)
     groups = by_prompt(example for example in data if example.kind == "sample")
     if not groups:
         raise ValueError(

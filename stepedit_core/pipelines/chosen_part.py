@@ -15,7 +15,6 @@ from ..audio.patches import Patch
 from ..audio.recordings import Recording
 from ..measure.timeline import Word, find_phrase, words_between
 from ..printable import shown
-from ..text.engines import FIT
 from ..text.units import bare
 from ..types import EditRequest
 from .inside import Part
@@ -56,11 +55,6 @@ def check_part_edits(requests: Sequence[EditRequest]) -> None:
     """Raise ValueError for an edit that cannot be made in a part of a recording."""
     for request in requests:
         check_keeps(request)
-        if request.option == FIT:
-            raise ValueError(
-                f"'{shown(FIT)}' sets the length of a whole clip; a part can be made faster or "
-                "slower. Choose one of these."
-            )
 
 
 def window_text(recording: Recording, part: Part, words: Sequence[Word], text: str) -> str:

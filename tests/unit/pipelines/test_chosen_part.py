@@ -57,7 +57,7 @@ def test_seconds_that_no_recording_has(start: Any, end: Any, found: str) -> None
 
 @pytest.mark.parametrize(
     ("kind", "option", "found"),
-    [("denoise", "", "whole sound"), ("speed", "fit to seconds", "length of a whole clip")],
+    [("denoise", "", "whole sound"), ("speed", "fit to seconds", "is for a whole clip")],
 )
 def test_edits_that_a_part_cannot_have(kind: str, option: str, found: str) -> None:
     fine = EditRequest(kind="emotion", option="happy")
