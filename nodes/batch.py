@@ -173,14 +173,17 @@ def _inside(lines: list[AnyLine], base: Path) -> list[AnyLine]:
 def _said(entries: list[Entry], out: Path) -> io.NodeOutput:
     """Manifest and summary; ValueError where no recording has a result."""
     from ..stepedit_core.files.terminal import table
-    from ..stepedit_core.output.script import COLUMNS, entry_rows
+    from ..stepedit_core.output.script import AS_RECORDED, COLUMNS, entry_rows
     from ..stepedit_core.output.script_folder import MANIFEST
 
     good = [entry for entry in entries if not entry.get("error")]
     if not good:
         raise ValueError(f"no recording could be edited. {shown(entries[0]['error'], 400)}")
     kept = sum(bool(entry.get("kept")) for entry in good)
-    counts = f"{len(good) - kept} made, {kept} kept, {len(entries) - len(good)} failed"
+    same = sum(entry.get("state") == AS_RECORDED for entry in good if not entry.get("kept"))
+    counts = f"{len(good) - kept - same} made, {kept} kept, {len(entries) - len(good)} failed"
+    if same:
+        counts += f", {same} {AS_RECORDED}"
     progress.say(f"done: {shown(counts)}")
     head = f"{len(entries)} recordings: {counts}"
     rows = table(("recording", *COLUMNS[1:]), entry_rows(entries))
