@@ -41,6 +41,7 @@ LOCAL_LISTS = {
     ("StepEdit_Script", "recogniser"),
     ("StepEdit_BatchEdit", "recogniser"),
     ("StepEdit_EditRange", "recogniser"),
+    ("StepEdit_IterativeEdit", "recogniser"),
     ("StepEdit_RemoveWords", "recogniser"),
 }
 """Combos whose options are files of this machine."""
