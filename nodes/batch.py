@@ -54,14 +54,7 @@ class BatchEdit(io.ComfyNode):
                     tooltip="Folder below the output folder for a WAV file of each recording, of "
                     "its name, and script.json.",
                 ),
-                io.Int.Input(
-                    "rounds",
-                    default=1,
-                    min=1,
-                    max=10,
-                    tooltip="Rounds of each edit, 1 to 10; more are stronger. The strongest that "
-                    "keeps words and voice is taken.",
-                ),
+                inputs.rounds(),
                 inputs.strength(),
                 inputs.recogniser(),
                 inputs.seed(),

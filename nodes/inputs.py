@@ -86,6 +86,18 @@ def known_words() -> io.Input:
     )
 
 
+def rounds(of: str = "edit") -> io.Input:
+    """Of which the best is taken; `of` is what each of them is a round of."""
+    return io.Int.Input(
+        "rounds",
+        default=1,
+        min=1,
+        max=10,
+        tooltip=f"Rounds of each {of}, 1 to 10; more are stronger. The strongest that keeps words "
+        "and voice is taken.",
+    )
+
+
 def strength() -> io.Input:
     """How much of what an edit changes."""
     return io.Float.Input(

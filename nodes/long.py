@@ -40,14 +40,7 @@ class EditLong(HearingNode):
                 ),
                 inputs.whole_text(),
                 inputs.recogniser(),
-                io.Int.Input(
-                    "rounds",
-                    default=1,
-                    min=1,
-                    max=10,
-                    tooltip="Rounds of each piece, 1 to 10; more are stronger. The strongest that "
-                    "keeps words and voice is taken.",
-                ),
+                inputs.rounds("piece"),
                 inputs.strength(),
                 inputs.seed(),
                 inputs.known_words(),

@@ -68,14 +68,7 @@ class EditRange(HearingNode):
                     "Where the edited part ends, in s, 0.12 to 28 s after start. Equal to start: "
                     "nothing is edited, the run only listens.",
                 ),
-                io.Int.Input(
-                    "rounds",
-                    default=1,
-                    min=1,
-                    max=10,
-                    tooltip="Rounds of each edit, 1 to 10; more are stronger. The strongest that "
-                    "keeps words and voice is taken.",
-                ),
+                inputs.rounds(),
                 inputs.strength(),
                 inputs.seed(),
                 inputs.known_words(),
