@@ -189,10 +189,10 @@ def test_why_a_run_failed_is_said_inside_the_panel(
     page: Page, server: Server, renderer: bool
 ) -> None:
     page.load(workflow(server))
-    widget(page, "text", " ")
+    widget(page, "text", "hello <|EOT|> world")
     run(page, server)
     alert = panel(page).get_by_role("alert")
-    until(page, lambda: "it needs the transcript of the clip. Type the words" in alert.inner_text())
+    until(page, lambda: "contains the control token '<|EOT|>'" in alert.inner_text())
     widget(page, "text", "hello good morning world")
     widget(page, "rounds", 99)
     queue(page)  # refused before it runs
