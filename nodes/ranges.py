@@ -126,7 +126,7 @@ class EditRange(HearingNode):
         words: Words | None = None,
     ) -> io.NodeOutput:
         """Edit the chosen part, or only listen."""
-        from ..stepedit_core.pipelines.chosen_part import check_part_edits
+        from ..stepedit_core.pipelines.range_edit import check_keeps
         from ..stepedit_core.types import Decoding
         from .host import results
         from .range_runs import known_words
@@ -135,7 +135,8 @@ class EditRange(HearingNode):
         settings = {"rounds": rounds, "seed": seed, "decoding": decoding}
         log = results.ResultLog(cls.hidden.extra_pnginfo, cls.hidden.unique_id)
         with log.running():
-            check_part_edits(edit)
+            for request in edit:
+                check_keeps(request)
             recording = sound.recording(audio)
             known = known_words(recording, words, model, recogniser, text)
             run = _run(model, known, edit, (phrase, start, end), text, settings)

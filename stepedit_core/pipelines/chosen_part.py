@@ -16,9 +16,7 @@ from ..audio.recordings import Recording
 from ..measure.timeline import Word, find_phrase, words_between
 from ..printable import shown
 from ..text.units import bare
-from ..types import EditRequest
 from .inside import Part
-from .range_edit import check_keeps
 
 
 def check_seconds(start: float, end: float) -> None:
@@ -49,12 +47,6 @@ def chosen_seconds(
         return find_phrase(words, phrase)
     check_seconds(start, end)
     return None if start == end else (start, end)
-
-
-def check_part_edits(requests: Sequence[EditRequest]) -> None:
-    """Raise ValueError for an edit that cannot be made in a part of a recording."""
-    for request in requests:
-        check_keeps(request)
 
 
 def window_text(recording: Recording, part: Part, words: Sequence[Word], text: str) -> str:

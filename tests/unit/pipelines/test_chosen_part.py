@@ -12,7 +12,6 @@ from stepedit_core.audio.patches import Patch
 from stepedit_core.audio.recordings import Recording
 from stepedit_core.measure.timeline import Word
 from stepedit_core.pipelines.chosen_part import (
-    check_part_edits,
     check_seconds,
     chosen_seconds,
     part_entry,
@@ -20,6 +19,7 @@ from stepedit_core.pipelines.chosen_part import (
     window_text,
 )
 from stepedit_core.pipelines.inside import Part
+from stepedit_core.pipelines.range_edit import check_keeps
 from stepedit_core.types import EditRequest
 
 RATE = 8_000
@@ -61,9 +61,9 @@ def test_seconds_that_no_recording_has(start: Any, end: Any, found: str) -> None
 )
 def test_edits_that_a_part_cannot_have(kind: str, option: str, found: str) -> None:
     fine = EditRequest(kind="emotion", option="happy")
-    check_part_edits([fine])
+    check_keeps(fine)
     with pytest.raises(ValueError, match=found):
-        check_part_edits([fine, EditRequest(kind=kind, option=option)])
+        check_keeps(EditRequest(kind=kind, option=option))
 
 
 def test_the_words_of_a_window_are_those_inside_of_it() -> None:
