@@ -60,6 +60,7 @@ TABLE: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "guidance_scale": (0.0, 100.0),
         "contrast_scale": (0.0, 100.0),
         "noise_scale": (0.0, 10.0),
+        "difference_order": (1, 2),
     },
     "hift": _STAGES,
     "bigvgan": _STAGES,

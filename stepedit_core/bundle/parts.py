@@ -13,7 +13,7 @@ from ..models.llm import Step1LM
 from ..models.quantized import with_quantized_layers
 from .bounds import check_header
 from .manifest import Manifest, file_of, kind_of, network_of
-from .precision import AS_RELEASED, TABLE, Precision, resolve
+from .precision import TABLE, Precision, resolve
 from .weights import build_empty, load_into
 
 BF16_UNITS = ("avx512_bf16", "amx_tile")
@@ -25,8 +25,8 @@ def part_precision(
 ) -> Precision:
     """The row of the precision table for a part; all but LM and flow are float32 always.
 
-    On a CPU with units for bfloat16 the flow decoder of a large model runs in it under "auto":
-    2.6 times as fast, and its mel is nearer to float32's than a vocoder's mel to its own (decision
+    On a CPU with units for bfloat16 the flow decoder runs in it under "auto": 1.7 (nano) to 2.6
+    times as fast, and its mel is nearer to float32's than a vocoder's mel to its own (decision
     0035).
     """
     entry = manifest.files.get(file_of("llm"))
@@ -35,7 +35,7 @@ def part_precision(
     )
     if part == "llm":
         return row
-    low = row.flow == "bfloat16" or (row == AS_RELEASED and has_bf16_units(device))
+    low = row.flow == "bfloat16" or (precision == "auto" and has_bf16_units(device))
     return TABLE["bf16" if part == "flow" and low else "fp32"]
 
 

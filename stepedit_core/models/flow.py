@@ -51,6 +51,9 @@ class FlowConfig:
     contrast_scale: float = 0.0
     """Where the prompt is laid along, a second guidance away from the prompt's own tokens, as a
     factor on the guidance that is asked for (decision 0014); the release has none."""
+    difference_order: int = 1
+    """Order of the solver of decoding by difference: 1 is Euler's, 2 takes half the steps (decision
+    0040)."""
     dit_dim: int = 512
     """Width of the velocity estimator."""
     dit_depth: int = 16

@@ -101,7 +101,13 @@ def laid_codes(path: TimePath, codes: DualCodes) -> DualCodes:
 
 @torch.no_grad()
 def by_the_formula(
-    bundle: Bundle, codes: DualCodes, *, strength: float, steps: int, guidance: float = 0.7
+    bundle: Bundle,
+    codes: DualCodes,
+    *,
+    strength: float,
+    steps: int,
+    guidance: float = 0.7,
+    order: int = 1,
 ) -> Tensor:
     """One velocity after the other, as the module's text says it."""
     flow = bundle.flow
@@ -131,7 +137,7 @@ def by_the_formula(
     z = full.clone()
     new = torch.nn.functional.pad(~known, (prompt, 0), value=False)
     z[..., new] = noise[..., new]
-    t = 0.0
+    t, moves = 0.0, []
     for step in range(1, steps + 1):
         z_s = (1 - t) * noise + t * full
         z_s[..., new] = z[..., new]
@@ -148,7 +154,9 @@ def by_the_formula(
         w = guidance * c.guidance_scale
         move[..., new] = ((1 + w) * v_e - w * v_0)[..., new]
         after = 1 - math.cos(step / steps * math.pi / 2)
-        z = z + (after - t) * move
+        moves.append(move)
+        two = order == 2 and step > 1
+        z = z + (after - t) * (1.5 * move - 0.5 * moves[-2] if two else move)
         t = after
     return z[0, :, prompt:]
 
@@ -167,6 +175,28 @@ def test_the_mel_is_that_of_the_formula(model: Bundle, codes: DualCodes, strengt
     assert got.shape == (80, 6 * codes.groups)
     # float32 sums in another order, values of size 1 to 10 over four steps
     torch.testing.assert_close(got, want, atol=2e-4, rtol=1e-4)
+
+
+def test_order_2_takes_half_the_steps_and_the_last_change_of_the_velocity_into_account(
+    model: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.flow, "config", replace(model.flow.config, difference_order=2))
+    for steps in (7, 8):
+        got = difference_decode(
+            model, ANSWER, VOICE, draws=Draws(seed=4, round=2), decoding=Decoding(steps=steps)
+        )
+        want = by_the_formula(model, ANSWER, strength=1.0, steps=4, order=2)
+        # as above
+        torch.testing.assert_close(got, want, atol=2e-4, rtol=1e-4)
+
+
+def test_what_is_drawn_from_noise_has_all_steps(
+    model: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = {"draws": Draws(seed=4, round=2), "decoding": Decoding(steps=6)}
+    want = difference_decode(model, LAUGH, VOICE, **how)
+    monkeypatch.setattr(model.flow, "config", replace(model.flow.config, difference_order=2))
+    assert torch.equal(difference_decode(model, LAUGH, VOICE, **how), want)
 
 
 def test_strength_0_is_the_recording_bit_for_bit(model: Bundle) -> None:
