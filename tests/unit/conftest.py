@@ -33,7 +33,15 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(bundles: Path) -> Bundle:
-    """A handle on `tiny` in float32, shared by all tests that only use it."""
+    """A handle on `tiny`, shared by all tests that only use it."""
+    from stepedit_core.registry.registry import Registry
+
+    return Registry([bundles], {}).load("tiny", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def exact_bundle(bundles: Path) -> Bundle:
+    """`tiny` in float32 also where the processor has units for bfloat16, to compare with sums."""
     from stepedit_core.registry.registry import Registry
 
     return Registry([bundles], {}).load("tiny", device="cpu", precision="fp32")

@@ -71,10 +71,11 @@ LAUGH = joined(part(SOURCE, 0, 6), drawn(5, 3), part(SOURCE, 6, GROUPS))
 
 @pytest.fixture(params=[LIKE_NANO, LIKE_THE_RELEASE], ids=["nano", "release"])
 def model(
-    request: pytest.FixtureRequest, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, exact_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> Bundle:
-    monkeypatch.setattr(bundle.flow, "config", replace(bundle.flow.config, **request.param))
-    return bundle
+    flow = exact_bundle.flow
+    monkeypatch.setattr(flow, "config", replace(flow.config, **request.param))
+    return exact_bundle
 
 
 def laid_codes(path: TimePath, codes: DualCodes) -> DualCodes:
