@@ -9,7 +9,7 @@ Letters: B rows, L ids, K cached ids, D width, H query heads, G key groups, R = 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .int8_product import pack_model, shared
 from .llm_cache import KVCache, PromptMemory
-from .llm_step import FUSE_LIMIT, fuse, step_fused
+from .llm_step import FUSE_LIMIT, FusedLayers, Joined, step_fused
 from .packed import Linear
 
 PREFILL_BLOCK = 1024
@@ -213,6 +213,7 @@ class Step1LM(nn.Module):
         self.config = config
         self.model = Decoder(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self._fused = FusedLayers()
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator, std: float = 0.02) -> None:
@@ -235,6 +236,19 @@ class Step1LM(nn.Module):
         Only these head rows are read: at a known slot that is 1 to 6 % of the released head.
         """
         return F.linear(hidden, self.lm_head.weight[first:last])
+
+    def slot_head(self, first: int, last: int, end: int) -> Callable[[Tensor], Tensor]:
+        """Logits (B, last - first + 1) of the ids first..last-1 and `end` for hidden (B, D)."""
+        weight = self.lm_head.weight
+        if self._is_small:
+            return Joined(weight[first:last], weight[end : end + 1])
+        return lambda hidden: torch.cat(
+            [self.logits(hidden, first, last), self.logits(hidden, end, end + 1)], dim=1
+        )
+
+    @property
+    def _is_small(self) -> bool:
+        return sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT
 
     def new_cache(self, batch: int, length: int) -> KVCache:
         """An empty cache for `batch` rows of at most `length` ids, in the weights' dtype."""
@@ -302,8 +316,8 @@ class Step1LM(nn.Module):
         pack_model(self, longest)
         layers = [cast(Layer, layer) for layer in self.model.layers]
         plain = isinstance(layers[0].mlp.down_proj, Linear)  # quantised matrices stay as they are
-        if plain and sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
-            cache.fused = [fuse(layer) for layer in layers]
+        if plain and self._is_small:
+            cache.fused = self._fused.of(layers)
 
     def _prefill_row(
         self, prompt: Sequence[int], kv: Tensor, cuts: Sequence[int], memory: PromptMemory | None

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from .half_product import packed, product
 from .llm_cache import KVCache
-from .packed import Linear
 
 if TYPE_CHECKING:
     from .llm import Layer, LMConfig, RMSNorm
@@ -26,10 +25,10 @@ kernel launches cost more than the arithmetic, and the copy is small."""
 
 
 class Joined:
-    """The product with the weights of several layers side by side, made for a few rows."""
+    """The product with several weights (out, in) side by side, made for a few rows."""
 
-    def __init__(self, *layers: Linear) -> None:
-        weight = torch.cat([layer.dense() for layer in layers])
+    def __init__(self, *weights: Tensor) -> None:
+        weight = torch.cat(weights)
         self._half = packed(weight)
         # (in, out): a product with one row reads this a quarter faster
         self._plain = None if self._half is not None else weight.T.contiguous()
@@ -72,12 +71,45 @@ def fuse(layer: Layer) -> FusedLayer:
     attn, mlp = layer.self_attn, layer.mlp
     return FusedLayer(
         Norm(layer.input_layernorm),
-        Joined(attn.q_proj, attn.k_proj, attn.v_proj),
-        Joined(attn.o_proj),
+        Joined(attn.q_proj.dense(), attn.k_proj.dense(), attn.v_proj.dense()),
+        Joined(attn.o_proj.dense()),
         Norm(layer.post_attention_layernorm),
-        Joined(mlp.gate_proj, mlp.up_proj),
-        Joined(mlp.down_proj),
+        Joined(mlp.gate_proj.dense(), mlp.up_proj.dense()),
+        Joined(mlp.down_proj.dense()),
     )
+
+
+class FusedLayers:
+    """The fused layers of a model, made anew only when its weights have changed."""
+
+    def __init__(self) -> None:
+        self._made_of: list[tuple[Tensor, int]] = []
+        self._layers: list[FusedLayer] = []
+
+    def of(self, layers: Sequence[Layer]) -> list[FusedLayer]:
+        """Fused copies of these layers."""
+        weights = [weight for layer in layers for weight in layer.parameters()]
+        known = len(weights) == len(self._made_of) and all(
+            weight is old and _version(weight) == version
+            for weight, (old, version) in zip(weights, self._made_of, strict=True)
+        )
+        if not known:
+            self._layers = [fuse(layer) for layer in layers]
+            self._made_of = [(weight, _version(weight)) for weight in weights]
+        return self._layers
+
+    def __deepcopy__(self, memo: object) -> FusedLayers:
+        """A copied model fuses its own weights."""
+        return FusedLayers()
+
+    def __reduce__(self) -> tuple[type[FusedLayers], tuple[()]]:
+        """Nothing of it is saved."""
+        return FusedLayers, ()
+
+
+def _version(weight: Tensor) -> int:
+    """How often a weight was written; one that oneDNN has reordered is not written."""
+    return 0 if weight.is_inference() else weight._version
 
 
 def step_fused(

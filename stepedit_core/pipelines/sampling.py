@@ -93,20 +93,15 @@ def sample_answers(
     ended = [False] * len(prompts)
     alive = list(range(len(prompts)))
     cuts = [prompt_cuts(prompt, vocabulary) for prompt in prompts]
+    ranges = {vocabulary.legal_range(slot) for slot in range(GROUP)}
+    heads = {first: model.slot_head(first, last, vocabulary.end_id) for first, last in ranges}
     with cancellable(model, hooks):
         hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=run.prompts)
     for position in range(limit):
         hooks.check()
         hooks.progress("generate", position, limit)
         first, last = vocabulary.legal_range(position)
-        logits = torch.cat(
-            [
-                model.logits(hidden, first, last),
-                model.logits(hidden, vocabulary.end_id, vocabulary.end_id + 1),
-            ],
-            dim=1,
-        )
-        logits = logits.to("cpu", torch.float32)
+        logits = heads[first](hidden).to("cpu", torch.float32)
         if bool(logits.isnan().any()):
             raise ValueError(
                 f"the language model made NaN at id {shown(position)}; all scores must be numbers. "

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from stepedit_core.models.llm import LMConfig, RMSNorm, Step1LM, sqrt_alibi_bias, sqrt_alibi_slopes
 from stepedit_core.models.llm_cache import KVCache
-from stepedit_core.models.llm_step import Norm
-from stepedit_core.models.packed import can_pack
+from stepedit_core.models.llm_step import FusedLayer, Norm
+from stepedit_core.models.packed import can_pack, unpack
 from tests.decoding import prefill, step
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -346,3 +346,44 @@ def test_the_norm_of_the_decode_path_is_the_layers_own() -> None:
             for size in (3.0, 1e-3, 0.0):  # the last two are where eps counts
                 x = (size * torch.randn(20, 320, generator=generator)).to(dtype)
                 torch.testing.assert_close(Norm(norm)(x), norm(x), rtol=apart, atol=0)
+
+
+@pytest.mark.parametrize("limit", [0, 10**9], ids=["large", "small"])
+def test_the_head_of_a_slot_has_its_rows_and_the_end(
+    model: Step1LM, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("stepedit_core.models.llm.FUSE_LIMIT", limit)
+    hidden = torch.randn(3, model.config.hidden_size)
+    with torch.no_grad():
+        made = model.slot_head(40, 90, 3)(hidden)
+        want = model.logits(hidden)
+    torch.testing.assert_close(made, torch.cat([want[:, 40:90], want[:, 3:4]], 1), **CLOSE)
+
+
+@pytest.mark.parametrize("reorder", [True, False])
+def test_joined_weights_are_made_once_and_anew_when_the_weights_change(
+    model: Step1LM, ids: Tensor, reorder: bool
+) -> None:
+    own = copy.deepcopy(model)
+    own.requires_grad_(not reorder)
+    prompt = ids[0, :9].tolist()
+
+    def fused() -> tuple[list[FusedLayer], Tensor]:
+        cache = own.new_cache(1, 12)
+        own.prefill_hidden([prompt], cache)
+        assert cache.fused is not None
+        return cache.fused, own.step_hidden(ids[:1, 9], cache)
+
+    fused()
+    (first, before), (second, again) = fused(), fused()
+    assert first is second
+    assert torch.equal(before, again)
+    unpack(own)
+    with torch.no_grad():
+        own.model.layers[1].mlp.down_proj.weight.mul_(1.5)
+    third, after = fused()
+    assert third is not second
+    with torch.no_grad():
+        want = own(ids[:1, :10])[:, -1]
+    torch.testing.assert_close(after, want, **CLOSE)
+    assert copy.deepcopy(own)._fused is not own._fused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -114,18 +115,22 @@ def test_the_end_id_ends_a_row_anywhere_and_drops_the_partial_group(
     model: Step1LM, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = sampled(model, [0, 1], Sampling(temperature=0.0), max_ids=20)
-    whole = model.logits
+    slot_head = model.slot_head
     calls = {"end": 0}
 
-    def ending(hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        logits = whole(hidden, first, last)
-        if (first, last) == (3, 4):
+    def ending(first: int, last: int, end: int) -> Callable[[Tensor], Tensor]:
+        head = slot_head(first, last, end)
+
+        def logits(hidden: Tensor) -> Tensor:
+            made = head(hidden)
             if calls["end"] == at:
-                logits[0] = 1e9
+                made[0, -1] = 1e9
             calls["end"] += 1
+            return made
+
         return logits
 
-    monkeypatch.setattr(model, "logits", ending)
+    monkeypatch.setattr(model, "slot_head", ending)
     ended = sampled(model, [0, 1], Sampling(temperature=0.0), max_ids=20)
     assert ended[0] == plain[0][: at - at % 5]
     assert ended[1] == plain[1]
