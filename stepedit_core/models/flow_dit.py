@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .packed import Linear
+from .rows import side_by_side
 
 TIME_SCALE = 1000.0
 TIME_FREQUENCIES = 256
@@ -252,7 +253,28 @@ class DiT(nn.Module):
     def velocity(
         self, x: Tensor, context: Tensor, modulation: Modulation, mask: Tensor | None = None
     ) -> Tensor:
-        """Map x (B or 1, mel, F), context (B, F or 1, dim), mask (B, F) bool -> (B, mel, F)."""
+        """Map x (B or 1, mel, F), context (B, F or 1, dim), mask (B, F) bool -> (B, mel, F).
+
+        On one thread of a CPU the rows run apart, so that spare threads can take some.
+        """
+        rows = context.shape[0]
+        one = x.device.type == "cpu" and torch.get_num_threads() == 1
+        if rows > 1 and one and mask is None and not torch.is_grad_enabled():
+            return side_by_side(
+                lambda row: self._velocity(
+                    x if x.shape[0] == 1 else x[row : row + 1],
+                    context[row : row + 1],
+                    modulation,
+                    None,
+                ),
+                rows,
+            )
+        return self._velocity(x, context, modulation, mask)
+
+    def _velocity(
+        self, x: Tensor, context: Tensor, modulation: Modulation, mask: Tensor | None
+    ) -> Tensor:
+        """All rows as one batch."""
         h = F.linear(x.transpose(1, 2), self.in_proj.weight[:, : self.mel]) + context
         keys = None if mask is None else mask[:, None, None, :]
         for block, values in zip(self.blocks, modulation.blocks, strict=True):

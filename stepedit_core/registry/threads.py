@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..models.rows import at_once
 from ..printable import shown
 
 if TYPE_CHECKING:
@@ -36,16 +37,21 @@ def threads_of(bundle: Bundle) -> int:
 
 @contextmanager
 def own_threads(bundle: Bundle) -> Iterator[None]:
-    """Run with the bundle's number of threads; torch's own is set back, others may rely on it."""
+    """Run with the bundle's number of threads; torch's own is set back, others may rely on it.
+
+    Where one is chosen for its size, rows of a network may run on the rest.
+    """
     before, chosen = torch.get_num_threads(), threads_of(bundle)
     if chosen == before:
         yield
         return
     bundle.once("threads", lambda: _said(bundle, chosen, before))
     torch.set_num_threads(chosen)
+    spare = at_once.set(1 if bundle.threads else max(1, before // chosen))
     try:
         yield
     finally:
+        at_once.reset(spare)
         torch.set_num_threads(before)
 
 

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 import torch
 
+from stepedit_core.models.rows import at_once
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.rounds import iterate_rounds
 from stepedit_core.pipelines.tokenize import tokenize
@@ -87,6 +88,21 @@ def test_size_device_and_a_number_of_ones_own_decide(
         manifest=SimpleNamespace(components=parts), device=torch.device(device), threads=own
     )
     assert threads_of(cast("Bundle", made)) == threads
+
+
+def test_rows_may_run_on_what_a_small_model_leaves_unless_a_number_was_named(
+    bundle: Bundle, two_threads: None
+) -> None:
+    assert at_once.get() == 1
+    with own_threads(bundle):
+        assert at_once.get() == 2
+    assert at_once.get() == 1
+    bundle.threads = 1
+    try:
+        with own_threads(bundle):
+            assert at_once.get() == 1
+    finally:
+        bundle.threads = 0
 
 
 def test_the_log_says_it_once(
