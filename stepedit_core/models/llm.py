@@ -299,7 +299,7 @@ class Step1LM(nn.Module):
             cache.pad = torch.zeros_like(before, dtype=dtype).masked_fill_(before, -math.inf)
         slopes = sqrt_alibi_slopes(self.config.num_attention_heads, device)
         cache.bias = sqrt_alibi_bias(1, cache.length, slopes, dtype)[:, 0]
-        pack_model(self)
+        pack_model(self, longest)
         layers = [cast(Layer, layer) for layer in self.model.layers]
         plain = isinstance(layers[0].mlp.down_proj, Linear)  # quantised matrices stay as they are
         if plain and sum(p.numel() for p in self.parameters()) <= FUSE_LIMIT:
@@ -336,6 +336,9 @@ class Step1LM(nn.Module):
                 f"the cache has {cache.used} of {cache.length} ids filled; a step needs one "
                 "that is prefilled and has room. Call prefill_hidden first, or make a longer one."
             )
+        if not cache.stepped:
+            pack_model(self, cache.batch)
+            cache.stepped = True
         total = cache.used + 1
         bias = cache.bias[None, :, None, cache.length - total :].contiguous()
         if cache.pad is not None:
