@@ -9,15 +9,13 @@ import torch
 from torch import nn
 
 from ..files.tensors import read_header
+from ..models import packed
 from ..models.llm import Step1LM
 from ..models.quantized import with_quantized_layers
 from .bounds import check_header
 from .manifest import Manifest, file_of, kind_of, network_of
 from .precision import AS_RELEASED, TABLE, Precision, resolve
 from .weights import build_empty, load_into
-
-BF16_UNITS = ("avx512_bf16", "amx_tile")
-"""Processor units for bfloat16 as torch.cpu names them."""
 
 
 def part_precision(
@@ -41,10 +39,7 @@ def part_precision(
 
 def has_bf16_units(device: torch.device | None) -> bool:
     """Whether a device is a CPU that multiplies bfloat16 faster than float32."""
-    if device is None or device.type != "cpu":
-        return False
-    known = (getattr(torch.cpu, f"_is_{what}_supported", None) for what in BF16_UNITS)
-    return any(ask() for ask in known if ask is not None)
+    return device is not None and device.type == "cpu" and packed.has_bf16_units()
 
 
 def dtype_of(row: Precision) -> torch.dtype:

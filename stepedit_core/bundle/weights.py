@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..files.tensors import Header, check_finite, read_header, read_tensor
 from ..models.llm import Step1LM
-from ..models.quantized import Kind, quantized, with_quantized_layers
+from ..models.quantized import Kind, QuantizedLinear, quantized, with_quantized_layers
 from ..printable import shown
 
 CODES = {
@@ -140,7 +140,25 @@ def load_into(
     tensors = ((name, read_tensor(path, name)) for name in header)
     if path.stat().st_size <= FINITE_LIMIT:
         tensors = (_finite(name, tensor, path.name) for name, tensor in tensors)
-    return fill(module, tensors, device=device, dtype=dtype, quantize=quantize)
+    module = fill(module, tensors, device=device, dtype=dtype, quantize=quantize)
+    for name, layer in module.named_modules():
+        weight = f"{name}.weight"
+        if isinstance(layer, QuantizedLinear) and header.get(weight, ("",))[0] == "I8":
+            layer.source = partial(_read_again, path, weight, _stamp(path))
+    return module
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read_again(path: Path, name: str, stamp: tuple[int, int, int]) -> Tensor | None:
+    """A tensor of a file in a new mapping; None where the file is no longer what it was."""
+    try:
+        return read_tensor(path, name) if _stamp(path) == stamp else None
+    except (OSError, ValueError):
+        return None
 
 
 def _finite(name: str, tensor: Tensor, file: str) -> tuple[str, Tensor]:

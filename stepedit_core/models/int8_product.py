@@ -9,6 +9,7 @@ result alone and among others. Weights lie in fbgemm's own order, made once by `
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,8 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-Packed = Any
-"""A weight in fbgemm's order: a script object of torch."""
+Packed = list[Any]
+"""A weight in fbgemm's order: script objects of torch, each PIECE rows of it or fewer."""
+PIECE = 2048
+"""Rows packed together: 2.7 ns a number; 8192 rows at once take 5, of which the pages are too many
+for the processor's table."""
 MOST = 127
 """Largest int8 number used."""
 STEPS = 2 * MOST
@@ -60,9 +64,9 @@ def split(x: Tensor) -> Split:
 
 def product(x: Split, weight: Packed) -> Tensor:
     """(..., outputs) in the dtype of the activations."""
-    made = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-        x.halves, 1.0, ZERO, weight
-    )
+    multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+    parts = [multiply(x.halves, 1.0, ZERO, piece) for piece in weight]
+    made = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
     high, low = made.view(2, -1, made.shape[-1])
     out = torch.add(high, low, alpha=1 / STEPS).mul_(x.scale)
     return out.to(x.dtype).view(*x.shape[:-1], -1)
@@ -70,24 +74,35 @@ def product(x: Split, weight: Packed) -> Tensor:
 
 def packed(weight: Tensor, scale: Tensor) -> Packed:
     """An int8 weight (outputs, inputs) with one scale a row, in fbgemm's order."""
+    count = -(-len(scale) // PIECE)
+    pieces = zip(weight.tensor_split(count), scale.double().tensor_split(count), strict=True)
+    return [_packed(numbers, scales) for numbers, scales in pieces]
+
+
+def _packed(weight: Tensor, scale: Tensor) -> Any:
     zeros = torch.zeros(len(scale), dtype=torch.int64)
-    numbers = torch._make_per_channel_quantized_tensor(weight, scale.double(), zeros, 0)
+    numbers = torch._make_per_channel_quantized_tensor(weight, scale, zeros, 0)
     return torch.ops.quantized.linear_prepack(numbers, None)
+
+
+def pieces(weight: Packed) -> Iterator[Tensor]:
+    """The int8 numbers that were packed, (rows, inputs) a piece: 2.6 ns a number."""
+    for piece in weight:
+        yield torch.ops.quantized.linear_unpack(piece)[0].int_repr()
 
 
 def unpacked(weight: Packed) -> Tensor:
     """The int8 numbers (outputs, inputs) that were packed."""
-    numbers: Tensor = torch.ops.quantized.linear_unpack(weight)[0].int_repr()
-    return numbers
+    return torch.cat(list(pieces(weight)))
 
 
-def pack_model(model: nn.Module) -> None:
-    """Pack the weights of every layer that can, on as many threads as torch takes.
+def pack_model(model: nn.Module, rows: int) -> None:
+    """Pack the weights of every layer that needs it for so many rows, on torch's threads.
 
-    Packing takes 5 ns a number on one core: 14 s for the release.
+    Packing takes 2.7 ns a number on one core: 8 s for the release.
     """
-    layers = [layer for layer in model.modules() if getattr(layer, "can_pack", False)]
-    waiting = [layer for layer in layers if layer.packed is None]
+    known: list[Any] = [layer for layer in model.modules() if hasattr(layer, "takes_packed")]
+    waiting = [layer for layer in known if layer.packed is None and layer.takes_packed(rows)]
     if waiting:
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(lambda layer: layer.pack(), waiting))

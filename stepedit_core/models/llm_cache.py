@@ -33,6 +33,8 @@ class KVCache:
         self.pad: Tensor | None = None
         """(B, 1, 1, length): 0, or -inf before a row's start; None when all rows start at 0."""
         self.fused: list[FusedLayer] | None = None
+        self.stepped = False
+        """Whether a step has run, at the first of which int8 weights are packed."""
 
     @property
     def batch(self) -> int:

@@ -17,6 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+BF16_UNITS = ("avx512_bf16", "amx_tile")
+"""Processor units for bfloat16 as torch.cpu names them."""
+
+
+def has_bf16_units() -> bool:
+    """Whether this processor multiplies bfloat16 faster than float32."""
+    known = (getattr(torch.cpu, f"_is_{what}_supported", None) for what in BF16_UNITS)
+    return any(ask() for ask in known if ask is not None)
+
 
 @lru_cache(maxsize=8)
 def can_pack(dtype: torch.dtype) -> bool:

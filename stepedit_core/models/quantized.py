@@ -6,15 +6,15 @@ int4  w = (q - 8) * scale + zero, q in 0..15, one bfloat16 pair for 64 inputs of
 Embedding and head stay in 16 bits, as in AWQ (spec 10): of the head a step reads a few rows only.
 The int4 file has blocks of 64 rows as torch's product for CPUs with AVX-512 reads them (byte
 [block, k, j] has row j in its low half and row 32 + j in its high half), so it can stay mapped.
-int8 on a CPU with VNNI goes through fbgemm (int8_product), whose order of the weight replaces the
-stored one. Else one row at a time goes through torch's own products; many rows, and devices without
-them, take blocks of the weight back to floats and multiply those.
+Few rows: int8 on a CPU with VNNI goes through fbgemm (int8_product), whose order of the weight
+replaces the stored one; else through torch's own products. Many rows, and devices without those,
+take strips of the weight back to floats and multiply them (strips).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import int8_product
+from . import int8_product, strips
 from .int8_product import Packed, Split
 from .llm import Layer, Step1LM
 from .packed import Linear
@@ -36,8 +36,8 @@ FEW = {"int8": 16, "int4": 40}
 """Most rows for torch's own products: with more, taking the weight back to floats is faster
 (1024 x 2048, one thread: int8, 16 rows 0.87 ms either way; int4, 32 rows 1.6 by the product and
 about 1.8 by floats, 64 rows 3.3 and about 2.5)."""
-STRIP = 512
-"""Rows of the weight taken back to floats at a time: 3 MB that the caches hold."""
+FEW_PACKED = 64
+"""Most rows for fbgemm where the weight can be read as it is stored."""
 
 
 class QuantizedLinear(nn.Module):
@@ -53,20 +53,27 @@ class QuantizedLinear(nn.Module):
         self.outputs = outputs
         self.packed: Packed | None = None
         """The weight in fbgemm's order once it has run there; `weight` is empty then."""
+        self.source: Callable[[], Tensor | None] | None = None
+        """Reads the stored int8 weight from its file again; None where there is no such file."""
         for name, (shape, dtype) in stored_as(kind, outputs, inputs).items():
             self.register_buffer(name, torch.empty(shape, dtype=dtype))
 
     def prepared(self, x: Tensor) -> Tensor | Split:
         """What forward takes for x (..., inputs); layers that share x share this."""
-        if self.can_pack and x.device.type == "cpu" and not x.requires_grad:
+        here = x.device.type == "cpu" and not x.requires_grad
+        if here and self.takes_packed(x.numel() // self.inputs):
             return int8_product.split(x)
         return x
 
-    @property
-    def can_pack(self) -> bool:
-        """Whether fbgemm can have this weight."""
-        cpu = self.kind == "int8" and self.scale.device.type == "cpu"
-        return cpu and int8_product.can_multiply()
+    def takes_packed(self, rows: int) -> bool:
+        """Whether so many rows go through fbgemm.
+
+        Many do not where the weight can be read again as it is stored. Else they do: unpacking
+        takes longer than the product of 400 rows. What ran before changes nothing.
+        """
+        here = self.kind == "int8" and self.scale.device.type == "cpu"
+        few = self.source is None or rows <= FEW_PACKED
+        return here and few and int8_product.can_multiply()
 
     def pack(self) -> Packed:
         """The weight in fbgemm's order, which replaces the stored one at the first call."""
@@ -88,28 +95,48 @@ class QuantizedLinear(nn.Module):
         x = self.prepared(x) if isinstance(x, Tensor) else x
         if isinstance(x, Split):
             return int8_product.product(x, self.pack())
-        self.unpack()
         rows = x.reshape(-1, self.inputs)
-        if rows.shape[0] <= FEW[self.kind] and self._has_product(x):
-            if self.kind == "int8":
-                out = torch._weight_int8pack_mm(rows, self.weight, self.scale)
-            else:
-                out = torch._weight_int4pack_mm_for_cpu(
-                    rows, self.weight.view(self.outputs, -1), BLOCK, self.scale
-                )
+        if x.requires_grad and torch.is_grad_enabled():
+            out = self._with_gradient(rows)
+        elif rows.shape[0] <= FEW[self.kind] and self._has_product(x):
+            out = self._few(rows)
+        elif self.kind == "int8":
+            out = strips.int8_product(rows, self._stored(), self.scale)
         else:
-            out = x.new_empty(rows.shape[0], self.outputs)
-            for first in range(0, self.outputs, STRIP):
-                last = min(first + STRIP, self.outputs)
-                out[:, first:last] = self._strip(rows, first, last)
+            out = strips.int4_product(rows, self.weight, self.scale)
         return out.view(*x.shape[:-1], self.outputs)
+
+    def _with_gradient(self, rows: Tensor) -> Tensor:
+        """Rows (n, inputs) times the weight in their dtype, kept for the backward pass."""
+        if self.kind == "int4":
+            numbers = rows.new_empty(self.inputs * self.outputs)
+            return rows @ strips.int4_columns(self.weight, self.scale, numbers.detach())
+        self.unpack()
+        return F.linear(rows, self.weight.to(rows.dtype)) * self.scale.to(rows.dtype)
+
+    def _few(self, rows: Tensor) -> Tensor:
+        """Rows (n, inputs) through torch's own product."""
+        self.unpack()
+        if self.kind == "int8":
+            return torch._weight_int8pack_mm(rows, self.weight, self.scale)
+        flat = self.weight.view(self.outputs, -1)
+        return torch._weight_int4pack_mm_for_cpu(rows, flat, BLOCK, self.scale)
+
+    def _stored(self) -> Iterable[Tensor]:
+        """The int8 weight in pieces that follow one another: as it is, of its file, or unpacked."""
+        weight, packed = self.weight, self.packed  # in this order, see pack
+        if packed is None or weight.numel():
+            return (weight,)
+        again = self.source() if self.source is not None else None
+        return int8_product.pieces(packed) if again is None else (again,)
 
     def dense(self) -> Tensor:
         """The weight (outputs, inputs) as numbers, in the dtype of the scales."""
         if self.kind == "int8":
-            weight = self.weight if self.packed is None else int8_product.unpacked(self.packed)
+            weight = torch.cat(list(self._stored()))
             return weight.to(self.scale.dtype) * self.scale[:, None]
-        return self._columns(0, self.outputs, self.scale.dtype).T
+        numbers = self.scale.new_empty(self.inputs * self.outputs)
+        return strips.int4_columns(self.weight, self.scale, numbers).T
 
     def _has_product(self, x: Tensor) -> bool:
         if x.dtype != self.scale.dtype:
@@ -118,27 +145,6 @@ class QuantizedLinear(nn.Module):
             return False
         return has_product(self.kind, x.device.type, x.dtype)
 
-    def _strip(self, rows: Tensor, first: int, last: int) -> Tensor:
-        """Outputs first..last-1 of rows (n, inputs), through floats."""
-        if self.kind == "int8":
-            out = F.linear(rows, self.weight[first:last].to(rows.dtype))
-            return out * self.scale[first:last].to(rows.dtype)
-        return rows @ self._columns(first, last, rows.dtype)
-
-    def _columns(self, first: int, last: int, dtype: torch.dtype) -> Tensor:
-        """Rows first..last-1 of an int4 weight as columns (inputs, last - first)."""
-        _, inputs, half = self.weight.shape
-        blocks = slice(first // (2 * half), last // (2 * half))
-        packed = self.weight[blocks].transpose(0, 1)  # (inputs, blocks, half)
-        numbers = torch.empty(inputs, packed.shape[1], 2, half, dtype=dtype, device=packed.device)
-        # bytes are moved before they become floats, and scales lie close: five times faster
-        numbers[:, :, 0] = (packed & 15).view(torch.int8).sub_(8)
-        numbers[:, :, 1] = (packed >> 4).view(torch.int8).sub_(8)
-        pairs = self.scale[:, first:last].to(dtype)  # (inputs / group, rows, 2)
-        scale, zero = (pairs[:, None, :, place].contiguous() for place in (0, 1))
-        grouped = numbers.view(pairs.shape[0], -1, last - first)
-        return torch.addcmul(zero, grouped, scale).view(inputs, -1)
-
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle gets: the stored weight."""
         state = dict(self.__dict__)
@@ -146,6 +152,11 @@ class QuantizedLinear(nn.Module):
             plain = int8_product.unpacked(self.packed)
             state |= {"packed": None, "_buffers": {**self._buffers, "weight": plain}}
         return state
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.unpack()
+        self.source = None
+        super()._load_from_state_dict(*args, **kwargs)
 
     def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self.unpack()

@@ -7,7 +7,9 @@ and keys: spec 4 and 11.6. The release takes at most 30 s a piece, see audio.mel
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -135,6 +137,7 @@ class SemanticTokenizer(nn.Module):
         self.config = config
         self.encoders = Encoders(config)
         self.register_buffer("codebook", torch.zeros(config.codebook_size, config.d_model))
+        self._scores: tuple[Linear] | None = None  # in a tuple: it is not a part with a key
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Codes made of `lengths` (B,) mel frames: (B,) int64."""
@@ -158,8 +161,19 @@ class SemanticTokenizer(nn.Module):
 
     def quantize(self, hidden: Tensor) -> Tensor:
         """Index (...) int64 of the codebook entry nearest to hidden (..., D)."""
-        # |x - e|^2 without |x|^2, which is the same for every entry
-        return (2.0 * hidden @ self.codebook.T - self.codebook.square().sum(-1)).argmax(-1)
+        if self._scores is None:
+            self._scores = (_nearness(self.codebook),)
+        scores: Tensor = self._scores[0](hidden)
+        return scores.argmax(-1)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._scores = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        self._scores = None
+        parent: Any = super()  # untyped in some versions of torch
+        return parent._apply(fn, recurse)
 
     def encode(self, log_mel: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Codes (B, T') int64 of log_mel (B, M, T); 0 after a length."""
@@ -167,3 +181,17 @@ class SemanticTokenizer(nn.Module):
         if lengths is None:
             return codes
         return codes * length_mask(self.output_lengths(lengths), codes.shape[1])
+
+
+def _nearness(codebook: Tensor) -> Linear:
+    """Scores (..., N) of hidden (..., D), the largest for the nearest of the N entries (N, D).
+
+    2 x e - |e|^2, which is -|x - e|^2 without |x|^2, the same for every entry.
+    """
+    with torch.no_grad():
+        layer = (
+            Linear(codebook.shape[1], codebook.shape[0], device="meta").eval().requires_grad_(False)
+        )
+        layer.weight = nn.Parameter(2.0 * codebook, requires_grad=False)
+        layer.bias = nn.Parameter(-codebook.square().sum(-1), requires_grad=False)
+    return layer

@@ -22,7 +22,6 @@ from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
 from ..measure.alignment import guide_of
 from ..measure.pieces import quietest
-from ..measure.time_path import time_path
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..text.edits import SPEEDS
@@ -36,8 +35,8 @@ from ..types import (
     Voice,
     same_codes,
 )
-from ..vocab import MEL_FRAMES_PER_GROUP, SEMANTIC_PER_GROUP
-from .difference import KEEPS_RECORDING, difference_decode
+from ..vocab import MEL_FRAMES_PER_GROUP, SEMANTIC_PER_GROUP, joined
+from .difference import KEEPS_RECORDING, difference_part
 from .inside import MEL_HZ, Inside, Part, put_in
 from .plan import Plan, make_plan
 from .rounds import iterate
@@ -239,12 +238,7 @@ def composed(
             f"{(end - first) * GROUP_S:.2f} s of the part; {LEAST} to {MOST:g} times its length is "
             "put in. Try another seed, or fewer rounds."
         )
-    parts = ((source, 0, first), (answer, begin, stop), (source, end, source.groups))
-    codes = DualCodes(
-        linguistic=torch.cat([codes.linguistic[2 * a : 2 * b] for codes, a, b in parts]),
-        semantic=torch.cat([codes.semantic[3 * a : 3 * b] for codes, a, b in parts]),
-        codebook=source.codebook,
-    )
+    codes = joined(((source, 0, first), (answer, begin, stop), (source, end, source.groups)))
     return codes, stop - begin
 
 
@@ -264,13 +258,14 @@ def _moved(
     first = min(max(0, int((heard[0] - lead) // MEL_FRAMES_PER_GROUP)), codes.groups - 1)
     end = max(first + 1, min(codes.groups, -int((lead - heard[1]) // MEL_FRAMES_PER_GROUP)))
     whole, count = composed(bundle, codes, answer, (first, end))
-    mel = difference_decode(bundle, whole, voice, draws=plan.draws(number), decoding=plan.decoding)
-    path = time_path(guide_of(bundle), codes, whole, voice.mel, voice.lead)
+    here = first, first + count
+    how: dict[str, Any] = {"draws": plan.draws(number), "decoding": plan.decoding}
+    mel, path = difference_part(bundle, whole, voice, here, **how)
     if path is not None:
         # groups are 120 ms: beside the part's exact borders they stay as recorded
         places = torch.from_numpy(path.frames(voice.lead))
-        here = (places >= heard[0]) & (places < heard[1]) | ~path.known_frames()
-        mel = torch.where(here, mel, path.mel(voice.mel, voice.lead))
+        moves = (places >= heard[0]) & (places < heard[1]) | ~path.known_frames()
+        mel = torch.where(moves, mel, path.mel(voice.mel, voice.lead))
     begin = MEL_FRAMES_PER_GROUP * first
     before = max(0, -(lead + begin))  # frames that lie before the clip's first
     mel = mel[:, begin + before : begin + MEL_FRAMES_PER_GROUP * count]

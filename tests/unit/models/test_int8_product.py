@@ -166,4 +166,4 @@ def test_a_model_is_packed_when_it_reads_its_first_prompt() -> None:
     layers = [part for part in twin.modules() if isinstance(part, QuantizedLinear)]
     assert len(layers) == 14
     assert all(part.packed is not None for part in layers)
-    pack_model(twin)
+    pack_model(twin, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -71,6 +73,26 @@ def test_codes_are_the_nearest_entries(model):
     )
     distance = (hidden[:, None] - model.codebook[None]).square().sum(-1)
     assert torch.equal(model.quantize(hidden), distance.argmin(-1))
+
+
+@pytest.mark.parametrize("change", ["loaded", "copied in", "cast"])
+def test_codes_follow_a_codebook_that_changes(change, model):
+    drawn = torch.Generator().manual_seed(4)
+    hidden = torch.randn(40, SEMANTIC["d_model"], generator=drawn)
+    other = 2 * torch.randn(model.codebook.shape, generator=drawn)  # not unit vectors
+    twin = copy.deepcopy(model)
+    before = twin.quantize(hidden)
+    state = {**twin.state_dict(), "codebook": other}
+    if change == "cast":
+        twin = twin.double()
+        twin.codebook.copy_(other)
+        hidden = hidden.double()
+    else:
+        twin.load_state_dict(state, assign=change == "loaded")
+    after = twin.quantize(hidden)
+    distance = (hidden[:, None] - twin.codebook[None]).square().sum(-1)
+    assert torch.equal(after, distance.argmin(-1))
+    assert not torch.equal(after, before)
 
 
 def test_gradients_reach_every_parameter(model, stored):
