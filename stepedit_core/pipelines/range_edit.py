@@ -4,14 +4,14 @@ The part is edited within a window of the speech around it, so that the model he
 Of the answer only the part is taken: its codes stand between the recording's own, the decoder moves
 the recording's mel there and nowhere else (`difference.py`), and what comes out of the vocoder is
 put into the recording at its own rate, channels and sample type (`signal/splice.py`). Every sample
-before the first fade and after the last is the recording's. Another speed by signal processing
-needs no model: the part's own samples are stretched (`signal_part.py`).
+before the first fade and after the last is the recording's. Another speed or a whisper by signal
+processing needs no model: the part's own samples are changed (`signal_part.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,9 @@ from ..measure.pieces import quietest
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..text.edits import SPEEDS
-from ..text.engines import FIT
+from ..text.engines import FIT, whispers
 from ..types import (
+    Draws,
     DualCodes,
     EditRequest,
     EditResult,
@@ -39,7 +40,7 @@ from .difference import KEEPS_RECORDING, difference_part
 from .inside import MEL_HZ, Inside, Part, put_in
 from .plan import Plan, make_plan
 from .rounds import iterate
-from .signal_part import only_speed, stretched
+from .signal_part import changed_part, of_own_samples
 from .tokenize import voice_of
 
 WINDOW_S = 10.0
@@ -180,8 +181,13 @@ def patch_of(
     """The part as round `number` of its window says it; round 0 is the input, an empty patch."""
     source, made = result.rounds[0], result.rounds[number]
     edits = result.rounds[1 : number + 1]
-    if only_speed(edits):
-        return stretched(recording, part, [edit.request for edit in edits if edit.request])
+    asked = [(r.request, plan.draws(k)) for k, r in enumerate(edits, start=1) if r.request]
+    if of_own_samples(edits):
+        return changed_part(recording, part, asked)
+    if any(whispers(request) for request, _ in asked):
+        by_model = max(k for k, edit in enumerate(edits, start=1) if not edit.by_signal)
+        patch = patch_of(bundle, recording, part, plan, result, number=by_model)
+        return _changed_after(recording, part, patch, asked[by_model:])
     if same_codes(source.codes, made.codes):
         empty = recording.samples[:, :0]
         return Patch(start=part.start, stop=part.start, samples=empty)
@@ -191,6 +197,19 @@ def patch_of(
     heard = [(s - part.window_start) * MEL_HZ / rate for s in part.start_end]
     inside = _moved(bundle, voice, made.codes, (heard[0], heard[1]), plan, number)
     return put_in(bundle, recording, part, voice.mel, inside, draws=plan.draws(number))
+
+
+def _changed_after(
+    recording: Recording, part: Part, patch: Patch, requests: Sequence[tuple[EditRequest, Draws]]
+) -> Patch:
+    """A patch of the model whose part signal processing has then changed."""
+    first, end = min(patch.start, part.start), max(patch.stop, part.end)
+    edited = patched(recording, [patch])
+    longer = edited.samples.shape[1] - recording.samples.shape[1]
+    own = changed_part(edited, replace(part, end=part.end + longer), requests)
+    last = patched(edited, [own]).samples
+    stop = last.shape[1] - (recording.samples.shape[1] - end)
+    return Patch(start=first, stop=end, samples=last[:, first:stop])
 
 
 def composed(
