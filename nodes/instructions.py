@@ -94,7 +94,7 @@ class SpeakingStyle(io.ComfyNode):
             options=list(STYLES),
             default="older",
             tooltip="The way of speaking; 'remove' makes it plain. Each bundle knows its own part "
-            "of this list.",
+            "of this list. whisper is made by signal processing with nano.",
         )
         words = "Asks for another speaking style with the same words."
         return _schema(

@@ -29,8 +29,8 @@ class LoadModel(io.ComfyNode):
                     default="nano",
                     tooltip="Which model. A bundle is one folder with bundle.json in "
                     "models/step_audio_editx/ or $STEPEDIT_HOME; nano is built in. nano makes "
-                    "emotion and style, and signal processing makes speed, denoise and remove "
-                    "silence; the release makes all edits.",
+                    "emotion and style, and signal processing makes speed, denoise, remove "
+                    "silence and whisper; the release makes all edits.",
                 ),
                 advanced(
                     io.Combo.Input,

@@ -91,9 +91,9 @@ def edit(
             own recogniser. It also checks a given text; notes of round 0 say what it found.
         hooks: progress and cancelling.
         what: one of emotion="happy", style="whisper", speed="faster", sounds="a [Laughter] here",
-            denoise=True, trim_silence=True; for speed, denoise and trim_silence engine="model" or
-            "signal"; for speed="fit to seconds" the length seconds=3.2; beside it rounds, voice,
-            seed, sampling, decoding (pipelines/plan.py).
+            denoise=True, trim_silence=True; for speed, denoise, trim_silence and style="whisper"
+            engine="model" or "signal"; for speed="fit to seconds" the length seconds=3.2; beside
+            it rounds, voice, seed, sampling, decoding (pipelines/plan.py).
 
     Raises ValueError for a bad clip, an edit the model does not know, or missing words.
     """

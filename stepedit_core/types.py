@@ -101,7 +101,7 @@ class EditRequest:
     option: str = ""
     """Option of the kind, for example happy, whisper, faster, remove; empty where none applies."""
     engine: Engine = "auto"
-    """Who makes it; a choice only for speed, denoise and trim_silence."""
+    """Who makes it; a choice only for speed, denoise, trim_silence and style whisper."""
     seconds: float = 0.0
     """Length that the speed "fit to seconds" gives the clip; else 0."""
     text: str = ""

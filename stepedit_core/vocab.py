@@ -102,6 +102,19 @@ def align(linguistic: Tensor, semantic: Tensor, codebook: str) -> DualCodes:
     )
 
 
+def joined(parts: Sequence[tuple[DualCodes, int, int]]) -> DualCodes:
+    """Groups first to end of each part (codes, first, end), one after the other.
+
+    The codebook is the first part's.
+    """
+    two, three = LINGUISTIC_PER_GROUP, SEMANTIC_PER_GROUP
+    return DualCodes(
+        linguistic=torch.cat([codes.linguistic[two * a : two * b] for codes, a, b in parts]),
+        semantic=torch.cat([codes.semantic[three * a : three * b] for codes, a, b in parts]),
+        codebook=parts[0][0].codebook,
+    )
+
+
 def group_rows(codes: DualCodes) -> Tensor:
     """One row a group, (G, 5) int64 in 0..5119: a0 a1 and 1024 + s0 s1 s2 (spec 5)."""
     return torch.cat(

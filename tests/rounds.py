@@ -6,7 +6,7 @@ import torch
 
 from stepedit_core.types import Clip, DualCodes, EditRequest, Measures, Round
 
-KINDS = {"happy": "emotion", "sad": "emotion", "faster": "speed"}
+KINDS = {"happy": "emotion", "sad": "emotion", "faster": "speed", "whisper": "style"}
 
 
 def request_of(option: str, text: str = "hello") -> EditRequest:

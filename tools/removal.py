@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--skip", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the places, pauses and paces")
     args = parser.parse_args()
     from faster_whisper import WhisperModel
 
@@ -68,7 +69,8 @@ def main() -> None:
     for number, path in enumerate(chosen(args.clips, args.count, args.skip)):
         clean = read_recording(path)
         words = ears.words(clean)
-        made, inserts, moved = spoiled(clean, words, fillers[number % len(fillers)], number)
+        draw = np.random.default_rng(args.seed + number)
+        made, inserts, moved = spoiled(clean, words, fillers[number % len(fillers)], draw)
         heard = ears.words(made)
         which = Removal(fillers=True, repeats=True)
         out = remove_words(made, heard, which, ears=ears)
@@ -135,10 +137,10 @@ def chosen(folder: Path, count: int, skip: int) -> list[Path]:
 
 
 def spoiled(
-    clean: Recording, words: tuple[Word, ...], filler: Recording, number: int
+    clean: Recording, words: tuple[Word, ...], filler: Recording, draw: np.random.Generator
 ) -> tuple[Recording, list[Insert], list[Word]]:
     """The clip with a filler and a repeat; what was put in; the words at their new times."""
-    rate, draw = clean.sample_rate, np.random.default_rng(number)
+    rate = clean.sample_rate
     wave = clean.clip().wave.numpy().astype(np.float64)
     power = np.convolve(wave**2, np.ones(800) / 800, "valid")[::80]
     quiet = int(power.argmin()) * 80

@@ -77,8 +77,8 @@ def add(commands: Any) -> None:
         "--engine",
         choices=("auto", "model", "signal"),
         default="auto",
-        help="who makes --speed, --denoise and --trim-silence: the model, or signal processing, "
-        "which needs no words; default auto: the model where it makes the edit",
+        help="who makes --speed, --denoise, --trim-silence and --style whisper: the model, or "
+        "signal processing, which needs no words; default auto: the model where it makes the edit",
     )
     edit.add_argument(
         "--seconds",

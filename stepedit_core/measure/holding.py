@@ -4,7 +4,9 @@ The margin score hears how strongly an edit came out, not whether the words are 
 destroyed clip can have 9. So a round counts only where it ended by itself, its linguistic codes
 keep the words, its recogniser, where the bundle has one, hears them, and the voice is the input's.
 Signal processing never changes words, and ears are worse at another speed: of its rounds only the
-voice is judged, and the words of the round that they were made of.
+voice is judged, and the words of the round that they were made of. Of a whisper by signal
+processing the voice is that round's too: without a pitch the speaker network tells nobody apart
+(docs/benchmarks/2026-11-28-whisper.md).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import replace
 
 from ..registry.handle import Bundle
 from ..text.edits import without_tags
+from ..text.engines import whispers
 from ..text.letters import letter_words
 from ..types import Clip, Hooks, Measures, Round, Voice, WordLimits
 from .letters import LettersRecogniser
@@ -49,8 +52,9 @@ def faults_of(made: Round) -> tuple[str, ...]:
             f"to {WORDS_HOLD} they hold."
         )
     faults += heard_faults(made)
-    if made.measures is not None and made.measures.similarity < VOICE_HOLDS:
-        likeness = apart(made.measures.similarity, VOICE_HOLDS)
+    voiced = _unwhispered(made).measures
+    if voiced is not None and voiced.similarity < VOICE_HOLDS:
+        likeness = apart(voiced.similarity, VOICE_HOLDS)
         faults.append(
             f"the voice is another: its likeness is {likeness}, from {VOICE_HOLDS} on it holds."
         )
@@ -85,6 +89,16 @@ def _spoken(made: Round) -> Round | None:
     while made.by_signal and made.source is not None:
         made = made.source
     return None if made.by_signal or made.request is None else made
+
+
+def _unwhispered(made: Round) -> Round:
+    """The round whose voice a round has: of a whisper, and of its speed, the one whispered."""
+    found = made
+    while made.by_signal and made.source is not None:
+        if whispers(made.request):
+            found = made.source
+        made = made.source
+    return found
 
 
 def recording_notes(made: Round, voice: Voice) -> tuple[str, ...]:

@@ -124,14 +124,17 @@ class Attention(nn.Module):
         self.v_proj = Linear(width, groups * config.head_dim, bias=False)
         self.o_proj = Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None, past: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, bias: Tensor, kv: Tensor | None = None, past: int | Tensor = 0
+    ) -> Tensor:
         """(B, L, D) -> (B, L, D).
 
         Args:
             x: input of L new positions.
             bias: (1 or B, H, L, K) additive, K = past + L.
             kv: one layer's cache (B, 2, G, >= K, head_dim); slots past..K-1 are written.
-            past: filled slots before this call.
+            past: filled slots before this call. As a tensor (1,) on the device L is 1 and K counts
+                all slots of kv, filled or not.
         """
         batch, length, width = x.shape
         heads = width // self.head_dim
@@ -139,7 +142,11 @@ class Attention(nn.Module):
         q = self.q_proj(x).view(batch, length, heads, self.head_dim).transpose(1, 2)
         k = self.k_proj(x).view(batch, length, self.groups, self.head_dim).transpose(1, 2)
         v = self.v_proj(x).view(batch, length, self.groups, self.head_dim).transpose(1, 2)
-        if kv is not None:
+        if kv is not None and isinstance(past, Tensor):
+            kv[:, 0].index_copy_(2, past, k)
+            kv[:, 1].index_copy_(2, past, v)
+            k, v = kv.unbind(1)
+        elif kv is not None:
             total = past + length
             kv[:, 0, :, past:total] = k
             kv[:, 1, :, past:total] = v
@@ -176,7 +183,9 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, bias: Tensor, kv: Tensor | None = None, past: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, bias: Tensor, kv: Tensor | None = None, past: int | Tensor = 0
+    ) -> Tensor:
         """(B, L, D) -> (B, L, D); arguments as in Attention."""
         x = x + self.self_attn(self.input_layernorm(x), bias, kv, past)
         return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]

@@ -97,7 +97,8 @@ class QuantizedLinear(nn.Module):
             return int8_product.product(x, self.pack())
         rows = x.reshape(-1, self.inputs)
         if x.requires_grad and torch.is_grad_enabled():
-            out = self._with_gradient(rows)
+            self.unpack()
+            out = F.linear(rows, self.dense(x.dtype))
         elif rows.shape[0] <= FEW[self.kind] and self._has_product(x):
             out = self._few(rows)
         elif self.kind == "int8":
@@ -105,14 +106,6 @@ class QuantizedLinear(nn.Module):
         else:
             out = strips.int4_product(rows, self.weight, self.scale)
         return out.view(*x.shape[:-1], self.outputs)
-
-    def _with_gradient(self, rows: Tensor) -> Tensor:
-        """Rows (n, inputs) times the weight in their dtype, kept for the backward pass."""
-        if self.kind == "int4":
-            numbers = rows.new_empty(self.inputs * self.outputs)
-            return rows @ strips.int4_columns(self.weight, self.scale, numbers.detach())
-        self.unpack()
-        return F.linear(rows, self.weight.to(rows.dtype)) * self.scale.to(rows.dtype)
 
     def _few(self, rows: Tensor) -> Tensor:
         """Rows (n, inputs) through torch's own product."""
@@ -130,12 +123,13 @@ class QuantizedLinear(nn.Module):
         again = self.source() if self.source is not None else None
         return int8_product.pieces(packed) if again is None else (again,)
 
-    def dense(self) -> Tensor:
-        """The weight (outputs, inputs) as numbers, in the dtype of the scales."""
+    def dense(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The weight (outputs, inputs) as numbers of a dtype, which is the scales' if None."""
+        dtype = dtype or self.scale.dtype
         if self.kind == "int8":
             weight = torch.cat(list(self._stored()))
-            return weight.to(self.scale.dtype) * self.scale[:, None]
-        numbers = self.scale.new_empty(self.inputs * self.outputs)
+            return weight.to(dtype) * self.scale[:, None].to(dtype)
+        numbers = self.scale.new_empty(self.inputs * self.outputs, dtype=dtype)
         return strips.int4_columns(self.weight, self.scale, numbers).T
 
     def _has_product(self, x: Tensor) -> bool:

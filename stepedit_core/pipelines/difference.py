@@ -21,7 +21,7 @@ network sees two rows, three where there are such places and guidance is not zer
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ from ..models.flow import step_times
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice, same_codes
-from ..vocab import MEL_FRAMES_PER_GROUP, pairs
+from ..vocab import MEL_FRAMES_PER_GROUP, joined, pairs
 from .flow_decode import STAGE, flow_decode, prompt_and_answer_noise, resized_prompt
 from .settings import check_decoding
 
@@ -43,6 +43,10 @@ KEEPS_RECORDING = ("emotion", "style", "speed", "sounds")
 """Kinds of edit that leave most of the recording as it is; noise and pauses should not stay."""
 KEEPS_TIME = ("emotion", "style")
 """Kinds of which nothing is left at strength 0: no sound and no time of their own."""
+AROUND_GROUPS = 8
+"""Groups of 120 ms of the answer that the decoder sees on each side of a part: about a second."""
+PROMPT_GROUPS = 16
+"""The same of the recording that prompts it: about two seconds."""
 
 
 def by_difference(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
@@ -98,29 +102,105 @@ def difference_decode(
     path = time_path(guide, voice.codes, codes, voice.mel, voice.lead)
     if path is None:
         return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding, hooks=hooks)
-    source = path.mel(voice.mel, voice.lead)
-    if decoding.strength == 0 and path.known.all():
+    placed = _placed(path, codes, voice)
+    if decoding.strength == 0 and bool(placed.known.all()):
         hooks.progress(STAGE, decoding.steps, decoding.steps)
-        return source
+        return placed.source
     noise = prompt_and_answer_noise(codes, voice, draws)
-    placed = _Placed(codes, path, source)
-    return _moved(bundle, placed, voice, noise=noise, decoding=decoding, hooks=hooks)
+    return _moved(bundle, placed, _prompt(voice), noise=noise, decoding=decoding, hooks=hooks)
+
+
+@in_own_state
+def difference_part(
+    bundle: Bundle,
+    codes: DualCodes,
+    voice: Voice,
+    groups: tuple[int, int],
+    *,
+    draws: Draws,
+    decoding: Decoding,
+) -> tuple[Tensor, TimePath | None]:
+    """Mel (80, 6G) of codes that differ from the voice's only in groups first to end, and its path.
+
+    As `difference_decode`, with the same noise, but the decoder sees of the answer only what is
+    near the part, and is prompted only by what is near it in the recording: what both conditions
+    have alike further away moves the part by hardly more than nothing, and costs most of the time.
+    Further out is the recording's mel along the path. Where there is no path, all is decoded.
+    """
+    path = time_path(guide_of(bundle), voice.codes, codes, voice.mel, voice.lead)
+    if path is None:
+        return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding), None
+    placed, prompt = _placed(path, codes, voice), _prompt(voice)
+    first, end = _around(groups, AROUND_GROUPS, codes.groups)
+    mel, near = placed.source.clone(), placed.cut(first, end)
+    if decoding.strength == 0 and bool(near.known.all()):
+        return mel, path
+    frames = slice(MEL_FRAMES_PER_GROUP * first, MEL_FRAMES_PER_GROUP * end)
+    noise = prompt_and_answer_noise(codes, voice, draws)
+    before, after = noise[..., : prompt.mel.shape[2]], noise[..., prompt.mel.shape[2] :]
+    a, b = _around(groups, PROMPT_GROUPS, voice.codes.groups)
+    heard = slice(MEL_FRAMES_PER_GROUP * a, MEL_FRAMES_PER_GROUP * b)
+    noise = torch.cat((before[..., heard], after[..., frames]), dim=2)
+    how: dict[str, Any] = {"noise": noise, "decoding": decoding, "hooks": SilentHooks()}
+    mel[:, frames] = _moved(bundle, near, prompt.cut(a, b), **how)
+    return mel, path
+
+
+def _around(groups: tuple[int, int], more: int, count: int) -> tuple[int, int]:
+    """Groups first to end with so many more on each side, of `count` groups; one at least."""
+    first = min(max(0, groups[0] - more), count - 1)
+    return first, max(first + 1, min(count, groups[1] + more))
+
+
+class _Prompt(NamedTuple):
+    """What stands before the answer: P groups of the recording."""
+
+    codes: DualCodes
+    mel: Tensor
+    """(1, 80, 6P)."""
+    speaker: Tensor
+    """(192,)."""
+
+    def cut(self, first: int, end: int) -> _Prompt:
+        """Groups first to end alone."""
+        frames = slice(MEL_FRAMES_PER_GROUP * first, MEL_FRAMES_PER_GROUP * end)
+        return _Prompt(joined([(self.codes, first, end)]), self.mel[..., frames], self.speaker)
+
+
+def _prompt(voice: Voice) -> _Prompt:
+    """All of a voice."""
+    return _Prompt(voice.codes, resized_prompt(voice), voice.speaker)
 
 
 class _Placed(NamedTuple):
     """An answer of G groups, and the recording in its time."""
 
     codes: DualCodes
-    path: TimePath
+    laid: DualCodes
+    """The recording's codes; the answer's own where the recording has nothing alike."""
+    known: Tensor
+    """(6G,) bool: False there."""
     source: Tensor
     """The recording's mel (80, 6G)."""
+
+    def cut(self, first: int, end: int) -> _Placed:
+        """Groups first to end alone."""
+        codes, laid = (joined([(part, first, end)]) for part in (self.codes, self.laid))
+        frames = slice(MEL_FRAMES_PER_GROUP * first, MEL_FRAMES_PER_GROUP * end)
+        return _Placed(codes, laid, self.known[frames], self.source[:, frames])
+
+
+def _placed(path: TimePath, codes: DualCodes, voice: Voice) -> _Placed:
+    """The voice's recording along an answer."""
+    laid, known = path.codes(voice.codes, codes), path.known_frames()
+    return _Placed(codes, laid, known, path.mel(voice.mel, voice.lead))
 
 
 @torch.no_grad()
 def _moved(
     bundle: Bundle,
     placed: _Placed,
-    voice: Voice,
+    prompt: _Prompt,
     *,
     noise: Tensor,
     decoding: Decoding,
@@ -128,24 +208,23 @@ def _moved(
 ) -> Tensor:
     """The source (80, 6G) moved by the difference; noise (1, 80, 6P + 6G) standard normal."""
     check_weights(bundle, "flow")
-    codes, path, source = placed
+    codes, laid, known, source = placed
     flow = bundle.flow
     estimator = flow.decoder.estimator
     weight = flow.encoder_proj.weight
     place = weight.device
-    prompt = MEL_FRAMES_PER_GROUP * voice.codes.groups
     # where the recording has nothing alike, both conditions are the answer's and nothing differs
-    laid = path.codes(voice.codes, codes)
-    ours, theirs, own = (pairs(c.linguistic, c.semantic) for c in (voice.codes, codes, laid))
+    ours, theirs, own = (pairs(c.linguistic, c.semantic) for c in (prompt.codes, codes, laid))
     mu = flow.encode(torch.stack([torch.cat((ours, theirs)), torch.cat((ours, own))]).to(place))
-    lead_in = resized_prompt(voice).to(place)
-    known = path.known_frames().to(place)
+    lead_in = prompt.mel.to(place)
+    lead = lead_in.shape[2]
+    known = known.to(place)
     source = source[None].to(place)
     cond = torch.zeros_like(mu)
-    cond[..., :prompt] = lead_in
+    cond[..., :lead] = lead_in
     if flow.config.prompt_guide:
-        cond[..., prompt:] = source * known
-    speaker = flow.project_speaker(voice.speaker[None].to(weight)).expand(2, -1)
+        cond[..., lead:] = source * known
+    speaker = flow.project_speaker(prompt.speaker[None].to(weight)).expand(2, -1)
     context = estimator.context(mu, speaker, cond)
     guidance = 0.0 if bool(known.all()) else decoding.guidance * flow.config.guidance_scale
     if guidance:
@@ -155,8 +234,8 @@ def _moved(
     # sums in float32 also where the network is in half precision
     noise = noise.to(place) * flow.config.noise_scale
     recorded = torch.cat((lead_in, source), dim=2)
-    held = F.pad(known, (prompt, 0), value=True)
-    moving = F.pad(known, (prompt, 0), value=False)
+    held = F.pad(known, (lead, 0), value=True)
+    moving = F.pad(known, (lead, 0), value=False)
     # z where the recording is known; elsewhere the state of an ordinary run, which begins as noise
     z = torch.where(held, recorded, noise)
     # what is drawn from noise (a laugh) moves too far for fewer steps
@@ -182,6 +261,6 @@ def _moved(
             last = v
             hooks.progress(STAGE, step + 1, steps)
             hooks.check()
-    moved = z[0, :, prompt:].float().cpu()
+    moved = z[0, :, lead:].float().cpu()
     check_finite(moved, "flow decoder", bundle)
     return moved

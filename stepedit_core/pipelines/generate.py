@@ -7,6 +7,7 @@ end id; a trailing partial group is dropped.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from .limits import longest_answer
 from .plan import check_model_request
 from .run import Run
 from .sampling import Answer, sample_answers
+from .static_sampling import sample_static
 
 STAGE = "generate"
 log = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ def generate(
     stages = [STAGE]
     if request.kind in SAME_WORDS and sampling.temperature > 0:
         stages += [f"{STAGE}/{k}" for k in range(1, bundle.manifest.candidates)]
-    answers = sample_answers(
+    answers = sample_for(bundle)(
         bundle.llm,
         [prompt] * len(stages),
         vocabulary=bundle.vocabulary,
@@ -97,6 +99,11 @@ def generate(
         "" if kept.ended else ", not ended",
     )
     return kept
+
+
+def sample_for(bundle: Bundle) -> Callable[..., list[Answer]]:
+    """What draws this bundle's ids; both ways take the same arguments."""
+    return sample_static if bundle.steps == "static" else sample_answers
 
 
 def _nearest(bundle: Bundle, source: DualCodes, answers: list[Answer], run: Run) -> Generated:

@@ -1,9 +1,10 @@
 """One line of a script: its edits in the order that hurts least, then its length.
 
 Sounds come first, then style, emotion and speed, last noise and pauses; so each edit hears speech
-that the later ones have not changed yet. Edits with a range of their own come before those of the
-whole clip, which move the times of the ranges. Neighbours of the whole clip with equal rounds and
-strength are one plan, so codes travel between them (decision 0003); other steps hear the sound.
+that the later ones have not changed yet. A whisper by signal processing comes after emotion. Edits
+with a range of their own come before those of the whole clip, which move the times of the ranges.
+Neighbours of the whole clip with equal rounds and strength are one plan, so codes travel between
+them (decision 0003); other steps hear the sound.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..measure.timeline import Recogniser, Word, find_phrase, words_between
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..signal.fit import fit_slot
+from ..text.engines import engine_of, whispers
 from ..text.units import bare, split_words
 from ..types import Clip, Decoding, EditRequest, EditResult, Hooks, SilentHooks
 from .listened import Listened, compared, needs_words
@@ -113,7 +115,7 @@ def edit_line(tools: LineTools, line: ScriptLine, recording: Recording) -> LineD
     """
     check_line(tools.bundle, line)
     state = _State(tools, line, recording, _words(tools, line, recording))
-    ordered = sorted(line.edits, key=lambda edit: ORDER.index(edit.kind))
+    ordered = sorted(line.edits, key=lambda edit: _place(tools.bundle, edit))
     state.ranges([edit for edit in ordered if edit.ranged])
     for together in _runs([edit for edit in ordered if not edit.ranged]):
         state.whole(together)
@@ -133,6 +135,13 @@ def edit_line(tools: LineTools, line: ScriptLine, recording: Recording) -> LineD
         tempo=tempo,
         notes=tuple(state.notes),
     )
+
+
+def _place(bundle: Bundle, edit: ScriptEdit) -> float:
+    """Where an edit comes among those of its line."""
+    request = edit.request(ANY_WORDS)
+    request = replace(request, engine=engine_of(request, vocabulary_of(bundle)))
+    return ORDER.index("emotion") + 0.5 if whispers(request) else ORDER.index(edit.kind)
 
 
 def _words(tools: LineTools, line: ScriptLine, recording: Recording) -> Listened | None:

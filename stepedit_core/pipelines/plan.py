@@ -26,11 +26,13 @@ from ..signal.stretch import check_tempo
 from ..text.edits import EditVocabulary, check_text, edit_vocabulary, text_after, validate
 from ..text.engines import (
     FIT,
-    SIGNAL_OPTIONS,
+    WHISPER,
     check_offered,
     check_seconds,
     check_signal,
     engine_of,
+    signal_makes,
+    whispers,
 )
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Hooks, Sampling
@@ -204,9 +206,7 @@ def decided(bundle: Bundle, plan: Plan) -> Plan:
     return replace(
         plan,
         requests=tuple(
-            replace(request, engine=engine_of(request, known))
-            if request.kind in SIGNAL_OPTIONS
-            else request
+            replace(request, engine=engine_of(request, known)) if signal_makes(request) else request
             for request in plan.requests
         ),
     )
@@ -297,14 +297,28 @@ def check_plan(bundle: Bundle, plan: Plan) -> None:
         check_request(bundle, request)
         if request.kind == "denoise" and engine_of(request, vocabulary_of(bundle)) == "signal":
             check_installed()
+    _check_order(bundle, plan.requests)
     _check_fit(plan)
+
+
+def _check_order(bundle: Bundle, requests: Sequence[EditRequest]) -> None:
+    """Raise ValueError for an edit of the model after a whisper by signal processing."""
+    known, whispered = vocabulary_of(bundle), False
+    for request in requests:
+        engine = engine_of(request, known)
+        if whispered and engine == "model":
+            raise ValueError(
+                f"style {WHISPER} by signal processing comes before {shown(request.label)}, and "
+                "the model gives a whisper its voice back. Put the whisper after it."
+            )
+        whispered = whispered or whispers(replace(request, engine=engine))
 
 
 def check_strength(bundle: Bundle, requests: Iterable[EditRequest], decoding: Decoding) -> None:
     """Raise ValueError for a strength of an edit that signal processing makes."""
     known = vocabulary_of(bundle)
     for request in requests if decoding.strength != 1 else ():
-        if request.kind in SIGNAL_OPTIONS and engine_of(request, known) == "signal":
+        if signal_makes(request) and engine_of(request, known) == "signal":
             raise ValueError(
                 f"strength is {decoding.strength:g}, and {shown(request.label)} is made by signal "
                 "processing, which has none; it is for edits of the model, by difference. Choose "

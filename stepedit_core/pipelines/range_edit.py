@@ -4,14 +4,14 @@ The part is edited within a window of the speech around it, so that the model he
 Of the answer only the part is taken: its codes stand between the recording's own, the decoder moves
 the recording's mel there and nowhere else (`difference.py`), and what comes out of the vocoder is
 put into the recording at its own rate, channels and sample type (`signal/splice.py`). Every sample
-before the first fade and after the last is the recording's. Another speed by signal processing
-needs no model: the part's own samples are stretched (`signal_part.py`).
+before the first fade and after the last is the recording's. Another speed or a whisper by signal
+processing needs no model: the part's own samples are changed (`signal_part.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,12 @@ from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
 from ..measure.alignment import guide_of
 from ..measure.pieces import quietest
-from ..measure.time_path import time_path
 from ..printable import shown
 from ..registry.handle import Bundle
 from ..text.edits import SPEEDS
-from ..text.engines import FIT
+from ..text.engines import FIT, whispers
 from ..types import (
+    Draws,
     DualCodes,
     EditRequest,
     EditResult,
@@ -35,12 +35,12 @@ from ..types import (
     Voice,
     same_codes,
 )
-from ..vocab import MEL_FRAMES_PER_GROUP, SEMANTIC_PER_GROUP
-from .difference import KEEPS_RECORDING, difference_decode
+from ..vocab import MEL_FRAMES_PER_GROUP, SEMANTIC_PER_GROUP, joined
+from .difference import KEEPS_RECORDING, difference_part
 from .inside import MEL_HZ, Inside, Part, put_in
 from .plan import Plan, make_plan
 from .rounds import iterate
-from .signal_part import only_speed, stretched
+from .signal_part import changed_part, of_own_samples
 from .tokenize import voice_of
 
 WINDOW_S = 10.0
@@ -181,8 +181,13 @@ def patch_of(
     """The part as round `number` of its window says it; round 0 is the input, an empty patch."""
     source, made = result.rounds[0], result.rounds[number]
     edits = result.rounds[1 : number + 1]
-    if only_speed(edits):
-        return stretched(recording, part, [edit.request for edit in edits if edit.request])
+    asked = [(r.request, plan.draws(k)) for k, r in enumerate(edits, start=1) if r.request]
+    if of_own_samples(edits):
+        return changed_part(recording, part, asked)
+    if any(whispers(request) for request, _ in asked):
+        by_model = max(k for k, edit in enumerate(edits, start=1) if not edit.by_signal)
+        patch = patch_of(bundle, recording, part, plan, result, number=by_model)
+        return _changed_after(recording, part, patch, asked[by_model:])
     if same_codes(source.codes, made.codes):
         empty = recording.samples[:, :0]
         return Patch(start=part.start, stop=part.start, samples=empty)
@@ -192,6 +197,19 @@ def patch_of(
     heard = [(s - part.window_start) * MEL_HZ / rate for s in part.start_end]
     inside = _moved(bundle, voice, made.codes, (heard[0], heard[1]), plan, number)
     return put_in(bundle, recording, part, voice.mel, inside, draws=plan.draws(number))
+
+
+def _changed_after(
+    recording: Recording, part: Part, patch: Patch, requests: Sequence[tuple[EditRequest, Draws]]
+) -> Patch:
+    """A patch of the model whose part signal processing has then changed."""
+    first, end = min(patch.start, part.start), max(patch.stop, part.end)
+    edited = patched(recording, [patch])
+    longer = edited.samples.shape[1] - recording.samples.shape[1]
+    own = changed_part(edited, replace(part, end=part.end + longer), requests)
+    last = patched(edited, [own]).samples
+    stop = last.shape[1] - (recording.samples.shape[1] - end)
+    return Patch(start=first, stop=end, samples=last[:, first:stop])
 
 
 def composed(
@@ -220,12 +238,7 @@ def composed(
             f"{(end - first) * GROUP_S:.2f} s of the part; {LEAST} to {MOST:g} times its length is "
             "put in. Try another seed, or fewer rounds."
         )
-    parts = ((source, 0, first), (answer, begin, stop), (source, end, source.groups))
-    codes = DualCodes(
-        linguistic=torch.cat([codes.linguistic[2 * a : 2 * b] for codes, a, b in parts]),
-        semantic=torch.cat([codes.semantic[3 * a : 3 * b] for codes, a, b in parts]),
-        codebook=source.codebook,
-    )
+    codes = joined(((source, 0, first), (answer, begin, stop), (source, end, source.groups)))
     return codes, stop - begin
 
 
@@ -245,13 +258,14 @@ def _moved(
     first = min(max(0, int((heard[0] - lead) // MEL_FRAMES_PER_GROUP)), codes.groups - 1)
     end = max(first + 1, min(codes.groups, -int((lead - heard[1]) // MEL_FRAMES_PER_GROUP)))
     whole, count = composed(bundle, codes, answer, (first, end))
-    mel = difference_decode(bundle, whole, voice, draws=plan.draws(number), decoding=plan.decoding)
-    path = time_path(guide_of(bundle), codes, whole, voice.mel, voice.lead)
+    here = first, first + count
+    how: dict[str, Any] = {"draws": plan.draws(number), "decoding": plan.decoding}
+    mel, path = difference_part(bundle, whole, voice, here, **how)
     if path is not None:
         # groups are 120 ms: beside the part's exact borders they stay as recorded
         places = torch.from_numpy(path.frames(voice.lead))
-        here = (places >= heard[0]) & (places < heard[1]) | ~path.known_frames()
-        mel = torch.where(here, mel, path.mel(voice.mel, voice.lead))
+        moves = (places >= heard[0]) & (places < heard[1]) | ~path.known_frames()
+        mel = torch.where(moves, mel, path.mel(voice.mel, voice.lead))
     begin = MEL_FRAMES_PER_GROUP * first
     before = max(0, -(lead + begin))  # frames that lie before the clip's first
     mel = mel[:, begin + before : begin + MEL_FRAMES_PER_GROUP * count]

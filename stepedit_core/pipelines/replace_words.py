@@ -25,7 +25,7 @@ from ..registry.handle import Bundle
 from ..text.pace import USUAL, seconds_to_say
 from ..text.units import bare, split_words
 from ..types import DualCodes, Hooks, Round, SilentHooks, Voice
-from ..vocab import MEL_FRAMES_PER_GROUP
+from ..vocab import MEL_FRAMES_PER_GROUP, joined
 from .clone import clone_plan
 from .infill import Kept, infill_decode
 from .inside import MEL_HZ, Inside, Part, put_in
@@ -212,12 +212,7 @@ def composed_around(
     source: DualCodes, answer: DualCodes, groups: tuple[int, int], found: tuple[int, int]
 ) -> DualCodes:
     """Source codes whose groups are those that were found in the answer."""
-    parts = ((source, 0, groups[0]), (answer, *found), (source, groups[1], source.groups))
-    return DualCodes(
-        linguistic=torch.cat([codes.linguistic[2 * a : 2 * b] for codes, a, b in parts]),
-        semantic=torch.cat([codes.semantic[3 * a : 3 * b] for codes, a, b in parts]),
-        codebook=source.codebook,
-    )
+    return joined(((source, 0, groups[0]), (answer, *found), (source, groups[1], source.groups)))
 
 
 def kept_around(voice: Voice, groups: tuple[int, int], count: int) -> Kept:

@@ -13,7 +13,8 @@ previous  the round before's: speaker vector and mel of its wave, with the codes
           from; changes of voice can build up. Round 1 hears the input (decision 0015)
 
 A round by signal processing (decision 0021) is a recording as the input is: without noise or
-pauses, or at another speed. From then on it takes the input's place as the original voice.
+pauses, at another speed, or whispered. From then on it takes the input's place as the original
+voice.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def iterate_rounds(
             previous, step = done[-1], plan.steps[number - 1]
             base = done[step.base].codes
             if step.request.engine == "signal":
-                made = signal_edit(bundle, previous, base, step, run=run)
+                made = signal_edit(bundle, previous, base, step, draws=plan.draws(number), run=run)
                 made = _measured(bundle, made, done, run)
                 done.append(replace(made, notes=faults_of(made)))
                 yield done[-1]

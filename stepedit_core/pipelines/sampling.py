@@ -86,7 +86,7 @@ def sample_answers(
     hooks = run.hooks
     check_sampling(sampling)
     limit = sampling.max_ids - sampling.max_ids % GROUP
-    _check_generators(prompts, generators, limit)
+    check_generators(prompts, generators, limit)
     cache = model.new_cache(len(prompts), max(map(len, prompts)) + limit)
     device = cache.kv.device
     drawn: list[list[int]] = [[] for _ in prompts]
@@ -103,10 +103,7 @@ def sample_answers(
         first, last = vocabulary.legal_range(position)
         logits = heads[first](hidden).to("cpu", torch.float32)
         if bool(logits.isnan().any()):
-            raise ValueError(
-                f"the language model made NaN at id {shown(position)}; all scores must be numbers. "
-                "Check the bundle with `stepedit bundles --verify`, or choose another precision."
-            )
+            raise nan_error(position)
         if sampling.forbid_repeats:
             for row, index in enumerate(alive):
                 running = [*prompts[index][-REPEAT_WINDOW:], *drawn[index][-REPEAT_WINDOW:]]
@@ -151,14 +148,24 @@ def draw(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generato
     if sampling.temperature == 0:
         greedy: list[int] = logits.argmax(dim=-1).tolist()
         return greedy
+    uniform = torch.stack([torch.rand(1, generator=generator) for generator in generators])
+    found: list[int] = drawn_places(logits, sampling, uniform).tolist()
+    return found
+
+
+def drawn_places(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
+    """Places (B,) int64 of logits (B, n) float32 at uniform numbers (B, 1), where they lie.
+
+    No shape depends on a value and nothing waits for the device.
+    """
+    if sampling.temperature == 0:
+        return logits.argmax(dim=-1)
     probabilities = torch.softmax(filter_logits(logits / sampling.temperature, sampling), dim=-1)
     edges = probabilities.cumsum(dim=-1)
-    uniform = torch.stack([torch.rand(1, generator=generator) for generator in generators])
     places = torch.searchsorted(edges, uniform * edges[:, -1:], right=True)[:, 0]
     # rounding can put the mark on the last edge, after which nothing has any probability
-    possible = (probabilities > 0) * torch.arange(1, logits.shape[-1] + 1)
-    found: list[int] = torch.minimum(places, possible.amax(dim=-1) - 1).tolist()
-    return found
+    numbers = torch.arange(1, logits.shape[-1] + 1, device=logits.device)
+    return torch.minimum(places, ((probabilities > 0) * numbers).amax(dim=-1) - 1)
 
 
 def filter_logits(logits: Tensor, sampling: Sampling) -> Tensor:
@@ -176,7 +183,15 @@ def filter_logits(logits: Tensor, sampling: Sampling) -> Tensor:
     return logits
 
 
-def _check_generators(
+def nan_error(position: int) -> ValueError:
+    """What is said where a model's scores at an id are not numbers."""
+    return ValueError(
+        f"the language model made NaN at id {shown(position)}; all scores must be numbers. "
+        "Check the bundle with `stepedit bundles --verify`, or choose another precision."
+    )
+
+
+def check_generators(
     prompts: Sequence[Sequence[int]], generators: Sequence[torch.Generator], limit: int
 ) -> None:
     """Errors for what cannot be sampled with."""

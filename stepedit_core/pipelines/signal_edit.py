@@ -13,19 +13,24 @@ from ..registry.handle import Bundle
 from ..signal.denoise import denoise
 from ..signal.silence import shorten_silence
 from ..signal.stretch import TEMPO, fit_seconds, stretch
+from ..signal.whisper import whisper
 from ..text.edits import text_after
-from ..text.engines import FIT
-from ..types import SIGNAL_STAGE, Clip, DualCodes, EditRequest, Round
+from ..text.engines import FIT, whispers
+from ..types import SIGNAL_STAGE, Clip, Draws, DualCodes, EditRequest, Round
 from .plan import Step
 from .run import Run
 from .tokenize import codes_of
 
+STAGE = "whisper"
+"""Of its draws."""
 MOST_DB = 20.0
 """How far Denoise pushes noise down. Without a limit more words and more of the voice go with it
 (docs/benchmarks/2026-11-28-signal.md); at this distance the noise is hardly heard."""
 
 
-def signal_edit(bundle: Bundle, previous: Round, base: DualCodes, step: Step, *, run: Run) -> Round:
+def signal_edit(
+    bundle: Bundle, previous: Round, base: DualCodes, step: Step, *, draws: Draws, run: Run
+) -> Round:
     """One finished round, not yet measured.
 
     Args:
@@ -33,6 +38,7 @@ def signal_edit(bundle: Bundle, previous: Round, base: DualCodes, step: Step, *,
         previous: the round whose sound is changed.
         base: codes from before the first round of this edit, as in `edit`.
         step: the request.
+        draws: of the noise of a whisper.
         run: who watches, and the clock of this round.
 
     Raises ValueError where a package is missing, or nothing that can be heard is left.
@@ -42,7 +48,7 @@ def signal_edit(bundle: Bundle, previous: Round, base: DualCodes, step: Step, *,
     with run.clock.stage(SIGNAL_STAGE.name):
         hooks.progress(SIGNAL_STAGE.name, 0, 1)
         rate = previous.clip.sample_rate
-        clip = Clip(wave=changed(previous.clip.wave, rate, request), sample_rate=rate)
+        clip = Clip(wave=changed(previous.clip.wave, rate, request, draws), sample_rate=rate)
         hooks.progress(SIGNAL_STAGE.name, 1, 1)
     with run.clock.stage("tokenize"):
         codes = codes_of(bundle, clip, hooks=hooks)
@@ -62,8 +68,10 @@ def signal_edit(bundle: Bundle, previous: Round, base: DualCodes, step: Step, *,
     )
 
 
-def changed(wave: Tensor, rate: int, request: EditRequest) -> Tensor:
-    """Wave (N,) at `rate` Hz after an edit of `text/engines.py`; pitch, words and rate stay."""
+def changed(wave: Tensor, rate: int, request: EditRequest, draws: Draws) -> Tensor:
+    """Wave (N,) or (C, N) at `rate` Hz after an edit of `text/engines.py`; words and rate stay."""
+    if whispers(request):
+        return whisper(wave, rate, generator=draws.generator(STAGE))
     if request.kind == "denoise":
         return denoise(wave, rate, most_db=MOST_DB)
     if request.kind == "trim_silence":

@@ -1,7 +1,8 @@
-"""A part of a recording at another speed: its own samples, stretched, and no model's sound.
+"""A part of a recording at another speed or whispered: its own samples, and no model's sound.
 
-All channels are stretched alike at the recording's own rate. A stretched sound begins and ends as
-the sound itself does, so the fades at both borders lie inside of the part.
+All channels are changed alike at the recording's own rate. A stretched sound begins and ends as the
+sound itself does, and a whisper is in step with it, so the fades at both borders lie inside of the
+part.
 """
 
 from __future__ import annotations
@@ -14,29 +15,31 @@ from ..audio.clips import float_samples, samples_as
 from ..audio.patches import Patch
 from ..audio.recordings import Recording
 from ..signal.splice import FADE_S
-from ..text.engines import FIT
-from ..types import EditRequest, Round
+from ..text.engines import FIT, whispers
+from ..types import Draws, EditRequest, Round
 from .inside import Part
 from .signal_edit import changed
 
 
-def only_speed(rounds: Sequence[Round]) -> bool:
-    """Whether each of the rounds is another speed by signal processing.
+def of_own_samples(rounds: Sequence[Round]) -> bool:
+    """Whether each of the rounds is another speed or a whisper by signal processing.
 
     `fit to seconds` is not: it is the length of a whole clip, not of a part.
     """
     requests = [made.request for made in rounds if made.by_signal and made.request is not None]
-    speeds = [r for r in requests if r.kind == "speed" and r.option != FIT]
-    return bool(rounds) and len(speeds) == len(rounds)
+    kept = [r for r in requests if whispers(r) or (r.kind == "speed" and r.option != FIT)]
+    return bool(rounds) and len(kept) == len(rounds)
 
 
-def stretched(recording: Recording, part: Part, requests: Sequence[EditRequest]) -> Patch:
-    """The part's own samples at the speed that the requests ask for, one after the other."""
+def changed_part(
+    recording: Recording, part: Part, requests: Sequence[tuple[EditRequest, Draws]]
+) -> Patch:
+    """The part's own samples after what the requests ask for, one after the other."""
     rate, old = recording.sample_rate, recording.samples[:, part.start : part.end]
     before = float_samples(old)
     wave = before
-    for request in requests:
-        wave = changed(wave, rate, request)
+    for request, draws in requests:
+        wave = changed(wave, rate, request, draws)
     made, before = wave.double(), before.double()
     fade = min(round(FADE_S * rate), made.shape[1] // 4, before.shape[1] // 4)
     up = (torch.arange(fade, dtype=torch.float64) + 1) / (fade + 1)

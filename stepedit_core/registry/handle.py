@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import torch
 from torch import nn
@@ -57,6 +57,9 @@ class Bundle:
         self.precision = precision
         self.threads = 0
         """Threads of a run on the CPU; 0 leaves the choice to registry/threads.py."""
+        self.steps: Literal["ordinary", "static"] = "ordinary"
+        """How ids are drawn: one at a time, or in blocks on the device, on CUDA by replaying a
+        graph. "static" has not been seen on a GPU (decision 0041)."""
         self._registry = registry
         self.release_files = entry.release if isinstance(entry, ReleaseEntry) else None
         self._parts: dict[str, nn.Module] = {}

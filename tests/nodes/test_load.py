@@ -167,6 +167,17 @@ def test_a_run_by_signal_loads_no_more_than_it_hears_with(
     assert model.bundle.loaded == ()
 
 
+@pytest.mark.usefixtures("host")
+def test_the_palette_of_nano_offers_a_whisper_but_no_style_that_nobody_makes(
+    pack_module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ModuleType("server")
+    monkeypatch.setattr(server, "PromptServer", object, raising=False)
+    monkeypatch.setitem(sys.modules, "server", server)
+    offers = pack_module("host.offers")
+    assert list(offers.reasons("nano", "style", ["whisper", "older", "arrogant"])) == ["arrogant"]
+
+
 def refuses(monkeypatch: pytest.MonkeyPatch, place: Path, name: str) -> None:
     """Every look into a folder, or at a file, ends in EIO, as of a network drive that is gone."""
     real = getattr(Path, name)

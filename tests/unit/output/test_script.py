@@ -199,6 +199,14 @@ def test_edits_are_made_in_the_order_that_hurts_least(bundle: Bundle, source: Pa
     assert [len(step["rounds"]) for step in entry["steps"]] == [3, 3, 2]
 
 
+def test_a_whisper_by_signal_comes_after_emotion(bundle: Bundle, source: Path) -> None:
+    edits = "style:whisper engine=signal; speed:faster engine=signal; emotion:happy"
+    (entry,) = made(bundle, source, lines({"edits": edits}))
+    assert entry["error"] is None
+    done = [[edit["kind"] for edit in step["edits"]] for step in entry["steps"]]
+    assert done == [["emotion", "style", "speed"]]
+
+
 def test_ranges_of_words_leave_the_rest_of_the_line(
     bundle: Bundle, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

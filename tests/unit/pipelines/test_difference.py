@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stepedit_core.measure.alignment import Guide
 from stepedit_core.measure.time_path import TimePath, time_path
-from stepedit_core.pipelines.difference import difference_decode
+from stepedit_core.pipelines.difference import difference_decode, difference_part
 from stepedit_core.pipelines.flow_decode import flow_decode
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.registry.registry import Registry
@@ -290,3 +290,63 @@ def test_it_runs_in_half_precision_and_strength_0_is_still_exact(bundles: Path) 
     assert float((got - want).abs().mean()) < 0.1
     still = difference_decode(half, ANSWER, VOICE, draws=Draws(seed=1), decoding=STILL)
     assert torch.equal(still, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
+
+
+def differing(source: DualCodes, first: int, end: int) -> DualCodes:
+    """Codes that say something else in every other of groups first to end."""
+    other = drawn(source.groups, 7)
+    groups = range(source.groups)
+    return joined(
+        *(part(other if first <= g < end and g % 2 else source, g, g + 1) for g in groups)
+    )
+
+
+def test_a_part_of_a_short_clip_is_decoded_as_the_whole(model: Bundle) -> None:
+    answer, how = differing(SOURCE, 4, 8), {"draws": Draws(seed=2), "decoding": Decoding(steps=2)}
+    mel, path = difference_part(model, answer, VOICE, (4, 8), **how)
+    assert path is not None
+    assert torch.equal(mel, difference_decode(model, answer, VOICE, **how))
+
+
+def test_a_part_of_a_long_clip_is_decoded_with_its_neighbours_alone(
+    model: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = drawn(60, 1)
+    voice, answer = voice_with(source), differing(source, 30, 34)
+    how = {"draws": Draws(seed=2), "decoding": Decoding(steps=2)}
+    whole = difference_decode(model, answer, voice, **how)
+    seen = []
+    estimator = model.flow.decoder.estimator
+    velocity = estimator.velocity
+    monkeypatch.setattr(
+        estimator, "velocity", lambda x, *a, **k: seen.append(x.shape[2]) or velocity(x, *a, **k)
+    )
+    mel, path = difference_part(model, answer, voice, (30, 34), **how)
+    # 4 groups, 16 beside them in the prompt and 8 in the answer, on both sides
+    assert seen == [6 * (4 + 32 + 4 + 16)] * 2
+    assert path is not None
+    kept = path.mel(voice.mel, voice.lead)
+    near = slice(6 * 22, 6 * 42)
+    assert torch.equal(mel[:, : near.start], kept[:, : near.start])
+    assert torch.equal(mel[:, near.stop :], kept[:, near.stop :])
+    inside = slice(6 * 30, 6 * 34)
+    moved = (whole - kept)[:, inside].abs().mean()
+    assert (mel - whole)[:, inside].abs().mean() < 0.25 * moved
+
+
+def test_a_part_at_strength_0_is_the_recording_bit_for_bit(model: Bundle) -> None:
+    answer = differing(SOURCE, 4, 8)
+    mel, _ = difference_part(model, answer, VOICE, (4, 8), draws=Draws(seed=1), decoding=STILL)
+    assert torch.equal(mel, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
+
+
+def test_a_part_with_a_laugh_at_the_end_of_a_long_clip(model: Bundle) -> None:
+    source = drawn(40, 1)
+    answer = joined(source, drawn(5, 3))
+    how = {"draws": Draws(seed=2), "decoding": Decoding(steps=2)}
+    mel, path = difference_part(model, answer, voice_with(source), (39, 45), **how)
+    assert path is not None
+    assert mel.shape == (80, 6 * 45)
+    assert not path.known[-9:].any()
+    # drawn, not digital silence
+    assert mel[:, 6 * 41 : 6 * 44].mean() > -6

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stepedit_core.audio.patches import patched
+from stepedit_core.audio.patches import Patch, patched
 from stepedit_core.audio.recordings import Recording
+from stepedit_core.pipelines import range_edit
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.range_edit import (
     composed,
@@ -19,6 +20,7 @@ from stepedit_core.pipelines.range_edit import (
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, DualCodes, EditRequest, EditResult, Round
+from tests.rounds import finished
 from tests.unit.conftest import voiced
 
 RATE = 44_100
@@ -157,6 +159,55 @@ def test_every_sample_outside_stays(bundle: Bundle, rate: int, start: float, end
     assert after >= old.shape[1] - part.end - 0.205 * rate
     inside = slice(out.first, out.end)
     assert not torch.equal(new[:, inside], old[:, inside][:, : new[:, inside].shape[1]])
+
+
+@pytest.mark.parametrize(("start", "end"), [(1.2, 1.8), (0.0, 0.8), (2.2, 3.0)])
+def test_a_whisper_by_signal_is_the_parts_own_time_at_every_channel(
+    bundle: Bundle, start: float, end: float
+) -> None:
+    recording = stereo(3.0, 16_000)
+    old = recording.samples
+    request = EditRequest(kind="style", option="whisper", engine="signal")
+    part = part_of(recording, start, end)
+    out = edit_range(bundle, recording, part, [request], settings={"rounds": 2})
+    new = out.recording.samples
+    assert (out.first, out.end) == (part.start, part.end)
+    assert new.shape == old.shape
+    assert torch.equal(new[:, : part.start], old[:, : part.start])
+    assert torch.equal(new[:, part.end :], old[:, part.end :])
+    inside = slice(part.start, part.end)
+    # the second channel is -0.4 of the first, as in the recording
+    assert (new[1, inside].double() + 0.4 * new[0, inside].double()).abs().max() <= 2
+    again = edit_range(bundle, recording, part, [request], settings={"rounds": 2})
+    assert torch.equal(again.recording.samples, new)
+    assert not torch.equal(new[:, inside], old[:, inside])
+
+
+def test_a_whisper_of_a_part_follows_the_model(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = stereo(3.0)
+    old = recording.samples
+    part = part_of(recording, 1.2, 1.8)
+    begin, stop, longer = part.start - 90, part.end + 70, 500
+    samples = old[:, begin : stop + longer].flip(1)
+    spoken = Patch(start=begin, stop=stop, samples=samples)
+    monkeypatch.setattr(range_edit, "_moved", lambda *_: None)
+    monkeypatch.setattr(range_edit, "put_in", lambda *_, **how: spoken)
+    whisper = EditRequest(kind="style", option="whisper", engine="signal")
+    clip = recording.clip(part.window_start, part.window_end)
+    plan = make_plan(bundle, clip, [HAPPY, whisper])
+    done = finished("happy", 5.0), replace(finished("whisper", 5.0), request=whisper)
+    first = iterate(bundle, clip, make_plan(bundle, clip, [whisper])).rounds[0]
+    result = EditResult(rounds=(first, *done), best_number=2)
+    made = patch_of(bundle, recording, part, plan, result, number=2)
+    assert (made.first, made.stop) == (begin, stop)
+    new, model = patched(recording, [made]).samples, patched(recording, [spoken]).samples
+    inside = slice(part.start, part.end + longer)
+    assert new.shape == model.shape
+    assert torch.equal(new[:, : part.start], model[:, : part.start])
+    assert torch.equal(new[:, part.end + longer :], model[:, part.end + longer :])
+    assert not torch.equal(new[:, inside], model[:, inside])
 
 
 @pytest.mark.usefixtures("every_round_holds")

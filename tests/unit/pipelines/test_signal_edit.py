@@ -25,11 +25,14 @@ from stepedit_core.registry.handle import Bundle
 from stepedit_core.registry.registry import ASSETS, Registry
 from stepedit_core.signal import denoise as denoising
 from stepedit_core.text.engines import FIT
-from stepedit_core.types import Clip, EditRequest, Sampling, same_codes
+from stepedit_core.types import Clip, Decoding, Draws, EditRequest, Sampling, same_codes
 
 FASTER = EditRequest(kind="speed", option="faster", engine="signal")
 SHORTER = EditRequest(kind="trim_silence", engine="signal")
 CLEANER = EditRequest(kind="denoise", engine="signal")
+WHISPER = EditRequest(kind="style", option="whisper", engine="signal")
+NO_WHISPER = {"emotion": ("happy",), "style": ("older", "remove")}
+"""What nano offers."""
 HAPPY = EditRequest(kind="emotion", option="happy", text="hello world")
 HEARERS = {"linguistic", "semantic", "speaker", "scorer"}
 
@@ -45,7 +48,9 @@ def offering(bundle: Bundle, options: Mapping[str, tuple[str, ...]]) -> Bundle:
     return bundle
 
 
-@pytest.mark.parametrize("request_", [FASTER, SHORTER], ids=["speed", "silence"])
+@pytest.mark.parametrize(
+    "request_", [FASTER, SHORTER, WHISPER], ids=["speed", "silence", "whisper"]
+)
 def test_no_language_model_and_no_decoder_is_loaded(
     fresh: Bundle, clip: Clip, request_: EditRequest
 ) -> None:
@@ -76,7 +81,8 @@ def test_the_second_round_changes_the_sound_of_the_first(fresh: Bundle, clip: Cl
     assert twice.rounds[1] is once.rounds[1]
     wave = once.final.clip.wave
     assert torch.equal(
-        twice.final.clip.wave, signal_edit.changed(wave, once.final.clip.sample_rate, FASTER)
+        twice.final.clip.wave,
+        signal_edit.changed(wave, once.final.clip.sample_rate, FASTER, Draws(seed=0, round=2)),
     )
 
 
@@ -163,6 +169,8 @@ REFUSED = [
     (replace(SHORTER, option="x"), "trim_silence received the option 'x'"),
     (replace(FASTER, engine="robot"), "engine is 'robot'; allowed are auto, model, signal"),
     (replace(HAPPY, engine="signal"), "signal does not make emotion happy; it makes speed"),
+    (replace(WHISPER, option="remove"), "signal does not make style remove; .*, style whisper. Ch"),
+    (replace(WHISPER, option=""), "signal does not make style; it makes .*, style whisper. Choose"),
     (replace(FASTER, option=FIT), "received the length 0 s; it needs more than 0"),
     (replace(FASTER, seconds=2.0), "speed faster received the length 2 s; only speed"),
     (replace(FASTER, option=FIT, engine="model", seconds=2.0), "no model makes speed 'fit to"),
@@ -198,6 +206,45 @@ def test_an_edit_that_the_model_does_not_offer_names_who_makes_it(
         make_plan(fresh, clip, [request_])
     with pytest.raises(ValueError, match=remedy):
         make_plan(fresh, clip, [request_])
+
+
+def test_a_whisper_is_drawn_from_the_seed_and_the_round(fresh: Bundle, clip: Clip) -> None:
+    def made(seed: int) -> list[torch.Tensor]:
+        plan = make_plan(fresh, clip, [WHISPER], seed=seed, rounds=2)
+        return [made.clip.wave for made in iterate(fresh, clip, plan).rounds]
+
+    first, again, other = made(3), made(3), made(4)
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not torch.equal(first[1], other[1])
+    assert {len(wave) for wave in first} == {len(first[0])}
+
+
+def test_who_whispers_is_the_model_only_where_it_offers_a_whisper(
+    fresh: Bundle, clip: Clip
+) -> None:
+    asked = replace(WHISPER, engine="auto", text="hello world")
+    older = replace(asked, option="older")
+    assert make_plan(fresh, clip, [asked]).requests[0].engine == "model"
+    offering(fresh, NO_WHISPER)
+    plan = make_plan(fresh, clip, [older, asked])
+    assert [request.engine for request in plan.requests] == ["auto", "signal"]
+    assert make_plan(fresh, clip, [replace(asked, text="")]).requests[0].engine == "signal"
+    with pytest.raises(ValueError, match="style option is 'wisper'; allowed are older, remove"):
+        make_plan(fresh, clip, [replace(asked, option="wisper")])
+    sentence = "of tiny does not make style whisper; it makes emotion, style, and the engine signal"
+    with pytest.raises(ValueError, match=f"{sentence} .*Use Iterative Edit or .* engine signal"):
+        make_plan(fresh, clip, [replace(asked, engine="model")])
+
+
+def test_a_whisper_by_signal_has_no_strength(fresh: Bundle, clip: Clip) -> None:
+    with pytest.raises(ValueError, match=r"strength is 0.5, and style whisper is made by signal"):
+        make_plan(fresh, clip, [WHISPER], decoding=Decoding(strength=0.5, way="difference"))
+
+
+def test_the_model_edits_before_a_whisper_never_after_it(fresh: Bundle, clip: Clip) -> None:
+    make_plan(fresh, clip, [HAPPY, WHISPER, FASTER])
+    with pytest.raises(ValueError, match=r"comes before emotion happy, .* Put the whisper after"):
+        make_plan(fresh, clip, [replace(WHISPER, text="hello world"), FASTER, HAPPY])
 
 
 def test_tokens_are_never_asked_of_signal_processing(bundle: Bundle) -> None:

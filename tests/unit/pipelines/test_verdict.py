@@ -125,9 +125,9 @@ def test_words_hold_only_where_nothing_speaks_against_them(
     assert warnings_of(None, [first, lost], None) == ()
 
 
-def by_signal(source: Round, **measures: float) -> Round:
-    """A round at another speed, made of `source`."""
-    made = finished("faster", 9.0)
+def by_signal(source: Round, option: str = "faster", **measures: float) -> Round:
+    """A round at another speed, or a whisper, made of `source`."""
+    made = finished(option, 9.0)
     assert made.measures is not None
     assert made.request is not None
     return replace(
@@ -156,6 +156,20 @@ def test_signal_processing_brings_no_lost_word_back() -> None:
     assert best_round(rounds) == 0
     (fault,) = faults_of(rounds[2])
     assert warnings_of(None, rounds, 0) == (f"round 1: {fault}", NONE_HOLDS)
+
+
+def test_a_whisper_has_the_voice_of_the_round_that_it_was_made_of() -> None:
+    first, happy = finished("", None), finished("happy", 5.0)
+    assert happy.measures is not None
+    lost = replace(happy, measures=replace(happy.measures, similarity=0.1))
+    for source, voice in ((first, True), (happy, True), (lost, False)):
+        whispered = by_signal(source, "whisper", similarity=-0.6)
+        twice = by_signal(whispered, "whisper", similarity=-0.5)
+        faster = by_signal(twice, similarity=-0.4)
+        for made in (whispered, twice, faster):
+            assert (faults_of(made) == ()) is voice
+    asked = replace(finished("whisper", 5.0), measures=lost.measures)  # a model whispers
+    assert faults_of(asked)
 
 
 def test_each_round_that_does_not_hold_is_named(bundle: Bundle) -> None:
