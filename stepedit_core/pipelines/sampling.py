@@ -7,7 +7,7 @@ id and row: the same seed gives the same ids on every device, whatever else shar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,8 +93,7 @@ def sample_answers(
     ended = [False] * len(prompts)
     alive = list(range(len(prompts)))
     cuts = [prompt_cuts(prompt, vocabulary) for prompt in prompts]
-    ranges = {vocabulary.legal_range(slot) for slot in range(GROUP)}
-    heads = {first: model.slot_head(first, last, vocabulary.end_id) for first, last in ranges}
+    heads = slot_heads(model, vocabulary)
     with cancellable(model, hooks):
         hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=run.prompts)
     for position in range(limit):
@@ -123,6 +122,12 @@ def sample_answers(
         hidden = model.step_hidden(torch.tensor(newest, device=device), cache)
     hooks.progress("generate", limit, limit)
     return [Answer(tuple(ids), end) for ids, end in zip(drawn, ended, strict=True)]
+
+
+def slot_heads(model: Step1LM, vocabulary: Vocabulary) -> dict[int, Callable[[Tensor], Tensor]]:
+    """First legal id of a slot -> hidden (B, D) to logits of its ids and, last, of the end id."""
+    ranges = {vocabulary.legal_range(slot) for slot in range(GROUP)}
+    return {first: model.slot_head(first, last, vocabulary.end_id) for first, last in ranges}
 
 
 def forbid_repeat(logits: Tensor, running: Sequence[int], first: int) -> None:

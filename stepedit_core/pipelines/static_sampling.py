@@ -8,7 +8,7 @@ Rows that have ended are computed on, unread, until all have. On a CPU this take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +30,7 @@ from .sampling import (
     drawn_places,
     nan_error,
     prompt_cuts,
+    slot_heads,
 )
 from .settings import check_sampling
 
@@ -63,7 +64,7 @@ def sample_static(
     with cancellable(model, run.hooks):
         hidden = model.prefill_hidden(prompts, cache, cuts=cuts, memory=run.prompts)
     state = _Drawing(prompts, generators, limit, hidden.device)
-    rule = _Rule(model, vocabulary.end_id, sampling)
+    rule = _Rule(model, slot_heads(model, vocabulary), vocabulary.end_id, sampling)
     _draw(rule, hidden, vocabulary.legal_range(0), state)
     if limit > 1:
         static = StaticCache(cache)
@@ -112,6 +113,8 @@ class _Rule:
     """How ids are drawn of hidden states."""
 
     model: Step1LM
+    heads: Mapping[int, Callable[[Tensor], Tensor]]
+    """As slot_heads makes them."""
     end: int
     sampling: Sampling
 
@@ -119,8 +122,7 @@ class _Rule:
 def _draw(rule: _Rule, hidden: Tensor, slot: tuple[int, int], state: _Drawing) -> None:
     """Draw the next id of each row from hidden (B, D); slot is its first id and one past."""
     first, last = slot
-    ends = rule.model.logits(hidden, rule.end, rule.end + 1)
-    logits = torch.cat([rule.model.logits(hidden, first, last), ends], 1).float()
+    logits = rule.heads[first](hidden).float()
     state.wrong.index_copy_(1, state.at, logits.isnan().any(1, keepdim=True))
     if rule.sampling.forbid_repeats:
         logits = without_repeats(logits, state.window, first)

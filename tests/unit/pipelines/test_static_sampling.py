@@ -5,6 +5,7 @@ Run on a CPU as it is; what a CUDA graph makes of it, tools/gpu_check.py sees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -70,14 +71,26 @@ def answers(sample, lm: Step1LM, sampling: Sampling, seed: int = 7, **more) -> l
     )
 
 
+def changed(lm: Step1LM, monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], None]) -> None:
+    """Change all logits (B, n) before they are drawn from; the end's are the last."""
+    plain = lm.slot_head
+
+    def slot_head(first: int, last: int, end: int) -> Callable[[Tensor], Tensor]:
+        head = plain(first, last, end)
+
+        def logits(hidden: Tensor) -> Tensor:
+            made = head(hidden)
+            change(made)
+            return made
+
+        return logits
+
+    monkeypatch.setattr(lm, "slot_head", slot_head)
+
+
 def ending(lm: Step1LM, monkeypatch: pytest.MonkeyPatch, push: float) -> None:
     """Make the end likelier: rows then end at places of their own."""
-    plain = lm.logits
-
-    def pushed(hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        return plain(hidden, first, last) + push * (first == VOCABULARY.end_id)
-
-    monkeypatch.setattr(lm, "logits", pushed)
+    changed(lm, monkeypatch, lambda logits: logits[:, -1].add_(push))
 
 
 @pytest.mark.parametrize("sampling", SETTINGS)
@@ -194,13 +207,14 @@ def test_the_repetition_rule_is_the_rule(running: list[int]) -> None:
 def test_scores_that_are_not_numbers_are_said_with_their_place(
     model: Step1LM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, calls = model.logits, {"n": 0}
+    calls = {"n": 0}
 
-    def broken(hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        calls["n"] += first != VOCABULARY.end_id
-        return plain(hidden, first, last) * (torch.nan if calls["n"] == 8 else 1.0)
+    def broken(logits: Tensor) -> None:
+        calls["n"] += 1
+        if calls["n"] == 8:
+            logits.fill_(torch.nan)
 
-    monkeypatch.setattr(model, "logits", broken)
+    changed(model, monkeypatch, broken)
     with pytest.raises(ValueError, match="NaN at id 7; all scores must be numbers"):
         answers(sample_static, model, Sampling(max_ids=40))
 
@@ -208,19 +222,16 @@ def test_scores_that_are_not_numbers_are_said_with_their_place(
 def test_what_a_row_makes_after_its_end_is_nobodys_error(
     model: Step1LM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, calls = model.logits, {"n": 0}
+    calls = {"n": 0}
 
-    def first_row_ends(hidden: Tensor, first: int = 0, last: int | None = None) -> Tensor:
-        end = first == VOCABULARY.end_id
-        calls["n"] += not end
-        out = plain(hidden, first, last)
-        if len(out) == len(PROMPTS):  # one at a time, the ended row is no longer there
-            out[0] += 1e4 * end
+    def first_row_ends(logits: Tensor) -> None:
+        calls["n"] += 1
+        if len(logits) == len(PROMPTS):  # one at a time, the ended row is no longer there
+            logits[0, -1] += 1e4
             if calls["n"] > 1:
-                out[0] = torch.nan
-        return out
+                logits[0] = torch.nan
 
-    monkeypatch.setattr(model, "logits", first_row_ends)
+    changed(model, monkeypatch, first_row_ends)
     made = answers(sample_static, model, Sampling(max_ids=40))
     calls["n"] = 0
     assert made == answers(sample_answers, model, Sampling(max_ids=40))
