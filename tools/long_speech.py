@@ -29,6 +29,7 @@ import soundfile
 import torch
 
 import stepedit_core as stepedit
+from stepedit_core.__main__ import CACHES
 from stepedit_core.audio.files import read_clip
 from stepedit_core.audio.recording_files import open_recording
 from stepedit_core.evaluate.intervals import interval
@@ -223,5 +224,7 @@ def _loudness(path: Path) -> float:
 
 
 if __name__ == "__main__":
+    for name, most in CACHES.items():  # as the command does
+        os.environ.setdefault(name, most)
     torch.set_num_threads(1)
     main()
