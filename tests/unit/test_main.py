@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -18,9 +19,11 @@ def test_torch_keeps_few_products_unless_the_user_says_otherwise(
     monkeypatch.delenv(other, raising=False)
     if own:
         monkeypatch.setenv(name, own)
+    ctrl_c = signal.getsignal(signal.SIGINT)
     seen = {}
     monkeypatch.setattr("stepedit_core.cli.main", lambda: seen.update(os.environ) or 0)
     with pytest.raises(SystemExit):
         start.run()
+    signal.signal(signal.SIGINT, ctrl_c)
     assert seen[name] == (own or "64")
     assert seen[other] == "64"

@@ -350,3 +350,12 @@ def test_a_part_with_a_laugh_at_the_end_of_a_long_clip(model: Bundle) -> None:
     assert not path.known[-9:].any()
     # drawn, not digital silence
     assert mel[:, 6 * 41 : 6 * 44].mean() > -6
+    # from the noise of the whole answer's last frames, with guidance
+    other, _ = difference_part(
+        model, answer, voice_with(source), (39, 45), **how | {"draws": Draws(seed=3)}
+    )
+    assert not torch.allclose(mel[:, 6 * 41 :], other[:, 6 * 41 :])
+    whole = difference_decode(model, answer, voice_with(source), **how)
+    kept = path.mel(voice_with(source).mel, voice_with(source).lead)
+    moved = (whole - kept)[:, 6 * 41 :].abs().mean()
+    assert (mel - whole)[:, 6 * 41 :].abs().mean() < 0.25 * moved
