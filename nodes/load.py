@@ -46,9 +46,9 @@ class LoadModel(io.ComfyNode):
                     default="auto",
                     tooltip="Number format of the language model: 32, 16, 8 or 4 bits a weight. "
                     "auto: as the bundle was made, else bf16 for a large model and fp32 for a "
-                    "small one. bf16, int8 and int4 run the flow decoder in 16 bits too, which "
-                    "is three times as fast on a CPU that multiplies them; the other parts are "
-                    "always fp32.",
+                    "small one. bf16, int8 and int4 run the flow decoder in 16 bits too, and so "
+                    "does auto on a CPU that multiplies them, where it is two to three times as "
+                    "fast; the other parts are always fp32.",
                 ),
                 advanced(
                     io.Boolean.Input,

@@ -180,8 +180,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         choices=PRECISIONS,
         default="auto",
         help="number format of the language model; bf16, int8 and int4 also run the flow decoder "
-        "in 16 bits. auto: as the bundle was made, else bf16 for a large model and fp32 for a "
-        "small one",
+        "in 16 bits, and so does auto on a CPU that multiplies them. auto: as the bundle was made, "
+        "else bf16 for a large model and fp32 for a small one",
     )
     parser.add_argument(
         "--adapter", metavar="FILE", help="LoRA file of `stepedit train`, added to the model"
