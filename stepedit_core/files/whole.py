@@ -192,11 +192,10 @@ def ready_folder(folder: str | Path) -> None:
     trial = hidden(place / "trial")  # rights are not all: nobody makes a file in /proc
     try:
         os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        trial.unlink(missing_ok=True)
     except OSError as error:
         if error.errno not in _ROOM:  # a full disk is said with the bytes that are needed
             raise ValueError(UNWRITABLE.format(shown(place))) from error
-    finally:
-        trial.unlink(missing_ok=True)
 
 
 def hidden(target: Path, suffix: str = _PART) -> Path:
