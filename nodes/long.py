@@ -72,7 +72,9 @@ class EditLong(HearingNode):
         words: Words | None = None,
     ) -> io.NodeOutput:
         """Edit every piece."""
+        from ..stepedit_core.pipelines.listened import needs_words
         from ..stepedit_core.pipelines.long_edit import LongEdit
+        from ..stepedit_core.pipelines.plan import vocabulary_of
         from ..stepedit_core.types import Decoding
 
         if len(edit) != 1:
@@ -83,7 +85,9 @@ class EditLong(HearingNode):
         decoding = Decoding(way="difference", strength=strength)
         settings = {"rounds": rounds, "seed": seed, "decoding": decoding}
         recording = sound.recording(audio)
-        said = known_or_heard(recording, words, model, recogniser, text)
+        said: Words = words or ()
+        if words is not None or text.strip() or needs_words(edit, vocabulary_of(model.bundle)):
+            said = known_or_heard(recording, words, model, recogniser, text)
         return _edited(model, recording, said, LongEdit(edit[0], settings))
 
 

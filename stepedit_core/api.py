@@ -27,7 +27,7 @@ from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
-from .pipelines.listened import noted
+from .pipelines.listened import needs_words, noted
 from .pipelines.long_edit import LongEdit, LongResult
 from .pipelines.long_edit import edit_long as change_all
 from .pipelines.plan import (
@@ -38,6 +38,7 @@ from .pipelines.plan import (
     listened,
     make_plan,
     plan_from_json,
+    vocabulary_of,
 )
 from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
@@ -209,7 +210,8 @@ def edit_long(
     Args:
         model: from `load`.
         clip: a path, or what `audio.recordings.read_recording` gives.
-        text: its words; without them they are what the recogniser hears.
+        text: its words; without them they are what the recogniser hears. An edit by signal
+            processing does without.
         recogniser: as of `edit`; it also finds when the words of `text` are said.
         kept: folder for finished pieces; a run that was stopped resumes from it, and a piece whose
             sound and words are as they were is not made again.
@@ -224,7 +226,9 @@ def edit_long(
     check_call(model, hooks)
     request, settings = request_among("", what)
     recording = recording_of(clip)
-    words = hear_surely(recogniser_for(model, recogniser, hooks=hooks), recording, text)
+    words: tuple[Word, ...] = ()
+    if text.strip() or needs_words([request], vocabulary_of(model)):
+        words = hear_surely(recogniser_for(model, recogniser, hooks=hooks), recording, text)
     settings = {"decoding": Decoding(way="difference"), **settings}
     folder = None if kept is None else Path(kept)
     if folder is not None:
@@ -299,7 +303,8 @@ def remove_words(
             fillers=True, repeats=True, pauses_over=0.6. A list of words that is there already goes
             to `remove_words` of that file.
 
-    Raises ValueError where nothing can hear, a phrase is not said or every word would go.
+    Pauses alone are found by sound, and no words come back. Raises ValueError where nothing can
+    hear, a phrase is not said or every word would go.
     """
     check_call(model, None)
     check_known(what, [field.name for field in fields(Removal)])
@@ -307,6 +312,8 @@ def remove_words(
     check_removal(which)
     check_text("the text", text)
     recording = recording_of(clip)
+    if which.only_pauses and not text.strip():
+        return take_out(recording, (), which)
     ears = recogniser_for(model, recogniser)
     words = hear_surely(ears, recording, text, chosen=which.phrases)
     return take_out(recording, words, which, ears=sure_listener(ears))

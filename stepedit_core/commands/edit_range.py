@@ -163,7 +163,7 @@ def _pieces(arguments: argparse.Namespace, kept: Path) -> tuple[PieceNote, ...]:
         check_out(arguments.clip, out, source, overwrite=arguments.overwrite)
         bundle = load_bundle(arguments)
         request = _request(arguments, "")
-        words = _heard(arguments, bundle, source)
+        words = _heard(arguments, bundle, source) if _need_words(arguments, bundle) else ()
         ready_folder(kept)
         with locked(kept), Bar() as bar:
             how = LongEdit(request, _settings(arguments), kept, bar)
@@ -203,6 +203,8 @@ def _asked(
         part = part_of(recording, *find_phrase(words, arguments.words))
     else:
         part = part_of(recording, *arguments.range)
+        if not _need_words(arguments, bundle):
+            return part, _request(arguments, "")
     text = arguments.text.strip()
     whole = part.window_end - part.window_start == recording.samples.shape[1]
     timed = timed_words(text, recording.seconds) is not None
@@ -211,6 +213,15 @@ def _asked(
         rate = recording.sample_rate
         text = words_between(words, part.window_start / rate, part.window_end / rate)
     return part, _request(arguments, text)
+
+
+def _need_words(arguments: argparse.Namespace, bundle: Bundle) -> bool:
+    """Whether words are given, or the edit needs them; signal processing edits any sound."""
+    from ..pipelines.listened import needs_words
+    from ..pipelines.plan import vocabulary_of
+
+    request = _request(arguments, "")
+    return bool(arguments.text.strip()) or needs_words([request], vocabulary_of(bundle))
 
 
 def _heard(arguments: argparse.Namespace, bundle: Bundle, source: Source) -> tuple[Word, ...]:

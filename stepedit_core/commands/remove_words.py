@@ -95,9 +95,12 @@ def _remove_words(arguments: argparse.Namespace) -> int:
     )
     check_removal(which)
     recording = opened_recording(arguments.clip, arguments.out, overwrite=arguments.overwrite)
-    recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
-    words = hear_surely(recogniser, recording, arguments.text, chosen=which.phrases)
-    made = remove_words(recording, words, which, ears=sure_listener(recogniser))
+    if which.only_pauses and not arguments.text.strip():
+        made = remove_words(recording, (), which)
+    else:
+        recogniser = recogniser_for(load_bundle(arguments), arguments.recogniser)
+        words = hear_surely(recogniser, recording, arguments.text, chosen=which.phrases)
+        made = remove_words(recording, words, which, ears=sure_listener(recogniser))
     write_recording(arguments.out, made.recording)
     say_result(_summary(made, recording.seconds))
     return DONE

@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -44,6 +45,11 @@ LEAST_VOICED = 5
 """Least frames of it that are loud and have a pitch: noise in a pause has none."""
 BRIDGE = 5
 """Longest quiet, in frames, inside of such a start: a stop."""
+SPLIT = 25
+"""Longest pause, in frames, inside of a start that is said again with a pause in it."""
+JOINED = 1.75
+"""Distance below which such a start is a copy of what follows; two sounds that are not
+lay above 1.9."""
 FLANK = 4
 """Frames of quiet on each side of a sound by itself: 40 ms."""
 BANDS, LOW_HZ, HIGH_HZ = 24, 60.0, 7000.0
@@ -172,11 +178,15 @@ def _missing(place: int, matcher: SequenceMatcher[str]) -> int:
 
 
 def _stands_alone(sound: Sound) -> bool:
-    """Whether a sound is long, and well apart from what is before and after it."""
+    """Whether a sound is long, and well apart from what is before and after it.
+
+    A copy of what follows is no end of a word: the quiet by which it was found is enough.
+    """
     apart = min(sound.start - sound.before, sound.after - sound.end)
     least = LONG_S if sound.kind == "filler" else SHORTEST_START_S
     least = SHORTEST_COPY_S if sound.copied else least
-    return apart >= APART_SURELY_S - 1e-6 and sound.end - sound.start >= least - 1e-6
+    enough = sound.copied or apart >= APART_SURELY_S - 1e-6
+    return enough and sound.end - sound.start >= least - 1e-6
 
 
 def _is_said_beside(place: int, sound: Sound, spans: Sequence[Span], words: Sequence[Word]) -> bool:
@@ -228,14 +238,21 @@ def _sounds(wave: Tensor, offset: float) -> tuple[list[Span], list[Sound]]:
     ]
     spoken = (level > quiet + SHARE * span) & F.pad(pitched, (0, len(level) - len(pitched)))
     low = runs_of(level > quiet + LOW_SHARE * span)
-    starts = dict.fromkeys((*_flanked(_bridged(low), len(level)), *_flanked(low, len(level))))
+    whole = _flanked(_bridged(low), len(level))
     again = [
         replace(sound(place, "repeat"), copied=apart < COPIED)
-        for place in starts
+        for place in dict.fromkeys((*whole, *_flanked(low, len(level))))
         if (place[3] - place[1]) * STEP_S <= APART_S
         and (apart := _apart(shapes[place[0] : place[1]], shapes[place[3] :])) < SAME
         and _may_start(place, int(spoken[place[0] : place[1]].sum()), apart)
     ]
+    loud_at = level > quiet + LOW_SHARE * span
+    for place in _split(whole):  # compared without the pause in it
+        said, after = slice(place[0], place[1]), slice(place[3], None)
+        apart = _apart(shapes[said][loud_at[said]], shapes[after][loud_at[after]])
+        near = (place[3] - place[1]) * STEP_S <= APART_S
+        if near and apart < JOINED and _may_start(place, int(spoken[said].sum()), apart):
+            again.append(replace(sound(place, "repeat"), copied=True))
     again = [s for s in again if s.copied or not any(_meet(s, h) for h in held)]
     again = [s for s in again if not any(t.copied and _within(s, t) for t in again)]
     found = sorted((*held, *again), key=lambda sound: sound.start)
@@ -268,6 +285,17 @@ def _flanked(runs: Sequence[tuple[int, int]], count: int) -> list[tuple[int, int
     starts = [*(a for a, _ in runs[1:]), count]
     places = [(a, b, ends[n], starts[n]) for n, (a, b) in enumerate(runs)]
     return [place for place in places if min(place[0] - place[2], place[3] - place[1]) >= FLANK]
+
+
+def _split(
+    places: Sequence[tuple[int, int, int, int]],
+) -> list[tuple[int, int, int, int]]:
+    """Two neighbours each, with a short pause between them, as one."""
+    return [
+        (one[0], other[1], one[2], other[3])
+        for one, other in pairwise(places)
+        if other[2] == one[1] and other[0] - one[1] <= SPLIT
+    ]
 
 
 def _bridged(runs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -59,6 +59,11 @@ class Removal:
     keep_length: bool = False
     """Fill with room tone instead of closing the gap; pauses are then left alone."""
 
+    @property
+    def only_pauses(self) -> bool:
+        """Whether nothing but pauses is named; they are found by sound, without any words."""
+        return not (self.phrases or self.spans or self.fillers or self.repeats)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RemovedWords:
@@ -353,7 +358,7 @@ def _moved(words: Sequence[Word], patches: Sequence[Patch], rate: int) -> tuple[
             shift += min(at - patch.start, count) - min(at, patch.stop) + patch.start
         return (at + shift) / rate
 
-    if not patches:
+    if not patches or not words:
         return tuple(words)
     spans = [(new(word.start), new(word.end), word.end - word.start) for word in words]
     ends = [start for start, _, _ in spans[1:]] + [float("inf")]

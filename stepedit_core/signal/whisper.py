@@ -46,13 +46,17 @@ MARGIN = 2
 """Hops before and after a voice that it still fills."""
 SHELF_HZ, SHELF = 1682.0, 10 ** (4 / 20)
 """Where the ear filter of BS.1770 rises, and the factor by which it does."""
+FULL = 0.99
+"""Highest peak, unless the recording itself has a higher one."""
 SMALL = 1e-12
 
 
 def whisper(wave: Tensor, rate: int, *, generator: torch.Generator) -> Tensor:
     """Wave (N,) or (C, N) as a whisper of the same shape, length and loudness.
 
-    The noise is as loud as the voice that it replaces, by the ear filter of BS.1770. All channels
+    The noise is as loud as the voice that it replaces, by the ear filter of BS.1770. Single peaks
+    of it can be higher than a voice's: what would lie above 0.99, or above the recording's own
+    peak where that is higher, is turned down for about 10 ms in all channels. All channels
     get the same noise, turned over where a channel is, so that a voice stays where it was between
     them. Raises ValueError for a bad wave, as `channels_of`.
     """
@@ -77,7 +81,22 @@ def whisper(wave: Tensor, rate: int, *, generator: torch.Generator) -> Tensor:
     # samples that no voice is near are not computed but kept
     near = voiced.repeat_interleave(hop)
     near = F.max_pool1d(F.pad(near, (0, size))[None, None], size + 1, 1, size // 2)[0, 0]
-    return torch.where(near[:count] > 0, back, rows).reshape(wave.shape).to(wave)
+    whole = torch.where(near[:count] > 0, back, rows)
+    most = max(FULL, float(rows.abs().max()))
+    return _limited(whole, most, hop).reshape(wave.shape).to(wave)
+
+
+def _limited(rows: Tensor, most: float, reach: int) -> Tensor:
+    """Rows (C, N) whose peaks are at most `most`, by a gain that moves within `reach` samples."""
+    peaks = rows.abs().amax(dim=0)
+    if not bool((peaks > most).any()):
+        return rows
+    less = (1 - most / peaks.clamp(min=most))[None, None]
+    side = max(1, reach // 2)
+    less = F.max_pool1d(less, 4 * side + 1, 1, 2 * side)
+    for _ in range(2):
+        less = F.avg_pool1d(less, 2 * side + 1, 1, side, count_include_pad=False)
+    return (rows * (1 - less[0])).clamp(-most, most)
 
 
 def _frames(rows: Tensor, window: Tensor, hop: int) -> Tensor:

@@ -109,8 +109,11 @@ def check_offered(bundle: str, request: EditRequest, vocabulary: EditVocabulary)
     able = signal_makes(request)
     if request.kind not in KINDS or _offered(request, vocabulary):
         return
-    if request.kind in vocabulary.options and not able:  # `validate` lists the options
-        return
+    if request.kind in vocabulary.options and not able:
+        if request.engine == "auto":
+            options = dict.fromkeys((*vocabulary.options["style"], *SIGNAL_OPTIONS["style"]))
+            raise ValueError(choice("style option", request.option, tuple(options)))
+        return  # `validate` lists the options
     remedy = f"Load {RELEASE}"
     if able:
         remedy = f"Use Iterative Edit or `stepedit edit` with the engine signal, or load {RELEASE}"

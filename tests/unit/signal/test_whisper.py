@@ -97,3 +97,19 @@ def test_a_bad_wave_is_said(friday: Clip) -> None:
         whisper(friday.wave, 4_000, generator=drawn())
     with pytest.raises(ValueError, match="NaN or infinite"):
         whisper(torch.full((3000,), float("nan")), 24_000, generator=drawn())
+
+
+@pytest.mark.parametrize("peak", [0.95, 1.0, 1.5])
+def test_no_peak_is_above_full_scale_nor_the_loud_recordings(friday: Clip, peak: float) -> None:
+    rate = friday.sample_rate
+    wave = torch.tanh(2 * friday.wave / friday.wave.abs().max())  # as a compressor makes it
+    wave = wave / wave.abs().max() * peak
+    rows = torch.stack([wave, -0.5 * wave])
+    made = whisper(rows, rate, generator=drawn())
+    assert made.abs().max() <= max(0.99, peak)
+    assert torch.allclose(made[1], -0.5 * made[0], atol=1e-5)
+    quiet = whisper(0.1 * rows, rate, generator=drawn())
+    # only the surroundings of the highest peaks are turned down
+    same = (made[0] - 10 * quiet[0]).abs() < 1e-4
+    assert 0.9 < same.float().mean() < 1
+    assert loudness(made[:1], rate) == pytest.approx(loudness(rows[:1], rate), abs=1.0)

@@ -18,7 +18,7 @@ from stepedit_core.text.edits import (
     validate,
     without_tags,
 )
-from stepedit_core.text.engines import makes
+from stepedit_core.text.engines import check_offered, makes
 from stepedit_core.types import EditRequest
 
 RELEASED = edit_vocabulary("2026")
@@ -297,3 +297,13 @@ def test_a_text_is_whole_letters_without_control_characters(value: object, words
 def test_ends_of_lines_and_letters_of_any_script_are_text() -> None:
     for text in ("a\nb\tc\r\n", "\x85\u2028", "नमस्ते", "👩\u200d👧", "שלום"):
         edits.check_text("the text", text)
+
+
+@pytest.mark.parametrize("option", ["foo", "Whisper"])
+def test_the_styles_that_are_allowed_include_the_whisper_of_signal_processing(option: str) -> None:
+    nano = edit_vocabulary("nano", {"style": ["older", "child"], "emotion": ["happy"]})
+    asked = EditRequest(kind="style", option=option, text="hi")
+    with pytest.raises(ValueError, match="allowed are older, child, whisper") as said:
+        check_offered("nano", asked, nano)
+    assert ("Did you mean 'whisper'?" in str(said.value)) == (option == "Whisper")
+    check_offered("nano", replace(asked, engine="model"), nano)  # `validate` lists the model's own
