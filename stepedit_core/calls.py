@@ -14,7 +14,7 @@ from .pipelines.plan import check_names
 from .printable import quoted, shown
 from .registry.handle import Bundle
 from .text.edits import EDITS, check_text, request_of
-from .types import Clip, EditRequest
+from .types import Clip, EditRequest, Round
 
 FLAGS = ("denoise", "trim_silence")
 """Edits that are asked for with True."""
@@ -76,6 +76,8 @@ def clip_of(clip: Clip | str | Path) -> Clip:
     if isinstance(clip, Clip):
         checked = mono_clip(clip.wave, clip.sample_rate)
         return replace(checked, notes=(*clip.notes, *checked.notes))
+    if isinstance(clip, Round):
+        raise ValueError("the clip is a Round; a path or a Clip is needed. Pass its .clip.")
     if not isinstance(clip, (str, Path)):
         raise ValueError(
             f"the clip is of the type {type(clip).__name__}; a path or a Clip is needed. Pass "

@@ -245,8 +245,8 @@ def _folder(
             yield folder
     finally:
         if made.kept is not None:
-            said = f"the older result in '{shown(arguments.out)}' stays; the new rounds are in "
-            say_error(f"{shown(said)}'{shown(made.kept)}'.", FAILED)
+            said = f"the older result in '{shown(arguments.out)}' stays; the new rounds are in"
+            say_error(f"{shown(said)} '{shown(made.kept)}'.", FAILED)
 
 
 def _request(arguments: argparse.Namespace) -> EditRequest:

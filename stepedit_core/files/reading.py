@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..printable import shown
 
+LINE = re.compile(r"\bline \d+$")
+"""The name of a text that is one line of a file."""
 TEXT_LIMIT = 2**20
 """Most bytes of one file of settings."""
 LINES_LIMIT = 2**30
@@ -142,7 +145,9 @@ def parse_json(text: str, where: str, remedy: str = TAKE_AGAIN) -> Any:
     except _NotMeantError as error:
         raise ValueError(f"{where} has {shown(error)}. {remedy}") from error
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
+        place = f"column {error.colno}"
+        if not LINE.search(where):  # else it names the line already
+            place = f"line {error.lineno}, {place}"
         raise ValueError(f"{where} is not JSON (wrong at {place}). {remedy}") from error
     except RecursionError as error:
         raise ValueError(f"{where} is nested too deep; {DEEPEST} is allowed. {remedy}") from error

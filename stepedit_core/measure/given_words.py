@@ -53,6 +53,11 @@ def impossible(source: Source, text: str) -> str:
             f"the transcript has {sum(spoken_letters(text))} letters; the recording lasts "
             f"{source.seconds:.2f} s, and the fastest speaker needs {least:.1f} s for them. {CHECK}"
         )
+    return silent(source, "no word of the transcript")
+
+
+def silent(source: Source, missed: str) -> str:
+    """That a recording is silent, and so `missed` is found in it; empty where it is not."""
     peak = 0.0
     for at in range(0, source.length, CHECKED):
         part = source.part(at, min(at + CHECKED, source.length)).samples
@@ -60,9 +65,8 @@ def impossible(source: Source, text: str) -> str:
         if peak >= SILENCE_PEAK:
             return ""
     return (
-        f"the recording is silent (its peak is {peak:.5f} of full scale), so no word of the "
-        f"transcript is found in it; speech must reach {SILENCE_PEAK}. Check the recording, or "
-        "raise its volume."
+        f"the recording is silent (its peak is {peak:.5f} of full scale), so {shown(missed)} is "
+        f"found in it; speech must reach {SILENCE_PEAK}. Check the recording, or raise its volume."
     )
 
 

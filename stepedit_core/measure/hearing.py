@@ -10,7 +10,15 @@ from ..audio.clips import SILENCE_PEAK
 from ..audio.recordings import Source, check_finite
 from ..printable import is_new, shown
 from ..types import Clip, WordLimits
-from .given_words import Given, by_hearing, by_letters, impossible, phrase_said, unfit_phrases
+from .given_words import (
+    Given,
+    by_hearing,
+    by_letters,
+    impossible,
+    phrase_said,
+    silent,
+    unfit_phrases,
+)
 from .holding import MISFIT_MOST
 from .letters import Fit, LettersRecogniser
 from .pieces import Mixed, quiet_pieces
@@ -109,6 +117,8 @@ def hear_surely(
     """
     found = hear_given(recogniser, source, text)
     if not text.strip():
+        if not found.words and draft_note(recogniser) and (why := silent(source, "no speech")):
+            raise ValueError(why)
         check_draft(recogniser, found.words)
         return found.words
     check_given(found, chosen)

@@ -41,6 +41,13 @@ def grid_lines(
             f"'{shown(folder)}' would give {len(files) * len(sets)} results; {MOST_FILES} are "
             "allowed. Split it."
         )
+    names = [label(edits) for edits in sets]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    if twice:
+        raise ValueError(
+            f"two sets of edits would give the name '{shown(twice)}' to their results; each needs "
+            "its own. Leave one out."
+        )
     return unique([_line(path, edits, len(sets) > 1, fit) for path in files for edits in sets])
 
 

@@ -214,7 +214,16 @@ def decided(bundle: Bundle, plan: Plan) -> Plan:
 
 def check_names(settings: Iterable[str], also: Sequence[str] = ()) -> None:
     """Raise ValueError for a name that is not a setting of a plan, nor one of `also`."""
-    plan = (f.name for f in fields(Plan) if f.name not in ("clip", "requests"))
+    plan = [f.name for f in fields(Plan) if f.name not in ("clip", "requests")]
+    for name in settings:
+        for kind in (Decoding, Sampling):
+            if name not in (*also, *plan) and name in [f.name for f in fields(kind)]:
+                own = kind.__name__
+                raise ValueError(
+                    f"{shown(name)} is not a setting of its own; it belongs to "
+                    f"{shown(own.lower())}. Pass {shown(own.lower())}=stepedit.{shown(own)}("
+                    f"{shown(name)}=...)."
+                )
     check_known(settings, [*also, *plan])
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..audio.clips import float_samples
 from ..audio.patches import Patch, patched
 from ..audio.recordings import Recording
+from ..measure.given_words import silent
 from ..measure.hesitation import Sound, hesitations, is_misheard, words_stay
 from ..measure.timeline import Recogniser, Word, phrase_places, words_between
 from ..printable import shown
@@ -124,9 +125,11 @@ def remove_words(
             only where no word was surely heard.
 
     Raises ValueError where a phrase is not said, or more than once; where every word would be
-    removed; and as check_removal.
+    removed; where pauses of a silent recording are asked for; and as check_removal.
     """
     check_removal(which)
+    if which.only_pauses and not words and (why := silent(recording, "no speech")):
+        raise ValueError(why)
     rate = recording.sample_rate
     marks = sorted(
         (*_marked(recording, words, which), *_wordless(recording, words, which, ears)),

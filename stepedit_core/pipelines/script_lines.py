@@ -132,6 +132,11 @@ def line_of(value: Mapping[str, Any], where: str, defaults: Defaults | None = No
         )
     given.setdefault("edits", defaults.edits)
     given.setdefault("file", defaults.recording)
+    if type(given.get("fit")) in (int, float) and not given["fit"]:
+        raise ValueError(
+            f"{where} should be 0 s long; more than 0 s are needed. Leave fit empty where it keeps "
+            "its length."
+        )
     given.setdefault("fit", defaults.fit)
     if given["fit"] == SLOT:
         given["fit"] = _slot(given, where)
@@ -168,6 +173,8 @@ def _edit_of_tokens(tokens: Sequence[str], where: str) -> ScriptEdit:
         if not equals or '"' in key or ":" in key:
             name.append(token)
             continue
+        if key in named:
+            raise ValueError(f"{where} has {quoted(key)} twice in one edit. {REMEDY}")
         value = value.replace('"', "")
         named[key] = value if key in ("words", "engine") else number_of(value, f"{where}: {key}")
         if key == "rounds" and named[key] == int(named[key]):

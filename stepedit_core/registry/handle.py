@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar, cast
 
 import torch
 from torch import nn
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from .registry import Registry
 
 T = TypeVar("T")
+UNCOPIED = (
+    "the loaded model '{}' cannot be copied or pickled. Load it again with stepedit.load, which "
+    "shares its weights."
+)
 
 
 class Bundle:
@@ -65,6 +69,14 @@ class Bundle:
         self._parts: dict[str, nn.Module] = {}
         self._text: TextTokenizer | None = None
         self._made: dict[str, object] = {}
+
+    def __deepcopy__(self, _: object) -> NoReturn:
+        """TypeError: parts are shared, so a handle is loaded and not copied."""
+        raise TypeError(UNCOPIED.format(shown(self.name)))
+
+    def __getstate__(self) -> NoReturn:
+        """TypeError, as of a copy, for pickle."""
+        raise TypeError(UNCOPIED.format(shown(self.name)))
 
     @property
     def name(self) -> str:

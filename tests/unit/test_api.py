@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +70,20 @@ def test_a_model_that_is_not_loaded_is_refused(clip: Clip, model: object) -> Non
 def test_a_clip_of_another_type_is_refused(bundle: Bundle, clip: object) -> None:
     with pytest.raises(ValueError, match=r"the clip is of the type .*; a path or a Clip"):
         stepedit.edit(bundle, clip, **HAPPY)
+
+
+def test_what_belongs_elsewhere_is_said_where(bundle: Bundle, clip: Clip) -> None:
+    made = stepedit.edit(bundle, clip, **HAPPY)
+    with pytest.raises(ValueError, match=r"the clip is a Round; .* Pass its \.clip\."):
+        stepedit.edit(bundle, made.final, **HAPPY)
+    with pytest.raises(ValueError, match=r"Pass decoding=stepedit\.Decoding\(strength=\.\.\.\)"):
+        stepedit.edit(bundle, clip, **HAPPY, strength=1.2)
+
+
+def test_a_loaded_model_is_not_copied(bundle: Bundle) -> None:
+    for copied in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=r"'tiny' cannot be copied or pickled\. Load it again"):
+            copied(bundle)
 
 
 def test_integers_numpy_and_channels_give_the_samples_of_floats(bundle: Bundle, clip: Clip) -> None:

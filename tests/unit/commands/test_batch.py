@@ -47,6 +47,15 @@ def manifest(clips: Path, out: str) -> list[dict[str, Any]]:
 SETS = ("--edits", "emotion:happy", "--edits", "speed:faster engine=signal; trim_silence")
 
 
+def test_the_same_edits_twice_are_refused_once(
+    clips: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = ("--edits", "emotion:happy", "--edits", "emotion:happy")
+    assert batch(clips, bundles, "out", *twice) == 2
+    assert "two sets of edits would give the name 'emotion-happy'" in capsys.readouterr().err
+    assert not (clips.parent / "out").exists()
+
+
 def test_each_clip_is_edited_by_each_set_and_a_bad_one_is_its_own_error(
     clips: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

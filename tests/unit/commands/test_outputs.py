@@ -6,13 +6,17 @@ import argparse
 import errno
 import json
 import os
+from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 
 from stepedit_core import cli
+from stepedit_core.commands import edit
 from stepedit_core.data.shards import Writer
 from stepedit_core.evaluate.bench import is_bench, voiced
 from stepedit_core.evaluate.functionals import is_judge
@@ -205,3 +209,17 @@ def test_older_results_are_known() -> None:
     for is_ours in (is_chart, is_bench, is_judge):
         assert not is_ours(Path("in.wav"))
         assert not is_ours(Path("plan.jsonl"))
+
+
+def test_where_the_rounds_of_a_stopped_run_lie_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Stopped(nullcontext[None]):
+        kept, heard = Path("i/old-unfinished"), None
+
+    monkeypatch.setattr("stepedit_core.output.folder.RunFolder", lambda *_: Stopped())
+    given: Any = Namespace(out=Path("i/old"), clip="a.wav", command="edit")
+    bundle: Any = None
+    with edit._folder(given, bundle, None):
+        pass
+    assert "the new rounds are in 'i/old-unfinished'." in capsys.readouterr().err

@@ -114,3 +114,11 @@ def test_words_of_another_node_are_checked_by_how_sure_they_are() -> None:
 def test_silence_is_not_looked_for_where_no_words_are_given() -> None:
     silent = Recording(samples=torch.zeros(1, RATE), sample_rate=RATE)
     assert len(hear_surely(Ears(), silent)) == 16
+
+
+def test_a_silent_recording_without_words_is_said_to_be_silent(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(2 * RATE), RATE)
+    model = stepedit.load("nano")
+    for what in ({"pauses_over": 0.3}, {"fillers": True}):
+        with pytest.raises(ValueError, match=r"^the recording is silent .* so no speech is found"):
+            stepedit.remove_words(model, tmp_path / "a.wav", **what)

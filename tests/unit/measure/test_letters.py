@@ -276,11 +276,12 @@ def test_a_word_after_digital_silence_is_where_its_sound_is(name: str, seconds: 
     text = (samples / f"{name}.txt").read_text().strip()
     twice = replace(clip, wave=torch.cat([clip.wave, gap, clip.wave]))
     words = nano_letters().align(twice, f"{text} {text}")
+    alone = nano_letters().align(clip, text)[0]
     first, last = clip.seconds, clip.seconds + seconds
     before, after = words[len(words) // 2 - 1], words[len(words) // 2]
     assert before.end <= first + 0.1
     assert last - 0.1 <= after.start < after.end - 0.3
-    assert after.end <= last + 0.75  # by hand the words end 0.51 and 0.64 s after their start
+    assert after.end == pytest.approx(last + alone.end, abs=0.05)
 
 
 def test_no_letter_is_said_in_digital_silence_and_a_short_one_tears_no_word() -> None:

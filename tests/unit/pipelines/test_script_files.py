@@ -91,6 +91,9 @@ def test_fit_to_the_slot_is_the_length_of_the_range(tmp_path: Path) -> None:
         ('{"id": "a", "file": "x.wav", "edits": {"kind": "denoise"}}', "edits is an object"),
         ('{"id": "a", "file": "x.wav", "edits": "denoise rounds=1e400"}', "a number is needed"),
         ('{"id": "good", "file": "x.wav", "edits": "denoise"}', "is used twice"),
+        ('{"id": "a", "file": "x.wav", "edits": "denoise", "fit": 0}', "line 2 should be 0 s long"),
+        ('{"id": "a", "file": "x.wav", "edits": "denoise rounds=1 rounds=2"}', "'rounds' twice in"),
+        ('{"id": "a" "file"}', "line 2 is not JSON (wrong at column 12)"),
     ],
 )
 def test_a_broken_line_is_one_sentence_and_the_others_are_read(
@@ -113,6 +116,13 @@ def test_a_seed_is_whole_and_keeps_its_digits(tmp_path: Path) -> None:
     first, second = read_script(written(tmp_path, "a.csv", rows))
     assert getattr(first, "seed", None) == 2**64 - 1
     assert "seed is '1.5'" in getattr(second, "error", "")
+
+
+def test_a_length_of_nothing_is_refused_in_a_table_too(tmp_path: Path) -> None:
+    rows = "id,file,edits,fit\na,x.wav,denoise,0\nb,x.wav,denoise,\n"
+    first, second = read_script(written(tmp_path, "a.csv", rows))
+    assert "line 2 should be 0 s long" in getattr(first, "error", "")
+    assert getattr(second, "fit", None) == 0.0
 
 
 def test_broken_lines_of_the_other_kinds(tmp_path: Path) -> None:
