@@ -32,6 +32,7 @@ _FULL = ("No space left on device", "os error 28)", "os error 112)")
 """How writers in other languages say it (safetensors), on Linux and on Windows."""
 
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _BROKEN = (errno.EIO, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN)
 UNWRITABLE = (
     "the folder '{}' cannot be written to (its rights, or a read-only disk). Name a place that you "
@@ -188,6 +189,13 @@ def ready_folder(folder: str | Path) -> None:
         ) from error
     if not os.access(place, os.W_OK | os.X_OK):
         raise ValueError(UNWRITABLE.format(shown(place)))
+    trial = hidden(place / "trial")  # rights are not all: nobody makes a file in /proc
+    try:
+        os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        trial.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno not in _ROOM:  # a full disk is said with the bytes that are needed
+            raise ValueError(UNWRITABLE.format(shown(place))) from error
 
 
 def hidden(target: Path, suffix: str = _PART) -> Path:
@@ -225,7 +233,14 @@ def full_disk_said(
                 "the disk), or name another place."
             ) from error
         free = _free(target.parent)
-        if not _means_full(error, free):
+        full = _means_full(error, free)
+        if not full and isinstance(error, OSError) and _is_hidden(error, target):
+            place = _visible(target.parent) / target.name
+            raise UnwritableError(
+                f"'{shown(place)}' cannot be written ({error.strerror}). Name a place that you may "
+                "write to."
+            ) from error
+        if not full:
             raise
         room = _size_said(free + _taken(growing))
         folder = _visible(target.parent)
@@ -244,10 +259,18 @@ def _is_refused(error: Exception, folder: Path) -> bool:
     return Path(os.path.abspath(folder)) in Path(os.path.abspath(error.filename)).parents
 
 
+def _is_hidden(error: OSError, target: Path) -> bool:
+    """Whether an error names the hidden file of `target`, which its user does not know."""
+    if isinstance(error, FileExistsError) or not isinstance(error.filename, str):
+        return False
+    name = Path(error.filename).name
+    return name.startswith(f".{target.name}.") and name.endswith(_PART)
+
+
 def _means_full(error: Exception, free: int) -> bool:
     """Whether an error is a full disk's; safetensors and torch.save raise errors of their own."""
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in _ROOM
     text = str(error)
     # torch.save only says at which byte its file ended
     return any(said in text for said in _FULL) or ("inline_container" in text and free < 2**20)

@@ -19,6 +19,7 @@ from stepedit_core.files.whole import (
     UNWRITABLE,
     DiskFullError,
     UnwritableError,
+    ready_folder,
     whole_file,
     whole_folder,
     write_whole,
@@ -381,3 +382,28 @@ def test_nobody_else_opens_files_for_writing() -> None:
         for line in opened_for_writing(path.read_text(encoding="utf-8"))
     ]
     assert found == []
+
+
+def nobody_makes(*_: object, **__: object) -> int:
+    """As the system says it of a new file in /proc, whose rights allow one."""
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(_[0]))
+
+
+def test_a_folder_in_which_no_file_can_be_made_is_said_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(os, "open", nobody_makes)
+    with pytest.raises(ValueError, match=f"^{re.escape(UNWRITABLE.format(tmp_path))}$"):
+        ready_folder(tmp_path)
+
+
+def test_an_error_at_the_hidden_file_names_the_one_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "open", nobody_makes)
+    with pytest.raises(
+        UnwritableError, match=rf"^'{tmp_path}/a\.wav' cannot be written \(No such file or direc"
+    ):
+        write_whole(tmp_path / "a.wav", b"1")

@@ -6,11 +6,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from stepedit_core.audio.recordings import Recording
+from stepedit_core.audio.recordings import Recording, read_recording
 from stepedit_core.bundle.manifest import Manifest, read_manifest
 from stepedit_core.bundle.parts import build_part
 from stepedit_core.bundle.write import write_bundle
@@ -265,3 +266,42 @@ class TestGuard:
         assert recording_notes(self.round(0.8), voice) == ()
         (note,) = recording_notes(self.round(1.2), voice)
         assert note.startswith("the transcript does not fit it: its misfit is 1.20, up to 0.80")
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("friday", 1.0), ("lighthouse", 2.0)])
+def test_a_word_after_digital_silence_is_where_its_sound_is(name: str, seconds: float) -> None:
+    samples = Path(hearing.__file__).parents[1] / "assets/samples"
+    clip = read_recording(samples / f"{name}.flac").clip()
+    gap = torch.zeros(round(seconds * clip.sample_rate))
+    text = (samples / f"{name}.txt").read_text().strip()
+    twice = replace(clip, wave=torch.cat([clip.wave, gap, clip.wave]))
+    words = nano_letters().align(twice, f"{text} {text}")
+    first, last = clip.seconds, clip.seconds + seconds
+    before, after = words[len(words) // 2 - 1], words[len(words) // 2]
+    assert before.end <= first + 0.1
+    assert last - 0.1 <= after.start < after.end - 0.3
+    assert after.end <= last + 0.75  # by hand the words end 0.51 and 0.64 s after their start
+
+
+def test_no_letter_is_said_in_digital_silence_and_a_short_one_tears_no_word() -> None:
+    chances = np.full((60, CLASSES), -1.0, np.float32)
+    wave = torch.ones(RATE * 60 // 50)
+    assert hearing._silences(wave) == []
+    wave[RATE * 10 // 50 : RATE * 33 // 50] = 0.0
+    assert hearing._silences(wave) == []
+    wave[RATE * 10 // 50 : RATE * 37 // 50] = 0.0
+    ((start, end),) = silences = hearing._silences(wave)
+    assert end - start in (26, 27)
+    made = hearing._without_silence(chances, silences)
+    quiet = slice(start + hearing.EDGE_FRAMES, end - hearing.EDGE_FRAMES)
+    letters = [k for k in range(CLASSES) if k not in (BLANK, letter_ids(" ")[0])]
+    assert (made[quiet][:, letters] == -20.0).all()
+    assert (np.delete(made, quiet, axis=0) == -1.0).all()
+    assert torch.equal(hearing._as_a_room(wave, [])[:100], wave[:100])
+
+
+def nano_letters() -> LettersRecogniser:
+    """The shipped recogniser."""
+    found = recogniser_for(Registry().load("nano", device="cpu"), "")
+    assert isinstance(found, LettersRecogniser)
+    return found
