@@ -151,3 +151,12 @@ def test_a_recording_that_stays_as_it_is_says_why(server: Server) -> None:
     node = long(graph, recording(graph, "silence"), model=loaded(graph), emotion="happy")
     graph.add("ProbeShow", value=(node, PIECES))
     assert "of the first is said: It is silent" in server.run(graph).error
+
+
+def test_a_whisper_by_signal_needs_no_words(server: Server) -> None:
+    graph = Graph()
+    edit = (graph.add("StepEdit_SpeakingStyle", style="whisper"), 0)
+    node = long(graph, recording(graph), edit=edit, recogniser="auto")
+    run, rows = pieces(server, graph, node)
+    assert [row[2:] for row in rows] == [["1", "edited"]]
+    assert not [text for name, text in run.lines if name == node and "hearing" in text]
