@@ -189,6 +189,7 @@ def ready_folder(folder: str | Path) -> None:
         ) from error
     if not os.access(place, os.W_OK | os.X_OK):
         raise ValueError(UNWRITABLE.format(shown(place)))
+    sweep(place / "trial")  # of a run that was killed here
     trial = hidden(place / "trial")  # rights are not all: nobody makes a file in /proc
     try:
         os.close(os.open(trial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
