@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 
 from stepedit_core.bundle.weights import build_empty, load_into
 from stepedit_core.models import int8_product, strips
-from stepedit_core.models.int8_product import can_multiply
-from stepedit_core.models.llm import LMConfig, Step1LM
+from stepedit_core.models.llm import Step1LM
 from stepedit_core.models.quantized import (
     FEW_PACKED,
     QuantizedLinear,
@@ -21,21 +20,9 @@ from stepedit_core.models.quantized import (
     quantized,
     with_quantized_layers,
 )
+from tests.unit.models.test_int8_product import CONFIG, needs, rows
 
-needs = pytest.mark.skipif(not can_multiply(), reason="no fbgemm with VNNI here")
 MANY = FEW_PACKED + 6
-CONFIG = LMConfig(
-    vocab_size=50,
-    hidden_size=64,
-    intermediate_size=96,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    num_attention_groups=2,
-)
-
-
-def rows(*shape: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def model_in(path: Path) -> Step1LM:
