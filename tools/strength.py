@@ -31,11 +31,11 @@ from stepedit_core.measure.pitch import median_pitch_hz
 from stepedit_core.measure.recogniser import plain_words
 from stepedit_core.measure.whisper import FasterWhisper
 from stepedit_core.pipelines.difference import difference_decode
+from stepedit_core.pipelines.own_sound import sound_of
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.pipelines.tokenize import voice_of
-from stepedit_core.pipelines.vocode import vocode
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, EditRequest
 from tools.inside import read_rows
@@ -121,8 +121,8 @@ def judged(
         codes = made[-1].codes if strength else voice.codes
         how = Decoding(way="difference", strength=strength)
         draws = plan.draws(1)
-        mel = difference_decode(bundle, codes, voice, draws=draws, decoding=how)
-        row[str(strength)] = figures(vocode(bundle, mel, draws=draws))
+        decoded = difference_decode(bundle, codes, voice, draws=draws, decoding=how)
+        row[str(strength)] = figures(sound_of(bundle, decoded, voice, draws=draws))
     return row
 
 

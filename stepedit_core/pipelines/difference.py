@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -49,6 +50,30 @@ PROMPT_GROUPS = 16
 """The same of the recording that prompts it: about two seconds."""
 
 
+class Along(NamedTuple):
+    """The recording under each of F frames of an edit."""
+
+    source: Tensor
+    """(80, F): its mel."""
+    frames: np.ndarray
+    """(F,) float64: frame of its mel, in fractions."""
+    known: Tensor
+    """(F,) bool: False where the recording has nothing like the edit, for example a laugh."""
+
+    def cut(self, first: int, end: int) -> Along:
+        """Frames first to end alone."""
+        return Along(self.source[:, first:end], self.frames[first:end], self.known[first:end])
+
+
+class Difference(NamedTuple):
+    """What an edit has become."""
+
+    mel: Tensor
+    """(80, F) natural log."""
+    along: Along | None
+    """None where the edit says something else altogether."""
+
+
 def by_difference(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
     """Whether an edit is decoded by difference: asked for, or the bundle's way, and words stay."""
     way = decoding.way or bundle.manifest.decoder_way
@@ -70,7 +95,7 @@ def difference_decode(
     draws: Draws,
     decoding: Decoding | None = None,
     hooks: Hooks | None = None,
-) -> Tensor:
+) -> Difference:
     """Natural-log mel (80, 6G) float32 on the CPU for codes of G groups that edit `voice`.
 
     Args:
@@ -97,17 +122,32 @@ def difference_decode(
     hooks.check()
     if decoding.strength == 0 and same_codes(codes, voice.codes):
         hooks.progress(STAGE, decoding.steps, decoding.steps)
-        return voice.mel.clone()
+        return Difference(voice.mel.clone(), whole_recording(voice))
     guide = guide_of(bundle)
     path = time_path(guide, voice.codes, codes, voice.mel, voice.lead)
     if path is None:
-        return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding, hooks=hooks)
+        how: dict[str, Any] = {"draws": draws, "decoding": decoding, "hooks": hooks}
+        return Difference(flow_decode(bundle, codes, voice, **how), None)
     placed = _placed(path, codes, voice)
+    along = _along(path, placed, voice)
     if decoding.strength == 0 and bool(placed.known.all()):
         hooks.progress(STAGE, decoding.steps, decoding.steps)
-        return placed.source
+        return Difference(placed.source, along)
     noise = prompt_and_answer_noise(codes, voice, draws)
-    return _moved(bundle, placed, _prompt(voice), noise=noise, decoding=decoding, hooks=hooks)
+    mel = _moved(bundle, placed, _prompt(voice), noise=noise, decoding=decoding, hooks=hooks)
+    return Difference(mel, along)
+
+
+def whole_recording(voice: Voice) -> Along:
+    """A recording along itself."""
+    count = voice.mel.shape[1]
+    known = torch.ones(count, dtype=torch.bool)
+    return Along(voice.mel, np.arange(count, dtype=np.float64), known)
+
+
+def _along(path: TimePath, placed: _Placed, voice: Voice) -> Along:
+    """The recording under an answer."""
+    return Along(placed.source, path.frames(voice.lead), placed.known)
 
 
 @in_own_state
@@ -119,8 +159,8 @@ def difference_part(
     *,
     draws: Draws,
     decoding: Decoding,
-) -> tuple[Tensor, TimePath | None]:
-    """Mel (80, 6G) of codes that differ from the voice's only in groups first to end, and its path.
+) -> Difference:
+    """Mel (80, 6G) of codes that differ from the voice's only in groups first to end.
 
     As `difference_decode`, with the same noise, but the decoder sees of the answer only what is
     near the part, and is prompted only by what is near it in the recording: what both conditions
@@ -129,12 +169,13 @@ def difference_part(
     """
     path = time_path(guide_of(bundle), voice.codes, codes, voice.mel, voice.lead)
     if path is None:
-        return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding), None
+        mel = flow_decode(bundle, codes, voice, draws=draws, decoding=decoding)
+        return Difference(mel, None)
     placed, prompt = _placed(path, codes, voice), _prompt(voice)
     first, end = _around(groups, AROUND_GROUPS, codes.groups)
     mel, near = placed.source.clone(), placed.cut(first, end)
     if decoding.strength == 0 and bool(near.known.all()):
-        return mel, path
+        return Difference(mel, _along(path, placed, voice))
     frames = slice(MEL_FRAMES_PER_GROUP * first, MEL_FRAMES_PER_GROUP * end)
     noise = prompt_and_answer_noise(codes, voice, draws)
     before, after = noise[..., : prompt.mel.shape[2]], noise[..., prompt.mel.shape[2] :]
@@ -143,7 +184,7 @@ def difference_part(
     noise = torch.cat((before[..., heard], after[..., frames]), dim=2)
     how: dict[str, Any] = {"noise": noise, "decoding": decoding, "hooks": SilentHooks()}
     mel[:, frames] = _moved(bundle, near, prompt.cut(a, b), **how)
-    return mel, path
+    return Difference(mel, _along(path, placed, voice))
 
 
 def _around(groups: tuple[int, int], more: int, count: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,8 +14,9 @@ from ..audio.recordings import Recording
 from ..audio.resample import resample
 from ..registry.handle import Bundle
 from ..signal.splice import Piece, splice
-from ..types import SAMPLE_RATE, Draws
-from .vocode import vocode
+from ..types import SAMPLE_RATE, Draws, Voice
+from .difference import Along, Difference, whole_recording
+from .own_sound import sound_of
 
 AROUND_S = 0.6
 """Seconds of the recording beside the window that the splice sees: it measures channels there."""
@@ -50,20 +52,22 @@ class Inside:
     """(80, f)."""
     start: int
     end: int
+    along: Along | None = None
+    """The recording under these f frames; None where they are new."""
 
 
 def put_in(
     bundle: Bundle,
     recording: Recording,
     part: Part,
-    mel: Tensor,
+    voice: Voice,
     inside: Inside,
     *,
     draws: Draws,
 ) -> Patch:
-    """The sound of new mel in the place of start to end of the window's mel (80, F)."""
+    """The sound of new mel in the place of start to end of the mel of the window's voice."""
     rate = recording.sample_rate
-    piece = _piece(bundle, mel, inside, draws)
+    piece = _piece(bundle, voice, inside, draws)
     begin = max(0, part.window_start - round(AROUND_S * rate))
     around = recording.samples[:, begin : part.window_end + round(AROUND_S * rate)]
     spliced = splice(around, rate, at_rate(piece, rate, around, part.window_start - begin))
@@ -74,14 +78,16 @@ def put_in(
     )
 
 
-def _piece(bundle: Bundle, mel: Tensor, inside: Inside, draws: Draws) -> Piece:
+def _piece(bundle: Bundle, voice: Voice, inside: Inside, draws: Draws) -> Piece:
     """The part's sound at 24 kHz with its margins; places count from the window's beginning."""
-    whole = torch.cat((mel[:, : inside.start], inside.mel, mel[:, inside.end :]), dim=1)
+    mel, along = _whole(voice, inside)
     stop = inside.start + inside.mel.shape[1]
     head = min(MARGIN_FRAMES, inside.start)
-    tail = min(MARGIN_FRAMES, whole.shape[1] - stop)
+    tail = min(MARGIN_FRAMES, mel.shape[1] - stop)
     first = max(0, inside.start - head - WARM_FRAMES)
-    clip = vocode(bundle, whole[:, first : stop + tail + WARM_FRAMES], draws=draws)
+    last = min(stop + tail + WARM_FRAMES, mel.shape[1])
+    near = Difference(mel[:, first:last], None if along is None else along.cut(first, last))
+    clip = sound_of(bundle, near, voice, draws=draws)
     begin, end = inside.start - head - first, stop + tail - first
     return Piece(
         wave=clip.wave[PROMPT_HOP * begin : PROMPT_HOP * end],
@@ -90,6 +96,18 @@ def _piece(bundle: Bundle, mel: Tensor, inside: Inside, draws: Draws) -> Piece:
         head=PROMPT_HOP * head,
         tail=PROMPT_HOP * tail,
     )
+
+
+def _whole(voice: Voice, inside: Inside) -> Difference:
+    """The whole window with the new mel in it."""
+    start, end, own = inside.start, inside.end, whole_recording(voice)
+    mel = torch.cat((voice.mel[:, :start], inside.mel, voice.mel[:, end:]), dim=1)
+    if inside.along is None:
+        return Difference(mel, None)
+    parts = own.cut(0, start), inside.along, own.cut(end, own.source.shape[1])
+    source = torch.cat([part.source for part in parts], dim=1)
+    frames = np.concatenate([part.frames for part in parts])
+    return Difference(mel, Along(source, frames, torch.cat([part.known for part in parts])))
 
 
 def at_rate(piece: Piece, rate: int, samples: Tensor, offset: int) -> Piece:
