@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..audio.mel import PROMPT_HOP
 from ..measure.finite import check_finite, check_weights
 from ..models.hift import HiFT
 from ..models.source_filter import SourceFilter, fill_pitch
@@ -20,7 +21,7 @@ from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..signal.moved import Move, moved
 from ..types import SAMPLE_RATE, Clip, Draws, Hooks, SilentHooks, Voice
-from .difference import Along, Difference
+from .difference import Difference
 from .vocode import STAGE, vocode
 
 MOST_PITCH = 2.0
@@ -43,36 +44,32 @@ def sound_of(
     the vocoder has no pitch predictor.
     """
     hooks = hooks or SilentHooks()
-    along = made.along
-    if along is None or not bool(along.known.all()) or not can_move(bundle, voice):
+    hooks.check()
+    if voice.wave is None or not can_move(bundle, made):
         return vocode(bundle, made.mel, draws=draws, hooks=hooks)
-    clip = moved_clip(bundle, made.mel, along, voice, hooks=hooks)
+    move = move_of(bundle, made, PROMPT_HOP)
+    wave = moved(voice.wave[None], SAMPLE_RATE, move)[0]
     hooks.progress(STAGE, 1, 1)
-    return clip
+    hooks.check()
+    return Clip(wave=wave, sample_rate=SAMPLE_RATE)
 
 
-def can_move(bundle: Bundle, voice: Voice) -> bool:
-    """Whether the recording's own wave can be moved."""
-    return voice.wave is not None and isinstance(bundle.vocoder, SourceFilter | HiFT)
+def can_move(bundle: Bundle, made: Difference) -> bool:
+    """Whether an edit can be made of the recording's own wave."""
+    if made.along is None or not bool(made.along.known.all()):
+        return False
+    return isinstance(bundle.vocoder, SourceFilter | HiFT)
 
 
 @in_own_state
-def moved_clip(
-    bundle: Bundle, mel: Tensor, along: Along, voice: Voice, *, hooks: Hooks | None = None
-) -> Clip:
-    """Clip of 480 F samples: the voice's wave along `along`, changed as mel (80, F) says."""
-    hooks = hooks or SilentHooks()
-    hooks.check()
-    assert voice.wave is not None
-    change = mel - along.source
-    pitch = np.ones(mel.shape[1])
+def move_of(bundle: Bundle, made: Difference, frame: float) -> Move:
+    """What becomes of the wave of a recording whose mel frames are `frame` samples long."""
+    assert made.along is not None
+    change = made.mel - made.along.source
+    pitch = np.ones(change.shape[1])
     if bool(change.any()):
-        pitch = pitch_factor(bundle, along.source, mel)
-    move = Move(places=along.frames, pitch=pitch, change=change)
-    wave = moved(voice.wave, SAMPLE_RATE, move)
-    hooks.check()
-    check_finite(wave, "moved recording", bundle)
-    return Clip(wave=wave, sample_rate=SAMPLE_RATE)
+        pitch = pitch_factor(bundle, made.along.source, made.mel)
+    return Move(places=made.along.frames, pitch=pitch, change=change, frame=frame)
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..audio.mel import PROMPT_HOP, mel_centres
 from ..audio.resample import resample
 from .limiter import FULL, limited
-from .pitch_marks import PitchMarks, pitch_marks
+from .pitch_marks import HOP_SECONDS, PitchMarks, pitch_marks
 
 FINER = 4
 """Places between two samples at which a piece can begin: a voice whose periods are whole samples
@@ -27,7 +27,8 @@ WANDER_SECONDS = 0.08
 """How far a sound without a voice is looked for around its place where it is needed twice: the same
 piece again and again would hum."""
 ALIGN_SECONDS = 0.001
-"""Most by which a piece without a voice is moved to where it would lie by itself."""
+"""Most by which a piece without a voice is moved to where it would lie by itself: after a part that
+was moved, the samples are the recording's own again."""
 BANDS = 3.0
 """Width of the curve, in mel bands, that smooths a change over frequency: beside a change of pitch
 the harmonics lie in other bands, which is no change of colour."""
@@ -51,8 +52,13 @@ class Move:
     """(F,) float64: factor on the pitch."""
     change: Tensor
     """(80, F) float32: what is added to the natural-log mel at 0 to 8 kHz."""
-    frame: int = PROMPT_HOP
+    frame: float = PROMPT_HOP
     """Samples of a frame, at the wave's rate."""
+
+    @property
+    def count(self) -> int:
+        """Samples of the result."""
+        return round(len(self.places) * self.frame)
 
     @property
     def still(self) -> int | None:
@@ -61,34 +67,35 @@ class Move:
         whole = places[0] == round(places[0]) and bool(np.all(np.diff(places) == 1))
         if not whole or np.any(self.pitch != 1) or bool(self.change.any()):
             return None
-        return round(float(places[0])) * self.frame
+        return round(float(places[0]) * self.frame)
 
 
-def moved(wave: Tensor, rate: int, move: Move) -> Tensor:
-    """Wave (N,) float32 at `rate` Hz moved: (F * frame,). Before and after it there is silence."""
-    count = len(move.places) * move.frame
+def moved(rows: Tensor, rate: int, move: Move) -> Tensor:
+    """Rows (R, N) float32 at `rate` Hz moved alike: (R, move.count).
+
+    The first row is taken apart at its pitch marks, and the others at the same places: channels
+    stay together. Before and after the recording there is silence.
+    """
     start = move.still
     if start is not None:
-        return _cut(wave, start, count)
-    marks = pitch_marks(wave, rate)
-    at, pitch = _by_sample(move, count)
-    laid = _laid(wave, rate, marks, at, pitch)
+        return _cut(rows, start, move.count)
+    at, pitch = _by_sample(move)
+    laid = _laid(rows, rate, pitch_marks(rows[0], rate), at, pitch)
     made = _coloured(laid, rate, move) if bool(move.change.any()) else laid
-    most = max(FULL, float(wave.abs().max()))
-    return limited(made[None], most, round(PEAK_SECONDS * rate))[0]
+    return limited(made, max(FULL, float(rows.abs().max())), round(PEAK_SECONDS * rate))
 
 
-def _cut(wave: Tensor, start: int, count: int) -> Tensor:
-    """Samples from `start` on, with silence where the wave has none."""
-    before = max(0, -start)
-    kept = wave[max(0, start) : max(0, start + count)]
-    return F.pad(kept, (min(before, count), count - min(before, count) - len(kept)))
+def _cut(rows: Tensor, start: int, count: int) -> Tensor:
+    """Samples from `start` on, with silence where the recording has none."""
+    before = min(max(0, -start), count)
+    kept = rows[:, max(0, start) : max(0, start + count)]
+    return F.pad(kept, (before, count - before - kept.shape[1]))
 
 
-def _by_sample(move: Move, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _by_sample(move: Move) -> tuple[np.ndarray, np.ndarray]:
     """Sample of the wave, in fractions, and factor on the pitch under each sample of the result."""
     # frame k is centred on sample frame * (k + 1/2); beyond the outer two all passes as recorded
-    frame = (np.arange(count) + 0.5) / move.frame - 0.5
+    frame = (np.arange(move.count) + 0.5) / move.frame - 0.5
     last = len(move.places) - 1
     places = np.interp(frame, np.arange(last + 1), move.places)
     places += np.minimum(frame, 0.0) + np.maximum(frame - last, 0.0)
@@ -96,8 +103,8 @@ def _by_sample(move: Move, count: int) -> tuple[np.ndarray, np.ndarray]:
     return (places + 0.5) * move.frame - 0.5, pitch
 
 
-def _laid(wave: Tensor, rate: int, marks: PitchMarks, at: np.ndarray, pitch: np.ndarray) -> Tensor:
-    """The pieces of a wave (N,) laid along `at` (M,) at the pitch (M,): (M,) float32."""
+def _laid(rows: Tensor, rate: int, marks: PitchMarks, at: np.ndarray, pitch: np.ndarray) -> Tensor:
+    """The pieces of rows (R, N) laid along `at` (M,) at the pitch (M,): (R, M) float32."""
     left = np.diff(marks.at, prepend=marks.at[0] - 1)
     right = np.diff(marks.at, append=marks.at[-1] + 1)
     times, taken = _plan(marks, rate, at, pitch)
@@ -110,17 +117,18 @@ def _laid(wave: Tensor, rate: int, marks: PitchMarks, at: np.ndarray, pitch: np.
     mark = taken[piece]
     side = np.where(off < 0, left[mark], right[mark])
     weight = 0.5 + 0.5 * np.cos(np.pi * off / side)
-    fine = _finer(wave, rate)
-    source = np.clip(np.rint(FINER * (marks.at[mark] + off)).astype(np.int64), 0, len(fine) - 1)
-    samples = fine[source]
+    fine = _finer(rows, rate)
+    source = np.rint(FINER * (marks.at[mark] + off)).astype(np.int64)
+    pieces = fine[:, np.clip(source, 0, fine.shape[1] - 1)]
 
     def laid(values: np.ndarray) -> np.ndarray:
         return np.bincount(place, weights=values * weight, minlength=len(at))
 
+    out = np.stack([laid(samples) for samples in pieces])
     # pieces that lie closer together or further apart keep the power that they had
-    power = laid(samples**2) / np.maximum(laid(np.ones_like(samples)), SMALL)
-    out, width = laid(samples), round(LEVEL_SECONDS * rate)
-    level = _around(power, width) / np.maximum(_around(out**2, width), SMALL)
+    power = laid(pieces[0] ** 2) / np.maximum(laid(np.ones(len(place))), SMALL)
+    width = round(LEVEL_SECONDS * rate)
+    level = _around(power, width) / np.maximum(_around(out[0] ** 2, width), SMALL)
     return torch.from_numpy(out * np.clip(level, 1 / MOST_LEVEL, MOST_LEVEL) ** 0.5).float()
 
 
@@ -133,10 +141,10 @@ def _around(values: np.ndarray, width: int) -> np.ndarray:
     return found
 
 
-def _finer(wave: Tensor, rate: int) -> np.ndarray:
-    """A wave (N,) at `FINER` times its rate; its own samples stay as they are."""
-    fine = resample(wave, rate, FINER * rate)
-    fine[::FINER] = wave
+def _finer(rows: Tensor, rate: int) -> np.ndarray:
+    """Rows (R, N) at `FINER` times their rate; their own samples stay as they are."""
+    fine = resample(rows, rate, FINER * rate)
+    fine[:, ::FINER] = rows
     return fine.double().numpy()
 
 
@@ -145,7 +153,7 @@ def _plan(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times (J,) of the result, in samples, and the mark whose piece is laid there (J,)."""
     apart, count, last = np.diff(marks.at), len(at), len(marks.at) - 1
-    align, step = ALIGN_SECONDS * rate, 0.005 * rate
+    align, step = ALIGN_SECONDS * rate, HOP_SECONDS * rate
     times, taken = [], []
     walk = _Walk(marks, WANDER_SECONDS * rate)
     time = float(marks.at[walk.nearest(at[0])] - at[0])
@@ -161,8 +169,8 @@ def _plan(
         if marks.voiced[mark]:
             time += apart[min(mark, last - 1)] / pitch[here]
         else:
-            slip = marks.at[mark] - source
-            time += apart[min(mark, last - 1)] + (slip if abs(slip) <= align else 0.0)
+            slip = marks.at[mark] - source if mark == walk.nearest(source) else 0.0
+            time += apart[min(mark, last - 1)] + min(max(slip, -align), align)
     return np.array(times), np.array(taken, np.int64)
 
 
@@ -200,18 +208,18 @@ class _Walk:
         return self._last
 
 
-def _coloured(wave: Tensor, rate: int, move: Move) -> Tensor:
-    """A wave (F * frame,) whose bands are raised and lowered by the change."""
+def _coloured(rows: Tensor, rate: int, move: Move) -> Tensor:
+    """Rows (R, N) whose bands are raised and lowered by the change."""
     change = _smooth(move.change).clamp(-MOST, MOST)
     size = HOPS * round(FRAME_SECONDS * rate / HOPS)
     hop = size // HOPS
     hz = np.arange(size // 2 + 1) * (rate / size)
     band = np.interp(hz, mel_centres().numpy(), np.arange(change.shape[0]))
     window = torch.hann_window(size)
-    spectrum = torch.stft(wave, size, hop, window=window, pad_mode="constant", return_complex=True)
-    frame = (np.arange(spectrum.shape[1]) * hop + 0.5) / move.frame - 0.5
+    spectrum = torch.stft(rows, size, hop, window=window, pad_mode="constant", return_complex=True)
+    frame = (np.arange(spectrum.shape[2]) * hop + 0.5) / move.frame - 0.5
     gain = _between(_between(change, band).T, frame).T
-    return torch.istft(spectrum * gain.exp(), size, hop, window=window, length=len(wave))
+    return torch.istft(spectrum * gain.exp(), size, hop, window=window, length=rows.shape[1])
 
 
 def _smooth(change: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stepedit_core.audio.mel import mel_centres, mel_filters, prompt_mel
 from stepedit_core.signal import moved as module
-from stepedit_core.signal.moved import Move, moved
+from stepedit_core.signal.moved import Move
 from stepedit_core.signal.periodicity import periodicity
 from stepedit_core.signal.pitch_marks import pitch_track
 
@@ -43,6 +43,11 @@ def move(
     return Move(places=places, pitch=np.full(count, pitch), change=change)
 
 
+def moved(wave: Tensor, rate: int, move: Move) -> Tensor:
+    """One channel."""
+    return module.moved(wave[None], rate, move)[0]
+
+
 def pitch_of(wave: Tensor) -> float:
     heard = pitch_track(wave, RATE)
     return float(np.median(heard[heard > 0]))
@@ -69,7 +74,7 @@ def test_taken_apart_and_laid_again_it_is_the_same() -> None:
     wave = torch.cat([noise(9600), vowel(seconds=1.2), noise(9600)])
     still = np.arange(480.0 * FRAMES)
     marks = module.pitch_marks(wave, RATE)
-    laid = module._laid(wave, RATE, marks, still, np.ones_like(still))
+    laid = module._laid(wave[None], RATE, marks, still, np.ones_like(still))
     # a mark lies between samples: within a quarter of one, of waves below 0.5
     assert float((laid - wave).abs().max()) < 2e-3
 
@@ -137,6 +142,37 @@ def test_no_band_is_raised_without_limit_and_no_peak_is_cut() -> None:
     assert float(made.abs().max()) <= 1.0
     quiet = moved(0.01 * wave, RATE, move(change=torch.full((80, FRAMES), 5.0)))
     assert float(quiet.abs().max()) == pytest.approx(0.01 * np.exp(module.MOST), rel=0.1)
+
+
+def test_after_a_part_that_was_moved_the_samples_are_its_own_again() -> None:
+    wave = torch.cat([vowel(seconds=0.8), noise(9600), vowel(200, 0.8)])
+    places = np.concatenate([np.arange(0, 30, 1.25), np.arange(30.0, FRAMES)])
+    made = moved(wave, RATE, move(places))
+    later = 480 * (len(places) - 45)
+    np.testing.assert_allclose(made[later:].numpy(), wave[480 * 55 : 480 * 100].numpy(), atol=2e-3)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 11_025, 96_000])
+def test_every_rate_has_frames_of_20_ms(rate: int) -> None:
+    wave = torch.nn.functional.interpolate(vowel()[None, None], rate * 2, mode="linear")[0]
+    places = np.arange(80.0) * 1.2
+    change = torch.full((80, 80), 0.3)
+    pitch = np.full(80, 1.2)
+    made = module.moved(wave, rate, Move(places, pitch, change, frame=rate / 50))
+    assert made.shape == (1, round(80 * rate / 50))
+    heard = pitch_track(made[0], rate)
+    assert np.median(heard[heard > 0]) == pytest.approx(130 * 1.2, rel=0.01)
+    power = made.square().mean() / wave.square().mean()
+    assert float(power) == pytest.approx(np.exp(0.6), rel=0.15)
+
+
+def test_channels_are_moved_alike() -> None:
+    rows = torch.stack([vowel(), 0.5 * vowel(), -vowel(), torch.zeros(48_000)])
+    made = module.moved(rows, RATE, move(np.arange(0, 90, 0.9), pitch=1.2))
+    assert made.shape == (4, 480 * 100)
+    torch.testing.assert_close(made[1], 0.5 * made[0], atol=1e-6, rtol=0)
+    torch.testing.assert_close(made[2], -made[0], atol=1e-6, rtol=0)
+    assert not made[3].any()
 
 
 def test_silence_stays_silence() -> None:
