@@ -104,10 +104,9 @@ def strength() -> io.Input:
         "strength",
         default=1.0,
         min=0.0,
-        max=1.5,
+        max=2.0,
         step=0.05,
-        tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 1.5 goes "
-        "further.",
+        tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 2 goes further.",
     )
 
 

@@ -154,7 +154,7 @@ class Decoding:
     """Edits are decoded from noise as released, "exact", or by "difference", which keeps the
     recording (decision 0018); None takes the bundle's way."""
     strength: float = 1.0
-    """Factor 0 to 1.5 on what decoding by difference changes. 0 is the recording, with all of its
+    """Factor 0 to 2 on what decoding by difference changes. 0 is the recording, with all of its
     length, for emotion and style; for speed and sounds it is the recording in the edit's time."""
 
 

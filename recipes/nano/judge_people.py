@@ -50,8 +50,8 @@ EXAMPLES = ("zero_shot_en_prompt", "en_happy_prompt")
 CATALOGUE = "made.jsonl"
 PLAIN_STYLES = ("whisper", "child", "older", "exaggerated")
 """Styles that the plain rules know."""
-STEPS = ("plain", "emotion 1.0", "emotion 1.5", "style 1.0", "style 1.5")
-ROUNDS = {"emotion": 3, "style": 1}
+STEPS = ("plain", "emotion 1.0", "style 1.0", "emotion 1.5", "style 1.5", "emotion 2.0")
+ROUNDS = {"emotion": 3, "style": 3}
 Row = dict[str, Any]
 
 

@@ -15,12 +15,16 @@ Where the model's config asks for order 2, the velocity changes once more by hal
 it changed since the step before (Adams-Bashforth with the weights 3/2 and -1/2), and half the steps
 are as near to the exact integral (decision 0040).
 
+Where all of the answer lies on a recording whose wave is known, the network runs at strength 1
+and the change is multiplied afterwards (`own_sound.py`): less voice is lost for the same effect.
+
 Places that the recording does not have (a laugh) are decoded from noise as `flow_decode` does. The
 network sees two rows, three where there are such places and guidance is not zero.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +37,8 @@ from ..measure.finite import check_finite, check_weights
 from ..measure.time_path import TimePath, time_path
 from ..models.cancel import cancellable
 from ..models.flow import step_times
+from ..models.hift import HiFT
+from ..models.source_filter import SourceFilter
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice, same_codes
@@ -44,6 +50,8 @@ KEEPS_RECORDING = ("emotion", "style", "speed", "sounds")
 """Kinds of edit that leave most of the recording as it is; noise and pauses should not stay."""
 KEEPS_TIME = ("emotion", "style")
 """Kinds of which nothing is left at strength 0: no sound and no time of their own."""
+MOST_IN_NETWORK = 1.5
+"""Strength above which the velocities lose words."""
 AROUND_GROUPS = 8
 """Groups of 120 ms of the answer that the decoder sees on each side of a part: about a second."""
 PROMPT_GROUPS = 16
@@ -66,12 +74,24 @@ class Along(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """What an edit has become."""
+    """What an edit has become. It is sound by `own_sound.sound_of`."""
 
     mel: Tensor
     """(80, F) natural log."""
     along: Along | None
     """None where the edit says something else altogether."""
+    more: float = 1.0
+    """Factor by which the change from the recording is still to be multiplied."""
+
+
+def can_move(bundle: Bundle, along: Along | None, voice: Voice) -> bool:
+    """Whether an edit can be made of the recording's own wave.
+
+    So it is where no part of it is new, and the vocoder's pitch predictor says how its pitch moves.
+    """
+    if along is None or voice.wave is None or not bool(along.known.all()):
+        return False
+    return isinstance(bundle.vocoder, SourceFilter | HiFT)
 
 
 def by_difference(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
@@ -105,7 +125,7 @@ def difference_decode(
             answer is compared with, and both prompt the decoder as in `flow_decode`.
         draws: of the noise, from the stage "flow": the same draw as in `flow_decode`.
         decoding: Euler steps; the weight of guidance in places that the recording does not have
-            (there is no contrast, the difference is one); and the strength, a factor 0 to 1.5 on
+            (there is no contrast, the difference is one); and the strength, a factor 0 to 2 on
             the difference. Strength 0 gives the recording's own mel in the answer's time, bit for
             bit; unknown places are decoded all the same. Where the answer is the voice's own codes
             it gives all of the mel (80, F), also what lies before and after the codes.
@@ -134,8 +154,16 @@ def difference_decode(
         hooks.progress(STAGE, decoding.steps, decoding.steps)
         return Difference(placed.source, along)
     noise = prompt_and_answer_noise(codes, voice, draws)
+    decoding, more = _split(decoding, can_move(bundle, along, voice))
     mel = _moved(bundle, placed, _prompt(voice), noise=noise, decoding=decoding, hooks=hooks)
-    return Difference(mel, along)
+    return Difference(mel, along, more)
+
+
+def _split(decoding: Decoding, movable: bool) -> tuple[Decoding, float]:
+    """The strength that the network runs at, and the factor that is left for afterwards."""
+    if movable:
+        return replace(decoding, strength=1.0), decoding.strength
+    return replace(decoding, strength=min(decoding.strength, MOST_IN_NETWORK)), 1.0
 
 
 def whole_recording(voice: Voice) -> Along:
@@ -182,9 +210,11 @@ def difference_part(
     a, b = _around(groups, PROMPT_GROUPS, voice.codes.groups)
     heard = slice(MEL_FRAMES_PER_GROUP * a, MEL_FRAMES_PER_GROUP * b)
     noise = torch.cat((before[..., heard], after[..., frames]), dim=2)
+    along = _along(path, placed, voice)
+    decoding, more = _split(decoding, can_move(bundle, along, voice))
     how: dict[str, Any] = {"noise": noise, "decoding": decoding, "hooks": SilentHooks()}
     mel[:, frames] = _moved(bundle, near, prompt.cut(a, b), **how)
-    return Difference(mel, _along(path, placed, voice))
+    return Difference(mel, along, more)
 
 
 def _around(groups: tuple[int, int], more: int, count: int) -> tuple[int, int]:

@@ -18,8 +18,8 @@ from ..registry.handle import Bundle
 from ..signal.moved import moved
 from ..signal.splice import Piece, splice
 from ..types import SAMPLE_RATE, Draws, Voice
-from .difference import Along, Difference, whole_recording
-from .own_sound import can_move, move_of
+from .difference import Along, Difference, can_move, whole_recording
+from .own_sound import move_of
 from .vocode import vocode
 
 AROUND_S = 0.6
@@ -59,6 +59,8 @@ class Inside:
     end: int
     along: Along | None = None
     """The recording under these f frames; None where they are new."""
+    more: float = 1.0
+    """As of `Difference`."""
 
 
 def put_in(
@@ -75,7 +77,7 @@ def put_in(
     begin = max(0, part.window_start - round(AROUND_S * rate))
     around = recording.samples[:, begin : part.window_end + round(AROUND_S * rate)]
     whole = _whole(voice, inside)
-    if can_move(bundle, whole):
+    if can_move(bundle, whole.along, voice):
         window = recording.part(part.window_start, part.window_end)
         piece = _own(bundle, window, whole, inside)
     else:
@@ -115,7 +117,8 @@ def _own(bundle: Bundle, window: Recording, whole: Difference, inside: Inside) -
     frame = window.sample_rate / MEL_HZ
     span = _span(whole.mel.shape[1], inside)
     assert whole.along is not None
-    near = Difference(whole.mel[:, span.first : span.last], whole.along.cut(span.first, span.last))
+    along = whole.along.cut(span.first, span.last)
+    near = Difference(whole.mel[:, span.first : span.last], along, whole.more)
     channels = float_samples(window.samples).float()
     rows = torch.cat((window.clip().wave[None], channels))
     made = moved(rows, window.sample_rate, move_of(bundle, near, frame))
@@ -166,4 +169,5 @@ def _whole(voice: Voice, inside: Inside) -> Difference:
     parts = own.cut(0, start), inside.along, own.cut(end, own.source.shape[1])
     source = torch.cat([part.source for part in parts], dim=1)
     frames = np.concatenate([part.frames for part in parts])
-    return Difference(mel, Along(source, frames, torch.cat([part.known for part in parts])))
+    known = torch.cat([part.known for part in parts])
+    return Difference(mel, Along(source, frames, known), inside.more)

@@ -21,7 +21,7 @@ from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..signal.moved import Move, moved
 from ..types import SAMPLE_RATE, Clip, Draws, Hooks, SilentHooks, Voice
-from .difference import Difference
+from .difference import Difference, can_move
 from .vocode import STAGE, vocode
 
 MOST_PITCH = 2.0
@@ -45,20 +45,13 @@ def sound_of(
     """
     hooks = hooks or SilentHooks()
     hooks.check()
-    if voice.wave is None or not can_move(bundle, made):
+    if voice.wave is None or not can_move(bundle, made.along, voice):
         return vocode(bundle, made.mel, draws=draws, hooks=hooks)
     move = move_of(bundle, made, PROMPT_HOP)
     wave = moved(voice.wave[None], SAMPLE_RATE, move)[0]
     hooks.progress(STAGE, 1, 1)
     hooks.check()
     return Clip(wave=wave, sample_rate=SAMPLE_RATE)
-
-
-def can_move(bundle: Bundle, made: Difference) -> bool:
-    """Whether an edit can be made of the recording's own wave."""
-    if made.along is None or not bool(made.along.known.all()):
-        return False
-    return isinstance(bundle.vocoder, SourceFilter | HiFT)
 
 
 @in_own_state
@@ -68,8 +61,8 @@ def move_of(bundle: Bundle, made: Difference, frame: float) -> Move:
     change = made.mel - made.along.source
     pitch = np.ones(change.shape[1])
     if bool(change.any()):
-        pitch = pitch_factor(bundle, made.along.source, made.mel)
-    return Move(places=made.along.frames, pitch=pitch, change=change, frame=frame)
+        pitch = pitch_factor(bundle, made.along.source, made.mel) ** made.more
+    return Move(places=made.along.frames, pitch=pitch, change=made.more * change, frame=frame)
 
 
 @torch.no_grad()

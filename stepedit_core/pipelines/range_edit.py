@@ -260,7 +260,7 @@ def _moved(
     whole, count = composed(bundle, codes, answer, (first, end))
     here = first, first + count
     how: dict[str, Any] = {"draws": plan.draws(number), "decoding": plan.decoding}
-    mel, along = difference_part(bundle, whole, voice, here, **how)
+    mel, along, more = difference_part(bundle, whole, voice, here, **how)
     if along is not None:
         # groups are 120 ms: beside the part's exact borders they stay as recorded
         places = torch.from_numpy(along.frames)
@@ -271,4 +271,4 @@ def _moved(
     here = begin + before, begin + MEL_FRAMES_PER_GROUP * count
     start, stop = lead + here[0], min(lead + MEL_FRAMES_PER_GROUP * end, voice.mel.shape[1])
     kept = None if along is None else along.cut(*here)
-    return Inside(mel[:, here[0] : here[1]], start, stop, kept)
+    return Inside(mel[:, here[0] : here[1]], start, stop, kept, more)

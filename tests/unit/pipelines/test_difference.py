@@ -230,6 +230,33 @@ def test_what_lies_under_an_answer_is_the_recording_in_its_time(model: Bundle) -
     assert difference_decode(model, drawn(GROUPS, 9), VOICE, draws=Draws(seed=1)).along is None
 
 
+@pytest.mark.parametrize("strength", [0.4, 1.7])
+def test_where_the_recordings_own_wave_is_moved_the_change_is_multiplied_afterwards(
+    model: Bundle, strength: float
+) -> None:
+    voice = replace(VOICE, wave=torch.zeros(480 * VOICE.mel.shape[1]))
+    how = {"draws": Draws(seed=4, round=2), "decoding": Decoding(steps=4, strength=strength)}
+    got = difference_decode(model, ANSWER, voice, **how)
+    assert got.more == strength
+    assert torch.equal(
+        got.mel, decoded(model, ANSWER, VOICE, **how | {"decoding": Decoding(steps=4)})
+    )
+    part = difference_part(model, ANSWER, voice, (2, 9), **how)
+    assert part.more == strength
+    torch.testing.assert_close(part.mel, got.mel)
+    laugh = difference_decode(model, LAUGH, voice, **how)
+    assert laugh.more == 1
+    assert torch.equal(laugh.mel, decoded(model, LAUGH, VOICE, **how))
+
+
+def test_in_the_network_the_strength_goes_up_to_1_5(model: Bundle) -> None:
+    how = {"draws": Draws(seed=4, round=2)}
+    most = decoded(model, ANSWER, VOICE, decoding=Decoding(steps=4, strength=2.0), **how)
+    assert torch.equal(
+        most, decoded(model, ANSWER, VOICE, decoding=Decoding(steps=4, strength=1.5), **how)
+    )
+
+
 def test_strength_0_keeps_the_recording_around_a_laugh(model: Bundle) -> None:
     got = decoded(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=STILL)
     assert torch.equal(got[:, :30], VOICE.mel[:, 3:33])
@@ -315,7 +342,7 @@ def differing(source: DualCodes, first: int, end: int) -> DualCodes:
 
 def test_a_part_of_a_short_clip_is_decoded_as_the_whole(model: Bundle) -> None:
     answer, how = differing(SOURCE, 4, 8), {"draws": Draws(seed=2), "decoding": Decoding(steps=2)}
-    mel, along = difference_part(model, answer, VOICE, (4, 8), **how)
+    mel, along, _ = difference_part(model, answer, VOICE, (4, 8), **how)
     assert along is not None
     assert along.known.all()
     assert torch.equal(mel, decoded(model, answer, VOICE, **how))
@@ -334,7 +361,7 @@ def test_a_part_of_a_long_clip_is_decoded_with_its_neighbours_alone(
     monkeypatch.setattr(
         estimator, "velocity", lambda x, *a, **k: seen.append(x.shape[2]) or velocity(x, *a, **k)
     )
-    mel, along = difference_part(model, answer, voice, (30, 34), **how)
+    mel, along, _ = difference_part(model, answer, voice, (30, 34), **how)
     # 4 groups, 16 beside them in the prompt and 8 in the answer, on both sides
     assert seen == [6 * (4 + 32 + 4 + 16)] * 2
     assert along is not None
@@ -349,7 +376,7 @@ def test_a_part_of_a_long_clip_is_decoded_with_its_neighbours_alone(
 
 def test_a_part_at_strength_0_is_the_recording_bit_for_bit(model: Bundle) -> None:
     answer = differing(SOURCE, 4, 8)
-    mel, _ = difference_part(model, answer, VOICE, (4, 8), draws=Draws(seed=1), decoding=STILL)
+    mel, *_ = difference_part(model, answer, VOICE, (4, 8), draws=Draws(seed=1), decoding=STILL)
     assert torch.equal(mel, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
 
 
@@ -357,14 +384,14 @@ def test_a_part_with_a_laugh_at_the_end_of_a_long_clip(model: Bundle) -> None:
     source = drawn(40, 1)
     answer = joined(source, drawn(5, 3))
     how = {"draws": Draws(seed=2), "decoding": Decoding(steps=2)}
-    mel, along = difference_part(model, answer, voice_with(source), (39, 45), **how)
+    mel, along, _ = difference_part(model, answer, voice_with(source), (39, 45), **how)
     assert along is not None
     assert mel.shape == (80, 6 * 45)
     assert not along.known[-18:].any()
     # drawn, not digital silence
     assert mel[:, 6 * 41 : 6 * 44].mean() > -6
     # from the noise of the whole answer's last frames, with guidance
-    other, _ = difference_part(
+    other, *_ = difference_part(
         model, answer, voice_with(source), (39, 45), **how | {"draws": Draws(seed=3)}
     )
     assert not torch.allclose(mel[:, 6 * 41 :], other[:, 6 * 41 :])

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from stepedit_core.models.bigvgan import BigVGAN
-from stepedit_core.pipelines.difference import Along, Difference, whole_recording
-from stepedit_core.pipelines.own_sound import can_move, pitch_factor, sound_of
+from stepedit_core.pipelines import own_sound
+from stepedit_core.pipelines.difference import Along, Difference, can_move, whole_recording
+from stepedit_core.pipelines.own_sound import pitch_factor, sound_of
 from stepedit_core.pipelines.vocode import vocode
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Draws, Voice
@@ -39,6 +40,19 @@ def test_another_mel_moves_the_recording_and_draws_nothing(bundle: Bundle, voice
     assert float(one.square().mean()) > 1.5 * float(voice.wave.square().mean())
 
 
+def test_the_strength_multiplies_what_the_network_changes(
+    bundle: Bundle, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = torch.linspace(-0.5, 0.5, 80)[:, None].expand_as(voice.mel)
+    monkeypatch.setattr(own_sound, "pitch_factor", lambda *_: np.full(voice.mel.shape[1], 1.2))
+    made = Difference(voice.mel + change, whole_recording(voice), 1.5)
+    move = own_sound.move_of(bundle, made, 480)
+    torch.testing.assert_close(move.change, 1.5 * change, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(move.pitch, 1.2**1.5)
+    none = own_sound.move_of(bundle, made._replace(more=0.0), 480)
+    assert none.still == 0
+
+
 def test_what_the_recording_does_not_have_is_vocoded(bundle: Bundle, voice: Voice) -> None:
     want = vocode(bundle, voice.mel, draws=DRAWS).wave
     whole = whole_recording(voice)
@@ -56,10 +70,10 @@ def test_what_the_recording_does_not_have_is_vocoded(bundle: Bundle, voice: Voic
 def test_a_vocoder_without_a_pitch_predictor_cannot_say_how_the_pitch_moves(
     bundle: Bundle, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Difference(voice.mel, whole_recording(voice))
-    assert can_move(bundle, made)
+    along = whole_recording(voice)
+    assert can_move(bundle, along, voice)
     monkeypatch.setattr(bundle.vocoder, "__class__", BigVGAN)
-    assert not can_move(bundle, made)
+    assert not can_move(bundle, along, voice)
 
 
 def heard_as(

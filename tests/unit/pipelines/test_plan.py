@@ -118,10 +118,10 @@ def test_the_stages_fill_the_bar_without_gaps_and_an_unknown_one_has_its_own_nam
     assert stage_named("align").doing == "align"
 
 
-@pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan")])
+@pytest.mark.parametrize("strength", [-0.1, 2.1, float("nan")])
 def test_a_strength_out_of_range_is_refused(bundle: Bundle, clip: Clip, strength: float) -> None:
     decoding = Decoding(way="difference", strength=strength)
-    with pytest.raises(ValueError, match=r"strength is .*; allowed are 0 to 1.5"):
+    with pytest.raises(ValueError, match=r"strength is .*; allowed are 0 to 2"):
         made(bundle, clip, decoding=decoding)
 
 
