@@ -40,7 +40,7 @@ from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, EditRequest
 from tools.inside import read_rows
 
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 EMOTIONS = ("happy", "sad", "angry", "fear", "surprised")
 SECONDS = (2.5, 6.0)
 RESYNTHESIS = "resynthesis"
