@@ -106,7 +106,8 @@ def strength() -> io.Input:
         min=0.0,
         max=2.0,
         step=0.05,
-        tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 2 goes further.",
+        tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 2 twice "
+        "its change.",
     )
 
 
