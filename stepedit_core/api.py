@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 
-from .audio.files import write_wav
 from .audio.recording_files import open_recording
-from .audio.recordings import Recording
+from .audio.recordings import Recording, save_clip
 from .calls import check_call, clip_of, recording_of, request_among
 from .files.lock import locked
 from .files.whole import ready_folder
@@ -351,10 +350,11 @@ def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Ro
     return codec.resynthesize(model, clip_of(clip), seed=seed)
 
 
-def save(made: Round | Clip, path: str | Path) -> None:
+def save(made: Round | Clip, path: str | Path, *, replace: bool = False) -> None:
     """Write a round or a clip as a WAV file of 16 bits, whole or not at all.
 
-    Raises ValueError for what is not one sound, and for a path that is not a WAV file's.
+    An older result is replaced; any other file only with replace=True. Raises ValueError for a file
+    that StepEdit did not write, for what is not one sound, and for a path that is not a WAV file's.
     """
     if isinstance(made, EditResult):
         raise ValueError(
@@ -377,7 +377,7 @@ def save(made: Round | Clip, path: str | Path) -> None:
         raise ValueError(
             f"'{shown(path)}' is {what}; a WAV file is written. Name a file that ends in .wav."
         )
-    write_wav(path, made.clip if isinstance(made, Round) else made)
+    save_clip(path, made.clip if isinstance(made, Round) else made, replace_any=replace)
 
 
 @cache
