@@ -26,9 +26,10 @@ from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
-from .pipelines.listened import needs_words, noted
+from .pipelines.listened import noted
 from .pipelines.long_edit import LongEdit, LongResult
 from .pipelines.long_edit import edit_long as change_all
+from .pipelines.makers import needs_words
 from .pipelines.plan import (
     Plan,
     check_known,
@@ -37,7 +38,6 @@ from .pipelines.plan import (
     listened,
     make_plan,
     plan_from_json,
-    vocabulary_of,
 )
 from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
@@ -226,7 +226,7 @@ def edit_long(
     request, settings = request_among("", what)
     recording = recording_of(clip)
     words: tuple[Word, ...] = ()
-    if text.strip() or needs_words([request], vocabulary_of(model)):
+    if needs_words(model, [request], text):
         words = hear_surely(recogniser_for(model, recogniser, hooks=hooks), recording, text)
     settings = {"decoding": Decoding(way="difference"), **settings}
     folder = None if kept is None else Path(kept)
