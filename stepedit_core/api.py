@@ -29,7 +29,7 @@ from .pipelines import resynthesize as codec
 from .pipelines.listened import noted
 from .pipelines.long_edit import LongEdit, LongResult
 from .pipelines.long_edit import edit_long as change_all
-from .pipelines.makers import needs_words
+from .pipelines.makers import check_way, needs_words
 from .pipelines.plan import (
     Plan,
     check_known,
@@ -103,6 +103,7 @@ def edit(
     found = listened(model, recording, [request], recogniser, hooks=hooks)
     request = request if found is None else replace(request, text=found.text)
     plan = make_plan(model, recording, [request], **settings)
+    check_way(model, plan.requests, plan.decoding)
     made = iterate(model, recording, plan, hooks=hooks)
     return replace(made, rounds=(noted(made.rounds[0], found), *made.rounds[1:]))
 

@@ -39,3 +39,19 @@ def check_strength(bundle: Bundle, requests: Iterable[EditRequest], decoding: De
                 "processing, which has none; it is for edits of the model, by difference. Choose "
                 "strength 1, or make other edits in a step of their own."
             )
+
+
+def check_way(bundle: Bundle, requests: Sequence[EditRequest], decoding: Decoding) -> None:
+    """Raise ValueError for a chosen way of decoding where signal processing makes every edit.
+
+    For calls whose user chooses the way; edits of a part name one for all of their edits.
+    """
+    known = vocabulary_of(bundle)
+    if decoding.way is None or any(engine_of(r, known) == "model" for r in requests):
+        return
+    made = ", ".join(dict.fromkeys(request.label for request in requests))
+    raise ValueError(
+        f"the decoder's way is {shown(decoding.way)}, and {shown(made)} is made by signal "
+        "processing, which decodes nothing; a way is for edits of the model. Leave --decode, or "
+        "the way of `decoding`, out."
+    )
