@@ -72,9 +72,8 @@ class EditLong(HearingNode):
         words: Words | None = None,
     ) -> io.NodeOutput:
         """Edit every piece."""
-        from ..stepedit_core.pipelines.listened import needs_words
         from ..stepedit_core.pipelines.long_edit import LongEdit
-        from ..stepedit_core.pipelines.plan import vocabulary_of
+        from ..stepedit_core.pipelines.makers import needs_words
         from ..stepedit_core.types import Decoding
 
         if len(edit) != 1:
@@ -86,7 +85,7 @@ class EditLong(HearingNode):
         settings = {"rounds": rounds, "seed": seed, "decoding": decoding}
         recording = sound.recording(audio)
         said: Words = words or ()
-        if words is not None or text.strip() or needs_words(edit, vocabulary_of(model.bundle)):
+        if words is not None or needs_words(model.bundle, edit, text):
             said = known_or_heard(recording, words, model, recogniser, text)
         return _edited(model, recording, said, LongEdit(edit[0], settings))
 

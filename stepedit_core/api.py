@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 
-from .audio.files import write_wav
 from .audio.recording_files import open_recording
-from .audio.recordings import Recording
+from .audio.recordings import Recording, save_clip
 from .calls import check_call, clip_of, recording_of, request_among
 from .files.lock import locked
 from .files.whole import ready_folder
@@ -27,9 +26,10 @@ from .measure.timeline import Word
 from .output.script import ScriptRun, run_script
 from .pipelines import clone as cloning
 from .pipelines import resynthesize as codec
-from .pipelines.listened import needs_words, noted
+from .pipelines.listened import noted
 from .pipelines.long_edit import LongEdit, LongResult
 from .pipelines.long_edit import edit_long as change_all
+from .pipelines.makers import check_way, needs_words
 from .pipelines.plan import (
     Plan,
     check_known,
@@ -38,7 +38,6 @@ from .pipelines.plan import (
     listened,
     make_plan,
     plan_from_json,
-    vocabulary_of,
 )
 from .pipelines.range_edit import RangeResult, part_of
 from .pipelines.range_edit import edit_range as change_range
@@ -104,6 +103,7 @@ def edit(
     found = listened(model, recording, [request], recogniser, hooks=hooks)
     request = request if found is None else replace(request, text=found.text)
     plan = make_plan(model, recording, [request], **settings)
+    check_way(model, plan.requests, plan.decoding)
     made = iterate(model, recording, plan, hooks=hooks)
     return replace(made, rounds=(noted(made.rounds[0], found), *made.rounds[1:]))
 
@@ -227,7 +227,7 @@ def edit_long(
     request, settings = request_among("", what)
     recording = recording_of(clip)
     words: tuple[Word, ...] = ()
-    if text.strip() or needs_words([request], vocabulary_of(model)):
+    if needs_words(model, [request], text):
         words = hear_surely(recogniser_for(model, recogniser, hooks=hooks), recording, text)
     settings = {"decoding": Decoding(way="difference"), **settings}
     folder = None if kept is None else Path(kept)
@@ -351,10 +351,11 @@ def resynthesize(model: Bundle, clip: Clip | str | Path, *, seed: int = 0) -> Ro
     return codec.resynthesize(model, clip_of(clip), seed=seed)
 
 
-def save(made: Round | Clip, path: str | Path) -> None:
+def save(made: Round | Clip, path: str | Path, *, replace: bool = False) -> None:
     """Write a round or a clip as a WAV file of 16 bits, whole or not at all.
 
-    Raises ValueError for what is not one sound, and for a path that is not a WAV file's.
+    An older result is replaced; any other file only with replace=True. Raises ValueError for a file
+    that StepEdit did not write, for what is not one sound, and for a path that is not a WAV file's.
     """
     if isinstance(made, EditResult):
         raise ValueError(
@@ -377,7 +378,7 @@ def save(made: Round | Clip, path: str | Path) -> None:
         raise ValueError(
             f"'{shown(path)}' is {what}; a WAV file is written. Name a file that ends in .wav."
         )
-    write_wav(path, made.clip if isinstance(made, Round) else made)
+    save_clip(path, made.clip if isinstance(made, Round) else made, replace_any=replace)
 
 
 @cache

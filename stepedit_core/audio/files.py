@@ -164,13 +164,12 @@ def _check_size(file: soundfile.SoundFile, where: str) -> None:
         )
 
 
-def write_wav(path: str | Path, clip: Clip) -> None:
-    """Write a clip as 16-bit mono WAV; samples beyond -1..1 are clipped.
+def wav_bytes(path: Path, clip: Clip) -> bytes:
+    """A clip as a 16-bit mono WAV file of this name; samples beyond -1..1 are clipped.
 
-    The file appears whole or not at all. Raises ValueError where the folder does not exist, and for
-    a wave that is not one channel of finite samples.
+    Raises ValueError where its folder does not exist, and for a wave that is not one channel of
+    finite samples.
     """
-    path = Path(path)
     wave = float_samples(clip.wave)
     if wave.ndim != 1 or not bool(torch.isfinite(wave).all()):
         bad = f"{int((~torch.isfinite(wave)).sum())} NaN or infinite samples"
@@ -186,4 +185,9 @@ def write_wav(path: str | Path, clip: Clip) -> None:
     samples = wave.clamp(-1.0, 1.0).numpy()
     raw = io.BytesIO()  # in memory first: a full disk is then said by the system, not by a codec
     soundfile.write(raw, samples, clip.sample_rate, format="WAV", subtype="PCM_16")
-    write_whole(path, raw.getvalue())
+    return raw.getvalue()
+
+
+def write_wav(path: str | Path, clip: Clip) -> None:
+    """Write a clip as wav_bytes gives it, whole or not at all; raises as that."""
+    write_whole(path, wav_bytes(Path(path), clip))

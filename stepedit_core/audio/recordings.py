@@ -16,12 +16,13 @@ import soundfile
 import torch
 from torch import Tensor
 
+from ..files.outputs import check_output
 from ..files.whole import write_whole
 from ..printable import shown
 from ..types import Clip
 from .channels import MOST_CHANNELS, mixed
 from .clips import check_rate, float_samples, whole_rate
-from .files import decoded
+from .files import decoded, wav_bytes
 
 WHOLE_TYPES = {"PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16"}
 """Kinds of samples that are read as 16-bit integers without a loss."""
@@ -178,6 +179,19 @@ def write_recording(path: str | Path, recording: Recording) -> None:
         file.write(samples)
     clear_date(raw)
     write_whole(path, raw.getvalue())
+
+
+def save_clip(path: Path, clip: Clip, *, replace_any: bool = False) -> None:
+    """Write a clip as a result: the samples of write_wav, with the comment of write_recording.
+
+    Raises ValueError where write_wav does, and where a file is there that is not such a result,
+    unless `replace_any`.
+    """
+    raw = wav_bytes(path, clip)
+    check_output(path, ours=is_own_result, overwrite=replace_any, allowing="pass replace=True")
+    samples, rate = soundfile.read(io.BytesIO(raw), dtype="int16", always_2d=True)
+    recording = Recording(samples=torch.from_numpy(samples.T), sample_rate=rate, subtype="PCM_16")
+    write_recording(path, recording)
 
 
 def clear_date(file: BinaryIO) -> None:

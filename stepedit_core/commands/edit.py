@@ -163,6 +163,7 @@ def _edit(arguments: argparse.Namespace) -> int:
     from ..files.terminal import Bar
     from ..measure.recognisers import judging_folder
     from ..pipelines.listened import noted
+    from ..pipelines.makers import check_way
     from ..pipelines.rounds import iterate_rounds
     from ..types import Decoding
 
@@ -177,6 +178,10 @@ def _edit(arguments: argparse.Namespace) -> int:
     clip, found = _listened(arguments, bundle, request)
     request = request if found is None else replace(request, text=found.text)
     plan = _planned(arguments, bundle, clip, request, **how)
+    try:
+        check_way(bundle, plan.requests, plan.decoding)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     with _folder(arguments, bundle, plan, found) as folder:
         bundle.load_all()  # a damaged part is found before anything is written
         with Bar(rounds=len(plan.steps)) as bar:

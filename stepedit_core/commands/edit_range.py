@@ -216,12 +216,10 @@ def _asked(
 
 
 def _need_words(arguments: argparse.Namespace, bundle: Bundle) -> bool:
-    """Whether words are given, or the edit needs them; signal processing edits any sound."""
-    from ..pipelines.listened import needs_words
-    from ..pipelines.plan import vocabulary_of
+    """Whether words are given, or the edit needs them."""
+    from ..pipelines.makers import needs_words
 
-    request = _request(arguments, "")
-    return bool(arguments.text.strip()) or needs_words([request], vocabulary_of(bundle))
+    return needs_words(bundle, [_request(arguments, "")], arguments.text)
 
 
 def _heard(arguments: argparse.Namespace, bundle: Bundle, source: Source) -> tuple[Word, ...]:

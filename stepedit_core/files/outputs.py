@@ -40,6 +40,7 @@ def check_output(
     endings: Sequence[str] = (),
     ours: Callable[[Path], bool] = nobody,
     overwrite: bool = False,
+    allowing: str = "add --overwrite",
 ) -> None:
     """Raise ValueError for a path that a result may not be written to; its folder is made.
 
@@ -49,6 +50,7 @@ def check_output(
         endings: what its name may end in; none: any.
         ours: whether an existing file is an older result. Asked of plain files only.
         overwrite: replace a file of somebody else.
+        allowing: how the caller's user asks for that.
     """
     if endings and path.suffix.lower() not in endings:
         raise ValueError(
@@ -62,7 +64,7 @@ def check_output(
         if not overwrite and not ours(path):
             raise ValueError(
                 f"'{shown(path)}' is there and not as StepEdit wrote it, and the result would "
-                "replace it. Name another file, or add --overwrite."
+                f"replace it. Name another file, or {shown(allowing)}."
             )
     ready_folder(path.absolute().parent)
 

@@ -28,9 +28,10 @@ from ..signal.fit import fit_slot
 from ..text.engines import engine_of, whispers
 from ..text.units import bare, split_words
 from ..types import Clip, Decoding, EditRequest, EditResult, Hooks, SilentHooks
-from .listened import Listened, compared, needs_words
+from .listened import Listened, compared
 from .long_edit import LongEdit, OnlyChecks, edit_long
-from .plan import ANY_WORDS, Plan, check_request, make_plan, vocabulary_of
+from .makers import needs_words, vocabulary_of
+from .plan import ANY_WORDS, Plan, check_request, make_plan
 from .range_edit import check_keeps, edit_range, part_of
 from .rounds import iterate
 from .script_lines import ScriptEdit, ScriptLine, check_apart
@@ -148,7 +149,7 @@ def _words(tools: LineTools, line: ScriptLine, recording: Recording) -> Listened
     """The words of the clip where an edit needs them; None where nothing listens."""
     requests = [edit.request(line.text) for edit in line.edits]
     ranged = any(edit.ranged for edit in line.edits)
-    if not ranged and not needs_words(requests, vocabulary_of(tools.bundle)):
+    if not ranged and not needs_words(tools.bundle, requests):
         return None
     if tools.ears is None:
         return None

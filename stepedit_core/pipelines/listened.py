@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +20,7 @@ from ..measure.whisper import NotInstalledError, say_passed_over
 from ..printable import listed, shown
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
-from ..text.edits import KINDS, EditVocabulary
-from ..text.engines import engine_of
-from ..types import Clip, EditRequest, Hooks, Round
+from ..types import Clip, Hooks, Round
 
 MOST_NAMED = 8
 """Most words that a sentence names."""
@@ -55,15 +52,6 @@ class Listened:
                 f"'{shown(self.heard, 200)}'. Check these words.",
             )
         return ()
-
-
-def needs_words(requests: Sequence[EditRequest], known: EditVocabulary) -> bool:
-    """Whether one of the edits is by the model and needs the words of the clip."""
-    return any(
-        KINDS[request.kind].needs_text and engine_of(request, known) == "model"
-        for request in requests
-        if request.kind in KINDS
-    )
 
 
 @in_own_state

@@ -33,9 +33,9 @@ from ..printable import shown
 from ..registry.handle import Bundle
 from ..types import Decoding, EditRequest, Hooks, SilentHooks
 from .inside import AROUND_S, Part
-from .listened import needs_words
 from .long_result import LatePatch, kept_loudness, late, nothing, result_parts
-from .plan import Plan, check_request, check_strength, make_plan, vocabulary_of
+from .makers import check_strength, needs_words
+from .plan import Plan, check_request, make_plan
 from .range_edit import check_keeps, patch_of
 from .rounds import iterate
 
@@ -188,7 +188,7 @@ def edited_pieces(
     rate, borders = source.sample_rate, list(pieces_of(source, words))
     said = [words_between(words, first / rate, end / rate) for first, end in borders]
     some = next(filter(None, said), "")
-    if some or not _needs_words(bundle, how.request):
+    if some or not needs_words(bundle, [how.request]):
         check_request(bundle, replace(how.request, text=some))
     around = round(AROUND_S * rate)
     for number, (first, end) in enumerate(borders):
@@ -222,18 +222,13 @@ class OnlyChecks(SilentHooks):
         self._hooks.check()
 
 
-def _needs_words(bundle: Bundle, request: EditRequest) -> bool:
-    """Whether a piece must have words; signal processing edits any sound."""
-    return needs_words([request], vocabulary_of(bundle))
-
-
 def _edited(bundle: Bundle, near: Recording, part: Part, text: str, how: LongEdit) -> MadePiece:
     """What a piece becomes, with places within what is near it."""
     note = PieceNote(start=0, end=0, text=text, round=0, kept=False)
     clip = near.clip(part.start, part.end)
     if clip.seconds < SHORTEST_S or float(clip.wave.abs().max()) < SILENCE_PEAK:
         return MadePiece(note=replace(note, note=SILENT), patch=None)
-    if not text and _needs_words(bundle, how.request):
+    if not text and needs_words(bundle, [how.request]):
         return MadePiece(note=replace(note, note=UNHEARD), patch=None)
     try:
         plan = make_plan(bundle, clip, [replace(how.request, text=text)], **how.settings)

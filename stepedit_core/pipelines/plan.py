@@ -23,7 +23,7 @@ from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..signal.denoise import check_installed
 from ..signal.stretch import check_tempo
-from ..text.edits import EditVocabulary, check_text, edit_vocabulary, text_after, validate
+from ..text.edits import check_text, text_after, validate
 from ..text.engines import (
     FIT,
     WHISPER,
@@ -36,7 +36,8 @@ from ..text.engines import (
 )
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Hooks, Sampling
-from .listened import Listened, listen, needs_words
+from .listened import Listened, listen
+from .makers import check_strength, needs_words, vocabulary_of
 from .settings import check_decoding, check_rounds, check_sampling, check_seed
 from .transcript import check_length, check_letters, check_pace, speech_seconds
 
@@ -177,7 +178,7 @@ def listened(
     Raises ValueError for a bad clip, an edit that the bundle does not know, and where no words are
     given and none are heard. Nothing listens where nothing can hear.
     """
-    if not needs_words(requests, vocabulary_of(bundle)) or not can_hear(bundle, folder):
+    if not needs_words(bundle, requests) or not can_hear(bundle, folder):
         return None
     check_clip(clip)  # what is wrong is said before anything is heard
     text = _words(requests)
@@ -323,28 +324,11 @@ def _check_order(bundle: Bundle, requests: Sequence[EditRequest]) -> None:
         whispered = whispered or whispers(replace(request, engine=engine))
 
 
-def check_strength(bundle: Bundle, requests: Iterable[EditRequest], decoding: Decoding) -> None:
-    """Raise ValueError for a strength of an edit that signal processing makes."""
-    known = vocabulary_of(bundle)
-    for request in requests if decoding.strength != 1 else ():
-        if signal_makes(request) and engine_of(request, known) == "signal":
-            raise ValueError(
-                f"strength is {decoding.strength:g}, and {shown(request.label)} is made by signal "
-                "processing, which has none; it is for edits of the model, by difference. Choose "
-                "strength 1, or make other edits in a step of their own."
-            )
-
-
 def _check_fit(plan: Plan) -> None:
     """Raise ValueError for a length that the recording cannot be stretched to."""
     first, seconds = plan.requests[0], plan.clip.samples / plan.clip.sample_rate
     if first.option == FIT:
         check_tempo(seconds, first.seconds)
-
-
-def vocabulary_of(bundle: Bundle) -> EditVocabulary:
-    """What the bundle's model can be asked for."""
-    return edit_vocabulary(bundle.manifest.edit_vocabulary, bundle.manifest.edit_options)
 
 
 def check_request(bundle: Bundle, request: EditRequest) -> None:

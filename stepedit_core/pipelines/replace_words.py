@@ -29,7 +29,8 @@ from ..vocab import MEL_FRAMES_PER_GROUP, joined
 from .clone import clone_plan
 from .infill import Kept, infill_decode
 from .inside import MEL_HZ, Inside, Part, put_in
-from .plan import Plan, vocabulary_of
+from .makers import vocabulary_of
+from .plan import Plan
 from .range_edit import GROUP_S, part_of
 from .rounds import iterate
 from .tokenize import voice_of

@@ -17,6 +17,7 @@ import torch
 
 import stepedit_core as stepedit
 from stepedit_core import api
+from stepedit_core.audio.files import write_wav
 from stepedit_core.audio.recordings import read_recording
 from stepedit_core.audio.recordings import recording_of as memory_recording
 from stepedit_core.measure.timeline import Word
@@ -151,6 +152,36 @@ def test_what_is_not_one_sound_is_not_saved(tmp_path: Path, bundle: Bundle, clip
         stepedit.save(clip, None)
     stepedit.save(result.best, str(path))
     assert soundfile.info(path).frames == len(result.best.clip.wave)
+
+
+def test_a_file_that_nobody_here_wrote_is_saved_over_only_when_asked(
+    tmp_path: Path, clip: Clip
+) -> None:
+    path = tmp_path / "only_recording.wav"
+    soundfile.write(path, np.full(4800, 0.25, np.float32), 24_000)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"not as StepEdit wrote it.* or pass replace=True"):
+        stepedit.save(clip, path)
+    assert path.read_bytes() == before
+    stepedit.save(clip, path, replace=True)
+    assert soundfile.info(path).frames == len(clip.wave)
+
+
+def test_a_saved_sound_is_saved_over_and_has_the_samples_of_every_other_file(
+    tmp_path: Path, clip: Clip
+) -> None:
+    path, plain = tmp_path / "out.wav", tmp_path / "plain.wav"
+    loud = Clip(wave=torch.linspace(-1.2, 1.2, 9001), sample_rate=16_000)
+    stepedit.save(clip, path)
+    stepedit.save(loud, path)
+    write_wav(plain, loud)
+    got, rate = soundfile.read(path, dtype="int16")
+    want, _ = soundfile.read(plain, dtype="int16")
+    assert rate == 16_000
+    assert np.array_equal(got, want)
+    first = path.read_bytes()
+    stepedit.save(loud, path)
+    assert path.read_bytes() == first
 
 
 class Ears:

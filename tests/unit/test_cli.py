@@ -273,6 +273,19 @@ def test_a_strength_that_the_way_does_not_have_is_a_usage_error(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("way", ["exact", "difference"])
+def test_a_way_of_decoding_that_no_edit_uses_is_a_usage_error(
+    stepedit: Run, recording: Path, tmp_path: Path, way: str
+):
+    whisper = ("--style", "whisper", "--engine", "signal", *TINY)
+    arguments = ("edit", recording, *whisper, "--decode", way, "--out", tmp_path / "out")
+    failed(
+        stepedit(*arguments), 2, f"way is {way}, and style whisper is made by signal", "--decode"
+    )
+    assert not (tmp_path / "out").exists()
+    assert stepedit("edit", recording, *HAPPY, "--decode", way, "--out", tmp_path / "out")[0] == 0
+
+
 def test_an_older_result_survives_a_damaged_bundle_and_a_part_that_is_found_late(
     stepedit: Run, recording: Path, tmp_path: Path, bundles: Path
 ):
