@@ -114,7 +114,7 @@ def test_a_folder_without_recordings_is_said(
     tmp_path: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert batch(tmp_path / "empty", bundles, "out", "--edits", "denoise") == 2
+    assert batch(tmp_path / "empty", bundles, "out", "--edits", "denoise") == 1
     assert "has no recordings" in capsys.readouterr().err
 
 
