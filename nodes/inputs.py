@@ -98,7 +98,7 @@ def rounds(of: str = "edit") -> io.Input:
     )
 
 
-def strength() -> io.Input:
+def strength(*, optional: bool = False) -> io.Input:
     """How much of what an edit changes."""
     return io.Float.Input(
         "strength",
@@ -106,6 +106,7 @@ def strength() -> io.Input:
         min=0.0,
         max=2.0,
         step=0.05,
+        optional=optional,
         tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 2 twice "
         "its change.",
     )
