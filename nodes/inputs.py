@@ -98,16 +98,17 @@ def rounds(of: str = "edit") -> io.Input:
     )
 
 
-def strength() -> io.Input:
+def strength(*, optional: bool = False) -> io.Input:
     """How much of what an edit changes."""
     return io.Float.Input(
         "strength",
         default=1.0,
         min=0.0,
-        max=1.5,
+        max=2.0,
         step=0.05,
-        tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 1.5 goes "
-        "further.",
+        optional=optional,
+        tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 2 twice "
+        "its change.",
     )
 
 

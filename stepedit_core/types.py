@@ -88,6 +88,8 @@ class Voice:
     codes: DualCodes
     lead: float = 0.0
     """Mel frames before the first code: the silence that was cut; negative where some was added."""
+    wave: Tensor | None = None
+    """(N,) float32 at 24 kHz, the sound that the mel is of; None where only the mel is known."""
     saved: float = 0.0
     """Seconds of quiet speech at the ends that the release's trim would have cut from the codes."""
 
@@ -152,7 +154,7 @@ class Decoding:
     """Edits are decoded from noise as released, "exact", or by "difference", which keeps the
     recording (decision 0018); None takes the bundle's way."""
     strength: float = 1.0
-    """Factor 0 to 1.5 on what decoding by difference changes. 0 is the recording, with all of its
+    """Factor 0 to 2 on what decoding by difference changes. 0 is the recording, with all of its
     length, for emotion and style; for speed and sounds it is the recording in the edit's time."""
 
 

@@ -53,7 +53,7 @@ def edited(
     def mel(bundle: Bundle, order: int, steps: int = 10, strength: float = 1.0) -> Tensor:
         bundle.flow.config = replace(bundle.flow.config, difference_order=order)
         how = Decoding(steps=steps, strength=strength)
-        return difference_decode(bundle, answer, voice, draws=Draws(seed=1), decoding=how)
+        return difference_decode(bundle, answer, voice, draws=Draws(seed=1), decoding=how).mel
 
     exact = mel(plain, 1, ENOUGH)
     return {

@@ -31,16 +31,16 @@ from stepedit_core.measure.pitch import median_pitch_hz
 from stepedit_core.measure.recogniser import plain_words
 from stepedit_core.measure.whisper import FasterWhisper
 from stepedit_core.pipelines.difference import difference_decode
+from stepedit_core.pipelines.own_sound import sound_of
 from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.rounds import iterate
 from stepedit_core.pipelines.tokenize import voice_of
-from stepedit_core.pipelines.vocode import vocode
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.types import Clip, Decoding, EditRequest
 from tools.inside import read_rows
 
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 EMOTIONS = ("happy", "sad", "angry", "fear", "surprised")
 SECONDS = (2.5, 6.0)
 RESYNTHESIS = "resynthesis"
@@ -121,8 +121,8 @@ def judged(
         codes = made[-1].codes if strength else voice.codes
         how = Decoding(way="difference", strength=strength)
         draws = plan.draws(1)
-        mel = difference_decode(bundle, codes, voice, draws=draws, decoding=how)
-        row[str(strength)] = figures(vocode(bundle, mel, draws=draws))
+        decoded = difference_decode(bundle, codes, voice, draws=draws, decoding=how)
+        row[str(strength)] = figures(sound_of(bundle, decoded, voice, draws=draws))
     return row
 
 

@@ -37,11 +37,12 @@ from recipes.nano.training import log, setup
 from stepedit_core.audio.files import read_clip, write_wav
 from stepedit_core.files.reading import read_lines
 from stepedit_core.measure.whisper import FasterWhisper
-from stepedit_core.pipelines.plan import make_plan
+from stepedit_core.pipelines.plan import make_plan, vocabulary_of
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.rounds import iterate_rounds
 from stepedit_core.registry.handle import Bundle
 from stepedit_core.registry.registry import Registry
+from stepedit_core.text.engines import engine_of
 from stepedit_core.types import Clip, Decoding, EditRequest
 
 SHORTEST, NEAREST = 2.4, 3.5
@@ -50,8 +51,8 @@ EXAMPLES = ("zero_shot_en_prompt", "en_happy_prompt")
 CATALOGUE = "made.jsonl"
 PLAIN_STYLES = ("whisper", "child", "older", "exaggerated")
 """Styles that the plain rules know."""
-STEPS = ("plain", "emotion 1.0", "emotion 1.5", "style 1.0", "style 1.5")
-ROUNDS = {"emotion": 3, "style": 1}
+STEPS = ("plain", "emotion 1.0", "style 1.0", "emotion 1.5", "style 1.5", "emotion 2.0")
+ROUNDS = {"emotion": 3, "style": 3}
 Row = dict[str, Any]
 
 
@@ -119,9 +120,10 @@ class Maker:
                 yield self._row("style", option, "plain", 1), made
             return
         kind, strength = step.split()
-        decoding = Decoding(strength=float(strength))
         for option in CLASSES[kind]:
             request = EditRequest(kind=kind, option=option, text=words)  # type: ignore[arg-type]
+            signal = engine_of(request, vocabulary_of(self.bundle)) == "signal"
+            decoding = Decoding(strength=1.0 if signal else float(strength))
             settings = {"seed": seed, "rounds": ROUNDS[kind], "decoding": decoding}
             plan = make_plan(self.bundle, clip, [request], **settings)
             for number, made in enumerate(iterate_rounds(self.bundle, clip, plan)):

@@ -57,6 +57,12 @@ def mel_filters(rate: int, fft: int, bins: int, low_hz: float, high_hz: float) -
     return _filters(rate, fft, bins, low_hz, high_hz).clone()
 
 
+def mel_centres() -> Tensor:
+    """Frequency in Hz (80,) float64 in the middle of each band of `prompt_mel`, rising."""
+    top = _hz_to_mel(PROMPT_TOP_HZ)
+    return _mel_to_hz(torch.linspace(0.0, top, PROMPT_BINS + 2, dtype=torch.float64)[1:-1])
+
+
 def prompt_mel(wave: Tensor) -> Tensor:
     """Natural-log magnitude mel of wave (N,) float32 at 24 kHz: (80, N // 480), 50 Hz.
 

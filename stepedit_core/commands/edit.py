@@ -104,10 +104,10 @@ def add(commands: Any) -> None:
     )
     edit.add_argument(
         "--strength",
-        type=number(0, 1.5),
+        type=number(0, 2),
         default=1.0,
         metavar="S",
-        help="how much of the change, 0 (the recording) to 1.5; default 1; needs the decoding by "
+        help="how much of the change, 0 (the recording) to 2; default 1; needs the decoding by "
         "difference",
     )
     _common(edit)

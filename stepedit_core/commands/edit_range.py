@@ -77,10 +77,10 @@ def _common(parser: argparse.ArgumentParser) -> None:
     add_rounds(parser)
     parser.add_argument(
         "--strength",
-        type=number(0, 1.5),
+        type=number(0, 2),
         default=1.0,
         metavar="S",
-        help="how much of the change, 0 (the recording) to 1.5; default 1",
+        help="how much of the change, 0 (the recording) to 2; default 1",
     )
     add_seed(parser)
     add_model(parser)

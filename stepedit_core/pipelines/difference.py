@@ -15,14 +15,19 @@ Where the model's config asks for order 2, the velocity changes once more by hal
 it changed since the step before (Adams-Bashforth with the weights 3/2 and -1/2), and half the steps
 are as near to the exact integral (decision 0040).
 
+Where all of the answer lies on a recording whose wave is known, the network runs at strength 1
+and the change is multiplied afterwards (`own_sound.py`): less voice is lost for the same effect.
+
 Places that the recording does not have (a laugh) are decoded from noise as `flow_decode` does. The
 network sees two rows, three where there are such places and guidance is not zero.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,6 +37,8 @@ from ..measure.finite import check_finite, check_weights
 from ..measure.time_path import TimePath, time_path
 from ..models.cancel import cancellable
 from ..models.flow import step_times
+from ..models.hift import HiFT
+from ..models.source_filter import SourceFilter
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
 from ..types import Decoding, Draws, DualCodes, EditRequest, Hooks, SilentHooks, Voice, same_codes
@@ -43,10 +50,48 @@ KEEPS_RECORDING = ("emotion", "style", "speed", "sounds")
 """Kinds of edit that leave most of the recording as it is; noise and pauses should not stay."""
 KEEPS_TIME = ("emotion", "style")
 """Kinds of which nothing is left at strength 0: no sound and no time of their own."""
+MOST_IN_NETWORK = 1.5
+"""Strength above which the velocities lose words."""
 AROUND_GROUPS = 8
 """Groups of 120 ms of the answer that the decoder sees on each side of a part: about a second."""
 PROMPT_GROUPS = 16
 """The same of the recording that prompts it: about two seconds."""
+
+
+class Along(NamedTuple):
+    """The recording under each of F frames of an edit."""
+
+    source: Tensor
+    """(80, F): its mel."""
+    frames: np.ndarray
+    """(F,) float64: frame of its mel, in fractions."""
+    known: Tensor
+    """(F,) bool: False where the recording has nothing like the edit, for example a laugh."""
+
+    def cut(self, first: int, end: int) -> Along:
+        """Frames first to end alone."""
+        return Along(self.source[:, first:end], self.frames[first:end], self.known[first:end])
+
+
+class Difference(NamedTuple):
+    """What an edit has become. It is sound by `own_sound.sound_of`."""
+
+    mel: Tensor
+    """(80, F) natural log."""
+    along: Along | None
+    """None where the edit says something else altogether."""
+    more: float = 1.0
+    """Factor by which the change from the recording is still to be multiplied."""
+
+
+def can_move(bundle: Bundle, along: Along | None, voice: Voice) -> bool:
+    """Whether an edit can be made of the recording's own wave.
+
+    So it is where no part of it is new, and the vocoder's pitch predictor says how its pitch moves.
+    """
+    if along is None or voice.wave is None or not bool(along.known.all()):
+        return False
+    return isinstance(bundle.vocoder, SourceFilter | HiFT)
 
 
 def by_difference(bundle: Bundle, request: EditRequest, decoding: Decoding) -> bool:
@@ -70,7 +115,7 @@ def difference_decode(
     draws: Draws,
     decoding: Decoding | None = None,
     hooks: Hooks | None = None,
-) -> Tensor:
+) -> Difference:
     """Natural-log mel (80, 6G) float32 on the CPU for codes of G groups that edit `voice`.
 
     Args:
@@ -80,7 +125,7 @@ def difference_decode(
             answer is compared with, and both prompt the decoder as in `flow_decode`.
         draws: of the noise, from the stage "flow": the same draw as in `flow_decode`.
         decoding: Euler steps; the weight of guidance in places that the recording does not have
-            (there is no contrast, the difference is one); and the strength, a factor 0 to 1.5 on
+            (there is no contrast, the difference is one); and the strength, a factor 0 to 2 on
             the difference. Strength 0 gives the recording's own mel in the answer's time, bit for
             bit; unknown places are decoded all the same. Where the answer is the voice's own codes
             it gives all of the mel (80, F), also what lies before and after the codes.
@@ -97,17 +142,40 @@ def difference_decode(
     hooks.check()
     if decoding.strength == 0 and same_codes(codes, voice.codes):
         hooks.progress(STAGE, decoding.steps, decoding.steps)
-        return voice.mel.clone()
+        return Difference(voice.mel.clone(), whole_recording(voice))
     guide = guide_of(bundle)
     path = time_path(guide, voice.codes, codes, voice.mel, voice.lead)
     if path is None:
-        return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding, hooks=hooks)
+        how: dict[str, Any] = {"draws": draws, "decoding": decoding, "hooks": hooks}
+        return Difference(flow_decode(bundle, codes, voice, **how), None)
     placed = _placed(path, codes, voice)
+    along = _along(path, placed, voice)
     if decoding.strength == 0 and bool(placed.known.all()):
         hooks.progress(STAGE, decoding.steps, decoding.steps)
-        return placed.source
+        return Difference(placed.source, along)
     noise = prompt_and_answer_noise(codes, voice, draws)
-    return _moved(bundle, placed, _prompt(voice), noise=noise, decoding=decoding, hooks=hooks)
+    decoding, more = _split(decoding, can_move(bundle, along, voice))
+    mel = _moved(bundle, placed, _prompt(voice), noise=noise, decoding=decoding, hooks=hooks)
+    return Difference(mel, along, more)
+
+
+def _split(decoding: Decoding, movable: bool) -> tuple[Decoding, float]:
+    """The strength that the network runs at, and the factor that is left for afterwards."""
+    if movable:
+        return replace(decoding, strength=1.0), decoding.strength
+    return replace(decoding, strength=min(decoding.strength, MOST_IN_NETWORK)), 1.0
+
+
+def whole_recording(voice: Voice) -> Along:
+    """A recording along itself."""
+    count = voice.mel.shape[1]
+    known = torch.ones(count, dtype=torch.bool)
+    return Along(voice.mel, np.arange(count, dtype=np.float64), known)
+
+
+def _along(path: TimePath, placed: _Placed, voice: Voice) -> Along:
+    """The recording under an answer."""
+    return Along(placed.source, path.frames(voice.lead), placed.known)
 
 
 @in_own_state
@@ -119,8 +187,8 @@ def difference_part(
     *,
     draws: Draws,
     decoding: Decoding,
-) -> tuple[Tensor, TimePath | None]:
-    """Mel (80, 6G) of codes that differ from the voice's only in groups first to end, and its path.
+) -> Difference:
+    """Mel (80, 6G) of codes that differ from the voice's only in groups first to end.
 
     As `difference_decode`, with the same noise, but the decoder sees of the answer only what is
     near the part, and is prompted only by what is near it in the recording: what both conditions
@@ -129,21 +197,24 @@ def difference_part(
     """
     path = time_path(guide_of(bundle), voice.codes, codes, voice.mel, voice.lead)
     if path is None:
-        return flow_decode(bundle, codes, voice, draws=draws, decoding=decoding), None
+        mel = flow_decode(bundle, codes, voice, draws=draws, decoding=decoding)
+        return Difference(mel, None)
     placed, prompt = _placed(path, codes, voice), _prompt(voice)
     first, end = _around(groups, AROUND_GROUPS, codes.groups)
     mel, near = placed.source.clone(), placed.cut(first, end)
     if decoding.strength == 0 and bool(near.known.all()):
-        return mel, path
+        return Difference(mel, _along(path, placed, voice))
     frames = slice(MEL_FRAMES_PER_GROUP * first, MEL_FRAMES_PER_GROUP * end)
     noise = prompt_and_answer_noise(codes, voice, draws)
     before, after = noise[..., : prompt.mel.shape[2]], noise[..., prompt.mel.shape[2] :]
     a, b = _around(groups, PROMPT_GROUPS, voice.codes.groups)
     heard = slice(MEL_FRAMES_PER_GROUP * a, MEL_FRAMES_PER_GROUP * b)
     noise = torch.cat((before[..., heard], after[..., frames]), dim=2)
+    along = _along(path, placed, voice)
+    decoding, more = _split(decoding, can_move(bundle, along, voice))
     how: dict[str, Any] = {"noise": noise, "decoding": decoding, "hooks": SilentHooks()}
     mel[:, frames] = _moved(bundle, near, prompt.cut(a, b), **how)
-    return mel, path
+    return Difference(mel, along, more)
 
 
 def _around(groups: tuple[int, int], more: int, count: int) -> tuple[int, int]:

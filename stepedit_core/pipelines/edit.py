@@ -9,13 +9,13 @@ from ..measure.margin import can_score, score
 from ..registry.handle import Bundle
 from ..text.edits import text_after
 from ..types import DualCodes, Round, Voice
-from .difference import by_difference, difference_decode, stands_still
+from .difference import Difference, by_difference, difference_decode, stands_still
 from .flow_decode import flow_decode
 from .generate import Generated, generate
 from .limits import longest_answer
+from .own_sound import sound_of
 from .plan import Plan, Step
 from .run import Run
-from .vocode import vocode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,11 @@ def edit(
     with run.clock.stage("flow"):
         how: dict[str, Any] = {"draws": draws, "decoding": plan.decoding, "hooks": hooks}
         if by_difference(bundle, request, plan.decoding):
-            mel = difference_decode(bundle, made.codes, start.voice, **how)
+            decoded = difference_decode(bundle, made.codes, start.voice, **how)
         else:
-            mel = flow_decode(bundle, made.codes, start.voice, **how)
+            decoded = Difference(flow_decode(bundle, made.codes, start.voice, **how), None)
     with run.clock.stage("vocode"):
-        clip = vocode(bundle, mel, draws=draws, hooks=hooks)
+        clip = sound_of(bundle, decoded, start.voice, draws=draws, hooks=hooks)
     margin = None
     if can_score(bundle, request):
         with run.clock.stage("score"):

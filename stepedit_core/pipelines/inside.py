@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..audio.clips import float_samples
 from ..audio.mel import PROMPT_HOP
 from ..audio.patches import Patch
 from ..audio.recordings import Recording
 from ..audio.resample import resample
 from ..registry.handle import Bundle
+from ..signal.moved import moved
 from ..signal.splice import Piece, splice
-from ..types import SAMPLE_RATE, Draws
+from ..types import SAMPLE_RATE, Draws, Voice
+from .difference import Along, Difference, can_move, whole_recording
+from .own_sound import move_of
 from .vocode import vocode
 
 AROUND_S = 0.6
@@ -21,7 +27,8 @@ AROUND_S = 0.6
 MARGIN_FRAMES = 15
 """Mel frames of the recording's own speech that are vocoded on each side: 0.3 s."""
 WARM_FRAMES = 10
-"""Further frames, whose sound is thrown away: the vocoder's beginning."""
+"""Further frames, whose sound is thrown away: where the vocoder begins, or the recording's own wave
+is taken apart."""
 MEL_HZ = SAMPLE_RATE / PROMPT_HOP
 """Frames of a mel in a second."""
 
@@ -50,23 +57,32 @@ class Inside:
     """(80, f)."""
     start: int
     end: int
+    along: Along | None = None
+    """The recording under these f frames; None where they are new."""
+    more: float = 1.0
+    """As of `Difference`."""
 
 
 def put_in(
     bundle: Bundle,
     recording: Recording,
     part: Part,
-    mel: Tensor,
+    voice: Voice,
     inside: Inside,
     *,
     draws: Draws,
 ) -> Patch:
-    """The sound of new mel in the place of start to end of the window's mel (80, F)."""
+    """The sound of new mel in the place of start to end of the mel of the window's voice."""
     rate = recording.sample_rate
-    piece = _piece(bundle, mel, inside, draws)
     begin = max(0, part.window_start - round(AROUND_S * rate))
     around = recording.samples[:, begin : part.window_end + round(AROUND_S * rate)]
-    spliced = splice(around, rate, at_rate(piece, rate, around, part.window_start - begin))
+    whole = _whole(voice, inside)
+    if can_move(bundle, whole.along, voice):
+        window = recording.part(part.window_start, part.window_end)
+        piece = _own(bundle, window, whole, inside)
+    else:
+        piece = _vocoded(bundle, whole.mel, inside, rate, draws)
+    spliced = splice(around, rate, _placed(piece, around, part.window_start - begin))
     return Patch(
         start=begin + spliced.first,
         stop=begin + around.shape[1] - (spliced.wave.shape[1] - spliced.end),
@@ -74,34 +90,84 @@ def put_in(
     )
 
 
-def _piece(bundle: Bundle, mel: Tensor, inside: Inside, draws: Draws) -> Piece:
-    """The part's sound at 24 kHz with its margins; places count from the window's beginning."""
-    whole = torch.cat((mel[:, : inside.start], inside.mel, mel[:, inside.end :]), dim=1)
-    stop = inside.start + inside.mel.shape[1]
-    head = min(MARGIN_FRAMES, inside.start)
-    tail = min(MARGIN_FRAMES, whole.shape[1] - stop)
-    first = max(0, inside.start - head - WARM_FRAMES)
-    clip = vocode(bundle, whole[:, first : stop + tail + WARM_FRAMES], draws=draws)
-    begin, end = inside.start - head - first, stop + tail - first
+class _Span(NamedTuple):
+    """Which frames of a window with new mel become a piece."""
+
+    first: int
+    begin: int
+    """Of the head."""
+    stop: int
+    """One past the tail."""
+    last: int
+    head: int
+    tail: int
+
+
+def _span(frames: int, inside: Inside) -> _Span:
+    """Of a window with so many frames: the new mel, a margin on both sides, and some beside it."""
+    end = inside.start + inside.mel.shape[1]
+    head, tail = min(MARGIN_FRAMES, inside.start), min(MARGIN_FRAMES, frames - end)
+    begin, stop = inside.start - head, end + tail
+    first, last = max(0, begin - WARM_FRAMES), min(frames, stop + WARM_FRAMES)
+    return _Span(first, begin, stop, last, head, tail)
+
+
+def _own(bundle: Bundle, window: Recording, whole: Difference, inside: Inside) -> Piece:
+    """The part's own samples, moved, in all channels."""
+    frame = window.sample_rate / MEL_HZ
+    span = _span(whole.mel.shape[1], inside)
+    assert whole.along is not None
+    along = whole.along.cut(span.first, span.last)
+    near = Difference(whole.mel[:, span.first : span.last], along, whole.more)
+    channels = float_samples(window.samples).float()
+    rows = torch.cat((window.clip().wave[None], channels))
+    made = moved(rows, window.sample_rate, move_of(bundle, near, frame))
+    first, stop = (round((k - span.first) * frame) for k in (span.begin, span.stop))
+    made = made[:, first:stop]
     return Piece(
-        wave=clip.wave[PROMPT_HOP * begin : PROMPT_HOP * end],
-        start=PROMPT_HOP * inside.start,
-        end=PROMPT_HOP * inside.end,
-        head=PROMPT_HOP * head,
-        tail=PROMPT_HOP * tail,
+        wave=made[0],
+        start=round(inside.start * frame),
+        end=round(inside.end * frame),
+        head=round(span.head * frame),
+        tail=round(span.tail * frame),
+        channels=made[1:],
     )
 
 
-def at_rate(piece: Piece, rate: int, samples: Tensor, offset: int) -> Piece:
-    """A piece at 24 kHz at `rate` Hz, its window `offset` samples into samples (C, N)."""
-    length = samples.shape[1]
-    wave = resample(piece.wave, SAMPLE_RATE, rate)
-    scale = rate / SAMPLE_RATE
-    start = offset + round(piece.start * scale)
+def _vocoded(bundle: Bundle, mel: Tensor, inside: Inside, rate: int, draws: Draws) -> Piece:
+    """The part's sound by the vocoder, at `rate` Hz."""
+    span = _span(mel.shape[1], inside)
+    clip = vocode(bundle, mel[:, span.first : span.last], draws=draws)
+    first, stop = (PROMPT_HOP * (k - span.first) for k in (span.begin, span.stop))
+    frame = rate / MEL_HZ
     return Piece(
-        wave=wave,
+        wave=resample(clip.wave[first:stop], SAMPLE_RATE, rate),
+        start=round(inside.start * frame),
+        end=round(inside.end * frame),
+        head=round(span.head * frame),
+        tail=round(span.tail * frame),
+    )
+
+
+def _placed(piece: Piece, samples: Tensor, offset: int) -> Piece:
+    """A piece whose window begins `offset` samples into samples (C, N)."""
+    length, start = samples.shape[1], offset + piece.start
+    return replace(
+        piece,
         start=min(start, length - 1),
-        end=min(max(start + 1, offset + round(piece.end * scale)), length),
-        head=round(piece.head * scale),
-        tail=min(round(piece.tail * scale), len(wave) - round(piece.head * scale)),
+        end=min(max(start + 1, offset + piece.end), length),
+        tail=min(piece.tail, len(piece.wave) - piece.head),
     )
+
+
+def _whole(voice: Voice, inside: Inside) -> Difference:
+    """The whole window with the new mel in it."""
+    start, end, own = inside.start, inside.end, whole_recording(voice)
+    mel = torch.cat((voice.mel[:, :start], inside.mel, voice.mel[:, end:]), dim=1)
+    if inside.along is None:
+        return Difference(mel, None)
+    parts = own.cut(0, start), inside.along, own.cut(end, own.source.shape[1])
+    source = torch.cat([part.source for part in parts], dim=1)
+    frames = np.concatenate([part.frames for part in parts])
+    known = torch.cat([part.known for part in parts])
+    return Difference(mel, Along(source, frames, known), inside.more)

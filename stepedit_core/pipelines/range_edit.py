@@ -196,7 +196,7 @@ def patch_of(
     voice = voice_of(bundle, clip, source.codes, recorded=True)
     heard = [(s - part.window_start) * MEL_HZ / rate for s in part.start_end]
     inside = _moved(bundle, voice, made.codes, (heard[0], heard[1]), plan, number)
-    return put_in(bundle, recording, part, voice.mel, inside, draws=plan.draws(number))
+    return put_in(bundle, recording, part, voice, inside, draws=plan.draws(number))
 
 
 def _changed_after(
@@ -260,14 +260,15 @@ def _moved(
     whole, count = composed(bundle, codes, answer, (first, end))
     here = first, first + count
     how: dict[str, Any] = {"draws": plan.draws(number), "decoding": plan.decoding}
-    mel, path = difference_part(bundle, whole, voice, here, **how)
-    if path is not None:
+    mel, along, more = difference_part(bundle, whole, voice, here, **how)
+    if along is not None:
         # groups are 120 ms: beside the part's exact borders they stay as recorded
-        places = torch.from_numpy(path.frames(voice.lead))
-        moves = (places >= heard[0]) & (places < heard[1]) | ~path.known_frames()
-        mel = torch.where(moves, mel, path.mel(voice.mel, voice.lead))
+        places = torch.from_numpy(along.frames)
+        moves = (places >= heard[0]) & (places < heard[1]) | ~along.known
+        mel = torch.where(moves, mel, along.source)
     begin = MEL_FRAMES_PER_GROUP * first
     before = max(0, -(lead + begin))  # frames that lie before the clip's first
-    mel = mel[:, begin + before : begin + MEL_FRAMES_PER_GROUP * count]
-    start = lead + begin + before
-    return Inside(mel, start, min(lead + MEL_FRAMES_PER_GROUP * end, voice.mel.shape[1]))
+    here = begin + before, begin + MEL_FRAMES_PER_GROUP * count
+    start, stop = lead + here[0], min(lead + MEL_FRAMES_PER_GROUP * end, voice.mel.shape[1])
+    kept = None if along is None else along.cut(*here)
+    return Inside(mel[:, here[0] : here[1]], start, stop, kept, more)

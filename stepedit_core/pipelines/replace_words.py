@@ -102,7 +102,7 @@ def replace_words(
     found = found_between(bundle, voice.codes, spoken.codes, groups)
     check_length(found, expected)
     inside = _drawn(bundle, voice, spoken.codes, (groups, found), plan, hooks)
-    patch = put_in(bundle, recording, part, voice.mel, inside, draws=plan.draws(1))
+    patch = put_in(bundle, recording, part, voice, inside, draws=plan.draws(1))
     return ReplacedWords(
         recording=patched(recording, [patch]),
         patch=patch,

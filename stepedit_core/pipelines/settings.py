@@ -17,8 +17,8 @@ MOST_ROUNDS = 10
 MOST_STEPS = 1000
 MOST_GUIDANCE = 10.0
 """Of guidance and contrast: far above it the mel is noise."""
-MOST_STRENGTH = 1.5
-"""Above it decoding by difference loses words."""
+MOST_STRENGTH = 2.0
+"""Above it an edit loses the voice (docs/benchmarks/2026-11-29-own-sound.md)."""
 MOST_IDS = 100_000
 """Forty minutes of speech: more than any model here writes."""
 DECODING_WAYS: tuple[str, ...] = get_args(DecodingWay)

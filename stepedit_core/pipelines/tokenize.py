@@ -122,13 +122,13 @@ def _codes(bundle: Bundle, speech: Tensor, hooks: Hooks) -> DualCodes:
 def _voice(
     wave: Tensor, rate: int, speaker: Tensor, codes: DualCodes, start: int, hooks: Hooks
 ) -> Voice:
-    """Speaker vector and prompt mel of a capped, untrimmed wave (N,).
+    """Speaker vector, prompt mel and sound of a capped, untrimmed wave (N,).
 
     `start` is the sample, at 16 kHz, where the codes begin.
     """
     hooks.progress(STAGE, 3, STEPS)
     hooks.check()
-    mel = prompt_mel(resample(wave, rate, SAMPLE_RATE))
+    sound = resample(wave, rate, SAMPLE_RATE)
     hooks.progress(STAGE, STEPS, STEPS)
     lead = start / CODE_RATE * SAMPLE_RATE / PROMPT_HOP
-    return Voice(speaker=speaker, mel=mel, codes=codes, lead=lead)
+    return Voice(speaker=speaker, mel=prompt_mel(sound), codes=codes, lead=lead, wave=sound)

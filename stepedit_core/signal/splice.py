@@ -50,6 +50,9 @@ class Piece:
     """Samples of the margin before the new sound: the recording's own speech up to `start`."""
     tail: int
     """Samples of the margin after it."""
+    channels: Tensor | None = None
+    """(C, M) float32: what each channel of the recording has of it. None gives each the share that
+    it has of the mix around the range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,6 @@ class Spliced:
 def splice(recording: Tensor, rate: int, piece: Piece) -> Spliced:
     """The recording (C, N), integer or float, with the piece in the place of start to end.
 
-    The piece's one channel gets the share that each channel has of the mix around the range.
     Raises ValueError for a range outside the recording or a margin longer than the piece.
     """
     length = recording.shape[1]
@@ -87,9 +89,11 @@ def splice(recording: Tensor, rate: int, piece: Piece) -> Spliced:
     head = _join(mono, new, piece.start, piece.head, rate)
     # the same from the other side, with time reversed
     tail = _join(mono[::-1], new[::-1], length - piece.end, piece.tail, rate)
-    ours = new[head.cut : len(new) - tail.cut] * _levels(head, tail, len(new))
-    shares = _shares(samples.double().numpy(), mono, piece, rate)
-    middle = shares[:, None] * ours
+    if piece.channels is None:
+        laid = _shares(samples.double().numpy(), mono, piece, rate)[:, None] * new
+    else:
+        laid = piece.channels.double().numpy()
+    middle = laid[:, head.cut : len(new) - tail.cut] * _levels(head, tail, len(new))
     first, last = head.at, length - tail.at
     old = samples.double().numpy()
     _fade(middle, old[:, first : first + head.fade], head)

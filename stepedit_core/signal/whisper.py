@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..audio.channels import mixed
-from ..audio.resample import resample
+from .limiter import FULL, limited
+from .periodicity import RATE_HZ, SHORTEST, SMALL, periodicity
 from .waves import channels_of
 
 HOP_SECONDS = 0.005
@@ -32,11 +33,6 @@ RAISED_HZ, RAISED_TO_HZ = 60.0, 2500.0
 """How much higher the envelope lies at the first formant; nothing at the second frequency."""
 FORMANT_HZ = 300.0
 """From here on the envelope is raised in full."""
-PITCH_HZ, LOWEST_HZ, HIGHEST_HZ = 8000, 60.0, 500.0
-"""Rate of the sound that a voice is looked for in, and the pitch that a voice can have."""
-PITCH_SECONDS = 0.05
-BUZZ_HZ = (50.0, 1500.0)
-"""Where a voice is looked for."""
 VOICED, SURELY_VOICED = 0.35, 0.5
 """Autocorrelation of a frame with no voice at all and with nothing else. Lower than where a pitch
 is read (`measure/pitch.py`): a hiss that is taken for a voice sounds as before."""
@@ -46,9 +42,6 @@ MARGIN = 2
 """Hops before and after a voice that it still fills."""
 SHELF_HZ, SHELF = 1682.0, 10 ** (4 / 20)
 """Where the ear filter of BS.1770 rises, and the factor by which it does."""
-FULL = 0.99
-"""Highest peak, unless the recording itself has a higher one."""
-SMALL = 1e-12
 
 
 def whisper(wave: Tensor, rate: int, *, generator: torch.Generator) -> Tensor:
@@ -83,20 +76,7 @@ def whisper(wave: Tensor, rate: int, *, generator: torch.Generator) -> Tensor:
     near = F.max_pool1d(F.pad(near, (0, size))[None, None], size + 1, 1, size // 2)[0, 0]
     whole = torch.where(near[:count] > 0, back, rows)
     most = max(FULL, float(rows.abs().max()))
-    return _limited(whole, most, hop).reshape(wave.shape).to(wave)
-
-
-def _limited(rows: Tensor, most: float, reach: int) -> Tensor:
-    """Rows (C, N) whose peaks are at most `most`, by a gain that moves within `reach` samples."""
-    peaks = rows.abs().amax(dim=0)
-    if not bool((peaks > most).any()):
-        return rows
-    less = (1 - most / peaks.clamp(min=most))[None, None]
-    side = max(1, reach // 2)
-    less = F.max_pool1d(less, 4 * side + 1, 1, 2 * side)
-    for _ in range(2):
-        less = F.avg_pool1d(less, 2 * side + 1, 1, side, count_include_pad=False)
-    return (rows * (1 - less[0])).clamp(-most, most)
+    return limited(whole, most, hop).reshape(wave.shape).to(wave)
 
 
 def _frames(rows: Tensor, window: Tensor, hop: int) -> Tensor:
@@ -107,28 +87,15 @@ def _frames(rows: Tensor, window: Tensor, hop: int) -> Tensor:
 
 def _voice(mix: Tensor, rate: int, hop: int, frames: int) -> tuple[Tensor, Tensor]:
     """How much voice each of T frames has, 0 to 1, and its pitch in Hz, both (T,)."""
-    low = resample(mix, rate, PITCH_HZ)
-    size = round(PITCH_SECONDS * PITCH_HZ)
-    window = torch.hann_window(size)
-    first = (torch.arange(frames) * (hop * PITCH_HZ / rate)).round().long()
-    padded = F.pad(low, (size // 2, max(0, int(first[-1]) + size - len(low))))
-    cut = padded[first[:, None] + torch.arange(size)]
-    spectrum = torch.fft.rfft((cut - cut.mean(dim=1, keepdim=True)) * window, n=2 * size)
-    hz = torch.arange(spectrum.shape[1]) * (PITCH_HZ / (2 * size))
-    spectrum = spectrum * ((hz > BUZZ_HZ[0]) & (hz < BUZZ_HZ[1]))
-    alike = torch.fft.irfft(spectrum.abs().square())
-    flat = torch.fft.irfft(torch.fft.rfft(window, n=2 * size).abs().square())
-    power = alike[:, 0]
-    shortest, longest = round(PITCH_HZ / HIGHEST_HZ), round(PITCH_HZ / LOWEST_HZ)
-    lags = slice(shortest, longest + 1)
-    alike = alike[:, lags] / power[:, None].clamp(min=SMALL) * (flat[0] / flat[lags])
+    found = periodicity(mix, rate, hop, frames)
+    alike, power = found.alike, found.power
     strength = alike.amax(dim=1)
     # of equally good lags the earliest: later ones are multiples of the period
-    lag = (alike >= 0.9 * strength[:, None]).to(torch.int8).argmax(dim=1) + shortest
+    lag = (alike >= 0.9 * strength[:, None]).to(torch.int8).argmax(dim=1) + SHORTEST
     voiced = ((strength - VOICED) / (SURELY_VOICED - VOICED)).clamp(0, 1)
     voiced = voiced * (power > (LEAST_POWER * power.max()).clamp(min=SMALL))
     wide = F.max_pool1d(voiced[None, None], 2 * MARGIN + 1, 1, MARGIN)[0, 0]
-    return wide, PITCH_HZ / lag
+    return wide, RATE_HZ / lag
 
 
 def _without_harmonics(power: Tensor, apart: Tensor) -> Tensor:

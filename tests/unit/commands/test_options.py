@@ -20,7 +20,7 @@ DATA = ("data", "x", "--out", "y")
     [
         (*EDIT, ""),
         (*EDIT, "   "),
-        *((*EDIT, "o", "--strength", value) for value in ("2", "-1", "nan", "inf", "much")),
+        *((*EDIT, "o", "--strength", value) for value in ("3", "-1", "nan", "inf", "much")),
         *((*EDIT, "o", "--rounds", value) for value in ("0", "11", "1.5")),
         ("clone", "in.wav", "--text", "a", "--say", "b", "--out", ""),
         ("resynthesize", "in.wav", "--out", ""),

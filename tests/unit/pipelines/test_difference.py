@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,6 +68,11 @@ ANSWER = joined(
     *(part(drawn(GROUPS, 2) if g % 4 == 2 else SOURCE, g, g + 1) for g in range(GROUPS))
 )
 LAUGH = joined(part(SOURCE, 0, 6), drawn(5, 3), part(SOURCE, 6, GROUPS))
+
+
+def decoded(*args: Any, **how: Any) -> Tensor:
+    """The mel alone."""
+    return difference_decode(*args, **how).mel
 
 
 @pytest.fixture(params=[LIKE_NANO, LIKE_THE_RELEASE], ids=["nano", "release"])
@@ -165,7 +171,7 @@ def by_the_formula(
 @pytest.mark.parametrize("codes", [ANSWER, LAUGH], ids=["same words", "a laugh"])
 @pytest.mark.parametrize("strength", [1.0, 0.4, 1.5])
 def test_the_mel_is_that_of_the_formula(model: Bundle, codes: DualCodes, strength: float) -> None:
-    got = difference_decode(
+    got = decoded(
         model,
         codes,
         VOICE,
@@ -183,7 +189,7 @@ def test_order_2_takes_half_the_steps_and_the_last_change_of_the_velocity_into_a
 ) -> None:
     monkeypatch.setattr(model.flow, "config", replace(model.flow.config, difference_order=2))
     for steps in (7, 8):
-        got = difference_decode(
+        got = decoded(
             model, ANSWER, VOICE, draws=Draws(seed=4, round=2), decoding=Decoding(steps=steps)
         )
         want = by_the_formula(model, ANSWER, strength=1.0, steps=4, order=2)
@@ -195,43 +201,80 @@ def test_what_is_drawn_from_noise_has_all_steps(
     model: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = {"draws": Draws(seed=4, round=2), "decoding": Decoding(steps=6)}
-    want = difference_decode(model, LAUGH, VOICE, **how)
+    want = decoded(model, LAUGH, VOICE, **how)
     monkeypatch.setattr(model.flow, "config", replace(model.flow.config, difference_order=2))
-    assert torch.equal(difference_decode(model, LAUGH, VOICE, **how), want)
+    assert torch.equal(decoded(model, LAUGH, VOICE, **how), want)
 
 
 def test_strength_0_is_the_recording_bit_for_bit(model: Bundle) -> None:
-    got = difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1), decoding=STILL)
+    got = decoded(model, ANSWER, VOICE, draws=Draws(seed=1), decoding=STILL)
     assert torch.equal(got, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
 
 
 def test_codes_that_say_nothing_new_leave_the_recording_as_it_is(model: Bundle) -> None:
-    got = difference_decode(model, SOURCE, VOICE, draws=Draws(seed=1))
+    got = decoded(model, SOURCE, VOICE, draws=Draws(seed=1))
     torch.testing.assert_close(got, VOICE.mel[:, 3 : 3 + 6 * GROUPS], atol=1e-4, rtol=0)
 
 
+def test_what_lies_under_an_answer_is_the_recording_in_its_time(model: Bundle) -> None:
+    along = difference_decode(model, LAUGH, VOICE, draws=Draws(seed=1)).along
+    assert along is not None
+    assert along.known[:36].all()
+    assert not along.known[40:60].any()
+    assert along.known[-30:].all()
+    assert along.frames[:30].tolist() == [3.0 + frame for frame in range(30)]
+    assert torch.equal(along.source[:, :30], VOICE.mel[:, 3:33])
+    part = along.cut(70, 90)
+    assert part.source.shape == (80, 20)
+    assert part.frames.tolist() == along.frames[70:90].tolist()
+    assert difference_decode(model, drawn(GROUPS, 9), VOICE, draws=Draws(seed=1)).along is None
+
+
+@pytest.mark.parametrize("strength", [0.4, 1.7])
+def test_where_the_recordings_own_wave_is_moved_the_change_is_multiplied_afterwards(
+    model: Bundle, strength: float
+) -> None:
+    voice = replace(VOICE, wave=torch.zeros(480 * VOICE.mel.shape[1]))
+    how = {"draws": Draws(seed=4, round=2), "decoding": Decoding(steps=4, strength=strength)}
+    got = difference_decode(model, ANSWER, voice, **how)
+    assert got.more == strength
+    assert torch.equal(
+        got.mel, decoded(model, ANSWER, VOICE, **how | {"decoding": Decoding(steps=4)})
+    )
+    part = difference_part(model, ANSWER, voice, (2, 9), **how)
+    assert part.more == strength
+    torch.testing.assert_close(part.mel, got.mel)
+    laugh = difference_decode(model, LAUGH, voice, **how)
+    assert laugh.more == 1
+    assert torch.equal(laugh.mel, decoded(model, LAUGH, VOICE, **how))
+
+
+def test_in_the_network_the_strength_goes_up_to_1_5(model: Bundle) -> None:
+    how = {"draws": Draws(seed=4, round=2)}
+    most = decoded(model, ANSWER, VOICE, decoding=Decoding(steps=4, strength=2.0), **how)
+    assert torch.equal(
+        most, decoded(model, ANSWER, VOICE, decoding=Decoding(steps=4, strength=1.5), **how)
+    )
+
+
 def test_strength_0_keeps_the_recording_around_a_laugh(model: Bundle) -> None:
-    got = difference_decode(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=STILL)
+    got = decoded(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=STILL)
     assert torch.equal(got[:, :30], VOICE.mel[:, 3:33])
     assert torch.equal(got[:, -24:], VOICE.mel[:, 3 + 6 * GROUPS - 24 : 3 + 6 * GROUPS])
-    other = difference_decode(model, LAUGH, VOICE, draws=Draws(seed=2), decoding=STILL)
+    other = decoded(model, LAUGH, VOICE, draws=Draws(seed=2), decoding=STILL)
     assert not torch.allclose(got[:, 40:60], other[:, 40:60])  # the laugh is drawn
 
 
 def test_it_depends_on_seed_and_round_alone(model: Bundle) -> None:
-    first = difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=2))
-    assert torch.equal(first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=2)))
-    assert not torch.equal(
-        first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1, round=3))
-    )
-    assert not torch.equal(
-        first, difference_decode(model, ANSWER, VOICE, draws=Draws(seed=2, round=2))
-    )
+    first = decoded(model, ANSWER, VOICE, draws=Draws(seed=1, round=2))
+    assert torch.equal(first, decoded(model, ANSWER, VOICE, draws=Draws(seed=1, round=2)))
+    assert not torch.equal(first, decoded(model, ANSWER, VOICE, draws=Draws(seed=1, round=3)))
+    assert not torch.equal(first, decoded(model, ANSWER, VOICE, draws=Draws(seed=2, round=2)))
 
 
 def test_other_words_are_decoded_as_ever(model: Bundle) -> None:
     other = drawn(GROUPS, 9)
-    got = difference_decode(model, other, VOICE, draws=Draws(seed=3, round=2))
+    got = decoded(model, other, VOICE, draws=Draws(seed=3, round=2))
     assert torch.equal(got, flow_decode(model, other, VOICE, draws=Draws(seed=3, round=2)))
 
 
@@ -244,11 +287,9 @@ def test_the_network_sees_two_rows_and_three_beside_a_laugh(
     monkeypatch.setattr(
         estimator, "velocity", lambda x, *a, **k: seen.append(x.shape[0]) or velocity(x, *a, **k)
     )
-    difference_decode(model, ANSWER, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2))
-    difference_decode(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2))
-    difference_decode(
-        model, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2, guidance=0.0)
-    )
+    decoded(model, ANSWER, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2))
+    decoded(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2))
+    decoded(model, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=2, guidance=0.0))
     assert seen == [2, 2, 3, 3, 2, 2]
 
 
@@ -266,29 +307,27 @@ def test_hooks_hear_every_step_and_can_cancel(model: Bundle) -> None:
 
     hooks = Stop()
     with pytest.raises(InterruptedError):
-        difference_decode(
-            model, ANSWER, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=5), hooks=hooks
-        )
+        decoded(model, ANSWER, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=5), hooks=hooks)
     assert hooks.steps == [("flow", 1, 5), ("flow", 2, 5)]
 
 
 def test_codes_of_another_bundle_are_refused(bundle: Bundle) -> None:
     foreign = replace(ANSWER, codebook="other-1")
     with pytest.raises(ValueError, match="codebook 'other-1'"):
-        difference_decode(bundle, foreign, VOICE, draws=Draws(seed=1))
+        decoded(bundle, foreign, VOICE, draws=Draws(seed=1))
     with pytest.raises(ValueError, match="codebook 'other-1'"):
-        difference_decode(bundle, ANSWER, replace(VOICE, codes=foreign), draws=Draws(seed=1))
+        decoded(bundle, ANSWER, replace(VOICE, codes=foreign), draws=Draws(seed=1))
 
 
 def test_it_runs_in_half_precision_and_strength_0_is_still_exact(bundles: Path) -> None:
     exact = Registry([bundles], {}).load("tiny", device="cpu")
     half = Registry([bundles], {}).load("tiny", device="cpu", precision="bf16")
-    want = difference_decode(exact, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=4))
-    got = difference_decode(half, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=4))
+    want = decoded(exact, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=4))
+    got = decoded(half, LAUGH, VOICE, draws=Draws(seed=1), decoding=Decoding(steps=4))
     assert got.dtype == torch.float32
     # 8 bits of mantissa through two blocks and four steps, values of size 1 to 10
     assert float((got - want).abs().mean()) < 0.1
-    still = difference_decode(half, ANSWER, VOICE, draws=Draws(seed=1), decoding=STILL)
+    still = decoded(half, ANSWER, VOICE, draws=Draws(seed=1), decoding=STILL)
     assert torch.equal(still, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
 
 
@@ -303,9 +342,10 @@ def differing(source: DualCodes, first: int, end: int) -> DualCodes:
 
 def test_a_part_of_a_short_clip_is_decoded_as_the_whole(model: Bundle) -> None:
     answer, how = differing(SOURCE, 4, 8), {"draws": Draws(seed=2), "decoding": Decoding(steps=2)}
-    mel, path = difference_part(model, answer, VOICE, (4, 8), **how)
-    assert path is not None
-    assert torch.equal(mel, difference_decode(model, answer, VOICE, **how))
+    mel, along, _ = difference_part(model, answer, VOICE, (4, 8), **how)
+    assert along is not None
+    assert along.known.all()
+    assert torch.equal(mel, decoded(model, answer, VOICE, **how))
 
 
 def test_a_part_of_a_long_clip_is_decoded_with_its_neighbours_alone(
@@ -314,18 +354,18 @@ def test_a_part_of_a_long_clip_is_decoded_with_its_neighbours_alone(
     source = drawn(60, 1)
     voice, answer = voice_with(source), differing(source, 30, 34)
     how = {"draws": Draws(seed=2), "decoding": Decoding(steps=2)}
-    whole = difference_decode(model, answer, voice, **how)
+    whole = decoded(model, answer, voice, **how)
     seen = []
     estimator = model.flow.decoder.estimator
     velocity = estimator.velocity
     monkeypatch.setattr(
         estimator, "velocity", lambda x, *a, **k: seen.append(x.shape[2]) or velocity(x, *a, **k)
     )
-    mel, path = difference_part(model, answer, voice, (30, 34), **how)
+    mel, along, _ = difference_part(model, answer, voice, (30, 34), **how)
     # 4 groups, 16 beside them in the prompt and 8 in the answer, on both sides
     assert seen == [6 * (4 + 32 + 4 + 16)] * 2
-    assert path is not None
-    kept = path.mel(voice.mel, voice.lead)
+    assert along is not None
+    kept = along.source
     near = slice(6 * 22, 6 * 42)
     assert torch.equal(mel[:, : near.start], kept[:, : near.start])
     assert torch.equal(mel[:, near.stop :], kept[:, near.stop :])
@@ -336,7 +376,7 @@ def test_a_part_of_a_long_clip_is_decoded_with_its_neighbours_alone(
 
 def test_a_part_at_strength_0_is_the_recording_bit_for_bit(model: Bundle) -> None:
     answer = differing(SOURCE, 4, 8)
-    mel, _ = difference_part(model, answer, VOICE, (4, 8), draws=Draws(seed=1), decoding=STILL)
+    mel, *_ = difference_part(model, answer, VOICE, (4, 8), draws=Draws(seed=1), decoding=STILL)
     assert torch.equal(mel, VOICE.mel[:, 3 : 3 + 6 * GROUPS])
 
 
@@ -344,18 +384,17 @@ def test_a_part_with_a_laugh_at_the_end_of_a_long_clip(model: Bundle) -> None:
     source = drawn(40, 1)
     answer = joined(source, drawn(5, 3))
     how = {"draws": Draws(seed=2), "decoding": Decoding(steps=2)}
-    mel, path = difference_part(model, answer, voice_with(source), (39, 45), **how)
-    assert path is not None
+    mel, along, _ = difference_part(model, answer, voice_with(source), (39, 45), **how)
+    assert along is not None
     assert mel.shape == (80, 6 * 45)
-    assert not path.known[-9:].any()
+    assert not along.known[-18:].any()
     # drawn, not digital silence
     assert mel[:, 6 * 41 : 6 * 44].mean() > -6
     # from the noise of the whole answer's last frames, with guidance
-    other, _ = difference_part(
+    other, *_ = difference_part(
         model, answer, voice_with(source), (39, 45), **how | {"draws": Draws(seed=3)}
     )
     assert not torch.allclose(mel[:, 6 * 41 :], other[:, 6 * 41 :])
-    whole = difference_decode(model, answer, voice_with(source), **how)
-    kept = path.mel(voice_with(source).mel, voice_with(source).lead)
-    moved = (whole - kept)[:, 6 * 41 :].abs().mean()
+    whole = decoded(model, answer, voice_with(source), **how)
+    moved = (whole - along.source)[:, 6 * 41 :].abs().mean()
     assert (mel - whole)[:, 6 * 41 :].abs().mean() < 0.25 * moved

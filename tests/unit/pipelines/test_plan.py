@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from stepedit_core.audio.mel import prompt_mel
 from stepedit_core.audio.trim import cap_peak
 from stepedit_core.measure import alignment, words
 from stepedit_core.pipelines import edit
@@ -119,10 +118,10 @@ def test_the_stages_fill_the_bar_without_gaps_and_an_unknown_one_has_its_own_nam
     assert stage_named("align").doing == "align"
 
 
-@pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan")])
+@pytest.mark.parametrize("strength", [-0.1, 2.1, float("nan")])
 def test_a_strength_out_of_range_is_refused(bundle: Bundle, clip: Clip, strength: float) -> None:
     decoding = Decoding(way="difference", strength=strength)
-    with pytest.raises(ValueError, match=r"strength is .*; allowed are 0 to 1.5"):
+    with pytest.raises(ValueError, match=r"strength is .*; allowed are 0 to 2"):
         made(bundle, clip, decoding=decoding)
 
 
@@ -165,23 +164,18 @@ def test_the_plan_chooses_how_an_edit_is_decoded(
 
 
 def test_at_strength_0_an_emotion_is_the_recording_with_all_of_its_length(
-    bundle: Bundle, clip: Clip, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, clip: Clip
 ) -> None:
     silence = torch.zeros(9_600)
     padded = Clip(wave=torch.cat([silence, clip.wave, silence]), sample_rate=24_000)
     still = Decoding(way="difference", strength=0)
-    mels = []
-    real = edit.vocode
-    monkeypatch.setattr(edit, "vocode", lambda b, mel, **k: mels.append(mel) or real(b, mel, **k))
     sad = EditRequest(kind="style", option="whisper")
     for voice in ("original", "previous"):
         plan = made(bundle, padded, HAPPY, sad, voice=voice, decoding=still)
         result = iterate(bundle, padded, plan)
-        assert [len(round_.clip.wave) for round_ in result.rounds] == [len(padded.wave)] * 3
         assert all(same_codes(r.codes, result.rounds[0].codes) for r in result.rounds)
-    first, _, *_ = mels
-    assert torch.equal(first, prompt_mel(cap_peak(padded.wave)))
-    assert torch.equal(mels[1], first)  # the original voice in both rounds
+        for made_round in result.rounds[1:]:
+            assert torch.equal(made_round.clip.wave, cap_peak(padded.wave))
 
 
 def test_at_strength_0_a_speed_keeps_the_sound_and_takes_its_time(

@@ -74,7 +74,7 @@ def test_fit_to_the_slot_is_the_length_of_the_range(tmp_path: Path) -> None:
         ('{"id": "a", "file": "x.wav", "edits": "happy"}', "allowed are emotion, style"),
         ('{"id": "a", "file": "x.wav", "edits": "emotion:happy rounds=11"}', "allowed are 1 to 10"),
         ('{"id": "a", "file": "x.wav", "edits": "emotion:happy rounds=two"}', "a number is needed"),
-        ('{"id": "a", "file": "x.wav", "edits": "emotion:happy strength=2"}', "0 to 1.5"),
+        ('{"id": "a", "file": "x.wav", "edits": "emotion:happy strength=3"}', "0 to 2"),
         (
             '{"id": "a", "file": "x.wav", "edits": "denoise", "start": 2, "end": 1}',
             "before the end",

@@ -32,7 +32,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"decoding": Decoding(contrast=-0.1)}, "contrast is -0.1"),
     ({"decoding": Decoding(way="x")}, "the decoder's way is 'x'; allowed are exact, difference"),
     ({"decoding": Decoding(way=["exact"])}, r"the decoder's way is \['exact'\]; allowed"),
-    ({"decoding": Decoding(way="difference", strength=2)}, "strength is 2; allowed are 0 to 1.5"),
+    ({"decoding": Decoding(way="difference", strength=3)}, "strength is 3; allowed are 0 to 2"),
     ({"decoding": {"steps": 10}}, r"decoding is {'steps': 10} \(dict\); a Decoding is needed"),
     ({"decoding": None}, r"decoding is None \(NoneType\); a Decoding"),
     ({"sampling": Sampling(temperature=-1)}, "temperature is -1; allowed is 0 or more"),

@@ -1,0 +1,87 @@
+"""An edit decoded by difference as sound: the recording's own wave, moved as its mel was.
+
+A vocoder loses words and voice of real recordings, also of a mel that nothing has changed. Where
+all of an edit lies on a recording whose wave is known, that wave is moved instead
+(`signal/moved.py`): along the time path, its pitch by the factor by which the vocoder's pitch
+predictor hears the new mel above the recording's, its colour by the difference of the two mels.
+Decision 0043.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..audio.mel import PROMPT_HOP
+from ..measure.finite import check_finite, check_weights
+from ..models.hift import HiFT
+from ..models.source_filter import SourceFilter, fill_pitch
+from ..registry.handle import Bundle
+from ..registry.torch_state import in_own_state
+from ..signal.moved import Move, moved
+from ..types import SAMPLE_RATE, Clip, Draws, Hooks, SilentHooks, Voice
+from .difference import Difference, can_move
+from .vocode import STAGE, vocode
+
+MOST_PITCH = 2.0
+"""Largest factor on the pitch, up or down."""
+STEADY_FRAMES = 7
+"""Mel frames over which the factor is averaged: 0.14 s. A voice's own movement stays."""
+
+
+def sound_of(
+    bundle: Bundle,
+    made: Difference,
+    voice: Voice,
+    *,
+    draws: Draws,
+    hooks: Hooks | None = None,
+) -> Clip:
+    """Clip at 24 kHz of an edit of `voice`: its own wave moved, or else vocoded.
+
+    It is vocoded where part of it is new (a laugh), where the voice's wave is not known, and where
+    the vocoder has no pitch predictor.
+    """
+    hooks = hooks or SilentHooks()
+    hooks.check()
+    if voice.wave is None or not can_move(bundle, made.along, voice):
+        return vocode(bundle, made.mel, draws=draws, hooks=hooks)
+    move = move_of(bundle, made, PROMPT_HOP)
+    wave = moved(voice.wave[None], SAMPLE_RATE, move)[0]
+    hooks.progress(STAGE, 1, 1)
+    hooks.check()
+    return Clip(wave=wave, sample_rate=SAMPLE_RATE)
+
+
+@in_own_state
+def move_of(bundle: Bundle, made: Difference, frame: float) -> Move:
+    """What becomes of the wave of a recording whose mel frames are `frame` samples long."""
+    assert made.along is not None
+    change = made.mel - made.along.source
+    pitch = np.ones(change.shape[1])
+    if bool(change.any()):
+        pitch = pitch_factor(bundle, made.along.source, made.mel) ** made.more
+    return Move(places=made.along.frames, pitch=pitch, change=made.more * change, frame=frame)
+
+
+@torch.no_grad()
+def pitch_factor(bundle: Bundle, before: Tensor, after: Tensor) -> np.ndarray:
+    """How much higher (F,) the voice of a mel (80, F) is than that of another, frame by frame.
+
+    Both are heard by the vocoder's own predictor, whose errors they share. Where one of them has no
+    voice it is as between its neighbours.
+    """
+    check_weights(bundle, "vocoder")
+    vocoder = bundle.vocoder
+    assert isinstance(vocoder, SourceFilter | HiFT)
+    rows = torch.stack((before, after)).to(next(vocoder.parameters()))
+    hz = vocoder.f0_predictor(rows).float().cpu()
+    check_finite(hz, "pitch predictor", bundle)
+    voiced = (hz > vocoder.config.voiced_threshold_hz).all(0)
+    factor = (hz[1] / hz[0].clamp(min=1.0)).clamp(1 / MOST_PITCH, MOST_PITCH)
+    filled = fill_pitch(torch.where(voiced, factor, 0.0)[None], 0.0)[0]
+    octaves = torch.where(filled > 0, filled, 1.0).log2().double().numpy()
+    wide = np.pad(octaves, STEADY_FRAMES // 2, mode="edge")
+    steady = np.convolve(wide, np.full(STEADY_FRAMES, 1 / STEADY_FRAMES), "valid")
+    return np.asarray(2.0**steady)
