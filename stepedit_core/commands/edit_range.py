@@ -130,6 +130,9 @@ def _edit_range(arguments: argparse.Namespace) -> int:
     if not made.number:
         say_result(f"{out}: the recording as it was; no round of the part holds")
         return DONE
+    if made.note:
+        say_result(f"{out}: the recording as it was; {made.note}")
+        return DONE
     rate, total = recording.sample_rate, made.recording.samples.shape[1]
     say_result(
         f"{out}: round {made.number} of {arguments.rounds}, {made.first / rate:.2f} to "
