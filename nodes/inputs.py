@@ -70,9 +70,10 @@ def whole_text() -> io.Input:
         "text",
         multiline=True,
         default="",
-        placeholder="The words that are spoken; empty: they are heard",
+        placeholder="The words that are spoken; nano needs them",
         tooltip="The words of the whole recording, so that only their times are looked for. Empty: "
-        "they are heard.",
+        "the recogniser hears them; nano's own spells by ear and needs them here. Edits by signal "
+        "processing do without.",
     )
 
 
