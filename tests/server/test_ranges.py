@@ -149,7 +149,7 @@ def test_strength_0_changes_nothing_and_says_so(server: Server) -> None:
         ({"end": float("inf")}, "end is inf"),
         ({"recogniser": "../ears"}, "no recogniser '../ears'"),
         ({"rounds": 11}, "rounds"),
-        ({"strength": 2.0}, "strength"),
+        ({"strength": 2.1}, "strength"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused_before_the_run(
