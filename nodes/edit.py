@@ -13,6 +13,7 @@ from .host import folders, models, progress, sound
 from .words import HearingNode, judge, recogniser_found
 
 if TYPE_CHECKING:
+    from ..stepedit_core.types import Decoding
     from .instructions import Edit
 
 VOICES = {"stay with the original": "original", "follow the previous round": "previous"}
@@ -68,6 +69,7 @@ class IterativeEdit(HearingNode):
                     "panel by a click.",
                 ),
                 inputs.recogniser(optional=True),
+                inputs.strength(optional=True),
             ],
             outputs=[
                 io.Audio.Output(
@@ -127,6 +129,7 @@ class IterativeEdit(HearingNode):
         seed: int,
         best_round: int = 0,
         recogniser: str = "",
+        strength: float = 1.0,
     ) -> io.NodeOutput:
         """Edit every clip of the batch; without a recogniser the model's own judges the words."""
         from ..stepedit_core.pipelines.plan import make_plan
@@ -135,8 +138,8 @@ class IterativeEdit(HearingNode):
         from .runs import run_clips
 
         how: dict[str, Any] = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
-        log = takes.log_for(cls.hidden, finished.used(**how))
-        how["recogniser"] = judge(recogniser)
+        log = takes.log_for(cls.hidden, finished.used(**how, strength=strength))
+        how |= {"recogniser": judge(recogniser), "decoding": decoding(strength)}
         with log.running():
             clips, edits = sound.clips(audio), inputs.with_words(edit, text)
             plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
@@ -153,6 +156,13 @@ class IterativeEdit(HearingNode):
             [finished.report(model.bundle, run) for run in runs],
             ui={sound.PANEL: [finished.panel(run) for run in runs]},
         )
+
+
+def decoding(strength: float) -> Decoding:
+    """As the bundle decodes at strength 1; else by difference, the way that has a strength."""
+    from ..stepedit_core.types import Decoding
+
+    return Decoding() if strength == 1 else Decoding(way="difference", strength=strength)
 
 
 class CloneVoice(io.ComfyNode):

@@ -70,9 +70,10 @@ def whole_text() -> io.Input:
         "text",
         multiline=True,
         default="",
-        placeholder="The words that are spoken; empty: they are heard",
+        placeholder="The words that are spoken; nano needs them",
         tooltip="The words of the whole recording, so that only their times are looked for. Empty: "
-        "they are heard.",
+        "the recogniser hears them; nano's own spells by ear and needs them here. Edits by signal "
+        "processing do without.",
     )
 
 
@@ -98,7 +99,7 @@ def rounds(of: str = "edit") -> io.Input:
     )
 
 
-def strength() -> io.Input:
+def strength(*, optional: bool = False) -> io.Input:
     """How much of what an edit changes."""
     return io.Float.Input(
         "strength",
@@ -106,6 +107,7 @@ def strength() -> io.Input:
         min=0.0,
         max=2.0,
         step=0.05,
+        optional=optional,
         tooltip="How much of the change, no unit: 0 is the recording, 1 the edit, 2 twice "
         "its change.",
     )

@@ -55,6 +55,8 @@ class _Made:
     """The whole one, with the part edited."""
     lost: tuple[int, ...] | None
     """Places of the words that are not heard any more; None where nothing hears."""
+    note: str
+    """Sentence of a part that is as recorded after its edit; empty for every other."""
 
 
 def known_words(
@@ -103,6 +105,7 @@ def run_part(
     rounds = made.rounds
     report = report_of(model.bundle, made.plan, rounds.rounds, best=rounds.best_number)
     report["range"] = part_entry(known.recording, part, made.patch, known.words, made.lost)
+    report["range"] |= {"note": made.note} if made.note else {}
     return PartRun(made.recording, report_text(report), _panel(known, made, report["range"]))
 
 
@@ -116,7 +119,7 @@ def _edited(
     from ..stepedit_core.audio.patches import patched
     from ..stepedit_core.pipelines.best import best_round
     from ..stepedit_core.pipelines.plan import make_plan
-    from ..stepedit_core.pipelines.range_edit import patch_of
+    from ..stepedit_core.pipelines.range_edit import patch_of, unchanged_note
     from ..stepedit_core.pipelines.rounds import iterate_rounds
     from ..stepedit_core.pipelines.verdict import warnings_of
     from ..stepedit_core.types import EditResult
@@ -136,8 +139,10 @@ def _edited(
     patch = patch_of(bundle, recording, part, plan, result, number=best)
     whole = patched(recording, [patch])
     lost = _lost(model, known, part, whole)
-    hooks.finish(best, rounds[best].score, made=len(rounds) - 1, warnings=warnings)
-    return _Made(part, plan, result, patch, whole, lost)
+    note = unchanged_note(recording, whole, plan) if best else ""
+    said = (*warnings, note) if note else warnings
+    hooks.finish(best, rounds[best].score, made=len(rounds) - 1, warnings=said)
+    return _Made(part, plan, result, patch, whole, lost, note)
 
 
 def _lost(
@@ -183,7 +188,7 @@ def _panel(
     after["lost"] = None if made.lost is None else list(made.lost)
     chosen = made.rounds.rounds[made.rounds.best_number]
     after["score"] = None if chosen.score is None else round(chosen.score, 3)
-    after["notes"] = [*made.rounds.warnings, *chosen.notes]
+    after["notes"] = [*made.rounds.warnings, *chosen.notes, *filter(None, [made.note])]
     return told | {"before": _heard(before, part.window_start, part.window_end), "after": after}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -82,19 +83,22 @@ def row(bundle: Bundle, before: Sequence[Round], made: Round, file: File | None)
     }
 
 
-def used(*, seed: int, rounds: int, voice: str) -> dict[str, Any]:
+def used(*, seed: int, rounds: int, voice: str, strength: float) -> dict[str, Any]:
     """What made the rounds of a run, for the panel.
 
     The browser has often drawn another seed by the time that a round is marked, so the used one
-    travels with the rounds.
+    travels with the rounds. A strength that is not finite is refused by the plan; JSON has none.
     """
-    return {"seed": seed, "asked": rounds, "voice": voice}
+    known = strength if math.isfinite(strength) else None
+    return {"seed": seed, "asked": rounds, "voice": voice, "strength": known}
 
 
 def panel(run: FinishedRun) -> dict[str, Any]:
     """One clip for the listening panel: what made it, the chosen round, warnings, its rounds."""
     plan = run.plan
-    made_by = used(seed=plan.seed, rounds=plan.rounds, voice=plan.voice)
+    made_by = used(
+        seed=plan.seed, rounds=plan.rounds, voice=plan.voice, strength=plan.decoding.strength
+    )
     return {**made_by, "best": run.best, "warnings": list(run.warnings), "rounds": run.rows}
 
 

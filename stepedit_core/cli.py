@@ -1,7 +1,8 @@
 """The command `stepedit`: clips in and out, bundles, data, training, figures.
 
-Exit codes: 0 done; 1 failed, with one sentence on stderr; 2 the command line is wrong (an unknown
-option of the bundle and a missing transcript included); 130 stopped by Ctrl-C, as shells expect.
+Exit codes: 0 done; 1 failed, with one sentence on stderr: a file, a place, a model or the machine
+is not as the run needs it; 2 the command line asks for what cannot be (an option that the model
+does not know and a missing transcript included); 130 stopped by Ctrl-C, as shells expect.
 Results go to stdout as a table, progress to stderr when that is a terminal. Files appear whole or
 not at all; rounds that were finished before a failure or Ctrl-C stay, and report.json lists them.
 """
@@ -32,6 +33,7 @@ from .commands.options import (
 from .files.outputs import locked_file
 from .files.reading import said_of
 from .printable import said_once
+from .text.missing_words import MissingWordsError
 
 COMMANDS = {
     "edit": "edit",
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             return _nobody_reads()
         return int(stop.code or 0)
-    except UsageError as error:
+    except (UsageError, MissingWordsError) as error:
         return say_error(str(error), USAGE)
     except BrokenPipeError:
         return _nobody_reads()

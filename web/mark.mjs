@@ -6,8 +6,9 @@ import { setWidget } from "./dom.mjs";
 const CONTROL = "control_after_generate";
 const VOICES = { original: "stay with the original", previous: "follow the previous round" };
 
-function settings({ seed, asked, voice }) {
-  return Object.entries({ rounds: asked, voice: VOICES[voice], seed }).filter(
+/** By the names of the widgets; a take of an older version has no strength, which was 1 then. */
+function settings({ seed, asked, voice, strength = 1 }) {
+  return Object.entries({ rounds: asked, voice: VOICES[voice], seed, strength }).filter(
     ([, value]) => value !== undefined,
   );
 }
@@ -17,7 +18,7 @@ function widgetOf(node, name) {
   return linked ? undefined : node.widgets?.find((one) => one.name === name);
 }
 
-/** Set seed, rounds and voice of a node to those of a take, and keep the seed from changing. */
+/** Set seed, rounds, voice and strength of a node to those of a take, and keep the seed fixed. */
 export function keepSettings(app, node, take) {
   for (const [name, value] of settings(take)) {
     const widget = widgetOf(node, name);
@@ -28,9 +29,9 @@ export function keepSettings(app, node, take) {
     setWidget(app, node, control, "fixed");
 }
 
-/** Whether seed and voice of a node are those of a take; rounds may have been added since. */
+/** Whether seed, voice and strength of a node are those of a take; rounds may have been added. */
 export function madeBy(node, take) {
-  return settings(take ?? {}).every(([name, value]) => {
+  return !take || settings(take).every(([name, value]) => {
     const widget = name === "rounds" ? undefined : widgetOf(node, name);
     return !widget || widget.value === value;
   });

@@ -1,7 +1,7 @@
 /* The listening panel of Iterative Edit.
 
-   It shows takes, one a run: { seed, asked, voice, clips: [{ best, warnings: [sentence], rounds:
-   [{ round, kind, option, seconds, score, word_distance, words_hold, voice_similarity, holds, notes,
+   It shows takes, one a run: { seed, asked, voice, strength, clips: [{ best, warnings: [sentence],
+   rounds: [{ round, kind, option, seconds, score, word_distance, words_hold, voice_similarity, holds, notes,
    loudness, places, file, peaks }] }] }. They come from the file that takes.mjs reads, and of the newest run from the widget's value: its clips. The
    marked round lives in the node's own widget best_round, 0 for "the strongest that holds". */
 
@@ -28,7 +28,7 @@ const panels = new Map();
 /** Give an Iterative Edit node its panel. */
 export function addRoundsPanel(app, api, node) {
   const panel = new RoundsPanel(app, api, node);
-  const watched = ["best_round", "seed", "voice"];
+  const watched = ["best_round", "seed", "voice", "strength"];
   const configured = () => panel.load();
   const place = { panels, name: "listen", kind: "STEPEDIT_ROUNDS", watched, configured };
   const widget = addPanel(node, panel, place);
@@ -83,8 +83,8 @@ class RoundsPanel {
   get takes() {
     const clips = this.told;
     if (!clips.length || this.saved.some((take) => hasSounds(take, clips))) return this.saved;
-    const { seed, asked, voice } = clips[0];
-    return [...this.saved, { seed, asked, voice, clips, state: "done" }];
+    const { seed, asked, voice, strength } = clips[0];
+    return [...this.saved, { seed, asked, voice, strength, clips, state: "done" }];
   }
 
   get take() {

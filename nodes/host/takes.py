@@ -2,8 +2,8 @@
 
 They lie in the panel's file (`panel_files.py`), which is
 {"takes": [take, ...], "last": {"prompt", "state", "error"}}; a take is {"take", "prompt", "state",
-"seed", "asked", "voice", "clips"}, and a clip {"best", "warnings", "rounds"} with the rows of
-nodes/rounds.py.
+"seed", "asked", "voice", "strength", "clips"}, and a clip {"best", "warnings", "rounds"} with the
+rows of nodes/rounds.py. A take of an older version has no "strength"; it was 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class TakeLog:
     """Writes one take of one panel, round by round; without a panel it does nothing."""
 
     def __init__(self, panel: str | None, used: Mapping[str, Any]) -> None:
-        """`used` is what made the take: seed, asked, voice."""
+        """`used` is what made the take: seed, asked, voice, strength."""
         self._file = PanelFile("takes", panel)
         self._older = _older(self._file)
         self._take: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..engines.setting import WorkerSetting
 from ..engines.tasks import ENGINES, LOST, finished_tasks
-from .options import RESUMES, UsageError, add_model, add_seed, place, whole_number
-from .script import run_shown, script_lines
+from .options import RESUMES, add_model, add_seed, asked, place, whole_number
+from .script import check_edits, run_shown, script_lines
 from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
     from ..output.script import LineTask, LineWorker
-    from ..pipelines.script_lines import AnyLine
+    from ..pipelines.script_lines import AnyLine, ScriptEdit
 
 
 def add(commands: Any) -> None:
@@ -69,11 +70,10 @@ def _batch(arguments: argparse.Namespace) -> int:
     from ..output.script import ScriptRun
     from ..pipelines.settings import check_seed
 
-    try:
+    with asked():
         check_seed(arguments.seed)
-        lines = _lines(arguments)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+        sets = _sets(arguments)
+    lines = _lines(arguments, sets)
     setting = _setting(arguments)
     jobs: Path = arguments.jobs
     run = ScriptRun(
@@ -82,6 +82,7 @@ def _batch(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         recogniser=arguments.recogniser and str(Path(arguments.recogniser).absolute()),
     )
+    check_edits(run.bundle, [edit for edits in sets for edit in edits])
     engine = None
     if arguments.workers > 1 or arguments.engine != "local":
         named = arguments.bundle in (run.bundle.name, run.bundle.folder.name)
@@ -121,23 +122,32 @@ def _lost(_: LineTask) -> str:
     return json.dumps({"error": LOST}, allow_nan=False)
 
 
-def _lines(arguments: argparse.Namespace) -> list[AnyLine]:
-    """The lines of a folder or of a script."""
-    from ..pipelines.grid import check_results_apart, grid_lines
-    from ..pipelines.script_lines import Defaults, edits_of
+def _sets(arguments: argparse.Namespace) -> list[tuple[ScriptEdit, ...]]:
+    """The sets of edits that are asked for; ValueError for too many or too few of them."""
+    from ..pipelines.grid import check_labels
+    from ..pipelines.script_lines import edits_of
 
     sets = [edits_of(text, "--edits") for text in arguments.edits]
     if not all(sets):
         raise ValueError("--edits is empty; one edit or more is needed, as emotion:happy.")
-    if arguments.jobs.is_file():
-        if len(sets) > 1:
-            raise ValueError(
-                "a script has one set of edits for lines without their own; --edits is given "
-                f"{len(sets)} times. Give it once, or name a folder."
-            )
-        return script_lines(arguments.jobs, Defaults(edits=sets[0] if sets else ()))
-    if not sets:
+    if len(sets) > 1 and arguments.jobs.is_file():
+        raise ValueError(
+            "a script has one set of edits for lines without their own; --edits is given "
+            f"{len(sets)} times. Give it once, or name a folder."
+        )
+    if not sets and arguments.jobs.is_dir():
         raise ValueError("a folder needs edits; --edits is not given. Add it, as emotion:happy.")
+    check_labels(sets)
+    return sets
+
+
+def _lines(arguments: argparse.Namespace, sets: Sequence[tuple[ScriptEdit, ...]]) -> list[AnyLine]:
+    """The lines of a folder or of a script."""
+    from ..pipelines.grid import check_results_apart, grid_lines
+    from ..pipelines.script_lines import Defaults
+
+    if arguments.jobs.is_file():
+        return script_lines(arguments.jobs, Defaults(edits=sets[0] if sets else ()))
     check_results_apart(arguments.jobs, arguments.out)
     return grid_lines(arguments.jobs, sets)
 

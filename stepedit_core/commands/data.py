@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..printable import shown, storable
 from .options import (
     RESUMES,
+    UsageError,
     add_bundle,
     add_overwrite,
     add_seed,
@@ -250,7 +251,7 @@ def _select(arguments: argparse.Namespace) -> int:
     known = classes_of(data.lines)
     for name in classes:
         if name not in known:
-            raise ValueError(choice("class", name, known, "of --class"))
+            raise UsageError(choice("class", name, known, "of --class"))
     kept = [
         i
         for i, line in enumerate(data.lines)
@@ -264,7 +265,7 @@ def _threshold(text: str) -> tuple[str, float]:
     try:
         return name.strip(), float(value)
     except ValueError:
-        raise ValueError(
+        raise UsageError(
             f"--class '{shown(text)}' is not understood; NAME=NUMBER is expected, as in "
             '"emotion happy=7". Correct it.'
         ) from None

@@ -16,6 +16,7 @@ from .options import (
     add_model,
     add_rounds,
     add_seed,
+    asked,
     load_bundle,
     number,
     place,
@@ -178,10 +179,8 @@ def _edit(arguments: argparse.Namespace) -> int:
     clip, found = _listened(arguments, bundle, request)
     request = request if found is None else replace(request, text=found.text)
     plan = _planned(arguments, bundle, clip, request, **how)
-    try:
+    with asked():
         check_way(bundle, plan.requests, plan.decoding)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     with _folder(arguments, bundle, plan, found) as folder:
         bundle.load_all()  # a damaged part is found before anything is written
         with Bar(rounds=len(plan.steps)) as bar:
@@ -289,10 +288,8 @@ def _read(arguments: argparse.Namespace, bundle: Bundle, request: EditRequest) -
     from ..audio.files import read_clip
     from ..pipelines.plan import check_request
 
-    try:
+    with asked():
         check_request(bundle, request)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     clip = read_clip(arguments.clip)
     check_clip(clip)
     return clip
@@ -307,8 +304,11 @@ def _planned(
 ) -> Plan:
     """What will be done with the clip; UsageError for what cannot be."""
     from ..pipelines.plan import plan_of
+    from ..pipelines.transcript import PaceError
 
     try:
         return plan_of(bundle, clip, [request], seed=arguments.seed, **settings)
+    except PaceError:  # the clip may as well be the wrong one
+        raise
     except ValueError as error:
         raise UsageError(str(error)) from error

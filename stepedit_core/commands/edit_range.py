@@ -18,6 +18,7 @@ from .options import (
     add_recording,
     add_rounds,
     add_seed,
+    asked,
     check_out,
     load_bundle,
     number,
@@ -100,6 +101,10 @@ def _range(text: str) -> tuple[float, float]:
         raise argparse.ArgumentTypeError(
             f"'{shown(text)}' is not a range; two numbers of seconds with a colon between are"
         ) from error
+    if not 0 <= start < end:
+        raise argparse.ArgumentTypeError(
+            f"'{shown(text)}' is not a range; a start of 0 s or more and a later end are"
+        )
     return start, end
 
 
@@ -113,7 +118,8 @@ def _edit_range(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     recording = opened_recording(arguments.clip, out, overwrite=arguments.overwrite)
     bundle = load_bundle(arguments)
-    part, request = _asked(arguments, bundle, recording)
+    _check(arguments, bundle)
+    part, request = _part(arguments, bundle, recording)
     with Bar(rounds=arguments.rounds) as bar:
         made = edit_range(
             bundle, recording, part, [request], settings=_settings(arguments), hooks=bar
@@ -123,6 +129,9 @@ def _edit_range(arguments: argparse.Namespace) -> int:
         say_note(warning)
     if not made.number:
         say_result(f"{out}: the recording as it was; no round of the part holds")
+        return DONE
+    if made.note:
+        say_result(f"{out}: the recording as it was; {made.note}")
         return DONE
     rate, total = recording.sample_rate, made.recording.samples.shape[1]
     say_result(
@@ -162,6 +171,7 @@ def _pieces(arguments: argparse.Namespace, kept: Path) -> tuple[PieceNote, ...]:
     with open_recording(arguments.clip) as source:
         check_out(arguments.clip, out, source, overwrite=arguments.overwrite)
         bundle = load_bundle(arguments)
+        _check(arguments, bundle)
         request = _request(arguments, "")
         words = _heard(arguments, bundle, source) if _need_words(arguments, bundle) else ()
         ready_folder(kept)
@@ -189,7 +199,20 @@ def _request(arguments: argparse.Namespace, text: str) -> EditRequest:
     return request_of(kind, getattr(arguments, kind), text)
 
 
-def _asked(
+def _check(arguments: argparse.Namespace, bundle: Bundle) -> None:
+    """UsageError, before anything is heard, for an edit that the bundle or a part does not have."""
+    from ..pipelines.makers import check_strength
+    from ..pipelines.plan import ANY_WORDS, check_request
+    from ..pipelines.range_edit import check_keeps
+
+    request = _request(arguments, ANY_WORDS)
+    with asked():
+        check_keeps(request)
+        check_request(bundle, request)
+        check_strength(bundle, [request], _settings(arguments)["decoding"])
+
+
+def _part(
     arguments: argparse.Namespace, bundle: Bundle, recording: Recording
 ) -> tuple[Part, EditRequest]:
     """Which part, and the edit with the words of its window."""

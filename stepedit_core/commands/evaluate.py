@@ -12,7 +12,16 @@ from ..files.outputs import check_not_input, check_output, check_own, write_own
 from ..files.strict import without_nan
 from ..files.whole import ready_folder
 from ..printable import shown
-from .options import RESUMES, add_bundle, add_overwrite, add_seed, place, say_result, whole_number
+from .options import (
+    RESUMES,
+    UsageError,
+    add_bundle,
+    add_overwrite,
+    add_seed,
+    place,
+    say_result,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from ..data.shards import Dataset
@@ -189,7 +198,7 @@ def _also(given: list[str]) -> dict[str, Path]:
     for text in given:
         name, equals, path = text.partition("=")
         if not equals:
-            raise ValueError(
+            raise UsageError(
                 f"--also '{shown(text)}' is not understood; NAME=CLIPS.jsonl is expected. Correct "
                 "it."
             )
@@ -306,7 +315,7 @@ def _judges(given: list[str]) -> tuple[dict[str, Judge], list[str]]:
     for text in given:
         kind, equals, what = text.partition("=")
         if not equals or kind not in ("emotion", "style", "sounds"):
-            raise ValueError(
+            raise UsageError(
                 f"--judge '{shown(text)}' is not understood; emotion=, style= or sounds= and a "
                 "judge are expected. Correct it."
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,6 +26,15 @@ LARGEST_SEED = 2**64 - 1
 
 class UsageError(Exception):
     """The command line asks for something that cannot be; the text is one sentence."""
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """What is wrong with what is asked for, found in this block, is the command line's fault."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def say_error(sentence: str, code: int) -> int:
@@ -131,16 +141,12 @@ def opened_recording(source: str, out: Path, *, overwrite: bool) -> Recording:
 
 
 def check_out(source: str, out: Path, recording: Source, *, overwrite: bool) -> None:
-    """Make the result's folder; UsageError or ValueError where it cannot be written."""
+    """Make the result's folder; ValueError where it cannot be written."""
     from ..audio.recordings import check_name, is_own_result
-    from ..files.outputs import check_not_input, check_output
+    from ..files.outputs import check_output
 
     check_name(out, recording)
-    try:
-        check_not_input(out, [source])
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    check_output(out, ours=is_own_result, overwrite=overwrite)
+    check_output(out, [source], ours=is_own_result, overwrite=overwrite)
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:

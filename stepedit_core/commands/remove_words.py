@@ -10,6 +10,7 @@ from .options import (
     add_model,
     add_overwrite,
     add_recording,
+    asked,
     load_bundle,
     number,
     opened_recording,
@@ -93,7 +94,8 @@ def _remove_words(arguments: argparse.Namespace) -> int:
         language=arguments.language,
         keep_length=arguments.keep_length,
     )
-    check_removal(which)
+    with asked():
+        check_removal(which)
     recording = opened_recording(arguments.clip, arguments.out, overwrite=arguments.overwrite)
     if which.only_pauses and not arguments.text.strip():
         made = remove_words(recording, (), which)

@@ -12,6 +12,7 @@ from .options import (
     add_overwrite,
     add_recording,
     add_seed,
+    asked,
     load_bundle,
     opened_recording,
     place,
@@ -77,7 +78,8 @@ def _replace_words(arguments: argparse.Namespace) -> int:
 
     recording = opened_recording(arguments.clip, arguments.out, overwrite=arguments.overwrite)
     bundle = load_bundle(arguments)
-    check_clones(bundle)
+    with asked():
+        check_clones(bundle)
     ears = recogniser_for(bundle, arguments.recogniser)
     old = [which.old for which in arguments.replace]
     words = hear_surely(ears, recording, arguments.text, chosen=old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from .options import (
     UsageError,
     add_model,
     add_seed,
+    asked,
     load_bundle,
     place,
     say_note,
@@ -23,7 +25,8 @@ from .transcribe import add_recogniser
 
 if TYPE_CHECKING:
     from ..output.script import Engine, ScriptRun
-    from ..pipelines.script_lines import AnyLine, Defaults
+    from ..pipelines.script_lines import AnyLine, Defaults, ScriptEdit
+    from ..registry.handle import Bundle
 
 
 def add(commands: Any) -> None:
@@ -82,12 +85,10 @@ def _script(arguments: argparse.Namespace) -> int:
     from ..pipelines.settings import check_seed
 
     path: Path = arguments.script
-    try:
+    with asked():
         check_seed(arguments.seed)
         fit = SLOT if arguments.fit == SLOT else number_of(arguments.fit, "--fit")
         edits = edits_of(arguments.edits, "--edits")
-    except ValueError as error:
-        raise UsageError(str(error)) from error
     recording = str(Path(arguments.recording).absolute()) if arguments.recording else ""
     lines = script_lines(path, Defaults(edits=edits, recording=recording, fit=fit))
     run = ScriptRun(
@@ -96,7 +97,21 @@ def _script(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         recogniser=arguments.recogniser,
     )
+    check_edits(run.bundle, edits)
     return run_shown(lines, arguments.out, run)
+
+
+def check_edits(bundle: Bundle, edits: Sequence[ScriptEdit]) -> None:
+    """UsageError for one of --edits that the bundle does not make: it would fail in every line."""
+    from ..pipelines.makers import check_strength
+    from ..pipelines.plan import ANY_WORDS, check_request
+    from ..types import Decoding
+
+    for edit in edits:
+        request = edit.request(ANY_WORDS)
+        with asked():
+            check_request(bundle, request)
+            check_strength(bundle, [request], Decoding(strength=edit.strength))
 
 
 def script_lines(path: Path, defaults: Defaults) -> list[AnyLine]:

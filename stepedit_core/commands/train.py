@@ -8,11 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..printable import shown
-from .options import RESUMES, place, say_result
+from .options import RESUMES, UsageError, asked, place, say_result
+
+if TYPE_CHECKING:
+    from ..train.config import Recipe
+
+C = TypeVar("C", bound="Recipe")
 
 RECIPES = {
     "sft": "supervised fine-tuning on edits",
@@ -21,6 +27,7 @@ RECIPES = {
     "dpo": "preference pairs without a reward model",
     "grpo": "reinforcement learning by groups of answers",
 }
+ENDINGS = (".yaml", ".yml")
 
 
 def add(commands: Any) -> None:
@@ -66,6 +73,23 @@ def add_set_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _config(arguments: argparse.Namespace, cls: type[C]) -> C:
+    """The settings of a recipe; UsageError where the file alone is right, and --set is not."""
+    from ..train.config import config_path, read_config
+
+    if not arguments.config.endswith(ENDINGS):  # a name, not a file
+        with asked():
+            config_path(arguments.recipe, arguments.config)
+    read = partial(read_config, cls, arguments.recipe, arguments.config)
+    try:
+        return read(arguments.set)
+    except ValueError as error:
+        if arguments.set:
+            read()
+            raise UsageError(str(error)) from error
+        raise
+
+
 def _train(arguments: argparse.Namespace) -> int:
     """Run a recipe and print its last figures."""
     import logging
@@ -76,7 +100,6 @@ def _train(arguments: argparse.Namespace) -> int:
     from ..files.strict import without_nan
     from ..files.whole import ready_folder
     from ..train import dpo, grpo, ppo, reward_model, sft
-    from ..train.config import read_config
     from ..train.run_folder import check_foreign
 
     kinds: dict[str, tuple[Any, Callable[[Any, Path], dict[str, float]]]] = {
@@ -87,9 +110,9 @@ def _train(arguments: argparse.Namespace) -> int:
         "grpo": (grpo.GRPOConfig, grpo.train),
     }
     cls, train = kinds[arguments.recipe]
-    config = read_config(cls, arguments.recipe, arguments.config, arguments.set)
+    config = _config(arguments, cls)
     if not config.data:
-        raise ValueError(
+        raise UsageError(
             f"the config of {shown(arguments.recipe)} names no data; one data folder or more is "
             "needed. Add --set data=[FOLDER]."
         )

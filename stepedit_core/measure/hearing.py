@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..audio.clips import SILENCE_PEAK
 from ..audio.recordings import Source, check_finite
 from ..printable import is_new, shown
+from ..text.missing_words import MissingWordsError
 from ..types import Clip, WordLimits
 from .given_words import (
     Given,
@@ -153,7 +154,7 @@ def check_draft(recogniser: Recogniser, words: Sequence[Word]) -> None:
     """Raise ValueError, with the words, where what a recogniser hears is a draft only."""
     if draft_note(recogniser):
         heard = words_between(words, float("-inf"), float("inf"))
-        raise ValueError(
+        raise MissingWordsError(
             "no transcript was given, and this model's recogniser spells by ear: it hears "
             f"'{shown(heard, 200)}'. Correct these words and give them as the transcript, or name "
             "the folder of a faster-whisper model, which hears them ($STEPEDIT_RECOGNISER, or "

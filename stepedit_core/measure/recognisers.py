@@ -8,6 +8,7 @@ from pathlib import Path
 from ..models.letters import Letters
 from ..printable import shown
 from ..registry.handle import Bundle
+from ..text.missing_words import MissingWordsError
 from ..types import Hooks, SilentHooks
 from .letters import LettersRecogniser
 from .paraformer import ParaformerRecogniser
@@ -91,7 +92,7 @@ def recogniser_for(
     what = "no model is there"
     if bundle is not None:
         what = f"bundle '{shown(bundle.name)}' has no recogniser"
-    raise ValueError(
+    raise MissingWordsError(
         f"{what}, so nothing hears which words a clip says. Name the folder of a faster-whisper "
         f"model (--recogniser, or ${VARIABLE}; in ComfyUI put it into "
         "models/step_audio_editx/recognisers/), or convert the release with its whole tokenizer "

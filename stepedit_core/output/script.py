@@ -18,6 +18,7 @@ import torch
 from ..audio.recording_files import open_recording
 from ..audio.recordings import Recording, Source, write_recording
 from ..files.reading import parse_object, said_of
+from ..files.whole import DiskFullError
 from ..measure.hearing import hear_surely
 from ..measure.recognisers import VARIABLE, can_hear, recogniser_for
 from ..measure.timeline import Recogniser, Word, find_phrase
@@ -85,8 +86,9 @@ def run_script(
     """The manifest's entries of all lines, in their order.
 
     Lines whose content is as in an older run into the same folder are not made again. A line that
-    fails has an entry with the error; the others are made all the same. Raises ValueError where the
-    folder cannot be used, and what `hooks` raise.
+    fails has an entry with the error; the others are made all the same. A full disk ends the run:
+    no line could be written, and what is finished stays for the next run. Raises ValueError where
+    the folder cannot be used, DiskFullError, and what `hooks` raise.
 
     Args:
         lines: broken ones are passed over with their error.
@@ -117,7 +119,10 @@ def run_script(
         with closing((engine or _here(run))(tasks)) as answers:
             for done, (place, answer) in enumerate(answers, start=len(lines) - len(good) + 1):
                 number, line = good[place]
-                entries[number] = _taken(line, folder, answer)
+                try:
+                    entries[number] = _taken(line, folder, answer)
+                except DiskFullError as error:
+                    raise DiskFullError(f"{shown(error)} {shown(_finished(entries))}") from error
                 hooks.check()
                 hooks.progress(STAGE, done, len(lines))
         bundle = run.bundle
@@ -141,9 +146,17 @@ def _here(run: ScriptRun) -> Engine:
     return make
 
 
+def _finished(entries: Sequence[Entry]) -> str:
+    """What a run that ends early leaves, in a sentence."""
+    made = sum(bool(entry) and not entry.get("error") for entry in entries)
+    return f"{made} of {len(entries)} results are finished and stay; the next run makes the others."
+
+
 def _taken(line: ScriptLine, folder: ScriptFolder, answer: str) -> Entry:
     """The entry of a worker's answer, its file put in its place."""
     entry = parse_object(answer, f"the answer to line '{shown(line.id)}'")
+    if "full" in entry:
+        raise DiskFullError(shown(entry["full"], 600))
     error = entry.get("error")
     if error is None and "staged" in entry:
         try:
@@ -151,6 +164,8 @@ def _taken(line: ScriptLine, folder: ScriptFolder, answer: str) -> Entry:
             if made.get("state") == AS_RECORDED:
                 log.warning(NOTHING_HELD, shown(line.id))
             return made
+        except DiskFullError:
+            raise
         except (ValueError, OSError) as problem:
             error = str(problem)
     if error is not None:
@@ -192,7 +207,10 @@ def _plain(entry: Entry) -> Entry:
 
 
 class LineWorker:
-    """Makes lines: opens what they share once, and remembers the words of the last recording."""
+    """Makes lines: opens what they share once, and remembers the words of the last recording.
+
+    Its answer is JSON: "kept", an "error", "full" where the disk is, or an entry with its file.
+    """
 
     def __init__(self, run: ScriptRun) -> None:
         self._run = run
@@ -200,7 +218,7 @@ class LineWorker:
         self._heard: tuple[Path, tuple[Word, ...]] = Path(), ()
 
     def __call__(self, task: LineTask) -> str:
-        """What a line became, as JSON: kept as it is, an error, or an entry with its file."""
+        """What a line became."""
         with said_once():
             return self._answer(task)
 
@@ -216,6 +234,8 @@ class LineWorker:
             facts = self.make(line, clip, staged)
             facts["device"] = str(self._run.bundle.device)
             answer = {"id": line.id, "key": key, "file": file, **facts, "staged": str(staged)}
+        except DiskFullError as error:
+            answer = {"full": str(error)}
         except (ValueError, OSError) as error:
             answer = {"error": said_of(error)}
         except (MemoryError, torch.OutOfMemoryError):

@@ -28,7 +28,8 @@ def grid_lines(
     """
     if not folder.is_dir():
         raise ValueError(
-            f"no folder at '{shown(folder)}'; one with recordings is needed. Check the path."
+            f"no folder at '{shown(folder)}', nor a script; a folder with recordings, or a script, "
+            "is needed. Check the path."
         )
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SOUNDS)
     if not files:
@@ -41,6 +42,12 @@ def grid_lines(
             f"'{shown(folder)}' would give {len(files) * len(sets)} results; {MOST_FILES} are "
             "allowed. Split it."
         )
+    check_labels(sets)
+    return unique([_line(path, edits, len(sets) > 1, fit) for path in files for edits in sets])
+
+
+def check_labels(sets: Sequence[tuple[ScriptEdit, ...]]) -> None:
+    """Raise ValueError where the results of two sets of edits would have one name."""
     names = [label(edits) for edits in sets]
     twice = next((name for name in names if names.count(name) > 1), "")
     if twice:
@@ -48,7 +55,6 @@ def grid_lines(
             f"two sets of edits would give the name '{shown(twice)}' to their results; each needs "
             "its own. Leave one out."
         )
-    return unique([_line(path, edits, len(sets) > 1, fit) for path in files for edits in sets])
 
 
 def check_results_apart(folder: Path, out: Path) -> None:

@@ -234,6 +234,8 @@ class _State:
         )
         self.recording = made.recording
         self._done(StepDone(edits=(edit,), plan=made.plan, rounds=made.rounds, best=made.number))
+        if made.note:
+            self.notes.append(f"{shown(f'{edit.kind} {edit.option}')}: {made.note}")
 
     def whole(self, edits: Sequence[ScriptEdit]) -> None:
         """Edits of the whole clip by one plan."""

@@ -20,6 +20,7 @@ from ..measure.whisper import NotInstalledError, say_passed_over
 from ..printable import listed, shown
 from ..registry.handle import Bundle
 from ..registry.torch_state import in_own_state
+from ..text.missing_words import MissingWordsError
 from ..types import Clip, Hooks, Round
 
 MOST_NAMED = 8
@@ -93,7 +94,7 @@ def compared(ears: Recogniser, clip: Clip, text: str) -> Listened:
         unfit = unfit_words(text, words)
     heard = words_between(words, float("-inf"), float("inf"))
     if not given and not heard:
-        raise ValueError(
+        raise MissingWordsError(
             "no word is heard in the clip, and no transcript was given; an edit needs the words. "
             "Type the words that are spoken."
         )

@@ -34,6 +34,7 @@ from ..text.engines import (
     signal_makes,
     whispers,
 )
+from ..text.missing_words import MissingWordsError
 from ..text.prompts import check_words, speaker_name
 from ..types import Clip, Decoding, Draws, EditRequest, Hooks, Sampling
 from .listened import Listened, listen
@@ -189,7 +190,7 @@ def listened(
         try:
             check_letters(bundle, found.text)
         except ValueError as error:
-            raise ValueError(
+            raise MissingWordsError(
                 f"no transcript was given; '{shown(found.text, 80)}' was heard, and "
                 f"{shown(error, 400)} If it was heard wrongly, give the words (--text)."
             ) from error

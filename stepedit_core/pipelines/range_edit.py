@@ -74,6 +74,8 @@ class RangeResult:
     """All rounds of the window, whole."""
     plan: Plan
     """What was done with the window."""
+    note: str = ""
+    """Sentence of a part that an edit left as recorded; empty where it changed, or none holds."""
 
 
 def part_of(recording: Recording, start_s: float, end_s: float) -> Part:
@@ -144,14 +146,29 @@ def edit_range(
     clip = recording.clip(part.window_start, part.window_end)
     plan = make_plan(bundle, clip, requests, **(settings or {}))
     result = iterate(bundle, clip, plan, hooks=hooks)
-    patch = patch_of(bundle, recording, part, plan, result, number=result.best_number)
+    number = result.best_number
+    patch = patch_of(bundle, recording, part, plan, result, number=number)
+    made = patched(recording, [patch])
     return RangeResult(
-        recording=patched(recording, [patch]),
+        recording=made,
         first=patch.first,
         end=patch.end,
-        number=result.best_number,
+        number=number,
         rounds=result,
         plan=plan,
+        note=unchanged_note(recording, made, plan) if number else "",
+    )
+
+
+def unchanged_note(before: Recording, after: Recording, plan: Plan) -> str:
+    """What to say of an edited part that is as recorded, each sample of it; empty where not."""
+    if not torch.equal(before.samples, after.samples):
+        return ""
+    if plan.decoding.strength == 0:
+        return "strength 0 leaves the part as recorded. Choose a higher one to change it."
+    return (
+        "the edit changes nothing in the part, which is as recorded. Try another seed, or more "
+        "rounds."
     )
 
 

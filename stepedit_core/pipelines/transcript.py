@@ -65,11 +65,15 @@ def speech_seconds(clip: Clip) -> float:
     return (last - first) / RATE
 
 
+class PaceError(ValueError):
+    """Words that cannot be those of a recording: one of the two is another's."""
+
+
 def check_pace(text: str, seconds: float) -> None:
-    """Raise ValueError for words that nobody can say in so many seconds of speech."""
+    """Raise PaceError for words that nobody can say in so many seconds of speech."""
     least = seconds_to_say(text, FASTEST)
     if least > seconds + GROUP_SECONDS:
-        raise ValueError(
+        raise PaceError(
             f"the transcript has {sum(spoken_letters(text))} letters; the clip has {seconds:.1f} s "
             f"of speech, and the fastest speaker needs {least:.1f} s for them. Check that these "
             "are the words of this clip, and that none of it is too quiet."

@@ -16,6 +16,7 @@ from unicodedata import category
 
 from ..printable import listed, quoted, shown
 from ..types import EditRequest
+from .missing_words import MissingWordsError
 
 REMOVE = "remove"
 LONGEST_TEXT = 1_000_000
@@ -197,7 +198,7 @@ def validate(request: EditRequest, vocabulary: EditVocabulary) -> None:
             "Leave the option empty."
         )
     if kind.needs_text and not request.text.strip():
-        raise ValueError(
+        raise MissingWordsError(
             f"{request.kind} received no words; it needs the transcript of the clip. Type the "
             "words that are spoken, or name the folder of a faster-whisper model, which hears them "
             "($STEPEDIT_RECOGNISER, or --recogniser of the command)."

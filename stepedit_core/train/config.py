@@ -109,15 +109,7 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
 
     Raises ValueError for files, keys and values that do not fit.
     """
-    path = CONFIGS / f"{recipe}_{name}.yaml"
-    if not path.is_file():
-        path = Path(name)
-    if not path.is_file():
-        known = sorted(p.stem.removeprefix(f"{recipe}_") for p in CONFIGS.glob(f"{recipe}_*.yaml"))
-        raise ValueError(
-            f"there is no config '{shown(name)}' of {shown(recipe)}; shipped are "
-            f"{shown(', '.join(known))}, and a path of a YAML file is allowed. Choose one."
-        )
+    path = config_path(recipe, name)
     data = parse_yaml(read_text(path, remedy=REMEDY), f"'{shown(path.name)}'")
     data = {} if data is None else data
     if not isinstance(data, dict):
@@ -135,6 +127,20 @@ def read_config(cls: type[C], recipe: str, name: str, changes: Sequence[str] = (
             f"readable name. {REMEDY}"
         )
     return config
+
+
+def config_path(recipe: str, name: str) -> Path:
+    """The file of a shipped config, or the file of that name; ValueError where neither is there."""
+    path = CONFIGS / f"{recipe}_{name}.yaml"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        known = sorted(p.stem.removeprefix(f"{recipe}_") for p in CONFIGS.glob(f"{recipe}_*.yaml"))
+        raise ValueError(
+            f"there is no config '{shown(name)}' of {shown(recipe)}; shipped are "
+            f"{shown(', '.join(known))}, and a path of a YAML file is allowed. Choose one."
+        )
+    return path
 
 
 def parse_yaml(text: str, where: str) -> Any:

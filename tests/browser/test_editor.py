@@ -227,7 +227,7 @@ def test_the_only_edit_bypassed_is_refused_with_the_name_of_what_is_missing(
 
 NEWER = {
     "StepEdit_LoadModel": ["keep_converted", "adapter"],
-    "StepEdit_IterativeEdit": ["best_round"],
+    "StepEdit_IterativeEdit": ["best_round", "recogniser", "strength"],
 }
 """Widgets at the end of a node that the first versions had not."""
 
@@ -246,7 +246,8 @@ def test_a_workflow_of_an_older_version_opens_with_the_newer_widgets_at_their_de
     assert sent["StepEdit_LoadModel"]["bundle"] == "tiny"
     assert sent["StepEdit_LoadModel"]["adapter"] == "none"
     assert sent["StepEdit_LoadModel"]["keep_converted"] is False
-    assert sent["StepEdit_IterativeEdit"]["best_round"] == 0
+    newest = [sent["StepEdit_IterativeEdit"][name] for name in NEWER["StepEdit_IterativeEdit"]]
+    assert newest == [0, "auto", 1]
     shown, refused = run(page, server)
     assert "StepEdit_IterativeEdit" in shown
     assert not refused

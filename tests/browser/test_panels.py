@@ -67,7 +67,36 @@ def test_a_click_on_the_star_marks_and_the_prompt_carries_it(page: Page, rendere
     assert sent["inputs"]["best_round"] == 1
     assert "listen" not in sent["inputs"]
     (saved,) = page.saved()["nodes"]
-    assert saved["widgets_values"][-2:] == [1, "auto"]  # the panel itself is not saved
+    assert saved["widgets_values"][-3:] == [1, "auto", 1]  # the panel itself is not saved
+    assert page.errors == []
+
+
+SET = """
+([name, value]) => {
+  const widget = app.graph.nodes[0].widgets.find((one) => one.name === name);
+  widget.value = value;
+  widget.callback?.(value, app.canvas, app.graph.nodes[0]);
+}
+"""
+
+
+@pytest.mark.parametrize("made_with", [1.5, 1.15, None], ids=["1.5", "1.15", "an older take"])
+def test_a_star_sets_the_strength_that_made_the_round(
+    page: Page, renderer: bool, made_with: float | None
+) -> None:
+    open_node(page, "IterativeEdit", strength=0.5)
+    made = {"seed": 7, "asked": 3, "voice": "original"}
+    made |= {} if made_with is None else {"strength": made_with}
+    tell(page, {**told(), **made})
+    star = panel(page).get_by_role("button", name=re.compile("best: 1$"))
+    star.click()
+    assert page.evaluate(VALUE, "strength") == (made_with or 1)
+    assert page.evaluate(VALUE, "seed") == 7
+    assert star.get_attribute("aria-pressed") == "true"
+    (sent,) = page.prompt().values()
+    assert sent["inputs"]["strength"] == (made_with or 1)
+    page.evaluate(SET, ["strength", 2])  # another strength makes other rounds
+    until(page, lambda: star.get_attribute("aria-pressed") == "false")
     assert page.errors == []
 
 

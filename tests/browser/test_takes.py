@@ -167,8 +167,9 @@ def test_takes_are_kept_and_one_more_round_is_the_same_take(
     page.load(workflow(server, rounds=1))
     takes = panel(page).get_by_role("group", name="Takes, one a run").get_by_role("button")
     heard = []
-    for seed, chips in ((401, 0), (402, 2)):
+    for seed, strength, chips in ((401, 1.5, 0), (402, 1, 2)):
         widget(page, "seed", seed)
+        widget(page, "strength", strength)
         run(page, server)
         until(page, lambda chips=chips: (rows(page), takes.count()) == (2, chips))
         heard.append(page.evaluate(HEARD))
@@ -181,7 +182,8 @@ def test_takes_are_kept_and_one_more_round_is_the_same_take(
     takes.nth(0).click()
     assert page.evaluate(HEARD) == heard[0]
     panel(page).get_by_role("button", name="Make this round the best: 1").click()
-    assert (widget(page, "seed"), widget(page, "rounds")) == (401, 1)
+    made = [widget(page, name) for name in ("seed", "rounds", "strength")]
+    assert made == [401, 1, 1.5]
     assert page.errors == []
 
 

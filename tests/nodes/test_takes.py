@@ -14,7 +14,7 @@ import pytest
 from tests.nodes.conftest import PACK
 
 NAME = "0123456789abcdef" * 2
-USED = {"seed": 7, "asked": 3, "voice": "original"}
+USED = {"seed": 7, "asked": 3, "voice": "original", "strength": 1.5}
 
 
 class Cancelled(BaseException):
@@ -105,6 +105,19 @@ def test_the_same_sounds_and_more_of_them_stay_one_take(takes: Any, tmp_path: Pa
     make(takes, "in", "a1", "a2")
     make(takes, "in", "a1")
     assert [sounds for _, _, sounds in written(tmp_path)[0]] == [["in", "a1", "a2"], ["in", "b1"]]
+
+
+def test_a_take_of_before_there_was_a_strength_stays_as_it_is(takes: Any, tmp_path: Path) -> None:
+    make(takes, "in", "a1")
+    path = tmp_path / "stepedit" / f"takes_{NAME}.json"
+    found = json.loads(path.read_text())
+    (old,) = found["takes"]
+    assert old.pop("strength") == 1.5
+    path.write_text(json.dumps(found))
+    make(takes, "in", "b1")
+    first, second = json.loads(path.read_text())["takes"]
+    assert first == old
+    assert {key: second[key] for key in USED} == USED
 
 
 def test_a_round_is_written_as_soon_as_it_is_made(takes: Any, tmp_path: Path) -> None:

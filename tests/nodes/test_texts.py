@@ -142,3 +142,13 @@ def test_all_ids_and_the_category_carry_the_name_of_the_pack() -> None:
     for name, info in INFOS.items():
         inside = name.removeprefix("StepEdit_") in training
         assert info["category"] == "audio/stepedit" + "/training" * inside
+
+
+def test_a_text_that_nano_needs_does_not_promise_to_be_heard() -> None:
+    for node in ("EditLong", "EditRange", "ReplaceWords"):
+        kind, about = INFOS[f"StepEdit_{node}"]["input"]["required"]["text"]
+        assert kind == "STRING"
+        for said in (about["tooltip"], about["placeholder"]):
+            assert "they are heard" not in said
+            assert "nano" in said
+            assert "needs them" in said

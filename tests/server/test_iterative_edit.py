@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from websocket import WebSocketTimeoutException
 
 from stepedit_core.files.tokens import save_tokens
-from stepedit_core.types import DualCodes
+from stepedit_core.types import Decoding, DualCodes
 from tests.server.comfyui import Server, Watch, wait_for
 from tests.server.graph import Graph
 from tests.server.material import WORDS
@@ -162,6 +163,37 @@ def test_a_workflow_without_best_round_still_runs(server: Server) -> None:
     assert report["best"] == 1
 
 
+def decodings(server: Server, **given: Any) -> list[dict[str, Any]]:
+    """How a run of one round is planned to be decoded, and what the panel is told of it."""
+    graph = Graph()
+    node = edited(graph, recording(graph), seed=210, **given)
+    (report,) = reported(server, graph, node)
+    (told,) = server.run(graph).outputs[node]["stepedit_rounds"]
+    return [report["plan"], {"strength": told["strength"]}]
+
+
+def test_a_prompt_without_a_strength_is_planned_as_before_there_was_one(server: Server) -> None:
+    without, one = decodings(server), decodings(server, strength=1.0)
+    assert without == one
+    assert without[0]["decoding"] == asdict(Decoding())
+    assert without[1] == {"strength": 1.0}
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.5])
+def test_a_strength_is_that_of_the_decoding_by_difference(server: Server, strength: float) -> None:
+    plan, told = decodings(server, strength=strength)
+    assert plan["decoding"] == asdict(Decoding(way="difference", strength=strength))
+    assert told == {"strength": strength}
+
+
+def test_at_strength_0_an_emotion_leaves_the_recording(server: Server) -> None:
+    graph = Graph()
+    node = edited(graph, recording(graph), seed=211, strength=0.0)
+    keep(graph, (node, ROUNDS), "still")
+    reported(server, graph, node)
+    assert np.array_equal(kept(server, "still", 0), kept(server, "still", 1))
+
+
 def answer(server: Server, graph: Graph) -> str:
     """The sentence that a bad prompt gets, before or in the run."""
     status, told = server.post("/prompt", {"prompt": graph})
@@ -214,8 +246,8 @@ def bad_value(name: str, value: object) -> Graph:
     for entry in graph.values():
         if name in entry["inputs"]:
             entry["inputs"][name] = value
-    if name in ("best_round", "adapter"):  # optional, so not yet there
-        node = {"best_round": "StepEdit_IterativeEdit", "adapter": "StepEdit_LoadModel"}[name]
+    if name in ("best_round", "strength", "adapter"):  # optional, so not yet there
+        node = {"adapter": "StepEdit_LoadModel"}.get(name, EDIT)
         (entry,) = [e for e in graph.values() if e["class_type"] == node]
         entry["inputs"][name] = value
     return graph
@@ -254,6 +286,18 @@ def bad_file(name: str) -> Graph:
         tokens=(graph.add("StepEdit_LoadTokens", file=name), 0),
         filename_prefix="stepedit/x",
     )
+    return graph
+
+
+def bad_strength() -> Graph:
+    """A strength of an edit that signal processing makes."""
+    graph = Graph()
+    keep(graph, (edited(graph, recording(graph), strength=0.5), 0), "bad")
+    (old,) = [key for key, entry in graph.items() if entry["class_type"] == "StepEdit_Emotion"]
+    graph[old] = {
+        "class_type": "StepEdit_Speed",
+        "inputs": {"speed": "faster", "engine": "signal"},
+    }
     return graph
 
 
@@ -306,6 +350,8 @@ def files(server: Server) -> None:
         (bad_value("emotion", "hungry"), "'hungry'", "allowed are happy", "Choose"),
         (bad_value("text", " \n"), "no words", "transcript", "Type"),
         (bad_value("best_round", 5), "best_round is 5", "1 to 1", "Mark"),
+        (bad_strength(), "strength is 0.5", "edits of the model", "Choose strength 1"),
+        (bad_value("strength", "NaN"), "strength is nan", "allowed are 0 to 2", ""),
         (bad_value("voice", HOSTILE), "voice is '<img", "stay with the original", "Choose"),
         (bad_words("StepEdit_NonverbalSounds", ""), "no new text", "needs the words", "Type"),
         (bad_words("StepEdit_NonverbalSounds", HOSTILE), "a bracket without", "[sigh]", "Close"),

@@ -131,11 +131,14 @@ def test_a_transcript_corrects_the_words_that_are_heard(server: Server) -> None:
     assert report["words"] == WORDS.split()
 
 
-def test_strength_0_changes_nothing(server: Server) -> None:
+def test_strength_0_changes_nothing_and_says_so(server: Server) -> None:
     graph = Graph()
     node = ranged(graph, recording(graph), start=0.5, end=1.0, strength=0.0)
-    _, report, _ = done(server, graph, node)
+    _, report, panel = done(server, graph, node)
     assert report["range"]["samples_kept"] == 48_000
+    note = "strength 0 leaves the part as recorded. Choose a higher one to change it."
+    assert report["range"]["note"] == note
+    assert panel["after"]["notes"][-1] == note
 
 
 @pytest.mark.parametrize(
@@ -146,7 +149,7 @@ def test_strength_0_changes_nothing(server: Server) -> None:
         ({"end": float("inf")}, "end is inf"),
         ({"recogniser": "../ears"}, "no recogniser '../ears'"),
         ({"rounds": 11}, "rounds"),
-        ({"strength": 2.0}, "strength"),
+        ({"strength": 2.1}, "strength"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused_before_the_run(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,13 @@ import pytest
 import soundfile
 
 from stepedit_core.cli import main
+from stepedit_core.files import whole
+from stepedit_core.files.whole import DiskFullError
 from stepedit_core.measure import recognisers
-from stepedit_core.pipelines.grid import label
+from stepedit_core.output.script import LineTask, ScriptRun, run_script
+from stepedit_core.pipelines.grid import grid_lines, label
 from stepedit_core.pipelines.script_lines import edits_of
+from stepedit_core.registry.registry import Registry
 from tests.unit.conftest import voiced
 
 
@@ -90,6 +97,55 @@ def test_two_workers_give_the_files_of_one_and_resume(
     assert [row.get("sha256") for row in manifest(clips, "two")] == digests[0]
 
 
+def test_a_full_disk_ends_the_run_with_one_sentence_and_keeps_what_is_finished(
+    clips: Path, bundles: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, written = whole._to_disk, []
+
+    def full(path: Path) -> None:
+        if ".line." in path.name:
+            written.append(path)
+            if len(written) > 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        real(path)
+
+    sets = (*SETS, "--edits", "style:whisper engine=signal")
+    monkeypatch.setattr(whole, "_to_disk", full)
+    assert batch(clips, bundles, "out", *sets) == 1
+    said = capsys.readouterr()
+    lines = [line for line in said.err.splitlines() if "line '" not in line]  # not of a round
+    assert len(lines) == 1, lines
+    assert re.match(
+        r"stepedit: disk full: .* Free space, then run again\. 1 of 9 results", lines[0]
+    )
+    assert said.err.count("disk full") == 1
+    assert said.out == ""
+    assert len(written) == 2
+    out = clips.parent / "out"
+    assert [path.name for path in out.glob("*.wav")] == ["a-emotion-happy.wav"]
+    before = (out / "a-emotion-happy.wav").stat().st_mtime_ns
+    monkeypatch.setattr(whole, "_to_disk", real)
+    assert batch(clips, bundles, "out", *SETS) == 1  # for the broken recording
+    assert (out / "a-emotion-happy.wav").stat().st_mtime_ns == before
+    assert [row["error"] is None for row in manifest(clips, "out")] == [True] * 4 + [False] * 2
+    assert not [path.name for path in out.glob(".*")]
+
+
+def test_a_full_disk_of_a_worker_ends_the_run(clips: Path, bundles: Path) -> None:
+    asked = []
+
+    def engine(tasks: Sequence[LineTask]) -> Generator[tuple[int, str], None, None]:
+        for place, _ in enumerate(tasks):
+            asked.append(place)
+            yield place, json.dumps({"full": "disk full: nothing is free."})
+
+    lines = grid_lines(clips, [edits_of("emotion:happy", "")])
+    run = ScriptRun(bundle=Registry([bundles], {}).load("tiny", device="cpu"), base=clips)
+    with pytest.raises(DiskFullError, match=r"nothing is free\. 0 of 3 results are finished"):
+        run_script(lines, clips.parent / "out", run, engine=engine)
+    assert asked == [0]
+
+
 @pytest.mark.parametrize(
     ("more", "found"),
     [
@@ -114,7 +170,7 @@ def test_a_folder_without_recordings_is_said(
     tmp_path: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert batch(tmp_path / "empty", bundles, "out", "--edits", "denoise") == 2
+    assert batch(tmp_path / "empty", bundles, "out", "--edits", "denoise") == 1
     assert "has no recordings" in capsys.readouterr().err
 
 

@@ -89,17 +89,18 @@ def test_statistics_are_drawn_as_a_png(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "code", "words"),
     [
-        (("select", "d", "--out", "o", "--class", "happy"), "--class 'happy' is not understood"),
-        (("select", "d", "--out", "d"), "--out is the folder that is read"),
-        (("select", "d", "--out", "o", "--class", "emotion hapy=7"), "mean 'emotion happy'?"),
-        (("pairs", "d", "--out", "o"), "has no answers of a model"),
-        (("build", "absent.jsonl", "--out", "o", "--bundle", "tiny"), "there is no plan"),
+        (("select", "d", "--out", "o", "--class", "happy"), 2, "--class 'happy' is not understood"),
+        (("select", "d", "--out", "d"), 1, "--out is the folder that is read"),
+        (("select", "d", "--out", "o", "--class", "emotion hapy=7"), 2, "mean 'emotion happy'?"),
+        (("pairs", "d", "--out", "o"), 1, "has no answers of a model"),
+        (("build", "absent.jsonl", "--out", "o", "--bundle", "tiny"), 1, "there is no plan"),
     ],
 )
 def test_wrong_arguments_end_with_a_sentence(
     arguments: tuple[str, ...],
+    code: int,
     words: str,
     tmp_path: Path,
     bundles: Path,
@@ -110,7 +111,7 @@ def test_wrong_arguments_end_with_a_sentence(
     monkeypatch.chdir(tmp_path)
     with Writer(tmp_path / "d", "tiny-1") as writer:
         writer.add(example(0))
-    assert cli.main(["data", *arguments]) == 1
+    assert cli.main(["data", *arguments]) == code
     said = capsys.readouterr().err
     assert words in said
     assert len(said.splitlines()) == 1

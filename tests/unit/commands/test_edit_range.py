@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 from stepedit_core.cli import main
 from stepedit_core.measure import holding, recognisers
 from stepedit_core.measure.timeline import Word
+from stepedit_core.pipelines import range_edit
 from stepedit_core.types import Clip
 from tests.unit.conftest import voiced
 
@@ -60,9 +62,45 @@ def test_words_are_looked_for_and_the_file_keeps_its_kind(
 ) -> None:
     monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
     assert main(command(source, bundles, "out.flac", "--words", "Six seven")) == 0
-    assert "192000 samples outside are the input's" in capsys.readouterr().out
+    assert "out.flac: the recording as it was; strength 0 leaves" in capsys.readouterr().out
     out = source.parent / "out.flac"
     assert soundfile.info(out).subtype == "PCM_24"
+    assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
+
+
+@pytest.mark.usefixtures("every_round_holds")
+def test_the_part_is_said_with_how_much_stays(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--speed", "faster", "--range", "5:7", "--out", str(source.with_name("out.wav"))]
+    assert main(["edit-range", str(source), *more]) == 0
+    said = capsys.readouterr().out
+    first, end, kept = re.search(r"1 of 1, (\S+) to (\S+) s edited; (\d+) samples", said).groups()
+    before, after = (soundfile.read(source.with_name(n))[0] for n in ("in.wav", "out.wav"))
+    first, longer = round(float(first) * 16_000) - 80, len(after) - len(before)
+    assert np.array_equal(after[:first], before[:first])
+    end = round(float(end) * 16_000) + 80
+    assert np.array_equal(after[end:], before[end - longer :])
+    assert not np.array_equal(after, before)
+    assert int(kept) == pytest.approx(len(before) - (end - first - longer), abs=320)
+
+
+@pytest.mark.usefixtures("every_round_holds")
+def test_an_answer_that_changes_nothing_is_said(
+    source: Path,
+    bundles: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
+    monkeypatch.setattr(range_edit, "same_codes", lambda *_: True)
+    arguments = command(source, bundles, "out.wav", "--words", "Six seven")
+    assert main([*arguments, "--strength", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "out.wav: the recording as it was; the edit changes nothing in the part" in said
+    assert "Try another seed, or more rounds." in said
+    assert "edited" not in said
+    out = source.with_name("out.wav")
     assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
 
 
@@ -88,7 +126,7 @@ def test_a_part_of_which_no_round_holds_stays_and_that_is_said(
         ("out.wav", ["--range", "1:40"], 1, "ends at 40 s"),
         ("out.wav", ["--range", "1-4"], 2, "two numbers of seconds"),
         ("out.mp3", ["--range", "1:4"], 1, "does not end in"),
-        ("in.wav", ["--range", "1:4"], 2, "is the input"),
+        ("in.wav", ["--range", "1:4"], 1, "is the input"),
         ("no/out.wav", ["--range", "1:4"], 1, "no folder at"),
     ],
 )
@@ -113,7 +151,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
 def test_a_long_recording_without_a_recogniser_says_what_to_add(
     source: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(command(source, bundles, "out.wav", "--range", "1:4", "--text", "one two")) == 1
+    assert main(command(source, bundles, "out.wav", "--range", "1:4", "--text", "one two")) == 2
     assert "has no recogniser" in capsys.readouterr().err
 
 

@@ -78,7 +78,7 @@ def test_the_command_leaves_tables_and_charts(
         "table.txt",
     ]
     assert (
-        cli.main(["evaluate", "run", str(path), *options, "--judge", "x=y", "--out", str(out)]) == 1
+        cli.main(["evaluate", "run", str(path), *options, "--judge", "x=y", "--out", str(out)]) == 2
     )
     assert "--judge 'x=y' is not understood" in capsys.readouterr().err
 

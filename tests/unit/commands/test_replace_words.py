@@ -66,7 +66,7 @@ def test_new_words_are_put_in(
         ("nine=ten", "out.wav", 1, "is not said in the clip"),
         ("three four", "out.wav", 2, "OLD=NEW does"),
         ("=four", "out.wav", 2, "OLD=NEW does"),
-        ("three=four", "in.wav", 2, "is the input"),
+        ("three=four", "in.wav", 1, "is the input"),
         ("three four=five six", "out.wav", 1, "Try another seed"),
     ],
 )
@@ -88,5 +88,5 @@ def test_refused_before_anything_is_written(
 
 def test_nano_says_that_it_cannot(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(source.with_name("out.wav"))
-    assert main(["replace-words", str(source), out, "--replace", "three=four"]) == 1
+    assert main(["replace-words", str(source), out, "--replace", "three=four"]) == 2
     assert "needs a model that can clone a voice" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def test_words_are_printed_and_written(
 def test_a_bundle_without_ears_says_what_it_needs(
     clip_path: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["transcribe", str(clip_path), "--bundle", str(bundles / "tiny")]) == 1
+    assert main(["transcribe", str(clip_path), "--bundle", str(bundles / "tiny")]) == 2
     assert "bundle 'tiny' has no recogniser" in capsys.readouterr().err
 
 
