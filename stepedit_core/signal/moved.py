@@ -8,6 +8,7 @@ sound. The colour is a gain by band and time. What is not moved keeps its sample
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,9 @@ was moved, the samples are the recording's own again."""
 BANDS = 3.0
 """Width of the curve, in mel bands, that smooths a change over frequency: beside a change of pitch
 the harmonics lie in other bands, which is no change of colour."""
+STEADY_SECONDS = 0.12
+"""Width of the curve that smooths a change over time: what an edit does to single sounds costs
+words, and is not heard as an emotion (docs/experiments.md, 2026-11-29)."""
 MOST = 2.0
 """Most by which a band is raised or lowered, natural logarithm: 17 dB."""
 FRAME_SECONDS, HOPS = 0.04, 4
@@ -210,7 +214,7 @@ class _Walk:
 
 def _coloured(rows: Tensor, rate: int, move: Move) -> Tensor:
     """Rows (R, N) whose bands are raised and lowered by the change."""
-    change = _smooth(move.change).clamp(-MOST, MOST)
+    change = _smooth(move.change, STEADY_SECONDS * rate / move.frame).clamp(-MOST, MOST)
     size = HOPS * round(FRAME_SECONDS * rate / HOPS)
     hop = size // HOPS
     hz = np.arange(size // 2 + 1) * (rate / size)
@@ -222,12 +226,18 @@ def _coloured(rows: Tensor, rate: int, move: Move) -> Tensor:
     return torch.istft(spectrum * gain.exp(), size, hop, window=window, length=rows.shape[1])
 
 
-def _smooth(change: Tensor) -> Tensor:
-    """A change (80, F) smoothed over its bands."""
-    reach = int(3 * BANDS) + 1
-    curve = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / BANDS).square())
-    wide = F.pad(change.T[:, None].float(), (reach, reach), mode="replicate")
-    return F.conv1d(wide, (curve / curve.sum())[None, None])[:, 0].T
+def _smooth(change: Tensor, frames: float) -> Tensor:
+    """A change (80, F) smoothed over its bands, and over so many frames."""
+    over_bands = _smooth_rows(change.T.float(), BANDS).T
+    return _smooth_rows(over_bands, frames)
+
+
+def _smooth_rows(rows: Tensor, width: float) -> Tensor:
+    """Rows (R, N) smoothed along N by a Gaussian curve of this width."""
+    reach = math.ceil(3 * width)
+    curve = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / width).square())
+    wide = F.pad(rows[:, None], (reach, reach), mode="replicate")
+    return F.conv1d(wide, (curve / curve.sum())[None, None])[:, 0]
 
 
 def _between(rows: Tensor, places: np.ndarray) -> Tensor:

@@ -136,6 +136,15 @@ def test_a_change_of_single_bands_is_the_pitchs_and_not_the_colours() -> None:
     assert float((prompt_mel(made) - prompt_mel(noise(480 * FRAMES))).abs().mean()) < 0.1
 
 
+def test_a_change_of_single_sounds_is_none_of_colour() -> None:
+    change = torch.zeros(80, FRAMES)
+    for frame in range(0, FRAMES, 8):  # 80 ms up, 80 ms down
+        change[:, frame : frame + 4] = 1.0
+        change[:, frame + 4 : frame + 8] = -1.0
+    made = moved(noise(480 * FRAMES), RATE, move(change=change))
+    assert float((prompt_mel(made) - prompt_mel(noise(480 * FRAMES)))[:, 20:80].abs().mean()) < 0.1
+
+
 def test_no_band_is_raised_without_limit_and_no_peak_is_cut() -> None:
     wave = vowel() / float(vowel().abs().max())
     made = moved(wave, RATE, move(change=torch.full((80, FRAMES), 5.0)))
