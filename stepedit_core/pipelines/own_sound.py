@@ -26,8 +26,8 @@ from .vocode import STAGE, vocode
 
 MOST_PITCH = 2.0
 """Largest factor on the pitch, up or down."""
-STEADY_FRAMES = 7
-"""Mel frames over which the factor is averaged: 0.14 s. A voice's own movement stays."""
+STEADY_FRAMES = 15
+"""Mel frames over which the factor is averaged: 0.3 s. A voice's own movement stays."""
 
 
 def sound_of(

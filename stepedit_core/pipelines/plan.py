@@ -313,14 +313,17 @@ def check_plan(bundle: Bundle, plan: Plan) -> None:
 
 
 def _check_order(bundle: Bundle, requests: Sequence[EditRequest]) -> None:
-    """Raise ValueError for an edit of the model after a whisper by signal processing."""
+    """Raise ValueError for an edit of the model after a whisper by signal processing.
+
+    By difference it stays a whisper, in the exact way the voice comes back; neither was measured.
+    """
     known, whispered = vocabulary_of(bundle), False
     for request in requests:
         engine = engine_of(request, known)
         if whispered and engine == "model":
             raise ValueError(
                 f"style {WHISPER} by signal processing comes before {shown(request.label)}, and "
-                "the model gives a whisper its voice back. Put the whisper after it."
+                "the model never learnt to edit a whisper. Put the whisper after it."
             )
         whispered = whispered or whispers(replace(request, engine=engine))
 

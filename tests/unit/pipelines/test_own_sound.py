@@ -98,13 +98,13 @@ def test_the_factor_is_that_of_both_pitches(
 def test_where_one_has_no_voice_it_is_as_between_its_neighbours(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = [100.0] * 10 + [0.0] * 10 + [100.0] * 10
-    found = heard_as(bundle, monkeypatch, before, [200.0] * 15 + [100.0] * 15)
-    # 2 up to frame 9, then a straight line to 1 at frame 20
-    assert found[0] == pytest.approx(2.0)
-    assert found[-1] == pytest.approx(1.0)
-    line = np.interp(np.arange(30), [9, 20], [2.0, 1.0])
-    np.testing.assert_allclose(found, line, atol=0.1)  # the average of seven rounds its ends
+    before = [100.0] * 40 + [0.0] * 10 + [100.0] * 40
+    found = heard_as(bundle, monkeypatch, before, [200.0] * 45 + [100.0] * 45)
+    np.testing.assert_allclose(found[:30], 2.0, rtol=1e-6)
+    np.testing.assert_allclose(found[-30:], 1.0, rtol=1e-6)
+    line = np.interp(np.arange(90), [39, 50], [2.0, 1.0])
+    np.testing.assert_allclose(found, line, atol=0.2)  # the average rounds its ends
+    assert found[44] == pytest.approx(np.sqrt(2), abs=0.06)
     np.testing.assert_allclose(heard_as(bundle, monkeypatch, [0.0] * 9, [90.0] * 9), 1.0)
 
 
