@@ -149,7 +149,7 @@ def _finer(rows: Tensor, rate: int) -> np.ndarray:
     """Rows (R, N) at `FINER` times their rate; their own samples stay as they are."""
     fine = resample(rows, rate, FINER * rate)
     fine[:, ::FINER] = rows
-    return fine.double().numpy()
+    return fine.numpy()
 
 
 def _plan(
