@@ -89,7 +89,8 @@ class Voice:
     lead: float = 0.0
     """Mel frames before the first code: the silence that was cut; negative where some was added."""
     wave: Tensor | None = None
-    """(N,) float32 at 24 kHz, the sound that the mel is of; None where only the mel is known."""
+    """(N,) float32 at 24 kHz, the sound that the mel is of, at its own level; None where only the
+    mel is known."""
     saved: float = 0.0
     """Seconds of quiet speech at the ends that the release's trim would have cut from the codes."""
 

@@ -121,7 +121,8 @@ def _own(bundle: Bundle, window: Recording, whole: Difference, inside: Inside) -
     near = Difference(whole.mel[:, span.first : span.last], along, whole.more)
     channels = float_samples(window.samples).float()
     rows = torch.cat((window.clip().wave[None], channels))
-    made = moved(rows, window.sample_rate, move_of(bundle, near, frame))
+    rate = window.sample_rate
+    made = moved(rows, rate, move_of(bundle, near, rows[0], rate))
     first, stop = (round((k - span.first) * frame) for k in (span.begin, span.stop))
     made = made[:, first:stop]
     return Piece(

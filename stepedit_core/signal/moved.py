@@ -84,7 +84,11 @@ def moved(rows: Tensor, rate: int, move: Move) -> Tensor:
     if start is not None:
         return _cut(rows, start, move.count)
     at, pitch = _by_sample(move)
-    laid = _laid(rows, rate, pitch_marks(rows[0], rate), at, pitch)
+    # an offset in pieces that do not add up to 1 would be a tone
+    offset = rows.mean(dim=1, keepdim=True)
+    bare = rows - offset
+    inside = torch.from_numpy((at > -1) & (at < rows.shape[1]))
+    laid = _laid(bare, rate, pitch_marks(bare[0], rate), at, pitch) + offset * inside
     made = _coloured(laid, rate, move) if bool(move.change.any()) else laid
     return limited(made, max(FULL, float(rows.abs().max())), round(PEAK_SECONDS * rate))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from stepedit_core.audio.trim import cap_peak
 from stepedit_core.measure import alignment, words
 from stepedit_core.pipelines import edit
 from stepedit_core.pipelines import plan as plans
@@ -167,7 +166,8 @@ def test_at_strength_0_an_emotion_is_the_recording_with_all_of_its_length(
     bundle: Bundle, clip: Clip
 ) -> None:
     silence = torch.zeros(9_600)
-    padded = Clip(wave=torch.cat([silence, clip.wave, silence]), sample_rate=24_000)
+    loud = clip.wave / clip.wave.abs().max()
+    padded = Clip(wave=torch.cat([silence, loud, silence[:-77]]), sample_rate=24_000)
     still = Decoding(way="difference", strength=0)
     sad = EditRequest(kind="style", option="whisper")
     for voice in ("original", "previous"):
@@ -175,7 +175,7 @@ def test_at_strength_0_an_emotion_is_the_recording_with_all_of_its_length(
         result = iterate(bundle, padded, plan)
         assert all(same_codes(r.codes, result.rounds[0].codes) for r in result.rounds)
         for made_round in result.rounds[1:]:
-            assert torch.equal(made_round.clip.wave, cap_peak(padded.wave))
+            assert torch.equal(made_round.clip.wave, padded.wave)
 
 
 def test_at_strength_0_a_speed_keeps_the_sound_and_takes_its_time(

@@ -184,6 +184,12 @@ def test_channels_are_moved_alike() -> None:
     assert not made[3].any()
 
 
+def test_an_offset_is_no_tone() -> None:
+    made = moved(0.1 * vowel(), RATE, move(pitch=0.7))
+    lifted = moved(0.1 * vowel() + 0.05, RATE, move(pitch=0.7))
+    np.testing.assert_allclose((lifted - 0.05).numpy(), made.numpy(), atol=1e-3)
+
+
 def test_silence_stays_silence() -> None:
     change = torch.ones(80, FRAMES)
     assert not moved(torch.zeros(48_000), RATE, move(pitch=1.2, change=change)).any()

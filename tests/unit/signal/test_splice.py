@@ -117,3 +117,17 @@ def test_a_range_or_margin_that_cannot_be(start: int, end: int, head: int, tail:
     piece = Piece(wave=torch.zeros(100), start=start, end=end, head=head, tail=tail)
     with pytest.raises(ValueError, match=r"Choose a range|Give shorter"):
         splice(recording, 8_000, piece)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int16])
+def test_a_piece_that_is_raised_to_the_recordings_level_stays_below_full_scale(
+    dtype: torch.dtype,
+) -> None:
+    rate = 24_000
+    wave = 0.9 * speech(3.0, rate) / speech(3.0, rate).abs().max()
+    new = (0.6 * wave[rate - 7200 : 2 * rate + 7200]).float()
+    new[9_000:9_010] = 0.95
+    piece = Piece(wave=new, start=rate, end=2 * rate, head=7200, tail=7200)
+    recording = (wave * TYPES[dtype]).round() if dtype == torch.int16 else wave
+    made = splice(recording[None].to(dtype), rate, piece).wave.double() / TYPES[dtype]
+    assert 0.9 < float(made.abs().max()) <= 0.991
