@@ -371,7 +371,7 @@ def test_the_command_trains_and_prints_where(
 
 
 def test_training_without_data_says_what_to_add(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert cli.main(["train", "dpo", "--config", "nano", "--out", str(tmp_path / "o")]) == 1
+    assert cli.main(["train", "dpo", "--config", "nano", "--out", str(tmp_path / "o")]) == 2
     assert "names no data; one data folder or more is needed" in capsys.readouterr().err
 
 
