@@ -13,7 +13,6 @@ from .host import folders, models, progress, sound
 from .words import HearingNode, judge, recogniser_found
 
 if TYPE_CHECKING:
-    from ..stepedit_core.types import Decoding
     from .instructions import Edit
 
 VOICES = {"stay with the original": "original", "follow the previous round": "previous"}
@@ -132,17 +131,17 @@ class IterativeEdit(HearingNode):
         strength: float = 1.0,
     ) -> io.NodeOutput:
         """Edit every clip of the batch; without a recogniser the model's own judges the words."""
-        from ..stepedit_core.pipelines.plan import make_plan
+        from ..stepedit_core.pipelines import plan, settings
         from . import rounds as finished
         from .host import takes
         from .runs import run_clips
 
         how: dict[str, Any] = {"rounds": rounds, "voice": VOICES[voice], "seed": seed}
         log = takes.log_for(cls.hidden, finished.used(**how, strength=strength))
-        how |= {"recogniser": judge(recogniser), "decoding": decoding(strength)}
+        how |= {"recogniser": judge(recogniser), "decoding": settings.by_strength(strength)}
         with log.running():
             clips, edits = sound.clips(audio), inputs.with_words(edit, text)
-            plans = [make_plan(model.bundle, clip, edits, **how) for clip in clips]
+            plans = [plan.make_plan(model.bundle, clip, edits, **how) for clip in clips]
             runs = run_clips(model, clips, plans, best_round, log)
         if unplayable := [row["unplayable"] for run in runs for row in run.rows if not row["file"]]:
             # the edit is finished; only its players have no files
@@ -156,13 +155,6 @@ class IterativeEdit(HearingNode):
             [finished.report(model.bundle, run) for run in runs],
             ui={sound.PANEL: [finished.panel(run) for run in runs]},
         )
-
-
-def decoding(strength: float) -> Decoding:
-    """As the bundle decodes at strength 1; else by difference, the way that has a strength."""
-    from ..stepedit_core.types import Decoding
-
-    return Decoding() if strength == 1 else Decoding(way="difference", strength=strength)
 
 
 class CloneVoice(io.ComfyNode):

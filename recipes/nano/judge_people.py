@@ -37,7 +37,8 @@ from recipes.nano.training import log, setup
 from stepedit_core.audio.files import read_clip, write_wav
 from stepedit_core.files.reading import read_lines
 from stepedit_core.measure.whisper import FasterWhisper
-from stepedit_core.pipelines.plan import make_plan, vocabulary_of
+from stepedit_core.pipelines.makers import vocabulary_of
+from stepedit_core.pipelines.plan import make_plan
 from stepedit_core.pipelines.resynthesize import resynthesize
 from stepedit_core.pipelines.rounds import iterate_rounds
 from stepedit_core.registry.handle import Bundle

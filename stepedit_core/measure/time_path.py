@@ -25,6 +25,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
+from ..signal.flagged import stretches
 from ..types import DualCodes
 from ..vocab import SEMANTIC_PER_GROUP
 from .alignment import FURTHEST_HERE, ROW_FRAMES, Guide, frame_places
@@ -142,12 +143,6 @@ def time_path(
         if np.all(np.diff(path[part]) == 1):  # moved whole: codes that the edit changed do not slip
             places[part] = path[part]
     return TimePath(np.maximum.accumulate(path), known, places)
-
-
-def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
-    """First and one-past-last index of every run of True in flags (N,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def quiet_stretches(mel: Tensor, lead: float, rows: int) -> list[tuple[int, int]]:

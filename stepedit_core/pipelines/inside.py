@@ -25,7 +25,7 @@ from .vocode import vocode
 AROUND_S = 0.6
 """Seconds of the recording beside the window that the splice sees: it measures channels there."""
 MARGIN_FRAMES = 15
-"""Mel frames of the recording's own speech that are vocoded on each side: 0.3 s."""
+"""Mel frames of the recording's own speech that a piece has on each side: 0.3 s."""
 WARM_FRAMES = 10
 """Further frames, whose sound is thrown away: where the vocoder begins, or the recording's own wave
 is taken apart."""
@@ -114,25 +114,16 @@ def _span(frames: int, inside: Inside) -> _Span:
 
 def _own(bundle: Bundle, window: Recording, whole: Difference, inside: Inside) -> Piece:
     """The part's own samples, moved, in all channels."""
-    frame = window.sample_rate / MEL_HZ
-    span = _span(whole.mel.shape[1], inside)
+    rate, span = window.sample_rate, _span(whole.mel.shape[1], inside)
     assert whole.along is not None
     along = whole.along.cut(span.first, span.last)
     near = Difference(whole.mel[:, span.first : span.last], along, whole.more)
     channels = float_samples(window.samples).float()
     rows = torch.cat((window.clip().wave[None], channels))
-    rate = window.sample_rate
     made = moved(rows, rate, move_of(bundle, near, rows[0], rate))
-    first, stop = (round((k - span.first) * frame) for k in (span.begin, span.stop))
+    first, stop = (round((k - span.first) * rate / MEL_HZ) for k in (span.begin, span.stop))
     made = made[:, first:stop]
-    return Piece(
-        wave=made[0],
-        start=round(inside.start * frame),
-        end=round(inside.end * frame),
-        head=round(span.head * frame),
-        tail=round(span.tail * frame),
-        channels=made[1:],
-    )
+    return _piece(made[0], rate, inside, span, made[1:])
 
 
 def _vocoded(bundle: Bundle, mel: Tensor, inside: Inside, rate: int, draws: Draws) -> Piece:
@@ -140,14 +131,17 @@ def _vocoded(bundle: Bundle, mel: Tensor, inside: Inside, rate: int, draws: Draw
     span = _span(mel.shape[1], inside)
     clip = vocode(bundle, mel[:, span.first : span.last], draws=draws)
     first, stop = (PROMPT_HOP * (k - span.first) for k in (span.begin, span.stop))
-    frame = rate / MEL_HZ
-    return Piece(
-        wave=resample(clip.wave[first:stop], SAMPLE_RATE, rate),
-        start=round(inside.start * frame),
-        end=round(inside.end * frame),
-        head=round(span.head * frame),
-        tail=round(span.tail * frame),
+    return _piece(resample(clip.wave[first:stop], SAMPLE_RATE, rate), rate, inside, span)
+
+
+def _piece(
+    wave: Tensor, rate: int, inside: Inside, span: _Span, channels: Tensor | None = None
+) -> Piece:
+    """A wave (M,) of head, new sound and tail; places count from the window's beginning."""
+    start, end, head, tail = (
+        round(frames * rate / MEL_HZ) for frames in (inside.start, inside.end, span.head, span.tail)
     )
+    return Piece(wave=wave, start=start, end=end, head=head, tail=tail, channels=channels)
 
 
 def _placed(piece: Piece, samples: Tensor, offset: int) -> Piece:

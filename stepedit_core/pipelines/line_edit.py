@@ -35,6 +35,7 @@ from .plan import ANY_WORDS, Plan, check_request, make_plan
 from .range_edit import check_keeps, edit_range, part_of
 from .rounds import iterate
 from .script_lines import ScriptEdit, ScriptLine, check_apart
+from .settings import by_strength
 from .verdict import holds
 
 ORDER = ("sounds", "style", "emotion", "speed", "denoise", "trim_silence")
@@ -180,10 +181,12 @@ class _State:
         self.steps: list[StepDone] = []
         self._quiet = OnlyChecks(tools.hooks)
 
-    def _settings(self, edit: ScriptEdit, way: str | None) -> dict[str, Any]:
+    def _settings(self, edit: ScriptEdit, decoding: Decoding) -> dict[str, Any]:
         seed = self.tools.seed if self.line.seed is None else self.line.seed
-        decoding = Decoding(way=way, strength=edit.strength)  # type: ignore[arg-type]
         return {"rounds": edit.rounds, "seed": seed, "decoding": decoding}
+
+    def _of_a_part(self, edit: ScriptEdit) -> dict[str, Any]:
+        return self._settings(edit, Decoding(way="difference", strength=edit.strength))
 
     def ranges(self, edits: Sequence[ScriptEdit]) -> None:
         """Edits of parts, each found in the clip before any of them was made."""
@@ -229,7 +232,7 @@ class _State:
             self.recording,
             part,
             [edit.request(text)],
-            settings=self._settings(edit, "difference"),
+            settings=self._of_a_part(edit),
             hooks=self._quiet,
         )
         self.recording = made.recording
@@ -241,7 +244,7 @@ class _State:
         """Edits of the whole clip by one plan."""
         bundle = self.tools.bundle
         requests = [edit.request(self.text) for edit in edits]
-        settings = self._settings(edits[0], None if edits[0].strength == 1 else "difference")
+        settings = self._settings(edits[0], by_strength(edits[0].strength))
         if self.recording.seconds > LONGEST_S:
             for request in requests:
                 self._long(request, edits[0])
@@ -257,7 +260,7 @@ class _State:
         """An edit of a clip that is too long for one answer, piece by piece."""
         if self.tools.ears is None:
             raise ValueError(NOTHING_HEARS)
-        how = LongEdit(request, self._settings(edit, "difference"), hooks=self._quiet)
+        how = LongEdit(request, self._of_a_part(edit), hooks=self._quiet)
         made = edit_long(self.tools.bundle, self.recording, self._timeline(), how)
         self.recording = made.recording
         notes = [

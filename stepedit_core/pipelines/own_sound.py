@@ -70,14 +70,14 @@ def move_of(bundle: Bundle, made: Difference, wave: Tensor, rate: int) -> Move:
     frame = rate * PROMPT_HOP / SAMPLE_RATE
     source, places = made.along.source, made.along.frames
     change = made.mel - source
-    pitch = np.ones(change.shape[1])
+    pitch, track = np.ones(change.shape[1]), None
     if bool(change.any()) and made.more:
         track = pitch_track(wave, rate)
         at = np.rint((places + 0.5) * PROMPT_HOP / SAMPLE_RATE / HOP_SECONDS).astype(np.int64)
         own = np.where((at >= 0) & (at < len(track)), track[np.clip(at, 0, len(track) - 1)], 0.0)
         factor = pitch_factor(bundle, source, made.mel, own) ** made.more
         pitch = np.clip(factor, 1 / MOST_PITCH, MOST_PITCH)
-    return Move(places, pitch, _level_kept(made.more * change, source), frame)
+    return Move(places, pitch, _level_kept(made.more * change, source), frame, track)
 
 
 def _level_kept(change: Tensor, source: Tensor) -> Tensor:

@@ -50,6 +50,11 @@ def check_sampling(sampling: object) -> None:
         )
 
 
+def by_strength(strength: float) -> Decoding:
+    """As the bundle decodes at strength 1; else by difference, the way that has a strength."""
+    return Decoding() if strength == 1 else Decoding(way="difference", strength=strength)
+
+
 def check_decoding(decoding: object) -> None:
     """Raise ValueError for settings that a mel cannot be decoded with."""
     if not isinstance(decoding, Decoding):

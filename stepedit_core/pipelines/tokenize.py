@@ -48,7 +48,7 @@ def tokenize(bundle: Bundle, clip: Clip, *, hooks: Hooks | None = None) -> tuple
     speech, start = trim_silence(heard_loud, (bounds[0], bounds[1]))
     codes = _codes(bundle, speech, hooks)
     speaker = vector_of(bundle, heard, hooks)
-    voice = _voice(clip, speaker, codes, start, hooks)
+    voice = _voice(clip, wave, speaker, codes, start, hooks)
     return codes, replace(voice, saved=saved)
 
 
@@ -88,7 +88,7 @@ def voice_of(
         start = trim_silence(heard_loud, wide_bounds(heard_loud)[:2])[1]
     if speaker is None:
         speaker = vector_of(bundle, heard, hooks)
-    return _voice(clip, speaker, codes, start, hooks)
+    return _voice(clip, wave, speaker, codes, start, hooks)
 
 
 @torch.no_grad()
@@ -119,17 +119,18 @@ def _codes(bundle: Bundle, speech: Tensor, hooks: Hooks) -> DualCodes:
     return codes
 
 
-def _voice(clip: Clip, speaker: Tensor, codes: DualCodes, start: int, hooks: Hooks) -> Voice:
+def _voice(
+    clip: Clip, capped: Tensor, speaker: Tensor, codes: DualCodes, start: int, hooks: Hooks
+) -> Voice:
     """Speaker vector, prompt mel of the capped, untrimmed wave, and its sound at its own level.
 
     `start` is the sample, at 16 kHz, where the codes begin.
     """
     hooks.progress(STAGE, 3, STEPS)
     hooks.check()
-    sound = resample(clip.wave, clip.sample_rate, SAMPLE_RATE)
-    capped = cap_peak(clip.wave)
-    same = capped is clip.wave or torch.equal(capped, clip.wave)
-    mel = prompt_mel(sound if same else resample(capped, clip.sample_rate, SAMPLE_RATE))
+    rate = clip.sample_rate
+    sound = resample(clip.wave, rate, SAMPLE_RATE)
+    mel = prompt_mel(sound if capped is clip.wave else resample(capped, rate, SAMPLE_RATE))
     hooks.progress(STAGE, STEPS, STEPS)
     lead = start / CODE_RATE * SAMPLE_RATE / PROMPT_HOP
     return Voice(speaker=speaker, mel=mel, codes=codes, lead=lead, wave=sound)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ..audio.mel import PROMPT_HOP, mel_centres
 from ..audio.resample import resample
-from .limiter import FULL, limited
+from .limiter import limited
 from .pitch_marks import HOP_SECONDS, PitchMarks, pitch_marks
 
 FINER = 4
@@ -42,7 +42,6 @@ FRAME_SECONDS, HOPS = 0.04, 4
 """Of the spectra, in which the gain is applied: length, and hops in it."""
 LEVEL_SECONDS, MOST_LEVEL = 0.04, 4.0
 """Time over which the power is compared, and the largest factor on it."""
-PEAK_SECONDS = 0.005
 SMALL = 1e-12
 
 
@@ -58,6 +57,8 @@ class Move:
     """(80, F) float32: what is added to the natural-log mel at 0 to 8 kHz."""
     frame: float = PROMPT_HOP
     """Samples of a frame, at the wave's rate."""
+    track: np.ndarray | None = None
+    """What `pitch_track` says of the wave, where that is known."""
 
     @property
     def count(self) -> int:
@@ -88,9 +89,9 @@ def moved(rows: Tensor, rate: int, move: Move) -> Tensor:
     offset = rows.mean(dim=1, keepdim=True)
     bare = rows - offset
     inside = torch.from_numpy((at > -1) & (at < rows.shape[1]))
-    laid = _laid(bare, rate, pitch_marks(bare[0], rate), at, pitch) + offset * inside
+    laid = _laid(bare, rate, pitch_marks(bare[0], rate, move.track), at, pitch) + offset * inside
     made = _coloured(laid, rate, move) if bool(move.change.any()) else laid
-    return limited(made, max(FULL, float(rows.abs().max())), round(PEAK_SECONDS * rate))
+    return limited(made, rate, float(rows.abs().max()))
 
 
 def _cut(rows: Tensor, start: int, count: int) -> Tensor:
@@ -177,7 +178,7 @@ def _plan(
         if marks.voiced[mark]:
             time += apart[min(mark, last - 1)] / pitch[here]
         else:
-            slip = marks.at[mark] - source if mark == walk.nearest(source) else 0.0
+            slip = marks.at[mark] - source if mark == walk.near else 0.0
             time += apart[min(mark, last - 1)] + min(max(slip, -align), align)
     return np.array(times), np.array(taken, np.int64)
 
@@ -187,7 +188,8 @@ class _Walk:
 
     def __init__(self, marks: PitchMarks, reach: float) -> None:
         self._marks, self._reach = marks, reach
-        self._near = self._last = -1
+        self.near = self._last = -1
+        """The mark nearest to where one was last needed, and the one that was taken."""
         self._way = 1
 
     def nearest(self, place: float) -> int:
@@ -199,9 +201,9 @@ class _Walk:
     def take(self, place: float) -> int:
         """The mark to lay where the wave's `place` is needed."""
         mark = near = self.nearest(place)
-        if near in (self._near, self._last) and not self._marks.voiced[near]:
+        if near in (self.near, self._last) and not self._marks.voiced[near]:
             mark = self._beside(place)
-        self._near, self._last = near, mark
+        self.near, self._last = near, mark
         return mark
 
     def _beside(self, place: float) -> int:

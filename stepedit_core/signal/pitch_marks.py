@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .flagged import stretches
 from .periodicity import RATE_HZ, SHORTEST, SMALL, periodicity
 
 HOP_SECONDS = 0.005
@@ -88,9 +89,13 @@ def _cheapest(cost: np.ndarray, octave: np.ndarray) -> np.ndarray:
     return path
 
 
-def pitch_marks(mono: Tensor, rate: int) -> PitchMarks:
-    """The marks of a wave (N,) float32 at `rate` Hz; N is two or more."""
-    wave, pitch = mono.double().numpy(), pitch_track(mono, rate)
+def pitch_marks(mono: Tensor, rate: int, track: np.ndarray | None = None) -> PitchMarks:
+    """The marks of a wave (N,) float32 at `rate` Hz; N is two or more.
+
+    `track` is its pitch by `pitch_track`, where that is known.
+    """
+    pitch = pitch_track(mono, rate) if track is None else track
+    wave = mono.double().numpy()
     hop, voiced = HOP_SECONDS * rate, pitch > 0
     frame = np.flatnonzero(voiced)
     at, kinds = [0.0], [False]
@@ -103,8 +108,7 @@ def pitch_marks(mono: Tensor, rate: int) -> PitchMarks:
         at.extend(np.linspace(at[-1], end, count + 2)[1:-1].tolist())
         kinds.extend([False] * count)
 
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]])))
-    for first, end in zip(edges[::2], edges[1::2], strict=True):
+    for first, end in stretches(voiced):
         bounds = max(0.0, (first - 0.5) * hop), min(len(wave) - 1.0, (end - 0.5) * hop)
         run = [place for place in _run(wave, bounds, period) if place > at[-1] + LEAST_APART]
         if len(run) > 1:

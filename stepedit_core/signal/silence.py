@@ -19,6 +19,7 @@ from torch import Tensor
 from ..audio.resample import resample
 from ..files.missing import pip_line
 from ..printable import shown
+from .flagged import stretches
 from .waves import channels_of
 
 Backend = Literal["level", "silero"]
@@ -156,12 +157,7 @@ def _by_level(rows: np.ndarray, rate: int) -> list[tuple[int, int]]:
     starts = level > quiet + min(BEGIN_SHARE * span, BEGIN_DB)
     lasts = level > quiet + min(END_SHARE * span, END_DB)
     # a run above the lower threshold counts where it once reaches the higher one
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], lasts.astype(np.int8), [0]])))
-    return [
-        (int(begin[a]), int(end[b - 1]))
-        for a, b in zip(edges[::2], edges[1::2], strict=True)
-        if starts[a:b].any()
-    ]
+    return [(int(begin[a]), int(end[b - 1])) for a, b in stretches(lasts) if starts[a:b].any()]
 
 
 def _by_silero(rows: Tensor, rate: int) -> list[tuple[int, int]]:

@@ -17,12 +17,10 @@ from torch import Tensor
 
 from ..audio.channels import mixed
 from ..audio.clips import float_samples, samples_as
-from .limiter import FULL, limited
+from .limiter import limited
 
 REACH_S = 0.08
 """How far from its border a fade may lie, in seconds."""
-PEAK_S = 0.005
-"""Time within which a peak above full scale is turned down."""
 FADE_S = 0.02
 """Length of a fade where the margin has room."""
 SHORTEST_FADE_S = 0.005
@@ -97,8 +95,7 @@ def splice(recording: Tensor, rate: int, piece: Piece) -> Spliced:
     else:
         laid = piece.channels.double().numpy()
     middle = laid[:, head.cut : len(new) - tail.cut] * _levels(head, tail, len(new))
-    most = max(FULL, float(samples.abs().max()))
-    middle = limited(torch.from_numpy(middle), most, round(PEAK_S * rate)).numpy().copy()
+    middle = limited(torch.from_numpy(middle), rate, float(samples.abs().max())).numpy()
     first, last = head.at, length - tail.at
     old = samples.double().numpy()
     _fade(middle, old[:, first : first + head.fade], head)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..audio.channels import mixed
-from .limiter import FULL, limited
+from .limiter import limited
 from .periodicity import RATE_HZ, SHORTEST, SMALL, periodicity
 from .waves import channels_of
 
@@ -75,8 +75,7 @@ def whisper(wave: Tensor, rate: int, *, generator: torch.Generator) -> Tensor:
     near = voiced.repeat_interleave(hop)
     near = F.max_pool1d(F.pad(near, (0, size))[None, None], size + 1, 1, size // 2)[0, 0]
     whole = torch.where(near[:count] > 0, back, rows)
-    most = max(FULL, float(rows.abs().max()))
-    return limited(whole, most, hop).reshape(wave.shape).to(wave)
+    return limited(whole, rate, float(rows.abs().max())).reshape(wave.shape).to(wave)
 
 
 def _frames(rows: Tensor, window: Tensor, hop: int) -> Tensor:

@@ -48,24 +48,32 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever hears, hears a word a second."""
+    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
+
+
+def assert_as_recorded(out: Path, source: Path) -> None:
+    assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
+
+
 def command(source: Path, bundles: Path, out: str, *more: str) -> list[str]:
     bundle = ["--bundle", str(bundles / "tiny"), "--emotion", "happy", "--strength", "0"]
     return ["edit-range", str(source), *bundle, "--out", str(source.parent / out), *more]
 
 
-@pytest.mark.usefixtures("every_round_holds")
+@pytest.mark.usefixtures("every_round_holds", "heard")
 def test_words_are_looked_for_and_the_file_keeps_its_kind(
     source: Path,
     bundles: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
     assert main(command(source, bundles, "out.flac", "--words", "Six seven")) == 0
     assert "out.flac: the recording as it was; strength 0 leaves" in capsys.readouterr().out
     out = source.parent / "out.flac"
     assert soundfile.info(out).subtype == "PCM_24"
-    assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
+    assert_as_recorded(out, source)
 
 
 @pytest.mark.usefixtures("every_round_holds")
@@ -85,14 +93,13 @@ def test_the_part_is_said_with_how_much_stays(
     assert int(kept) == pytest.approx(len(before) - (end - first - longer), abs=320)
 
 
-@pytest.mark.usefixtures("every_round_holds")
+@pytest.mark.usefixtures("every_round_holds", "heard")
 def test_an_answer_that_changes_nothing_is_said(
     source: Path,
     bundles: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
     monkeypatch.setattr(range_edit, "same_codes", lambda *_: True)
     arguments = command(source, bundles, "out.wav", "--words", "Six seven")
     assert main([*arguments, "--strength", "1"]) == 0
@@ -100,25 +107,25 @@ def test_an_answer_that_changes_nothing_is_said(
     assert "out.wav: the recording as it was; the edit changes nothing in the part" in said
     assert "Try another seed, or more rounds." in said
     assert "edited" not in said
-    out = source.with_name("out.wav")
-    assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
+    assert_as_recorded(source.with_name("out.wav"), source)
 
 
+@pytest.mark.usefixtures("heard")
 def test_a_part_of_which_no_round_holds_stays_and_that_is_said(
     source: Path,
     bundles: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
     monkeypatch.setattr(holding, "VOICE_HOLDS", 1.1)  # no voice is so much like another
     assert main(command(source, bundles, "out.wav", "--words", "Six seven")) == 0
     said = capsys.readouterr()
     assert "out.wav: the recording as it was; no round of the part holds" in said.out
     out = source.parent / "out.wav"
-    assert np.array_equal(soundfile.read(out)[0], soundfile.read(source)[0])
+    assert_as_recorded(out, source)
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
     ("out", "more", "code", "found"),
     [
@@ -137,10 +144,8 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     more: list[str],
     code: int,
     found: str,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
     before = source.read_bytes()
     assert main(command(source, bundles, out, *more)) == code
     assert found in capsys.readouterr().err
@@ -155,14 +160,12 @@ def test_a_long_recording_without_a_recogniser_says_what_to_add(
     assert "has no recogniser" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("every_round_holds")
+@pytest.mark.usefixtures("every_round_holds", "heard")
 def test_a_long_recording_is_edited_piece_by_piece(
     tmp_path: Path,
     bundles: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
     source = tmp_path / "in.wav"
     soundfile.write(source, voiced(35.0, 16_000).numpy(), 16_000)
     arguments = command(source, bundles, "out.wav")
@@ -176,15 +179,14 @@ def test_a_long_recording_is_edited_piece_by_piece(
     assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.wav"]
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("name", ["edit-range", "edit-long"])
 def test_a_part_is_not_fitted_to_seconds(
     name: str,
     source: Path,
     bundles: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
     where = ("--range", "2:4") if name == "edit-range" else ()
     out = source.with_name("out.wav")
     fit = ("--bundle", str(bundles / "tiny"), "--speed", "fit to seconds", "--out", str(out))
@@ -195,15 +197,14 @@ def test_a_part_is_not_fitted_to_seconds(
     assert not out.exists()
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("name", ["edit-range", "edit-long"])
 def test_a_file_of_somebody_else_is_not_replaced(
     name: str,
     source: Path,
     bundles: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(recognisers, "recogniser_for", lambda bundle, folder: Ears())
     out = source.with_name("out.wav")
     out.write_bytes(source.read_bytes())
     more = ["--range", "1:4"] if name == "edit-range" else []
